@@ -91,9 +91,7 @@ pub async fn run(args: Args, env: Env) -> anyhow::Result<Done> {
         )?;
     }
     let relays = async {
-        let mut proxy = Proxy::listen(&listen, &target, max_hold)
-            .await?
-            .watched(max_hold)?;
+        let mut proxy = Proxy::listen(&listen, &target, max_hold)?.watched(max_hold)?;
         let control = Control::listen(&control).await?;
         env.progress.note(&format!("relays to {target}"));
         env.progress

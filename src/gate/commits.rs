@@ -20,6 +20,9 @@ pub trait CommitGate: Send {
     /// Withholds every commit of the server from now on.
     fn close<'a>(&'a mut self, hold: Hold<'a>) -> Tried<'a, Tick>;
 
+    /// Whether it can withhold what the store says to others: [`Elsewhere::Waits`].
+    fn can_quiet(&self) -> bool;
+
     /// Looks for a text in what the server writes from now on, whether the gate is closed or not.
     fn look_for<'a>(&'a mut self, text: &'a str) -> Tried<'a, ()>;
 
@@ -39,7 +42,7 @@ pub trait CommitGate: Send {
     /// Lets one commit through and withholds its answer. Returns when the store has answered.
     fn pass(&mut self, id: u64) -> Tried<'_, Passed>;
 
-    /// Gives the server the answer to a commit that was let through.
+    /// Gives the server the answer to a commit that was let through. Tells the time right before.
     fn answer(&mut self, id: u64) -> Tried<'_, Tick>;
 
     /// Whether it can make a commit fail in this way.
@@ -85,6 +88,19 @@ pub struct Hold<'a> {
     pub order: Order,
     /// How long a writer that lets another one pass waits for it to come.
     pub patience: Duration,
+    /// What happens to everything else that the store says while the answer to a commit is withheld.
+    pub elsewhere: Elsewhere,
+}
+
+/// What the store says to others while the answer to a commit is withheld.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Elsewhere {
+    /// It comes through: only the one that commits waits.
+    Flows,
+    /// It waits too. A server may learn of its commit from a notification, or by looking for the row over
+    /// another connection.
+    Waits,
 }
 
 /// A commit that waits at the gate.
@@ -113,6 +129,8 @@ pub struct Withheld {
 pub enum Stage {
     /// Its first write, so that another writer can go first: [`Order::SecondFirst`].
     Write,
+    /// A lock that keeps others from reading what is stored. It commits nothing.
+    Lock,
     /// Its commit.
     Commit,
 }

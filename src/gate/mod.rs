@@ -30,8 +30,8 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 pub use commits::{
-    Carries, CommitFault, CommitGate, CommitOutcome, FaultPlace, Hold, Lasts, Order, Passed, Stage,
-    Traffic, Withheld,
+    Carries, CommitFault, CommitGate, CommitOutcome, Elsewhere, FaultPlace, Hold, Lasts, Order,
+    Passed, Stage, Traffic, Withheld,
 };
 pub use control::{Control, ControlAddress, RemoteProxy};
 pub use fault::{Fault, ON_PURPOSE, Triggers};

@@ -4,7 +4,8 @@
 //! The helper that started the server traces it; this side asks. Linux only.
 
 use super::commits::{
-    Carries, CommitFault, CommitGate, CommitOutcome, Hold, Passed, Stage, Traffic, Withheld,
+    Carries, CommitFault, CommitGate, CommitOutcome, Elsewhere, Hold, Passed, Stage, Traffic,
+    Withheld,
 };
 use super::{Fails, How, Kind};
 use crate::clock;
@@ -176,6 +177,10 @@ impl CommitGate for Syscalls {
         Box::pin(self.start(hold, None))
     }
 
+    fn can_quiet(&self) -> bool {
+        false
+    }
+
     fn look_for<'a>(&'a mut self, _text: &'a str) -> Tried<'a, ()> {
         Box::pin(async { Ok(()) })
     }
@@ -249,12 +254,14 @@ impl CommitGate for Syscalls {
 
     fn answer(&mut self, id: u64) -> Tried<'_, Tick> {
         Box::pin(async move {
+            // Right before: on a busy machine the server may act upon it before this side is told.
+            let at = clock::now();
             self.asks
                 .send(Ask::Answer(id))
                 .ok()
                 .context("the helper that traces the server is gone")?;
             self.until(|state| state.answered.is_none()).await?;
-            Ok(clock::now())
+            Ok(at)
         })
     }
 
@@ -267,6 +274,7 @@ impl CommitGate for Syscalls {
             nonce,
             order: Order::Arrival,
             patience: Duration::ZERO,
+            elsewhere: Elsewhere::Flows,
         };
         Box::pin(async move {
             let errno = errno(fault).context("this gate can't make a commit fail in this way")?;

@@ -105,9 +105,7 @@ fn the_order_is_decided_with_a_driver_that_compresses() {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     runtime.block_on(async {
         let anywhere = Listen::parse("127.0.0.1:0").unwrap();
-        let proxy = Proxy::listen(&anywhere, &target, Duration::from_secs(9))
-            .await
-            .unwrap();
+        let proxy = Proxy::listen(&anywhere, &target, Duration::from_secs(9)).unwrap();
         assert_eq!(offered(proxy.address()) & COMPRESS, 0);
     });
     for (mode, wanted) in [("correct", "proven"), ("after", "violated")] {

@@ -26,6 +26,7 @@ mod catalogue;
 mod chat_schema;
 mod cli;
 mod commit_faults;
+mod commit_ways;
 mod compatible;
 mod copied;
 mod demo;

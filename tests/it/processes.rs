@@ -4,7 +4,8 @@
 use crate::common::servers::{Postgres, run_sql, texts};
 use crate::common::{case, chatctl, python, report, root, text};
 use chatctl::gate::{
-    Carries, CommitGate as _, CommitOutcome, ControlAddress, Hold, Order, RemoteProxy, Withheld,
+    Carries, CommitGate as _, CommitOutcome, ControlAddress, Elsewhere, Hold, Order, RemoteProxy,
+    Withheld,
 };
 use chatctl::http::Reserved;
 use nix::sys::signal::{Signal, kill};
@@ -112,6 +113,7 @@ const HOLD: Hold<'_> = Hold {
     nonce: "nonce-1",
     order: Order::Arrival,
     patience: Duration::from_millis(300),
+    elsewhere: Elsewhere::Flows,
 };
 
 /// A thread that saves a row by this URL; it ends when the row is committed, or the connection is not.
@@ -378,7 +380,7 @@ fn a_gate_obeys_one_controller_and_opens_without_it() {
         raw.write_all(b"GET / HTTP/1.1\r\n\r\n").unwrap();
         let mut said = String::new();
         BufReader::new(raw).read_to_string(&mut said).unwrap();
-        assert!(said.starts_with(r#"{"ready":{"version":1,"#), "{said}");
+        assert!(said.starts_with(r#"{"ready":{"version":2,"#), "{said}");
         let mut controller = gate.controller().await;
 
         // With the gate, what is withheld is undone.

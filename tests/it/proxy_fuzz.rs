@@ -4,7 +4,7 @@
 use crate::common::servers::{MariaDb, Postgres, run_sql};
 use crate::common::stores::run;
 use chatctl::db::Target;
-use chatctl::gate::{CommitGate as _, Hold, Listen, Order, Proxy};
+use chatctl::gate::{CommitGate as _, Elsewhere, Hold, Listen, Order, Proxy};
 use sqlx::{Connection as _, Executor as _, MySqlConnection, PgConnection};
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -125,6 +125,7 @@ async fn attack(proxy: &mut Proxy, messages: Vec<Vec<u8>>) {
         nonce: "nonce-1",
         order: Order::Arrival,
         patience: Duration::ZERO,
+        elsewhere: Elsewhere::Flows,
     };
     let address = proxy.address();
     for seed in 0..ATTEMPTS {
@@ -150,7 +151,7 @@ fn through(url: &str, proxy: &Proxy) -> String {
 async fn listen(url: &str) -> Proxy {
     let anywhere = Listen::Tcp("127.0.0.1:0".parse().unwrap());
     let target = Target::parse(url).unwrap();
-    Proxy::listen(&anywhere, &target, MAX_HOLD).await.unwrap()
+    Proxy::listen(&anywhere, &target, MAX_HOLD).unwrap()
 }
 
 macro_rules! survives {

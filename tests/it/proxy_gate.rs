@@ -4,7 +4,7 @@ use crate::common::servers::{MariaDb, Postgres, run_sql, texts};
 use crate::common::stores::run;
 use chatctl::db::Target;
 use chatctl::gate::{
-    Carries, CommitGate as _, CommitOutcome, Hold, Listen, Order, Proxy, Withheld,
+    Carries, CommitGate as _, CommitOutcome, Elsewhere, Hold, Listen, Order, Proxy, Withheld,
 };
 use sqlx::{Connection as _, Executor as _, MySqlConnection, PgConnection};
 use std::time::Duration;
@@ -29,6 +29,7 @@ fn hold(nonce: &str) -> Hold<'_> {
         nonce,
         order: Order::Arrival,
         patience: Duration::from_millis(300),
+        elsewhere: Elsewhere::Flows,
     }
 }
 
@@ -60,7 +61,7 @@ fn a_commit_is_withheld_then_its_answer() {
     let rows = || texts(&url, "SELECT content FROM message");
     run(async {
         let target = Target::parse(&url).unwrap();
-        let mut proxy = Proxy::listen(&anywhere(), &target, MAX_HOLD).await.unwrap();
+        let mut proxy = Proxy::listen(&anywhere(), &target, MAX_HOLD).unwrap();
         let mut app = PgConnection::connect(&through(&url, &proxy)).await.unwrap();
         assert_eq!(proxy.connections(), 1);
         proxy.close(hold("nonce-1")).await.unwrap();
@@ -141,7 +142,7 @@ fn on_mariadb_too_a_commit_is_withheld_then_its_answer() {
     let rows = || texts(&url, "SELECT content FROM message");
     run(async {
         let target = Target::parse(&url).unwrap();
-        let mut proxy = Proxy::listen(&anywhere(), &target, MAX_HOLD).await.unwrap();
+        let mut proxy = Proxy::listen(&anywhere(), &target, MAX_HOLD).unwrap();
         let mut app = MySqlConnection::connect(&through(&url, &proxy))
             .await
             .unwrap();

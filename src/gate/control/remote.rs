@@ -226,16 +226,22 @@ impl CommitGate for RemoteProxy {
                 nonce,
                 order,
                 patience,
+                elsewhere,
             } = hold;
             let nonce = nonce.to_owned();
             let close = Ask::Close {
                 nonce,
                 order,
                 patience,
+                elsewhere,
             };
             let at = self.when(close).await?;
             Ok(self.clock.likely(at))
         })
+    }
+
+    fn can_quiet(&self) -> bool {
+        true
     }
 
     fn look_for<'a>(&'a mut self, text: &'a str) -> Tried<'a, ()> {

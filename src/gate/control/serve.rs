@@ -244,11 +244,13 @@ async fn answer(proxy: &mut Proxy, ask: Ask) -> Answer {
             nonce,
             order,
             patience,
+            elsewhere,
         } => {
             let hold = Hold {
                 nonce: &nonce,
                 order,
                 patience,
+                elsewhere,
             };
             proxy.close(hold).await.map(Answer::At)
         }

@@ -4,14 +4,14 @@
 //! its number; in between the gate says [`Said::Changed`] when there is something new to look at.
 
 use crate::clock::Tick;
-use crate::gate::commits::{CommitFault, Lasts, Order, Passed, Traffic, Withheld};
+use crate::gate::commits::{CommitFault, Elsewhere, Lasts, Order, Passed, Traffic, Withheld};
 use crate::gate::proxy::Listen;
 use crate::model::Engine;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
 /// The version of what is said. A gate and a controller of different versions don't work together.
-pub(super) const VERSION: u32 = 1;
+pub(super) const VERSION: u32 = 2;
 /// The longest line, in bytes: commits carry shortened statements.
 pub(super) const LONGEST_LINE: u64 = 4 << 20;
 /// How often a controller shows that it is there.
@@ -75,6 +75,7 @@ pub(super) enum Ask {
         nonce: String,
         order: Order,
         patience: Duration,
+        elsewhere: Elsewhere,
     },
     /// Look for a text in what the server writes.
     LookFor(String),

@@ -10,6 +10,7 @@ mod mysql;
 mod postgres;
 mod queue;
 mod relay;
+mod serving;
 mod statement;
 mod tls;
 mod upstream;
@@ -23,14 +24,13 @@ use crate::clock::Tick;
 use crate::db::{Login, Target, Tried};
 use crate::model::Engine;
 use queue::Queue;
+use serving::Serving;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 use tls::Mode;
-use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::watch;
-use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 use upstream::{Address, Upstream};
 use wire::Raw;
@@ -53,8 +53,8 @@ pub struct Proxy {
     listen: Listen,
     // Ends this process where it is stopped for too long.
     _alarm: Option<Alarm>,
-    // Aborted when the proxy is dropped, with all connections.
-    _serving: JoinSet<()>,
+    // Ends with the proxy, and all connections with it.
+    _serving: Serving,
 }
 
 /// What a connection needs.
@@ -78,43 +78,26 @@ impl Proxy {
     /// # Errors
     /// When the database is a file, the address is taken, or the URL asks for a certificate that
     /// can't be verified.
-    pub async fn listen(
-        listen: &Listen,
-        target: &Target,
-        max_hold: Duration,
-    ) -> anyhow::Result<Self> {
+    pub fn listen(listen: &Listen, target: &Target, max_hold: Duration) -> anyhow::Result<Self> {
         let (protocol, login) = protocol(target)?;
         let queue = Arc::new(Queue::new(max_hold));
-        let context = Arc::new(ConnectionContext {
+        let context = ConnectionContext {
             protocol,
             upstream: upstream(protocol, &login)?,
             queue: Arc::clone(&queue),
             acceptor: tls::acceptor()?,
-        });
-        let mut serving = JoinSet::new();
+        };
         let listen = match protocol {
             Protocol::Postgres => listen.clone().for_libpq(login.port),
             Protocol::Mysql => listen.clone(),
         };
-        let cant = |error: std::io::Error, hint: &str| {
+        let (serving, listen) = Serving::start(&listen, context).map_err(|error| {
+            let hint = match listen {
+                Listen::Tcp(_) => "give another address with --database-listen",
+                Listen::Unix(_) => "the folder must be there; remove the socket if no program uses it, or give another path",
+            };
             CliError::unreachable(format!("the proxy can't listen at {listen}: {error}")).hint(hint)
-        };
-        let listen = match &listen {
-            Listen::Tcp(address) => {
-                let hint = "give another address with --database-listen";
-                let listener = TcpListener::bind(address).await;
-                let listener = listener.map_err(|error| cant(error, hint))?;
-                let address = listener.local_addr()?;
-                serving.spawn(accept_tcp(listener, context));
-                Listen::Tcp(address)
-            }
-            Listen::Unix(path) => {
-                let hint = "the folder must be there; remove the socket if no program uses it, or give another path";
-                let listener = UnixListener::bind(path).map_err(|error| cant(error, hint))?;
-                serving.spawn(accept_unix(listener, context));
-                listen.clone()
-            }
-        };
+        })?;
         Ok(Self {
             queue,
             listen,
@@ -167,8 +150,12 @@ impl CommitGate for Proxy {
     }
 
     fn close<'a>(&'a mut self, hold: Hold<'a>) -> Tried<'a, Tick> {
-        let at = self.queue.close(hold.nonce, hold.order);
+        let at = self.queue.close(hold);
         Box::pin(async move { Ok(at) })
+    }
+
+    fn can_quiet(&self) -> bool {
+        true
     }
 
     fn look_for<'a>(&'a mut self, text: &'a str) -> Tried<'a, ()> {
@@ -270,38 +257,6 @@ fn upstream(protocol: Protocol, login: &Login) -> anyhow::Result<Upstream> {
         Mode::named(login.tls.mode.as_deref()),
         login.tls.roots.as_deref().map(Path::new),
     )
-}
-
-async fn accept_tcp(listener: TcpListener, context: Arc<ConnectionContext>) {
-    let mut connections = JoinSet::new();
-    loop {
-        tokio::select! {
-            accepted = listener.accept() => {
-                // One that broke at once is no reason to stop.
-                if let Ok((stream, _)) = accepted
-                    && let Ok(raw) = Raw::tcp(stream)
-                {
-                    connections.spawn(serve(raw, Arc::clone(&context)));
-                }
-            }
-            // Reaped so that a long run does not collect them.
-            Some(_) = connections.join_next() => {}
-        }
-    }
-}
-
-async fn accept_unix(listener: UnixListener, context: Arc<ConnectionContext>) {
-    let mut connections = JoinSet::new();
-    loop {
-        tokio::select! {
-            accepted = listener.accept() => {
-                if let Ok((stream, _)) = accepted {
-                    connections.spawn(serve(Raw::Unix(stream), Arc::clone(&context)));
-                }
-            }
-            Some(_) = connections.join_next() => {}
-        }
-    }
 }
 
 /// A connection that breaks, or can't be read, ends; the others go on.

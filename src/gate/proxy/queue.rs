@@ -5,7 +5,9 @@
 
 use crate::clock;
 use crate::clock::Tick;
-use crate::gate::commits::{Carries, CommitFault, CommitOutcome, Lasts, Passed, Stage, Withheld};
+use crate::gate::commits::{
+    Carries, CommitFault, CommitOutcome, Elsewhere, Hold, Lasts, Passed, Stage, Withheld,
+};
 use crate::trace::wire::Order;
 use anyhow::Context as _;
 use std::collections::BTreeMap;
@@ -49,9 +51,26 @@ struct State {
     /// Whose first write is withheld: the connection that writes first.
     lets_pass: Option<LetsPass>,
     expired: u32,
+    /// What the database says to others while an answer is withheld; absent while the gate is open.
+    elsewhere: Option<Elsewhere>,
     fault: Option<Armed>,
     faults_done: u32,
     broken: Option<String>,
+}
+
+impl State {
+    /// Whether a commit was let through whose answer is not given, and everything else waits with it.
+    fn is_quiet(&self) -> bool {
+        self.elsewhere == Some(Elsewhere::Waits)
+            && self
+                .waiting
+                .values()
+                .any(|waiting| match (&waiting.phase, waiting.commit.stage) {
+                    (Phase::LetThrough(_) | Phase::Answer(..), Stage::Commit) => true,
+                    (Phase::LetThrough(_) | Phase::Answer(..), Stage::Write | Stage::Lock)
+                    | (Phase::Commit(_), _) => false,
+                })
+    }
 }
 
 /// A fault that waits for its commit.
@@ -250,11 +269,12 @@ impl Queue {
     }
 
     /// Withholds commits from now on.
-    pub(super) fn close(&self, nonce: &str, order: Order) -> Tick {
-        self.look_for(nonce);
+    pub(super) fn close(&self, hold: Hold<'_>) -> Tick {
+        self.look_for(hold.nonce);
         let mut state = self.state();
         state.expired = 0;
-        state.lets_pass = match order {
+        state.elsewhere = Some(hold.elsewhere);
+        state.lets_pass = match hold.order {
             Order::Arrival => None,
             // Whose first write is not the answer's may have locked before what the others need, so the two
             // take turns.
@@ -356,6 +376,7 @@ impl Queue {
         self.closed.store(false, Ordering::Release);
         let mut state = self.state();
         state.fault = None;
+        state.elsewhere = None;
         self.gone.send_replace(false);
         // Dropping what they wait for wakes them all.
         state.waiting.clear();
@@ -413,8 +434,10 @@ impl Queue {
         }
     }
 
-    /// Gives the answer of a commit that was let through.
+    /// Gives the answer of a commit that was let through. The time is the one right before: on a busy machine
+    /// the server may act upon it before this thread goes on.
     pub(super) fn answer(&self, id: u64) -> Tick {
+        let at = clock::now();
         if let Some(Waiting {
             phase: Phase::Answer(_, give),
             ..
@@ -423,7 +446,30 @@ impl Queue {
             let _ = give.send(());
         }
         self.changed();
-        clock::now()
+        at
+    }
+
+    /// Waits while nothing that the database says may come to the server: where the answer to a commit is
+    /// withheld, and the others wait with it.
+    pub(super) async fn may_speak(&self) {
+        // For a look without the lock.
+        if !self.reads() {
+            return;
+        }
+        let mut changes = self.changes();
+        let spoken = async {
+            loop {
+                changes.borrow_and_update();
+                if !self.state().is_quiet() {
+                    return;
+                }
+                // The sender lives as long as the queue.
+                let _ = changes.changed().await;
+            }
+        };
+        if tokio::time::timeout(self.max_hold, spoken).await.is_err() {
+            self.state().expired += 1;
+        }
     }
 
     /// Asks for a connection whether it may forward a commit. Waits while the gate is closed.

@@ -98,6 +98,8 @@ pub(super) enum Decision {
     Commit(String),
     /// It writes in an open transaction, and commits nothing: this is the statement.
     Write(String),
+    /// It locks tables, and commits nothing: this is the statement.
+    Lock(String),
     /// Nothing can be said before the database has answered what went before.
     Wait,
 }
@@ -109,6 +111,8 @@ pub(super) enum Heard {
     Other,
     /// Everything that was sent is answered.
     Ready,
+    /// The database waits for rows or a file of the client: what was sent has done nothing yet.
+    Asks,
     /// From now on bytes are copied both ways: replication.
     Raw,
 }
@@ -280,6 +284,7 @@ impl<S: Session> Relay<S> {
                     Decision::Wait => return Ok((at, Then::Wait)),
                     Decision::Commit(what) => Some((Stage::Commit, what)),
                     Decision::Write(what) => Some((Stage::Write, what)),
+                    Decision::Lock(what) => Some((Stage::Lock, what)),
                 };
                 if let Some((stage, what)) = asks {
                     let commit = Commit {
@@ -360,6 +365,7 @@ impl<S: Session> Relay<S> {
                 });
                 read += there;
                 if !whole {
+                    self.queue.may_speak().await;
                     from.pass(std::mem::take(&mut read), &mut to).await?;
                     if !from.pass_on(header.length - there, &mut to).await? {
                         return Ok(());
@@ -368,7 +374,16 @@ impl<S: Session> Relay<S> {
                 let goes_on = match heard {
                     Heard::Other => true,
                     Heard::Ready => self.answered(&mut from, &mut read, &mut to).await?,
+                    Heard::Asks => {
+                        self.connection.busy(false);
+                        let ticket = self.shared().ticket.take();
+                        if let Some(ticket) = ticket {
+                            ticket.answered(CommitOutcome::Done).await;
+                        }
+                        true
+                    }
                     Heard::Raw => {
+                        self.queue.may_speak().await;
                         from.pass(from.bytes.len(), &mut to).await?;
                         return from.all_on(&mut to).await;
                     }
@@ -378,6 +393,7 @@ impl<S: Session> Relay<S> {
                 }
             }
             if !self.holds_back(read) {
+                self.queue.may_speak().await;
                 from.pass(std::mem::take(&mut read), &mut to).await?;
             }
             if !from.more().await? {

@@ -5,6 +5,7 @@
 //! Sources: PostgreSQL manual, "SQL Commands"; MySQL manual, "Statements That Cause an Implicit
 //! Commit"; MariaDB documentation, "SQL statements That Cause an Implicit Commit".
 
+mod known;
 #[cfg(test)]
 mod tests;
 
@@ -22,6 +23,8 @@ pub(super) enum Status {
     Idle,
     /// A transaction is open: only its end commits.
     Open,
+    /// Tables are locked for writing (MySQL): nobody sees what is written before they are unlocked.
+    Locked,
 }
 
 /// What a statement may do.
@@ -29,10 +32,18 @@ pub(super) enum Status {
 pub(super) enum Class {
     /// It changes nothing but the session.
     Session,
-    /// It reads. A function that it calls may write.
+    /// It reads, as far as can be told: a view or an operator may call a function that writes.
     Read,
+    /// It reads, and calls a function that is not known to only read.
+    Call,
     /// It writes, within the open transaction or as one of its own.
     Write,
+    /// It writes rows that the client sends next: their end is what commits.
+    CopyIn,
+    /// It locks tables, which commits what is open and keeps others from reading.
+    LockTables,
+    /// It unlocks tables.
+    UnlockTables,
     /// It opens a transaction; one that is open already may be committed by it.
     Begin,
     /// It ends a transaction without committing it.
@@ -47,11 +58,16 @@ impl Class {
     /// Whether it may commit something, on a connection in this state.
     pub(super) fn may_commit(self, status: Status, carries: Carries) -> bool {
         match (self, status) {
-            (Self::Session | Self::Rollback, _) => false,
-            (Self::Read, Status::Open) | (Self::Begin, Status::Idle) => false,
+            (Self::Session | Self::Rollback | Self::CopyIn, _) => false,
             (Self::Read, Status::Idle) => carries == Carries::Answer,
-            (Self::Write, status) => status == Status::Idle,
-            (Self::Begin, Status::Open) | (Self::Commit | Self::Unknown, _) => true,
+            (Self::Write | Self::Call, status) => status == Status::Idle,
+            (Self::Read, Status::Open | Status::Locked)
+            | (Self::Begin | Self::LockTables, Status::Idle)
+            | (Self::Commit, Status::Locked) => false,
+            (Self::UnlockTables, status) => status == Status::Locked,
+            (Self::Begin | Self::LockTables, Status::Open | Status::Locked)
+            | (Self::Commit, Status::Idle | Status::Open)
+            | (Self::Unknown, _) => true,
         }
     }
 
@@ -59,9 +75,37 @@ impl Class {
     fn after(self, status: Status) -> Status {
         match self {
             Self::Begin => Status::Open,
-            Self::Commit | Self::Rollback => Status::Idle,
-            Self::Session | Self::Read | Self::Write | Self::Unknown => status,
+            Self::LockTables => Status::Locked,
+            Self::UnlockTables if status == Status::Locked => Status::Idle,
+            Self::Commit | Self::Rollback if status == Status::Open => Status::Idle,
+            Self::Commit
+            | Self::Rollback
+            | Self::UnlockTables
+            | Self::Session
+            | Self::Read
+            | Self::Call
+            | Self::Write
+            | Self::CopyIn
+            | Self::Unknown => status,
         }
+    }
+
+    /// Whether it writes in an open transaction. A function that only computes must not be taken for the
+    /// first write.
+    fn writes(self, before: Status, carries: Carries) -> bool {
+        let writes = match self {
+            Self::Write | Self::CopyIn => true,
+            Self::Call => carries == Carries::Answer,
+            Self::Session
+            | Self::Read
+            | Self::LockTables
+            | Self::UnlockTables
+            | Self::Begin
+            | Self::Rollback
+            | Self::Commit
+            | Self::Unknown => false,
+        };
+        writes && before == Status::Open
     }
 }
 
@@ -72,6 +116,8 @@ pub(super) struct Effect {
     pub(super) may_commit: bool,
     /// Whether it writes in an open transaction.
     pub(super) writes: bool,
+    /// Whether it commits nothing and keeps others from reading.
+    pub(super) locks: bool,
     /// The state that follows.
     pub(super) after: Status,
 }
@@ -81,7 +127,8 @@ impl Effect {
     pub(super) fn of(class: Class, before: Status, carries: Carries) -> Self {
         Self {
             may_commit: class.may_commit(before, carries),
-            writes: class == Class::Write && before == Status::Open,
+            writes: class.writes(before, carries),
+            locks: class == Class::LockTables,
             after: class.after(before),
         }
     }
@@ -91,6 +138,7 @@ impl Effect {
         let mut all = Self {
             may_commit: false,
             writes: false,
+            locks: false,
             after: before,
         };
         for class in classes(text, dialect) {
@@ -98,6 +146,7 @@ impl Effect {
             all = Self {
                 may_commit: all.may_commit || one.may_commit,
                 writes: all.writes || one.writes,
+                locks: all.locks || one.locks,
                 after: one.after,
             };
         }
@@ -108,6 +157,8 @@ impl Effect {
     pub(super) fn decision(self, shown: impl FnOnce() -> String) -> Decision {
         if self.may_commit {
             Decision::Commit(shown())
+        } else if self.locks {
+            Decision::Lock(shown())
         } else if self.writes {
             Decision::Write(shown())
         } else {
@@ -120,6 +171,8 @@ impl Effect {
 pub(super) fn classes(text: &str, dialect: Dialect) -> Vec<Class> {
     let mut classes = Vec::new();
     let mut statement = Words::default();
+    // What a parenthesis would call.
+    let mut name = "";
     for token in Lexer::new(text, dialect) {
         match token.kind {
             TokenKind::Comment => {}
@@ -130,7 +183,13 @@ pub(super) fn classes(text: &str, dialect: Dialect) -> Vec<Class> {
                 statement.unreadable = true;
             }
             TokenKind::Word => statement.word(token.text(text)),
+            TokenKind::Punct if token.text(text) == "(" => statement.opens(name),
             _ => statement.begun = true,
+        }
+        match token.kind {
+            TokenKind::Comment => {}
+            TokenKind::Word | TokenKind::QuotedName => name = token.text(text),
+            _ => name = "",
         }
     }
     classes.extend(statement.class(dialect));
@@ -149,6 +208,20 @@ struct Words {
     analyzes: bool,
     to: bool,
     autocommit: bool,
+    from_client: bool,
+    calls: Calls,
+}
+
+/// The functions that a statement calls.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Calls {
+    /// None but those that only read or compute.
+    #[default]
+    Known,
+    /// One that may write.
+    Unknown,
+    /// One that may commit by itself, whatever transaction is open: it has a connection of its own.
+    Apart,
 }
 
 impl Words {
@@ -166,6 +239,16 @@ impl Words {
         self.analyzes |= is(&["ANALYZE", "ANALYSE"]);
         self.to |= is(&["TO"]);
         self.autocommit |= is(&["AUTOCOMMIT"]);
+        self.from_client |= is(&["STDIN"]);
+    }
+
+    /// A parenthesis opens behind this name, or behind none.
+    fn opens(&mut self, name: &str) {
+        self.begun = true;
+        if !name.is_empty() {
+            let name = name.trim_matches(['"', '`']).to_ascii_lowercase();
+            self.calls = self.calls.max(known::calls(&name));
+        }
     }
 
     /// None when there is no statement.
@@ -183,10 +266,11 @@ impl Words {
     }
 
     fn query(&self) -> Class {
-        if self.into || self.writes {
-            Class::Write
-        } else {
-            Class::Read
+        match self.calls {
+            Calls::Apart => Class::Unknown,
+            Calls::Known | Calls::Unknown if self.into || self.writes => Class::Write,
+            Calls::Unknown => Class::Call,
+            Calls::Known => Class::Read,
         }
     }
 
@@ -222,6 +306,7 @@ impl Words {
             ("COMMIT" | "END", _) | ("PREPARE", "TRANSACTION") => Class::Commit,
             ("PREPARE", _) => Class::Session,
             ("CALL" | "DO", _) => Class::Unknown,
+            ("COPY", _) if self.from_client => Class::CopyIn,
             _ => Class::Write,
         }
     }
@@ -235,6 +320,9 @@ impl Words {
             ("BEGIN" | "START", _) => Class::Begin,
             ("SET", _) if self.autocommit => Class::Begin,
             ("SET", "STATEMENT" | "PASSWORD") => Class::Unknown,
+            ("SET", _) if self.calls > Calls::Known => Class::Call,
+            ("LOCK", "TABLES" | "TABLE") => Class::LockTables,
+            ("UNLOCK", "TABLES" | "TABLE") => Class::UnlockTables,
             ("SET" | "USE" | "SHOW" | "HELP" | "SAVEPOINT" | "RELEASE" | "DEALLOCATE", _)
             | ("PREPARE", _) => Class::Session,
             ("ROLLBACK", _) => self.rollback(),

@@ -9,6 +9,10 @@
 //!    know it. A marker that comes now did not wait for the commit to be confirmed.
 //! 3. The answer is given: now the marker comes.
 //!
+//! A server may also learn of its commit from a notification, or by looking for the row. Where a marker
+//! came in phase 2, the next trial withholds everything that the store says in that phase: then a marker in
+//! phase 3 waited for something that the store said behind the commit.
+//!
 //! A marker in phase 1 proves a violation. A marker that came in phase 3 of the commit that
 //! completed the row, with no other commit let through since the phases began, proves the order.
 
@@ -62,6 +66,8 @@ pub struct Trial {
     pub steps: Vec<Step>,
     /// How many other commits wait when the marker is there.
     pub waiting_at_final: usize,
+    /// Whether the store said nothing to others while the answer to a commit was withheld.
+    pub quiet: bool,
     /// How many commits, or answers, the gate let through by itself: they were withheld for too long.
     pub expired: u32,
     /// Why it ended.
@@ -104,6 +110,13 @@ pub fn judge(trial: &Trial) -> TrialOutcome {
         Some(step) => match step.given {
             None => TrialOutcome::Ambiguous(early()),
             Some(given) if final_at < given => TrialOutcome::Ambiguous(early()),
+            // A lock that the commit gave back may have freed one of them, whose answer was withheld too.
+            Some(_) if step.others > 0 && trial.quiet => TrialOutcome::Ambiguous(format!(
+                "{} more writers waited while the commit that completed the row was let through, and nothing \
+                 that the store said reached the server before its answer: the final marker may have waited \
+                 for any of it",
+                step.others
+            )),
             // What is still withheld when the marker comes did not bring it.
             Some(_) if step.others > 0 && !is_last => TrialOutcome::Ambiguous(format!(
                 "{} more writers waited while the commit that completed the row was let through, and the final \
@@ -126,6 +139,17 @@ fn completed(steps: &[Step]) -> Option<usize> {
         .iter()
         .position(completes)
         .map(|index| since + index)
+}
+
+/// Whether the marker came while the row was complete and the answer to its commit was withheld. The server
+/// may have learned of its commit in another way.
+pub fn is_early(trial: &Trial) -> bool {
+    let Some((final_at, index)) = trial.final_at.zip(completed(&trial.steps)) else {
+        return false;
+    };
+    let step = &trial.steps[index];
+    let knew = step.given.is_some_and(|given| given <= final_at);
+    step.let_through <= final_at && !knew
 }
 
 fn violated(trial: &Trial) -> String {

@@ -7,7 +7,8 @@ use super::rows::{QUESTION_LOST, has_questions};
 use super::save_fails::swallowed;
 use super::stage::Stage;
 use super::trial::{Holds, Judged};
-use crate::gate::{AnyGate, Order};
+use super::withheld::Way;
+use crate::gate::{AnyGate, CommitGate, Elsewhere, Order};
 use crate::report::{Finding, Report, Severity, Source, Verdict};
 use crate::stream::faults::{NONE, READ_TO_END};
 use crate::stream::judge::order;
@@ -20,6 +21,16 @@ const MARGIN: Duration = Duration::from_millis(200);
 /// So many undecided trials before the first decided one, and no further ones are tried.
 const HOPELESS: usize = 3;
 
+/// What a hold may be, before it is varied.
+#[derive(Clone, Copy)]
+struct Bounds {
+    /// Shorter ones show nothing.
+    least: Duration,
+    hold: Duration,
+    /// Longer ones are not allowed.
+    longest: Duration,
+}
+
 impl Stage<'_> {
     pub(super) async fn prove_by_gate(
         &mut self,
@@ -29,7 +40,8 @@ impl Stage<'_> {
         let mut case = self.begin_case("order", &NONE, &READ_TO_END);
         let mut gate = self.take_gate().await?;
         let longest = longest(&gate, self.options.max_hold);
-        let Some(hold) = self.hold_for(calibrated.lag, longest) else {
+        let least = (calibrated.lag * 3 / 2).max(LEAST_HOLD);
+        let Some(hold) = self.hold_for(calibrated.lag, least, longest) else {
             self.world.gate = Some(gate);
             let reason = format!(
                 "the server takes {} ms from the provider's end to the final marker; a hold of 1.5 times \
@@ -43,7 +55,12 @@ impl Stage<'_> {
         case.metric("lag_ms", calibrated.lag);
         case.metric("hold_ms", hold);
         self.provoke();
-        let judged = self.trials(&mut gate, (hold, longest), &mut case).await;
+        let bounds = Bounds {
+            least,
+            hold,
+            longest,
+        };
+        let judged = self.trials(&mut gate, bounds, &mut case).await;
         self.world.gate = Some(gate);
         let judged = judged?;
         self.calm().await;
@@ -53,8 +70,7 @@ impl Stage<'_> {
 
     /// Three times the longest time seen, and a margin, within the bounds; none when even one
     /// and a half times is out of bounds. A hold that the user gives is never shorter than that.
-    fn hold_for(&self, lag: Duration, longest: Duration) -> Option<Duration> {
-        let least = (lag * 3 / 2).max(LEAST_HOLD);
+    fn hold_for(&self, lag: Duration, least: Duration, longest: Duration) -> Option<Duration> {
         if least > longest {
             return None;
         }
@@ -79,7 +95,7 @@ impl Stage<'_> {
     async fn trials(
         &mut self,
         gate: &mut AnyGate,
-        (hold, longest): (Duration, Duration),
+        bounds: Bounds,
         case: &mut Begun,
     ) -> anyhow::Result<Vec<Judged>> {
         let wanted = self.options.trials.max(ENOUGH);
@@ -92,12 +108,12 @@ impl Stage<'_> {
             ));
             let chat = self.set_up().await?;
             for index in 0..turns {
-                let holds = self.holds(hold, longest);
+                let holds = self.holds(bounds);
                 let trial = match gate {
                     AnyGate::Commits(gate) => {
-                        let order = next_order(&judged);
                         let gate = gate.as_mut();
-                        self.withheld_turn(&chat, index, gate, holds, order).await?
+                        let way = next_way(&judged, gate);
+                        self.withheld_turn(&chat, index, gate, holds, way).await?
                     }
                     AnyGate::Lock(gate) => {
                         self.gated_turn(&chat, index, gate.as_mut(), holds).await?
@@ -134,8 +150,14 @@ impl Stage<'_> {
     }
 
     /// A hold varies, so that a server which just waits long enough is found out.
-    fn holds(&mut self, hold: Duration, longest: Duration) -> Holds {
+    fn holds(&mut self, bounds: Bounds) -> Holds {
+        let Bounds {
+            least,
+            hold,
+            longest,
+        } = bounds;
         Holds {
+            least,
             hold: hold.mul_f64(1.0 + self.rng.f64() / 2.0).min(longest),
             longest,
             // SQLite's usual patience is 5 s; servers must not run into it.
@@ -374,12 +396,22 @@ fn missing(judged: &[Judged]) -> Option<(&Judged, &Missing, usize)> {
         .or_else(|| with(|missing| matches!(missing, Missing::Answer(_))))
 }
 
-/// Where several writers could not be distinguished, the next trial lets them go in the other order.
-fn next_order(judged: &[Judged]) -> Order {
+/// Where several writers could not be distinguished, the next trial lets them go in the other order. Where
+/// the server knew of its commit before it was answered, the next ones withhold whatever may have told it.
+fn next_way(judged: &[Judged], gate: &dyn CommitGate) -> Way {
     let ambiguous = |judged: &&Judged| matches!(judged.shown, TrialOutcome::Ambiguous(_));
-    match judged.iter().filter(ambiguous).count() % 2 {
-        0 => Order::Arrival,
-        _ => Order::SecondFirst,
+    let knew = |judged: &Judged| gate.can_quiet() && judged.early && ambiguous(&judged);
+    let of_order = judged.iter().filter(ambiguous).filter(|it| !knew(it));
+    Way {
+        order: match of_order.count() % 2 {
+            0 => Order::Arrival,
+            _ => Order::SecondFirst,
+        },
+        elsewhere: if judged.iter().any(knew) {
+            Elsewhere::Waits
+        } else {
+            Elsewhere::Flows
+        },
     }
 }
 

@@ -132,6 +132,7 @@ impl Stage<'_> {
                     nonce: "chatctl-tries-the-gate",
                     order: Order::Arrival,
                     patience: Duration::ZERO,
+                    elsewhere: gate::Elsewhere::Flows,
                 };
                 gate.close(hold).await?;
                 gate.open().await?;

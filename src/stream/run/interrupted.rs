@@ -188,6 +188,7 @@ impl Stage<'_> {
             nonce: &live.nonce,
             order: Order::Arrival,
             patience: Duration::ZERO,
+            elsewhere: gate::Elsewhere::Flows,
         };
         let closed = gate.close(hold).await;
         let met = match closed {

@@ -42,6 +42,8 @@ pub(super) struct Judged {
     /// How long the gate was closed.
     pub(super) held: Duration,
     pub(super) sent: Tick,
+    /// Whether the marker came while the row was complete and the answer to its commit was withheld.
+    pub(super) early: bool,
     /// What came only after the marker, though the answer's row was there.
     pub(super) missing: Option<Missing>,
 }
@@ -51,10 +53,22 @@ pub(super) struct Judged {
 pub(super) struct Holds {
     /// One hold.
     pub(super) hold: Duration,
+    /// The shortest hold that shows something of this server: for where several have to fit.
+    pub(super) least: Duration,
     /// The longest that the gate may stay closed in one piece.
     pub(super) longest: Duration,
     /// All holds of a trial together: servers give up waiting for a lock.
     pub(super) budget: Duration,
+}
+
+impl Holds {
+    /// A hold that so many commits can be withheld for, one after the other, before the first of them, which
+    /// came then, has to be let through.
+    pub(super) fn that_fits(self, first: Tick, from: Tick, count: usize) -> Duration {
+        let count = u32::try_from(count.max(1)).unwrap_or(u32::MAX);
+        let room = (first + self.longest).saturating_sub(from) / count;
+        room.clamp(self.least, self.hold)
+    }
 }
 
 impl Stage<'_> {
@@ -148,6 +162,7 @@ impl Stage<'_> {
                 .closed
                 .map_or(Duration::ZERO, |closed| opened.saturating_sub(closed)),
             sent: live.sent,
+            early: false,
             missing: match hidden {
                 _ if lacks_question => Some(Missing::Question),
                 hidden => hidden.map(Missing::Answer),

@@ -7,7 +7,7 @@ use super::reload_at_final::Missing;
 use super::stage::Stage;
 use super::trial::{Holds, Judged};
 use crate::clock::Tick;
-use crate::gate::{Carries, CommitGate, CommitOutcome, Order, Withheld};
+use crate::gate::{Carries, CommitGate, CommitOutcome, Elsewhere, Order, Withheld};
 use crate::report::{CommitEvent, CommitMoment, Lane};
 use crate::stream::judge::commit_order::{End, Step, Trial};
 use crate::stream::judge::order::RowState;
@@ -38,6 +38,15 @@ enum Phase {
     Nobody,
 }
 
+/// How a trial treats what else the server and its store do.
+#[derive(Clone, Copy)]
+pub(super) struct Way {
+    /// Which of several writers goes first.
+    pub(super) order: Order,
+    /// What the store says to others while the answer to a commit is withheld.
+    pub(super) elsewhere: Elsewhere,
+}
+
 /// A commit that may be let through, and who waits next to it.
 struct Chosen {
     commit: Withheld,
@@ -52,7 +61,7 @@ impl Stage<'_> {
         index: usize,
         gate: &mut dyn CommitGate,
         holds: Holds,
-        order: Order,
+        Way { order, elsewhere }: Way,
     ) -> anyhow::Result<Judged> {
         let mut moments = Moments::default();
         let live = self.begin_trial(chat, index, &mut moments).await?;
@@ -60,6 +69,7 @@ impl Stage<'_> {
             nonce: &live.nonce,
             order,
             patience: holds.hold,
+            elsewhere,
         };
         let closed = gate.close(hold).await?;
         moments.at(
@@ -73,6 +83,7 @@ impl Stage<'_> {
             row_at_final: None,
             steps: Vec::new(),
             waiting_at_final: 0,
+            quiet: elsewhere == Elsewhere::Waits,
             expired: 0,
             end: End::Final,
         };
@@ -136,6 +147,7 @@ impl Stage<'_> {
             late_row: None,
             held: opened.saturating_sub(closed),
             sent: live.sent,
+            early: commit_order::is_early(&trial),
             missing: match hidden {
                 _ if lacks_question => Some(Missing::Question),
                 hidden => hidden.map(Missing::Answer),
@@ -178,8 +190,16 @@ impl Stage<'_> {
             };
             withheld_for(&commit, moments);
             moments.asked.get_or_insert(commit.since);
+            // Behind a lock that keeps readers out, and writes nothing, the row can't be read.
+            let before = match commit.stage {
+                gate::Stage::Lock => Some(self.row(live).await),
+                gate::Stage::Write | gate::Stage::Commit => None,
+            };
             let passed = gate.pass(commit.id).await?;
-            let row = self.row(live).await;
+            let row = match before {
+                Some(row) => row,
+                None => self.row(live).await,
+            };
             let withheld = passed.let_through.saturating_sub(commit.since);
             moments.commit(
                 passed.answered,
@@ -232,7 +252,10 @@ impl Stage<'_> {
             }
             // Only the answer to the commit that completes the row has to be withheld for long.
             let phase = match row {
-                RowState::Complete => self.until_marker(live, clock::now() + holds.hold).await,
+                RowState::Complete => {
+                    let hold = while_others_wait(gate, holds).await?;
+                    self.until_marker(live, clock::now() + hold).await
+                }
                 RowState::Incomplete | RowState::CommitWaits | RowState::Unreadable => Phase::Over,
             };
             if let Phase::Over = phase {
@@ -278,10 +301,14 @@ impl Stage<'_> {
             let provider_end = *ends.borrow_and_update();
             let withheld = gate.withheld().await?;
             let first = withheld.iter().map(|commit| commit.since).min();
+            let held = |came: Tick, from: Tick| {
+                let hold = holds.that_fits(came, from, withheld.len());
+                (from + hold, Phase::Over)
+            };
             let (until, then) = match (first, provider_end) {
-                (Some(came), Some(ended)) => (came.max(ended).max(since) + holds.hold, Phase::Over),
+                (Some(came), Some(ended)) => held(came, came.max(ended).max(since)),
                 // The provider's answer is read only once this commit is done.
-                (Some(came), None) => (came.max(since) + holds.hold, Phase::Over),
+                (Some(came), None) => held(came, came.max(since)),
                 (None, ended) => (
                     ended.unwrap_or(since).max(since) + NOBODY_COMMITS,
                     Phase::Nobody,
@@ -372,6 +399,13 @@ impl Stage<'_> {
         moments.now(Lane::Store, format!("the answer's row {state}"));
         Ok(())
     }
+}
+
+/// How long an answer is withheld: what waits at the gate meanwhile must not have to be let through.
+async fn while_others_wait(gate: &mut dyn CommitGate, holds: Holds) -> anyhow::Result<Duration> {
+    let withheld = gate.withheld().await?;
+    let first = withheld.iter().map(|commit| commit.since).min();
+    Ok(first.map_or(holds.hold, |first| holds.that_fits(first, clock::now(), 1)))
 }
 
 /// Those that carry no answer go first: a save that runs next to another write that the server

@@ -107,9 +107,7 @@ pub async fn wire(
         ))
         .hint("--database-listen 127.0.0.1:9192")
     })?;
-    let proxy = Proxy::listen(&listen, target, options.max_hold)
-        .await?
-        .watched(options.max_hold)?;
+    let proxy = Proxy::listen(&listen, target, options.max_hold)?.watched(options.max_hold)?;
     context.progress.note(&format!(
         "gate {}: withholds {}, at most {} at a time",
         kind.name,

@@ -23,6 +23,8 @@ const ENOUGH: usize = 1 << 10;
 const DEADLOCK: u16 = 1213;
 /// The number of an error that only shows how far MariaDB is.
 const PROGRESS: u16 = 0xffff;
+/// The first byte of a response that asks for a file of the client.
+const LOCAL_INFILE: u8 = 0xfb;
 /// MariaDB's name for the statement that was prepared last.
 const LAST_PREPARED: u32 = u32::MAX;
 
@@ -58,6 +60,9 @@ pub(super) struct Mysql {
     /// Whether a result's columns and rows end with an OK packet in place of two EOF packets.
     deprecates_eof: bool,
     status: Status,
+    /// Whether the database says that a transaction is open.
+    has_begun: bool,
+    tables: Tables,
     /// Responses that are to come, the one under way first.
     to_come: VecDeque<Response>,
     /// The next packet of the database continues the one before.
@@ -75,6 +80,19 @@ pub(super) struct Mysql {
 struct Prepared {
     class: Class,
     shown: Arc<str>,
+}
+
+/// What `LOCK TABLES` has done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Tables {
+    /// Nothing.
+    Free,
+    /// It was sent.
+    Asked,
+    /// It locks tables.
+    Locked,
+    /// What unlocks them was sent.
+    Released,
 }
 
 /// What comes next of a response.
@@ -104,6 +122,8 @@ impl Mysql {
         let mut new = Self {
             deprecates_eof,
             status: Status::Idle,
+            has_begun: false,
+            tables: Tables::Free,
             to_come: VecDeque::new(),
             continued: false,
             prepared: HashMap::new(),
@@ -120,9 +140,35 @@ impl Mysql {
     fn set_status(&mut self, flags: u16) {
         let open = flags & status::IN_TRANSACTION != 0 || flags & status::AUTOCOMMIT == 0;
         self.status = if open { Status::Open } else { Status::Idle };
-        if flags & status::IN_TRANSACTION == 0 {
+        self.has_begun = flags & status::IN_TRANSACTION != 0;
+        self.tables = match self.tables {
+            Tables::Asked | Tables::Locked => Tables::Locked,
+            Tables::Released | Tables::Free => Tables::Free,
+        };
+        if !self.has_begun {
             self.statements.clear();
             self.carries = Carries::Other;
+        }
+    }
+
+    /// Where the connection is.
+    fn now(&self) -> Status {
+        match self.tables {
+            Tables::Locked => Status::Locked,
+            Tables::Free | Tables::Asked | Tables::Released => self.status,
+        }
+    }
+
+    /// Statements of these classes are sent.
+    fn runs(&mut self, classes: &[Class]) {
+        for class in classes {
+            self.tables = match class {
+                Class::LockTables => Tables::Asked,
+                Class::UnlockTables | Class::Begin if self.tables != Tables::Free => {
+                    Tables::Released
+                }
+                _ => self.tables,
+            };
         }
     }
 
@@ -147,7 +193,13 @@ impl Mysql {
         let Some(text) = std::str::from_utf8(text).ok().filter(|_| whole) else {
             return Decision::Commit("(a query that can't be read)".into());
         };
-        Effect::of_text(text, Dialect::Mysql, self.status, self.carries).decision(|| shown(text))
+        let effect = |before| Effect::of_text(text, Dialect::Mysql, before, self.carries);
+        let mut found = effect(self.now());
+        // With autocommit off, a lock commits only what has begun.
+        if found.locks && !self.has_begun && self.tables == Tables::Free {
+            found = effect(Status::Idle);
+        }
+        found.decision(|| shown(text))
     }
 
     fn note(&mut self, statement: String) {
@@ -178,8 +230,8 @@ impl Mysql {
         match response {
             Response::Result => match first {
                 Some(0x00) => self.end_of_result(packet::status_of_ok(body)),
-                // LOCAL INFILE: the client sends a file, and then comes OK.
-                Some(0xfb) => Some(Response::Result),
+                // The client sends a file, and then comes OK.
+                Some(LOCAL_INFILE) => Some(Response::Result),
                 _ => Some(Response::Columns(packet::number(body)?.0)),
             },
             Response::Columns(left) if left > 1 => Some(Response::Columns(left - 1)),
@@ -223,6 +275,10 @@ impl Mysql {
         if response == Response::Prepare {
             self.preparing.pop_front();
         }
+        self.tables = match self.tables {
+            Tables::Asked | Tables::Free => Tables::Free,
+            Tables::Locked | Tables::Released => Tables::Locked,
+        };
         if code == DEADLOCK {
             self.statements.clear();
             self.carries = Carries::Other;
@@ -276,7 +332,7 @@ impl Session for Mysql {
             Some((&command::QUERY, text)) => self.query(text, message.is_whole()),
             Some((&(command::EXECUTE | command::BULK_EXECUTE), _)) => {
                 match self.statement(message.body) {
-                    Some(statement) => Effect::of(statement.class, self.status, self.carries)
+                    Some(statement) => Effect::of(statement.class, self.now(), self.carries)
                         .decision(|| statement.shown.to_string()),
                     None => Decision::Forward,
                 }
@@ -298,14 +354,22 @@ impl Session for Mysql {
                 return;
             }
             command::QUERY => {
-                if reads {
-                    self.note(shown(&String::from_utf8_lossy(rest)));
+                // Tables that are known to be locked are unlocked behind an open gate too.
+                if reads || self.tables != Tables::Free {
+                    let text = String::from_utf8_lossy(rest);
+                    self.runs(&classes(&text, Dialect::Mysql));
+                    if reads {
+                        self.note(shown(&text));
+                    }
                 }
                 Response::Result
             }
             command::EXECUTE | command::BULK_EXECUTE => {
-                if reads && let Some(statement) = self.statement(message.body) {
-                    self.note(statement.shown.to_string());
+                if let Some(statement) = self.statement(message.body) {
+                    self.runs(&[statement.class]);
+                    if reads {
+                        self.note(statement.shown.to_string());
+                    }
                 }
                 Response::Result
             }
@@ -336,8 +400,14 @@ impl Session for Mysql {
         let Some(response) = self.to_come.pop_front() else {
             return Heard::Other;
         };
+        let asks = response == Response::Result && message.body.first() == Some(&LOCAL_INFILE);
         match self.follow(response, message) {
-            Some(next) => self.to_come.push_front(next),
+            Some(next) => {
+                self.to_come.push_front(next);
+                if asks {
+                    return Heard::Asks;
+                }
+            }
             None if self.to_come.is_empty() => return Heard::Ready,
             None => {}
         }

@@ -83,6 +83,16 @@ pub(super) fn rollback() -> Vec<u8> {
     message(b'Q', b"ROLLBACK\0")
 }
 
+/// `CopyFail`: the rows that were sent are not to be kept.
+pub(super) fn copy_fail() -> Vec<u8> {
+    message(b'f', b"chatctl makes this commit fail on purpose\0")
+}
+
+/// `Sync`: the end of a group.
+pub(super) fn sync() -> Vec<u8> {
+    message(b'S', b"")
+}
+
 /// `ReadyForQuery`, outside of a transaction.
 pub(super) fn ready() -> Vec<u8> {
     message(b'Z', b"I")

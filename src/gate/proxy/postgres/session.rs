@@ -31,6 +31,8 @@ pub(super) struct Postgres {
     prepared: HashMap<Vec<u8>, Prepared>,
     portals: HashMap<Vec<u8>, Prepared>,
     copying: Copying,
+    /// The COPY under way whose last row commits.
+    copy_commits: Option<Arc<str>>,
     carries: Carries,
     statements: Vec<String>,
     /// The last message that asked for a `ReadyForQuery`.
@@ -64,6 +66,7 @@ impl Postgres {
             prepared: HashMap::new(),
             portals: HashMap::new(),
             copying: Copying::No,
+            copy_commits: None,
             carries: Carries::Other,
             statements: Vec::new(),
             boundary: 0,
@@ -91,7 +94,7 @@ impl Postgres {
         };
         match (portal.class, self.now()) {
             // Outside of a transaction it is the group's `Sync` that commits.
-            (Class::Read | Class::Write, Status::Idle) => Decision::Forward,
+            (Class::Read | Class::Call | Class::Write, Status::Idle) => Decision::Forward,
             (class, now) => {
                 Effect::of(class, now, self.carries).decision(|| portal.shown.to_string())
             }
@@ -165,9 +168,22 @@ impl Postgres {
         if self.now() == Status::Idle && effect.may_commit {
             self.implicit = Some(Arc::clone(&portal.shown));
         }
+        if self.now() == Status::Idle && portal.class == Class::CopyIn {
+            self.copy_commits = Some(Arc::clone(&portal.shown));
+        }
         self.ahead = Some(effect.after);
         if reads {
             self.note(portal.shown.to_string());
+        }
+    }
+
+    /// A text that is sent in one piece is committed as one, behind the rows that it asks for. What of it comes
+    /// before or behind them may also be in a transaction; then nothing is committed at their end.
+    fn query_copies(&mut self, text: &str) {
+        let classes = classes(text, Dialect::Postgres);
+        let alone = self.now() == Status::Open && classes.len() == 1;
+        if classes.contains(&Class::CopyIn) && !alone {
+            self.copy_commits = Some(shown(text).into());
         }
     }
 
@@ -193,6 +209,10 @@ impl Session for Postgres {
                 implicit.map_or(Decision::Forward, Decision::Commit)
             }
             b'F' if self.now() == Status::Idle => Decision::Commit("(a function call)".into()),
+            b'c' => {
+                let copy = self.copy_commits.as_ref().map(ToString::to_string);
+                copy.map_or(Decision::Forward, Decision::Commit)
+            }
             _ => Decision::Forward,
         }
     }
@@ -205,7 +225,9 @@ impl Session for Postgres {
             b'E' => self.execute(message.body, reads),
             b'Q' => {
                 if reads && let Some((text, _)) = frame::text(message.body) {
-                    self.note(shown(&String::from_utf8_lossy(text)));
+                    let text = String::from_utf8_lossy(text);
+                    self.query_copies(&text);
+                    self.note(shown(&text));
                 }
                 self.group_ends(b'Q');
             }
@@ -230,6 +252,7 @@ impl Session for Postgres {
                 };
                 self.in_flight = self.in_flight.saturating_sub(1);
                 self.copying = Copying::No;
+                self.copy_commits = None;
                 if self.status == Status::Idle && self.in_flight == 0 {
                     self.carries = Carries::Other;
                     self.statements.clear();
@@ -246,6 +269,7 @@ impl Session for Postgres {
                 if self.boundary == b'S' {
                     self.in_flight = self.in_flight.saturating_sub(1);
                 }
+                return Heard::Asks;
             }
             b'W' => return Heard::Raw,
             _ => {}
@@ -277,7 +301,6 @@ impl Session for Postgres {
     }
 
     fn commit_error(&mut self, kind: u8) -> CommitError {
-        self.group_ends(b'Q');
         let mut to_server = frame::error(
             "ERROR",
             "40001",
@@ -285,13 +308,26 @@ impl Session for Postgres {
         );
         // The database is ready once, after the rollback.
         to_server.extend(frame::ready());
+        let (to_database, drops) = match (kind, self.boundary) {
+            // The query waits for its rows: they are what fails.
+            (b'c', b'Q') => (frame::copy_fail(), Drops::Message),
+            (b'c', _) => {
+                self.group_ends(b'S');
+                ([frame::copy_fail(), frame::sync()].concat(), Drops::Group)
+            }
+            (b'E', _) => {
+                self.group_ends(b'Q');
+                (frame::rollback(), Drops::Group)
+            }
+            _ => {
+                self.group_ends(b'Q');
+                (frame::rollback(), Drops::Message)
+            }
+        };
         CommitError {
-            to_database: frame::rollback(),
+            to_database,
             to_server,
-            drops: match kind {
-                b'E' => Drops::Group,
-                _ => Drops::Message,
-            },
+            drops,
         }
     }
 

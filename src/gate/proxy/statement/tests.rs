@@ -1,5 +1,5 @@
 use super::Carries::{Answer, Other};
-use super::Status::{Idle, Open};
+use super::Status::{Idle, Locked, Open};
 use super::{Class, Effect, classes, shown};
 use crate::sql::Dialect::{Mysql, Postgres};
 
@@ -37,7 +37,9 @@ fn a_statement_of_postgres_is_classed_by_its_first_words() {
         ("CALL save()", Class::Unknown),
         ("DO $$ BEGIN COMMIT; END $$", Class::Unknown),
         ("SET search_path = x", Class::Session),
-        ("COPY m FROM STDIN", Class::Write),
+        ("COPY m FROM STDIN", Class::CopyIn),
+        ("COPY m FROM '/tmp/m'", Class::Write),
+        ("COPY m TO STDOUT", Class::Write),
         ("NOTIFY x", Class::Write),
         ("SELECT 'open", Class::Unknown),
     ] {
@@ -60,7 +62,11 @@ fn what_commits_implicitly_in_mysql_is_withheld_in_a_transaction() {
         ("COMMIT", Class::Commit),
         ("ROLLBACK", Class::Rollback),
         ("CREATE TABLE t (a INT)", Class::Unknown),
-        ("LOCK TABLES m WRITE", Class::Unknown),
+        ("LOCK TABLES m WRITE", Class::LockTables),
+        ("UNLOCK TABLES", Class::UnlockTables),
+        ("SET @id = save_message('a')", Class::Call),
+        ("SET @now = now(6)", Class::Session),
+        ("DO save_message('a')", Class::Unknown),
         ("XA COMMIT 'x'", Class::Unknown),
         ("CALL save()", Class::Unknown),
         ("EXECUTE s", Class::Unknown),
@@ -94,11 +100,51 @@ fn a_text_of_several_statements_commits_when_one_of_them_may() {
 }
 
 #[test]
-fn a_read_that_carries_the_answer_may_write_it() {
-    let save = "SELECT save_message($1)";
-    assert!(Effect::of_text(save, Postgres, Idle, Answer).may_commit);
-    assert!(!Effect::of_text(save, Postgres, Idle, Other).may_commit);
-    assert!(!Effect::of_text(save, Postgres, Open, Answer).may_commit);
+fn a_function_that_is_not_known_may_write() {
+    for save in [
+        "SELECT save_message($1)",
+        "SELECT * FROM app.finish ($1)",
+        "SELECT \"save\"($1) FROM m",
+        "SELECT pg_notify('saved', '1')",
+        "WITH saved AS (SELECT save_message($1)) SELECT * FROM saved",
+        "VALUES (save_message($1))",
+    ] {
+        assert_eq!(one(save, Postgres), Class::Call, "{save}");
+        assert!(Effect::of_text(save, Postgres, Idle, Other).may_commit);
+        assert!(!Effect::of_text(save, Postgres, Open, Answer).may_commit);
+    }
+    for read in [
+        "SELECT count(*), max(length(content)) FROM m WHERE id IN (1, 2) AND (a OR b)",
+        "SELECT pg_catalog.version()",
+        "select coalesce (a, 'save_message(1)') from m where exists (select 1)",
+        "SELECT CAST(a AS numeric(10, 2)) FROM unnest($1::varchar(40)[]) AS a",
+    ] {
+        assert_eq!(one(read, Postgres), Class::Read, "{read}");
+        assert!(!Effect::of_text(read, Postgres, Idle, Other).may_commit);
+        // What carries the answer may write it, in a way that can't be seen.
+        assert!(Effect::of_text(read, Postgres, Idle, Answer).may_commit);
+    }
+    // It commits over a connection of its own.
+    let apart = "SELECT dblink_exec('dbname=chat', 'INSERT INTO m VALUES (1)')";
+    assert!(Effect::of_text(apart, Postgres, Open, Other).may_commit);
+}
+
+#[test]
+fn what_is_written_under_a_lock_is_seen_when_tables_are_unlocked() {
+    let effect = |text: &str, before| {
+        let effect = Effect::of_text(text, Mysql, before, Other);
+        (effect.may_commit, effect.locks, effect.after)
+    };
+    assert_eq!(effect("LOCK TABLES m WRITE", Idle), (false, true, Locked));
+    assert_eq!(effect("LOCK TABLES m WRITE", Open), (true, true, Locked));
+    for text in ["INSERT INTO m VALUES (1)", "COMMIT", "ROLLBACK"] {
+        assert_eq!(effect(text, Locked), (false, false, Locked), "{text}");
+    }
+    assert_eq!(effect("UNLOCK TABLES", Locked), (true, false, Idle));
+    assert_eq!(effect("UNLOCK TABLES", Open), (false, false, Open));
+    assert_eq!(effect("BEGIN", Locked), (true, false, Open));
+    let all = "LOCK TABLES m WRITE; INSERT INTO m VALUES (1); UNLOCK TABLES";
+    assert_eq!(effect(all, Idle), (true, true, Idle));
 }
 
 #[test]

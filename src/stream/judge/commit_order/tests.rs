@@ -1,4 +1,4 @@
-use super::{End, RowState, Step, Trial, TrialOutcome, judge};
+use super::{End, RowState, Step, Trial, TrialOutcome, is_early, judge};
 use std::time::Duration;
 
 fn ms(ms: u64) -> Duration {
@@ -22,6 +22,7 @@ fn right() -> Trial {
         row_at_final: Some(RowState::Complete),
         steps: vec![step(300, RowState::Complete)],
         waiting_at_final: 0,
+        quiet: false,
         expired: 0,
         end: End::Final,
     }
@@ -214,4 +215,39 @@ fn nothing_is_decided_without_the_marker_or_the_row() {
         with(|t| t.steps.insert(0, step(0, RowState::Unreadable))),
         TrialOutcome::Inconclusive(_)
     ));
+}
+
+#[test]
+fn a_marker_is_early_between_the_commit_and_its_answer() {
+    assert!(!is_early(&right()));
+    for (final_at, given, early) in [
+        (Some(299), Some(600), false),
+        (Some(300), Some(600), true),
+        (Some(599), None, true),
+        (Some(600), Some(600), false),
+        (None, None, false),
+    ] {
+        let mut trial = right();
+        trial.final_at = final_at.map(ms);
+        trial.steps[0].given = given.map(ms);
+        assert_eq!(is_early(&trial), early, "{final_at:?} {given:?}");
+    }
+    let mut trial = right();
+    trial.steps[0].row = RowState::Incomplete;
+    trial.final_at = Some(ms(300));
+    assert!(!is_early(&trial));
+}
+
+/// What waited for a lock of the transaction was freed by its commit, and told only with its answer.
+#[test]
+fn others_that_waited_leave_a_quiet_trial_open() {
+    assert_eq!(with(|t| t.quiet = true), TrialOutcome::Proven);
+    let others = |quiet| {
+        with(|t| {
+            t.steps[0].others = 1;
+            t.quiet = quiet;
+        })
+    };
+    assert_eq!(others(false), TrialOutcome::Proven);
+    assert!(matches!(others(true), TrialOutcome::Ambiguous(_)));
 }

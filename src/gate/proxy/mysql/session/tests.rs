@@ -121,7 +121,7 @@ fn several_results_and_a_local_file_belong_to_one_response() {
     assert_eq!(heard(&mut session, &ok(IDLE | 8)), Heard::Other);
     assert_eq!(heard(&mut session, &ok(IDLE)), Heard::Ready);
     sent(&mut session, 3, "LOAD DATA LOCAL INFILE 'x' INTO TABLE m");
-    assert_eq!(heard(&mut session, b"\xfbx"), Heard::Other);
+    assert_eq!(heard(&mut session, b"\xfbx"), Heard::Asks);
     assert_eq!(heard(&mut session, &ok(IDLE)), Heard::Ready);
 }
 
@@ -231,4 +231,37 @@ fn a_row_that_fills_a_packet_is_continued_by_the_next() {
     let mut end = ok(IDLE);
     end[0] = 0xfe;
     assert_eq!(heard(&mut session, &end), Heard::Ready);
+}
+
+#[test]
+fn under_a_lock_only_what_unlocks_is_withheld() {
+    let mut session = Mysql::new(true, IDLE);
+    let insert = "INSERT INTO m VALUES (1)";
+    let unlock = |session: &mut Mysql| sent(session, 3, "UNLOCK TABLES");
+    assert_eq!(unlock(&mut session), Decision::Forward);
+    heard(&mut session, &ok(IDLE));
+    assert_eq!(
+        sent(&mut session, 3, "LOCK TABLES m WRITE"),
+        Decision::Lock("LOCK TABLES m WRITE".to_owned())
+    );
+    heard(&mut session, &ok(IDLE));
+    assert_eq!(sent(&mut session, 3, insert), Decision::Forward);
+    heard(&mut session, &ok(IDLE));
+    assert_eq!(unlock(&mut session), commit("UNLOCK TABLES"));
+    heard(&mut session, &ok(IDLE));
+    assert_eq!(sent(&mut session, 3, insert), commit(insert));
+    heard(&mut session, &ok(IDLE));
+    // With autocommit off nothing is committed by it, unless something has begun.
+    for (flags, decision) in [
+        (0, Decision::Lock("LOCK TABLES m WRITE".to_owned())),
+        (1, commit("LOCK TABLES m WRITE")),
+    ] {
+        let session = Mysql::new(true, flags);
+        let body = [&[3], b"LOCK TABLES m WRITE".as_slice()].concat();
+        assert_eq!(session.decide(message(&body)), decision);
+    }
+    // A lock that was refused locks nothing.
+    sent(&mut session, 3, "LOCK TABLES none WRITE");
+    heard(&mut session, b"\xff\x7a\x04#42S02no such table");
+    assert_eq!(sent(&mut session, 3, insert), commit(insert));
 }

@@ -1,4 +1,4 @@
-use super::{Decision, Heard, Message, Postgres, Session as _};
+use super::{Decision, Drops, Heard, Message, Postgres, Session as _};
 use crate::gate::commits::{Carries, CommitOutcome};
 
 /// A connection right behind its login.
@@ -155,22 +155,76 @@ fn what_cannot_be_read_is_withheld() {
 fn a_copy_in_leaves_no_answer_outstanding() {
     // With a simple query: one answer, behind the data.
     let mut simple = session();
-    sent(&mut simple, b'Q', b"COPY m FROM STDIN\0");
-    heard(&mut simple, b'G', b"");
-    sent(&mut simple, b'd', b"x");
-    sent(&mut simple, b'c', b"");
+    let copy = b"COPY m FROM STDIN\0";
+    assert_eq!(sent(&mut simple, b'Q', copy), Decision::Forward);
+    assert_eq!(heard(&mut simple, b'G', b""), Heard::Asks);
+    assert_eq!(sent(&mut simple, b'd', b"x"), Decision::Forward);
+    // Their end commits.
+    assert_eq!(sent(&mut simple, b'c', b""), commit("COPY m FROM STDIN"));
     assert_eq!(heard(&mut simple, b'Z', b"I"), Heard::Ready);
     // With the extended protocol: the first Sync is ignored by the database.
     let mut extended = session();
     sent(&mut extended, b'P', b"\0COPY m FROM STDIN\0\0\0");
     sent(&mut extended, b'B', b"\0\0");
-    sent(&mut extended, b'E', b"\0\0\0\0\0");
-    sent(&mut extended, b'S', b"");
+    assert_eq!(sent(&mut extended, b'E', b"\0\0\0\0\0"), Decision::Forward);
+    assert_eq!(sent(&mut extended, b'S', b""), Decision::Forward);
     heard(&mut extended, b'G', b"");
     sent(&mut extended, b'd', b"x");
-    sent(&mut extended, b'c', b"");
-    sent(&mut extended, b'S', b"");
+    assert_eq!(sent(&mut extended, b'c', b""), commit("COPY m FROM STDIN"));
+    assert_eq!(sent(&mut extended, b'S', b""), Decision::Forward);
     assert_eq!(heard(&mut extended, b'Z', b"I"), Heard::Ready);
+    // The next one is a statement like any other.
+    assert_eq!(sent(&mut extended, b'Q', b"SELECT 1\0"), Decision::Forward);
+}
+
+#[test]
+fn a_copy_in_a_transaction_commits_nothing() {
+    let mut session = session();
+    sent(&mut session, b'Q', b"BEGIN\0");
+    heard(&mut session, b'Z', b"T");
+    assert_eq!(
+        sent(&mut session, b'Q', b"COPY m FROM STDIN\0"),
+        write("COPY m FROM STDIN")
+    );
+    heard(&mut session, b'G', b"");
+    assert_eq!(sent(&mut session, b'c', b""), Decision::Forward);
+    heard(&mut session, b'Z', b"T");
+    assert_eq!(sent(&mut session, b'Q', b"COMMIT\0"), commit("COMMIT"));
+}
+
+#[test]
+fn a_copy_that_is_to_fail_ends_with_one_answer() {
+    // The query of a COPY is not answered yet; a group is begun again.
+    for (extended, drops) in [(false, Drops::Message), (true, Drops::Group)] {
+        let mut session = session();
+        if extended {
+            sent(&mut session, b'P', b"\0COPY m FROM STDIN\0\0\0");
+            sent(&mut session, b'B', b"\0\0");
+            sent(&mut session, b'E', b"\0\0\0\0\0");
+            sent(&mut session, b'S', b"");
+        } else {
+            sent(&mut session, b'Q', b"COPY m FROM STDIN\0");
+        }
+        heard(&mut session, b'G', b"");
+        let error = session.commit_error(b'c');
+        assert_eq!(error.to_database[0], b'f');
+        assert_eq!(error.drops, drops);
+        heard(&mut session, b'E', b"SERROR\0C57014\0Mno\0\0");
+        assert_eq!(heard(&mut session, b'Z', b"I"), Heard::Ready);
+        assert!(!session.is_busy());
+    }
+}
+
+#[test]
+fn a_function_outside_of_a_transaction_is_withheld_at_its_groups_end() {
+    let mut session = session();
+    sent(&mut session, b'P', b"\0SELECT finish_message($1)\0\0\0");
+    sent(&mut session, b'B', b"\0\0");
+    assert_eq!(sent(&mut session, b'E', b"\0\0\0\0\0"), Decision::Forward);
+    assert_eq!(
+        sent(&mut session, b'S', b""),
+        commit("SELECT finish_message($1)")
+    );
 }
 
 #[test]
