@@ -447,3 +447,31 @@ enum Held {
     /// The gate had been closed as long as it may.
     Budget,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::Holds;
+    use std::time::Duration;
+
+    #[test]
+    fn holds_of_several_commits_fit_before_the_first_has_to_go() {
+        let s = Duration::from_secs_f64;
+        let holds = Holds {
+            hold: s(5.0),
+            least: s(1.0),
+            longest: s(8.0),
+            budget: s(12.0),
+        };
+        for (first, from, count, fits) in [
+            (3.0, 3.0, 1, 5.0),
+            (3.0, 3.0, 2, 4.0),
+            // The first of two has waited for one hold.
+            (3.0, 7.0, 1, 4.0),
+            // No room is left for what shows something.
+            (3.0, 10.5, 1, 1.0),
+            (3.0, 99.0, 2, 1.0),
+        ] {
+            assert_eq!(holds.that_fits(s(first), s(from), count), s(fits));
+        }
+    }
+}
