@@ -119,7 +119,10 @@ class Bench:
                 "--start", f"env GATEWAY_URL={{gateway_url}} {setting} {program}",
             ]
             command += ["--gate", self.args.gate] if self.args.gate else []
-            done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=300)
+            try:
+                done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=300)
+            except subprocess.TimeoutExpired:
+                return "error", "the run took longer than 300 s", None
         if not done.stdout:
             return "error", done.stderr.strip(), None
         report = json.loads(done.stdout)
