@@ -95,6 +95,26 @@ fn an_answer_that_is_shortened_later_is_lost() {
     );
 }
 
+/// A commit that fails leaves a rollback journal behind, and nobody but its writer can read the file then.
+#[test]
+fn a_failed_save_that_nobody_is_told_of_is_found_behind_its_journal() {
+    let (report, exit) = verify_with(&["--journal", "delete", "--swallow"], &["--trials", "3"]);
+    let save_fails = case(&report, "/save-fails");
+    assert_eq!(save_fails["verdict"], "violated", "{report:#}");
+    assert!(
+        errors(&report).contains(&"swallows-save-errors"),
+        "{report:#}"
+    );
+    assert_eq!(exit, 1, "{report:#}");
+    let (report, _) = verify_with(&["--journal", "delete"], &["--trials", "3"]);
+    assert_eq!(
+        case(&report, "/save-fails")["verdict"],
+        "held",
+        "{report:#}"
+    );
+    assert!(errors(&report).is_empty(), "{report:#}");
+}
+
 /// The client that leaves at the marker is one of the points of the suite `full`, too.
 #[test]
 fn an_answer_that_is_deleted_some_time_after_the_client_has_left_is_lost() {

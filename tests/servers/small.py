@@ -28,6 +28,7 @@ commit of its own.
 `--beat MS`: something else is written every so many milliseconds. `--save beat`: the answer is saved next to that,
 and the final marker waits for the beat that follows, and not for the save.
 `--archive`: each start moves the messages to another table, out of which the history reads them as well.
+`--swallow`: an answer whose save fails is dropped, and its client is sent the final marker all the same.
 `--swap`: the history shows each message as the other side's.
 `--forget MS`: so many milliseconds after the marker the question is deleted.
 `--pause MS`: so many milliseconds pass between the save and the final marker.
@@ -109,6 +110,7 @@ arguments.add_argument("--pause", type=int, default=0)
 arguments.add_argument("--receipt", action="store_true")
 arguments.add_argument("--queue", type=int)
 arguments.add_argument("--hidden", action="store_true")
+arguments.add_argument("--swallow", action="store_true")
 arguments.add_argument("--swap", action="store_true")
 arguments.add_argument("--archive", action="store_true")
 arguments.add_argument("--beat", type=int)
@@ -422,7 +424,11 @@ class Handler(BaseHTTPRequestHandler):
         if options.queue is not None:
             write("INSERT INTO queued VALUES (?, ?)", key, said)
         elif options.save == "before":
-            self.save(key, question, said)
+            try:
+                self.save(key, question, said)
+            except sqlite3.Error:
+                if not options.swallow:
+                    raise
         rewritten = delete_all(key) if options.rewrite else []
         if options.rewrite == "before":
             insert_all(rewritten)

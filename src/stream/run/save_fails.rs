@@ -58,6 +58,8 @@ enum SaveFailure {
     Came(Tick),
     /// Neither came.
     Hangs,
+    /// The final marker came, and the store could not be read then, for this reason.
+    Unread { at: Tick, why: String },
     /// Nothing can be said, for this reason.
     Open(String),
 }
@@ -67,7 +69,7 @@ impl SaveFailure {
     fn saw(&self) -> &'static str {
         match self {
             Self::Reported => "the client was sent an error before the final marker",
-            Self::Withheld | Self::Came(_) | Self::Hangs | Self::Open(_) => {
+            Self::Withheld | Self::Came(_) | Self::Hangs | Self::Unread { .. } | Self::Open(_) => {
                 "the final marker did not come"
             }
         }
@@ -81,6 +83,8 @@ struct Tried {
     freed: bool,
     moments: Moments,
     sent: Tick,
+    /// What is in its answer and nowhere else.
+    nonce: String,
 }
 
 /// The final marker is sent for an answer that is stored nowhere.
@@ -121,8 +125,7 @@ impl Stage<'_> {
             (Proof::Fault, _) => ENOUGH,
             (Proof::Auto, true) => 1,
             (Proof::Auto, false) => {
-                let why =
-                    "chatctl did not start the server, so it may not break the server's store";
+                let why = "chatctl did not start the server, so it does not make its saves fail";
                 report.add(self.untried(why));
                 return Ok(Server::Works);
             }
@@ -172,6 +175,21 @@ impl Stage<'_> {
                     .moments
                     .now(Lane::Server, format!("the next chat: {why}"));
             }
+            if let SaveFailure::Unread { at, why } = tried.shown {
+                // A commit that failed can leave a rollback journal that only a writer may roll back.
+                // The server did that when it served the next chat.
+                tried.shown = match self.complete_row(&tried.nonce).await {
+                    Ok(None) => SaveFailure::Came(at),
+                    Ok(Some(_)) => SaveFailure::Open(
+                        "the store could not be read at the final marker, and holds the answer now: \
+                         the server saved it again later"
+                            .to_owned(),
+                    ),
+                    Err(_) => SaveFailure::Open(format!(
+                        "the store could not be read afterwards: {why}"
+                    )),
+                };
+            }
             if hangs || !tried.freed || broken.is_some() {
                 report.add(self.hanging(hangs, tried.freed, broken, &case.name));
             }
@@ -198,7 +216,7 @@ impl Stage<'_> {
                     "the final marker did not come, and the response did not end within {} after the save had failed",
                     humantime::format_duration(self.patience())
                 ),
-                SaveFailure::Open(why) => why,
+                SaveFailure::Unread { why, .. } | SaveFailure::Open(why) => why,
             };
             self.end_case(case, Verdict::Inconclusive, open, report);
             return Ok(server);
@@ -308,7 +326,11 @@ impl Stage<'_> {
             Severity::Note,
             &self.session.name,
             format!("what happens to an answer whose save fails was not tested: {why}"),
-            "let chatctl start the server (--start), or run with --proof fault on a test database",
+            if self.world.is_ours() {
+                "use --proof auto or --proof fault, on a test database"
+            } else {
+                "let chatctl start the server (--start), or use --proof fault on a test database"
+            },
         )
     }
 
@@ -370,7 +392,8 @@ impl Stage<'_> {
         let sent = live.sent;
         moments.at(sent, Lane::Client, format!("turn {} sent", live.number));
         self.until_withheld(&live).await?;
-        let (shown, freed) = match self.install_fault(means, &live.nonce).await? {
+        let nonce = live.nonce.clone();
+        let (shown, freed) = match self.install_fault(means, &nonce).await? {
             Some(why) => {
                 live.play.release();
                 // Only so that the server is done with this turn before the next.
@@ -394,7 +417,6 @@ impl Stage<'_> {
                         format!("final marker `{}` received", self.marker),
                     );
                 }
-                let nonce = live.nonce.clone();
                 // A server may give back what it holds only when its client is gone.
                 drop(live);
                 match (seen.turn.final_at, ended) {
@@ -408,7 +430,9 @@ impl Stage<'_> {
                     ),
                 }
                 let stored = self.complete_row(&nonce).await;
-                if let (Some(_), Ok(None), Means::Gate(_)) = (seen.turn.final_at, &stored, means) {
+                if let (Some(_), Ok(None) | Err(_), Means::Gate(_)) =
+                    (seen.turn.final_at, &stored, means)
+                {
                     // A save that comes after the marker still has to meet the fault.
                     tokio::time::sleep(self.options.settle).await;
                 }
@@ -427,14 +451,17 @@ impl Stage<'_> {
                     (Some(_), Ok(None)) if seen.turn.promised_at().is_none() => {
                         SaveFailure::Reported
                     }
-                    (Some(_), Ok(None)) if is_unmet => SaveFailure::Open(
+                    (Some(_), Ok(None) | Err(_)) if is_unmet => SaveFailure::Open(
                         "no commit carried this answer past the gate, so no save was made to fail"
                             .to_owned(),
                     ),
                     (Some(at), Ok(None)) => SaveFailure::Came(at),
-                    (Some(_), Err(error)) => SaveFailure::Open(format!(
-                        "the store could not be read afterwards: {error:#}"
-                    )),
+                    // Behind an error the marker promises nothing, whatever the store holds.
+                    (Some(_), Err(_)) if seen.turn.promised_at().is_none() => SaveFailure::Reported,
+                    (Some(at), Err(error)) => SaveFailure::Unread {
+                        at,
+                        why: format!("{error:#}"),
+                    },
                     (None, _) if ended => SaveFailure::Withheld,
                     (None, _) => SaveFailure::Hangs,
                 };
@@ -448,6 +475,7 @@ impl Stage<'_> {
             freed,
             moments,
             sent,
+            nonce,
         })
     }
 
@@ -524,7 +552,7 @@ impl Stage<'_> {
         }
         if let Some(fault) = &mut self.world.fault {
             fault.remove().await.map_err(|error| {
-                CliError::unreachable(format!("the triggers chatctl_fault_* could not be taken out: {error}"))
+                CliError::unreachable(format!("the triggers chatctl_fault_* could not be removed: {error}"))
                     .hint("the server keeps a transaction open after its save failed; the triggers are taken out once it ends")
             })?;
         }
@@ -540,26 +568,17 @@ impl Stage<'_> {
         }
         tokio::time::sleep(LOG).await;
         let lines = self.world.output_since(since);
-        let telling = [
-            "error",
-            "exception",
-            "fail",
-            "traceback",
-            "locked",
-            "abort",
-            "rollback",
-            "warn",
-        ];
+        let telling = "error exception fail traceback locked abort rollback warn";
         let told = lines.iter().any(|line| {
             let text = line.text.to_lowercase();
-            telling.iter().any(|word| text.contains(word))
+            telling.split(' ').any(|word| text.contains(word))
         });
         (!told).then(|| {
             Finding::new(
                 "save-failed-silently",
                 Severity::Error,
                 &self.session.name,
-                "a save failed and the server's output says nothing of it: at night nobody can find out why answers are gone",
+                "a save failed and the server's output says nothing of it: nobody can find out why an answer is missing",
                 "log every failed save with its error and the conversation's id",
             )
             .with(
