@@ -26,7 +26,8 @@ pub enum ProviderEnd {
     NotAsked,
     /// Some request is still being answered.
     Open,
-    /// Every request got its whole answer.
+    /// Every request was sent its whole answer. Whether the server read it nobody knows: it may be
+    /// in the buffers of the connection.
     Whole,
     /// The server closed its connection before the end, after so many chunks.
     HungUp {

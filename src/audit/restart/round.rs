@@ -176,7 +176,7 @@ impl Round {
         );
         match (self.gap, &self.fate) {
             (Some(gap), _) => format!("{held}; {}: a faster save is not caught", gap.words()),
-            (None, Some(fate)) => format!("{held}; of the turn that was under way {fate}"),
+            (None, Some(fate)) => format!("{held}; of the interrupted turn {fate}"),
             (None, None) => held,
         }
     }

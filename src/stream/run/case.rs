@@ -125,8 +125,11 @@ impl Stage<'_> {
 pub(super) fn told(provider: ProviderEnd) -> String {
     match provider {
         ProviderEnd::NotAsked => "the provider was not asked".to_owned(),
-        ProviderEnd::Open => "the server still reads its provider's answer".to_owned(),
-        ProviderEnd::Whole => "the server has read its provider's answer to the end".to_owned(),
+        ProviderEnd::Open => "the provider's answer is still being sent".to_owned(),
+        // The buffers of the connection may hold what the server never takes.
+        ProviderEnd::Whole => {
+            "the provider's whole answer was sent, and the server had not hung up".to_owned()
+        }
         ProviderEnd::HungUp { chunks } => {
             format!("the server closed its connection to the provider after {chunks} chunks")
         }

@@ -24,7 +24,7 @@ impl Account<'_> {
         };
         let fact = difference(self.told, records)?;
         if self.is_page(records) {
-            return Some(self.page(records));
+            return Some(self.page(records, fact));
         }
         if let Some(tied) = self.tied(records) {
             let harm = "a reload shows messages in an undefined order: they have the same stored time, \
@@ -139,8 +139,19 @@ impl Account<'_> {
         self.shown.turns > 0 && talk(records).count() >= talk(self.shown.records).count()
     }
 
-    fn page(&self, records: &[Remembered]) -> Finding {
+    fn page(&self, records: &[Remembered], fact: String) -> Finding {
         let (shown, all) = (talk(records).count(), self.told.len() * 2);
+        if shown >= all {
+            // Nothing is left out, so it is no page: other messages have the place of what was said.
+            let harm = format!(
+                "the history shows {shown} messages for {all} that were said, and not all of them are those: \
+                 whether {} changed it is not known",
+                self.way.words
+            );
+            let help = "leave the empty row of an interrupted answer out of the history, or show it as interrupted";
+            let finding = self.finding("history-differs", Severity::Warning, harm, help);
+            return finding.with(Source::Stream, fact);
+        }
         let harm = format!(
             "the history shows {shown} of {all} messages, and did so before {}: the others were not compared",
             self.way.words

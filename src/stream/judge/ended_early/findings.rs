@@ -104,7 +104,7 @@ fn answer(seen: &EndedEarly, stored: &Stored) -> Option<Finding> {
     if seen.client.marker {
         let marker = &seen.marker;
         let harm = format!("the answer is lost when the client leaves at `{marker}`");
-        let help = format!("save and commit the assistant's message before `{marker}` is yielded");
+        let help = format!("save and commit the assistant's message before `{marker}` is sent");
         let finding = finding(seen, "saved-after-done", Severity::Error, harm, help);
         return Some(finding.with(Source::Store, fact));
     }
@@ -154,7 +154,7 @@ fn called_whole(seen: &EndedEarly, stored: &Stored) -> Option<Finding> {
     let status = if stored.tells_whole {
         "with the status that whole answers have"
     } else {
-        "and no column tells that it is a part"
+        "and no column marks it as a part"
     };
     let finding = finding(seen, "part-stored-as-whole", severity, harm, help);
     Some(finding.with(
@@ -170,13 +170,13 @@ fn called_whole(seen: &EndedEarly, stored: &Stored) -> Option<Finding> {
 /// A row says that it is being written, and nobody writes it any more.
 fn stuck(seen: &EndedEarly, stored: &Stored) -> Option<Finding> {
     let row = stored.open.as_ref()?;
-    let harm = format!("a row stays in progress for ever {}", when(seen.cause));
+    let harm = format!("a row stays in progress forever {}", when(seen.cause));
     let help = match seen.cause {
         Cause::Left(_) | Cause::Stopped => {
             "finish the row in a `finally` with a save that can't be cancelled"
         }
         Cause::Restarted(_) => {
-            "at the start, give rows in progress that no process writes any more another status"
+            "at start-up, change the status of rows in progress that no process writes any more"
         }
     };
     let finding = finding(seen, "stuck-streaming", declared(seen), harm, help);
@@ -314,7 +314,7 @@ fn refused(seen: &EndedEarly, severity: Severity, fact: String) -> Finding {
     let harm = format!("the conversation can't be continued {}", when(seen.cause));
     let help = match seen.cause {
         Cause::Left(_) | Cause::Stopped => {
-            "end a turn's row and its lock in a `finally`, and accept a question without an answer before it"
+            "finish the row and release the lock in a `finally`, and accept a question after an unanswered one"
         }
         Cause::Restarted(_) => {
             "at the start, end the rows and the locks of turns that no process works on any more"
@@ -340,11 +340,14 @@ fn provider(seen: &EndedEarly) -> Option<Finding> {
     if wants_whole || !is_whole || !is_inside || !seen.cause.is_heard() {
         return None;
     }
-    let harm = "the server reads an answer to its end that it does not have to keep";
+    let harm = "the server does not close its connection to the provider, although the answer need not be whole";
     let help = "close the connection to the provider when the turn is broken off";
     let finding = finding(seen, "provider-call-goes-on", Severity::Note, harm, help);
     Some(finding.with(
         Source::Gateway,
-        format!("{}: the provider's answer was read to its end", place(seen)),
+        format!(
+            "{}: the provider's whole answer was sent, and the server had not hung up",
+            place(seen)
+        ),
     ))
 }

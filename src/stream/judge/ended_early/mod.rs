@@ -179,11 +179,11 @@ fn shown(seen: &EndedEarly) -> Result<Judged, Judged> {
     let findings = findings::all(seen, stored);
     let doubt = match &stored.answer {
         _ if seen.came_late => {
-            Some("it came later than the settling time, which --settle makes longer".to_owned())
+            Some("it came later than the settling time: a longer --settle includes it".to_owned())
         }
         AnswerFate::Unknown(why) => Some((*why).to_owned()),
         AnswerFate::Nothing | AnswerFate::Cut { .. } if !stored.is_verbatim => Some(
-            "the store does not keep answers as they are said, so a part of one can't be told"
+            "the store changes the text of answers, so a part of one can't be recognized"
                 .to_owned(),
         ),
         AnswerFate::Nothing | AnswerFate::Cut { .. }
@@ -217,18 +217,18 @@ fn tell(seen: &EndedEarly, stored: &Stored) -> String {
     };
     let provider = match seen.provider {
         ProviderEnd::HungUp { chunks: 1 } => {
-            "; the provider's answer was cut off after 1 chunk".to_owned()
+            "; the server stopped reading from its provider after 1 chunk".to_owned()
         }
         ProviderEnd::HungUp { chunks } => {
-            format!("; the provider's answer was cut off after {chunks} chunks")
+            format!("; the server stopped reading from its provider after {chunks} chunks")
         }
         ProviderEnd::Whole | ProviderEnd::NotAsked | ProviderEnd::Open => {
-            "; the provider's answer was read to its end".to_owned()
+            "; the provider's whole answer was sent".to_owned()
         }
     };
     let declared = match (seen.cause.key(), seen.policy) {
         (None, _) => String::new(),
-        (Some(key), Some(policy)) => format!("; declared is {key} = \"{}\"", policy.name),
+        (Some(key), Some(policy)) => format!("; the session declares {key} = \"{}\"", policy.name),
         (Some(_), None) if seen.client.marker => String::new(),
         (Some(key), None) => match fitting(seen, stored).as_slice() {
             [] => format!("; no value of {key} fits that"),
@@ -241,13 +241,13 @@ fn tell(seen: &EndedEarly, stored: &Stored) -> String {
 /// What is stored of the answer.
 fn kept(seen: &EndedEarly, stored: &Stored) -> String {
     match &stored.answer {
-        AnswerFate::Whole => "all of the answer is".to_owned(),
+        AnswerFate::Whole => "all of the answer is stored".to_owned(),
         AnswerFate::Cut { characters, marked } => {
             let of = seen.client.of;
-            format!("{characters} of the answer's {of} characters are, {marked}")
+            format!("{characters} of the answer's {of} characters are stored, {marked}")
         }
-        AnswerFate::Nothing => "nothing of the answer is".to_owned(),
-        AnswerFate::Unknown(_) => "of the answer it is not known".to_owned(),
+        AnswerFate::Nothing => "nothing of the answer is stored".to_owned(),
+        AnswerFate::Unknown(_) => "it is not known whether the answer is stored".to_owned(),
     }
 }
 
