@@ -93,10 +93,17 @@ fn a_lock_that_a_failure_leaves_behind_is_found() {
 #[test]
 fn a_placeholder_that_stays_is_a_warning() {
     let chat = Chat::new("empty_placeholder").stack("async");
-    let (report, exit) = run(&chat, "http-429,fin");
+    let (report, exit) = run(&chat, "http-429,fin,only-reasoning");
+    let mut findings = report["findings"].as_array().unwrap().iter();
+    let found = findings.find(|it| it["code"] == "answer-empty").unwrap();
+    assert_eq!(found["severity"], "warning", "{report:#}");
+    let facts = found["evidence"].to_string();
+    assert!(facts.contains("the model thinks"), "{facts}");
+    let silent = case(&report, "/provider-only-reasoning");
+    let reason = silent["reason"].as_str().unwrap();
     assert!(
-        codes(&report, "warning").contains(&"answer-empty"),
-        "{report:#}"
+        reason.contains("an empty row is stored as the answer"),
+        "{reason}"
     );
     assert_eq!((errors(&report).len(), exit), (0, 0), "{report:#}");
 }

@@ -33,7 +33,9 @@ _stuck: list[Turn] = []
 async def correct(turn: Turn) -> Events:
     async for chunk in turn.relay():
         yield chunk
-    await turn.save()
+    # Some providers refuse a history with an empty message.
+    if turn.answer:
+        await turn.save()
     yield DONE
 
 

@@ -148,7 +148,7 @@ fn part_as_whole(seen: &ProviderFailed, stored: &Stored, severity: Severity) -> 
     let status = if stored.tells_whole {
         "with the status that whole answers have"
     } else {
-        "and no column tells that it is a part"
+        "and no column marks it as a part"
     };
     let finding = finding(seen, "part-stored-as-whole", severity, harm, help);
     Some(finding.with(
@@ -170,15 +170,22 @@ fn duplicated(seen: &ProviderFailed, stored: &Stored) -> Option<Finding> {
 
 /// A placeholder that nobody filled.
 fn blank(seen: &ProviderFailed, stored: &Stored) -> Option<Finding> {
-    // An answer without text may be stored so.
-    if seen.said == Said::NoText {
-        return None;
-    }
     let row = stored.blank.as_ref()?;
-    let harm = "an empty message is stored as the answer when the provider fails";
-    let help =
-        "insert the answer when there is something to store, or finish its row on every way out";
-    let finding = finding(seen, "answer-empty", unless_told(seen), harm, help);
+    let (severity, harm, help) = match seen.said {
+        // A column that the mapping does not name may hold the rest of it.
+        Said::NoText => (
+            Severity::Warning,
+            "an empty message is stored as the answer when the model gives no text: some providers refuse a \
+             history with one",
+            "store no row for an answer without text, or leave it out of what the model gets",
+        ),
+        Said::Whole | Said::BrokenOff | Said::Early | Said::Refused => (
+            unless_told(seen),
+            "an empty message is stored as the answer when the provider fails",
+            "insert the answer when there is something to store, or finish its row on every exit path",
+        ),
+    };
+    let finding = finding(seen, "answer-empty", severity, harm, help);
     Some(finding.with(Source::Store, fact(seen, format!("row {row} has no text"))))
 }
 
@@ -186,7 +193,7 @@ fn error(seen: &ProviderFailed, stored: &Stored) -> Option<Finding> {
     let row = stored.error.as_ref()?;
     let harm = "the text of the provider's error is stored as an answer";
     let help =
-        "keep a failure in a column of its own, and leave the turn out of what the model gets";
+        "store a failure in a separate column, and leave the turn out of what the model gets";
     let finding = finding(seen, "error-text-as-answer", Severity::Error, harm, help);
     let fact = fact(seen, format!("row {row} has the text of the error"));
     Some(finding.with(Source::Store, fact))
@@ -195,7 +202,7 @@ fn error(seen: &ProviderFailed, stored: &Stored) -> Option<Finding> {
 /// A row says that it is being written, and nobody writes it any more.
 fn stuck(seen: &ProviderFailed, stored: &Stored) -> Option<Finding> {
     let row = stored.open.as_ref()?;
-    let harm = "a row stays in progress for ever when the provider fails";
+    let harm = "a row stays in progress forever when the provider fails";
     let help = "finish the row in a `finally`";
     let finding = finding(seen, "stuck-streaming", Severity::Warning, harm, help);
     let fact = fact(seen, format!("row {row} is still being written"));
@@ -215,7 +222,7 @@ fn next(seen: &ProviderFailed) -> Option<Finding> {
         NextTurn::Failed(why) => (Severity::Error, why.clone()),
     };
     let harm = "the conversation can't be continued after the provider failed";
-    let help = "end a turn's row and its lock in a `finally`, and accept a question without an answer before it";
+    let help = "finish the row and release the lock in a `finally`, and accept a question after an unanswered one";
     let finding = finding(seen, "next-turn-refused", severity, harm, help);
     Some(finding.with(Source::Stream, fact(seen, how)))
 }

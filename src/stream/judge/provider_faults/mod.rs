@@ -124,7 +124,7 @@ fn doubt(seen: &ProviderFailed, stored: &Stored) -> Option<String> {
     );
     match &stored.answer {
         _ if seen.came_late => {
-            Some("it came later than the settling time, which --settle makes longer".to_owned())
+            Some("it came later than the settling time: a longer --settle includes it".to_owned())
         }
         AnswerFate::Whole => None,
         _ if seen.said == Said::NoText => None,
@@ -137,7 +137,7 @@ fn doubt(seen: &ProviderFailed, stored: &Stored) -> Option<String> {
             )
         }
         AnswerFate::Nothing | AnswerFate::Cut { .. } if !stored.is_verbatim && !told => Some(
-            "the store does not keep answers as they are said, so a part of one can't be told"
+            "the store changes the text of answers, so a part of one can't be recognized"
                 .to_owned(),
         ),
         AnswerFate::Nothing | AnswerFate::Cut { .. } => None,
@@ -164,15 +164,18 @@ fn tell(seen: &ProviderFailed, stored: &Stored) -> String {
 /// What is stored of the answer.
 fn kept(stored: &Stored) -> String {
     match &stored.answer {
-        AnswerFate::Whole if stored.differs.is_some() => "the answer is, changed".to_owned(),
+        AnswerFate::Whole if stored.differs.is_some() => "the answer is stored, changed".to_owned(),
         AnswerFate::Whole if stored.copies > 1 => {
-            format!("the answer is, {} times", stored.copies)
+            format!("the answer is stored {} times", stored.copies)
         }
-        AnswerFate::Whole => "all of the answer is".to_owned(),
+        AnswerFate::Whole => "all of the answer is stored".to_owned(),
         AnswerFate::Cut { characters, marked } => {
-            format!("{characters} characters of the answer are, {marked}")
+            format!("{characters} characters of the answer are stored, {marked}")
         }
-        AnswerFate::Nothing => "nothing of the answer is".to_owned(),
-        AnswerFate::Unknown(_) => "of the answer it is not known".to_owned(),
+        AnswerFate::Nothing if stored.blank.is_some() => {
+            "an empty row is stored as the answer".to_owned()
+        }
+        AnswerFate::Nothing => "nothing of the answer is stored".to_owned(),
+        AnswerFate::Unknown(_) => "it is not known whether the answer is stored".to_owned(),
     }
 }

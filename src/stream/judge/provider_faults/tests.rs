@@ -153,8 +153,16 @@ fn what_is_left_behind_is_worth_a_look_where_the_user_was_told() {
         assert_eq!(codes(&judged, Severity::Warning), [expected]);
         assert_eq!(judged.verdict, Verdict::Held);
     }
-    // An answer without text is stored without text.
-    errors(&stored(turn(Said::NoText, AnswerFate::Nothing), blank), &[]);
+    // An answer without text may be stored without text. Not every provider takes it back.
+    let judged = judge(&stored(turn(Said::NoText, AnswerFate::Nothing), blank));
+    assert_eq!(codes(&judged, Severity::Warning), ["answer-empty"]);
+    assert_eq!(judged.verdict, Verdict::Held);
+    assert!(
+        judged.reason.contains("an empty row is stored"),
+        "{judged:?}"
+    );
+    let judged = judge(&turn(Said::NoText, AnswerFate::Nothing));
+    assert!(judged.findings.is_empty(), "{judged:?}");
 }
 
 #[test]
