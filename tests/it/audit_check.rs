@@ -221,7 +221,7 @@ fn since_and_examples_cut_what_is_reported() {
         facts,
         [
             "2026-02-01T10:00:00.000Z, conversation `1`, message `2`",
-            "1 more are not listed; --examples 2 lists them, and --format csv or jsonl lists all"
+            "1 more is not listed; --examples 2 lists it, and --format csv or jsonl lists all"
         ]
     );
     let grace = ["--check", "empty-answer", "--grace", "36500d"];

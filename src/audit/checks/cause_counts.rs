@@ -211,12 +211,13 @@ impl CauseCounts {
             });
             finding.rows.clone_from(&found.rows);
             let more = found.count - found.rows.len().min(examples) as u64;
+            let (are, them) = if more == 1 { ("is", "it") } else { ("are", "them") };
             Some(match more {
                 0 => finding,
                 more => finding.with(
                     Source::Store,
                     format!(
-                        "{more} more are not listed; --examples {} lists them, and --format csv or jsonl lists all",
+                        "{more} more {are} not listed; --examples {} lists {them}, and --format csv or jsonl lists all",
                         found.count
                     ),
                 ),

@@ -1,7 +1,7 @@
 //! A message that is still marked as being written, long after.
 
 use super::{Age, Cause, CauseCounts, Check, CheckContext, Look, cause};
-use crate::model::State;
+use crate::model::{Mark, Role, State, StoredMessage};
 use crate::report::Severity::{Error, Warning};
 use crate::store::{Source, Thread};
 
@@ -24,7 +24,15 @@ static CAUSES: &[Cause] = &[
         Warning,
         "a message is marked as being written, and its age is unknown: it may still be in progress",
     ),
+    cause(
+        "status",
+        Warning,
+        "an answer still has a status that says that it is being written",
+    ),
 ];
+
+/// Words of a status that say it for a while, and of a part that nobody adds to any more as well.
+const ENDED: [&str; 2] = ["incomplete", "partial"];
 
 fn unfit(context: &CheckContext<'_>) -> Option<&'static str> {
     let store = context.mapping.store();
@@ -35,10 +43,25 @@ fn unfit(context: &CheckContext<'_>) -> Option<&'static str> {
         .parts
         .as_ref()
         .is_some_and(|parts| parts.content.is_json());
-    let told = store.message.open.is_some() || done || in_json || in_parts || store.item.is_some();
+    let told = store.message.open.is_some()
+        || store.message.status.is_some()
+        || done
+        || in_json
+        || in_parts
+        || store.item.is_some();
     (!told).then_some(
-        "the mapping names no `open`, so it is not known which messages are still being written",
+        "the mapping names neither `open` nor `status`, so it is not known which messages are still being written",
     )
+}
+
+/// Whether only the word in the status column says that an answer is being written.
+fn has_open_status(message: &StoredMessage) -> bool {
+    let status = message.status.as_deref().unwrap_or_default();
+    let status = status.trim();
+    message.state == State::Whole
+        && message.mark == Mark::Writing
+        && message.role == Role::Assistant
+        && !ENDED.iter().any(|word| word.eq_ignore_ascii_case(status))
 }
 
 fn look(thread: &Thread, context: &CheckContext<'_>, tally: &mut CauseCounts) {
@@ -47,7 +70,8 @@ fn look(thread: &Thread, context: &CheckContext<'_>, tally: &mut CauseCounts) {
     for message in &thread.messages {
         last = message.time.or(last);
         tally.marks(message);
-        if message.state == State::Open && tally.expires(context, last) {
+        let by_status = has_open_status(message);
+        if (by_status || message.state == State::Open) && tally.expires(context, last) {
             let characters = message.content.chars().count();
             let is_unknown = context.age(last) == Age::Unknown;
             let later = if is_unknown && last.is_some() {
@@ -56,7 +80,11 @@ fn look(thread: &Thread, context: &CheckContext<'_>, tally: &mut CauseCounts) {
                 ""
             };
             let fact = format!("{characters} characters are stored{later}");
-            let cause = &CAUSES[usize::from(is_unknown)];
+            let cause = match (is_unknown, by_status) {
+                (true, _) => &CAUSES[1],
+                (false, false) => &CAUSES[0],
+                (false, true) => &CAUSES[2],
+            };
             tally.message(cause, message, &fact);
         }
     }

@@ -26,7 +26,7 @@ static CAUSES: &[Cause] = &[
     cause(
         AnswerState::WentOn.word(),
         Note,
-        "the question has no answer of its own: the user sent another message at once, and only that one was answered",
+        "the question has no separate answer: the user sent another message at once, and only that one was answered",
     ),
     cause(
         AnswerState::NoRow.word(),

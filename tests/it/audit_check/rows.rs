@@ -93,6 +93,19 @@ pub(crate) const ROWS: &[Row] = &[
         names: "message `7`: 4 characters are stored",
     },
     Row {
+        code: "stuck-streaming",
+        mapping: "status = 'phase'\n",
+        bad: "ALTER TABLE message ADD phase TEXT;
+            INSERT INTO message VALUES (7, 1, 'assistant', 'half', '2026-01-01 10:00:00', 1, 'streaming');",
+        // One just begun, a question that waits, a part that is marked as one, and whole answers.
+        good: "ALTER TABLE message ADD phase TEXT; INSERT INTO message VALUES
+            (3, 1, 'user', 'q', '2026-01-01 10:00:00', 1, 'pending'), (4, 1, 'assistant', 'a', '2026-01-01 10:00:01', 1, 'incomplete'),
+            (5, 1, 'user', 'q', '2026-01-01 10:00:02', 1, NULL), (6, 1, 'assistant', 'a', '2026-01-01 10:00:03', 1, 'done'),
+            (7, 1, 'assistant', 'half', datetime('now'), 1, 'streaming');",
+        counts: &[("status", 1)],
+        names: "message `7`: 4 characters are stored",
+    },
+    Row {
         code: "orphan-message",
         mapping: "deleted = '{done} = 8'\n",
         bad: "INSERT INTO message VALUES (7, 99, 'user', 'a', '2026-01-01 10:00:00', 1), (8, 99, 'user', 'b', NULL, 1);",
