@@ -81,6 +81,9 @@ const QUOTED: &str = r#"(?x)
     | \$[A-Za-z_]*[0-9]*\$
     | \)=\([^)]*\)"#;
 
+/// What chatctl's own words quote, which are no names.
+const OURS: &[&str] = &["chatctl inspect mapping"];
+
 /// Hides what users wrote.
 #[derive(Debug)]
 pub struct Redact {
@@ -229,18 +232,24 @@ impl Redact {
         let of = quote.name("of").is_some_and(|of| !of.is_empty());
         let stays = |text: &str| text.is_empty() || self.id(text) == text;
         let is_name = |text: &str| match names {
-            Names::Shaped => is_name(text),
-            Names::Known => {
-                let known = self.names.read().unwrap_or_else(PoisonError::into_inner);
-                text.split('.').all(|part| known.contains(part)) || is_hash(text)
-            }
+            Names::Shaped => is_name(text) || self.is_of_store(text),
+            Names::Known => self.is_of_store(text) || is_hash(text),
         };
         match (tick, double) {
-            (Some(tick), _) => is_name(tick.as_str()) || stays(tick.as_str()),
+            (Some(tick), _) => {
+                let text = tick.as_str();
+                is_name(text) || stays(text) || OURS.contains(&text)
+            }
             // What Rust and JSON write so is data; what PostgreSQL names so has its kind before it.
             (_, Some(double)) => of && is_name(double.as_str()) || stays(double.as_str()),
             _ => false,
         }
+    }
+
+    /// Whether a table or a column of the store is called so.
+    fn is_of_store(&self, text: &str) -> bool {
+        let known = self.names.read().unwrap_or_else(PoisonError::into_inner);
+        text.split('.').all(|part| known.contains(part))
     }
 
     /// Words of our own, in which what is stored is in double quotes.

@@ -86,14 +86,14 @@ impl FindingRow {
         let named =
             |what: &str, key: &Option<String>| key.as_ref().map(|key| format!("{what} `{key}`"));
         let title = self.title.as_ref().filter(|title| !title.is_empty());
-        let title = title
-            .map(|title| format!(" \"{title}\""))
-            .unwrap_or_default();
+        let title = title.map(|title| format!("titled \"{title}\""));
         let parts = [
             self.time.clone(),
             named("user", &self.user),
-            named("conversation", &self.conversation).map(|it| it + &title),
+            named("conversation", &self.conversation),
             named("message", &self.message),
+            // Behind the keys: `--redact` hides all that follows a quote.
+            title,
         ];
         let parts: Vec<_> = parts.into_iter().flatten().collect();
         match (parts.is_empty(), &self.fact) {

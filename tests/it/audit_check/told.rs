@@ -289,7 +289,7 @@ async fn each_finding_has_time_user_and_title(store: &Store) {
     );
     assert_eq!(finding["rows"].as_array().unwrap().len(), 5, "--examples");
     let fact = finding["evidence"][0]["fact"].as_str().unwrap();
-    let expected = "2026-01-01T10:00:00.000Z, user `olga`, conversation `1` \"Trip to \"Rome\", soon\", message `1`";
+    let expected = "2026-01-01T10:00:00.000Z, user `olga`, conversation `1`, message `1`, titled \"Trip to \"Rome\", soon\"";
     assert_eq!(fact, expected);
 
     // Every one has a row where rows are asked for.
