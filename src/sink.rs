@@ -92,7 +92,7 @@ impl Sink {
     fn file(path: PathBuf, there: Option<&Metadata>, mode: u32) -> anyhow::Result<Self> {
         let folder = folder_of(&path);
         temporary::sweep(folder);
-        let part = temporary::part(folder)?;
+        let part = temporary::part(folder).map_err(|error| no_place(folder, error))?;
         if let Some(there) = there {
             // Only root may give a file away; with anybody else it belongs to who writes it.
             let _ = std::os::unix::fs::fchown(&part, Some(there.uid()), Some(there.gid()));
@@ -188,6 +188,22 @@ impl Write for Sink {
             Place::Stream(_) | Place::Stdout(_) => Ok(()),
         }
     }
+}
+
+/// Why nothing can be made in a folder: the name of the file that was tried there tells nobody anything.
+fn no_place(folder: &Path, error: io::Error) -> anyhow::Error {
+    let shown = folder.display();
+    let stop = match error.kind() {
+        io::ErrorKind::NotFound => {
+            CliError::usage(format!("the folder `{shown}` does not exist")).hint("create it first")
+        }
+        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
+            CliError::usage(format!("nothing can be written to the folder `{shown}`"))
+                .hint("name a file in a folder that this user may write to")
+        }
+        _ => return error.into(),
+    };
+    stop.into()
 }
 
 fn folder_of(path: &Path) -> &Path {

@@ -90,6 +90,13 @@ pub async fn run(args: Args, env: Env) -> anyhow::Result<Done> {
             "see the server's statements and withhold its commits",
         )?;
     }
+    if target.is_file() {
+        return Err(CliError::usage(format!(
+            "`{target}` is a file of this machine, and needs no gate of its own"
+        ))
+        .hint("run `chatctl verify-stream --start COMMAND` on the machine of the server")
+        .into());
+    }
     let relays = async {
         let mut proxy = Proxy::listen(&listen, &target, max_hold)?.watched(max_hold)?;
         let control = Control::listen(&control).await?;

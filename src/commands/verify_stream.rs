@@ -67,8 +67,8 @@ pub struct Args {
     #[arg(long, value_name = "N")]
     pub sweep_every: Option<String>,
 
-    /// Of the cases that full and sweep add, play only those whose name contains this text; several are
-    /// separated by `,`
+    /// With --suite full or sweep: of the cases that it adds, play only those whose name contains this
+    /// text; several are separated by `,`
     #[arg(long, value_name = "TEXT", value_delimiter = ',')]
     pub cases: Vec<String>,
 

@@ -229,6 +229,7 @@ fn wanted<T>(key: &str, value: &str, parse: impl Fn(&str) -> Option<T>) -> Strin
     let with_unit = format!("{value}s");
     match key {
         "trials" => "at least 3: --trials 3".to_owned(),
+        "ready" => format!("--ready takes a path such as /{value}, a URL, a port, or line:TEXT"),
         // The value is a number, and becomes a duration with a unit.
         _ if value.parse::<f64>().is_ok() && parse(&with_unit).is_some() => {
             format!("a duration needs a unit: --{key} {with_unit}")

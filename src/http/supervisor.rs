@@ -61,7 +61,12 @@ pub fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<i32> {
             } else {
                 ""
             };
-            anyhow::anyhow!("starting `{name}`: {error}{hint}")
+            match error.kind() {
+                std::io::ErrorKind::NotFound => {
+                    anyhow::anyhow!("`{name}` was not found, neither on PATH nor as a file{hint}")
+                }
+                _ => anyhow::anyhow!("starting `{name}`: {error}{hint}"),
+            }
         })?;
     let group = Pid::from_raw(i32::try_from(child.id())?);
     let mut server = Server::new(group);

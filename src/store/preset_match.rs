@@ -117,10 +117,16 @@ pub(super) fn nothing(target: &Target, schema: &[Table]) -> CliError {
         return CliError::unreachable(format!("`{target}` has no tables"))
             .hint("is --database-url the database that the application writes to?");
     }
-    let stop = CliError::unreachable(format!(
-        "none of the {} tables of `{target}` looks like messages of a chat",
-        schema.len()
-    ));
+    let stop = CliError::unreachable(match schema {
+        [table] => format!(
+            "`{}`, the only table of `{target}`, does not look like messages of a chat",
+            table.name
+        ),
+        tables => format!(
+            "none of the {} tables of `{target}` looks like messages of a chat",
+            tables.len()
+        ),
+    });
     match misfits(schema).first() {
         Some(misfit) => stop.hint(format!(
             "{misfit}; `chatctl inspect mapping` prints it, so that you can correct it in chatctl.toml"

@@ -34,7 +34,7 @@ pub fn unsummable(db: &dyn Db, mapping: &Mapping) -> Option<&'static str> {
     let rows = matches!(store.shape, Shape::Row | Shape::Event | Shape::Opaque);
     let plain = !message.conversation.iter().any(|source| source.is_json());
     if db.number_of(&[]).is_none() {
-        Some("this engine computes no digest of a row faster than chatctl reads it")
+        Some("on this engine a snapshot without it is as fast")
     } else if !rows || store.parts.is_some() || !plain {
         Some("a message is not just a row that names its conversation")
     } else if append.is_none_or(|column| !column.is_whole()) || message.time.is_none() {

@@ -43,6 +43,13 @@ impl Comparison {
         (verdict, told)
     }
 
+    /// Whether nothing of the snapshot is there, as in another database.
+    pub fn is_all_gone(&self) -> bool {
+        let lost = self.groups.get(&Code::ConversationLost);
+        let lost = lost.map_or(0, |group| group.conversations);
+        lost > 0 && lost == self.totals.conversations
+    }
+
     /// How many messages of the snapshot are not known to be what they were.
     fn other(&self, rules: &Rules) -> u64 {
         let (totals, allowed) = (&self.totals, self.allowed(rules));

@@ -59,16 +59,20 @@ pub(super) async fn run(args: Args, env: Env) -> anyhow::Result<Done> {
     };
     let mut ranges = None;
     let mut unread = Vec::new();
+    let mut url = String::new();
     let (found, evidence, after) = match &args.after {
         Some(path) => {
             let after = file::open(path, &key)?;
             let found = audit::compare_files(&before, &after)?;
+            url.clone_from(&after.header.store.url);
             (found, after.header.evidence.clone(), after.summary.messages)
         }
         None => {
             let live = args.look.open(&env).await?;
             live.has_come_to(&before.header)?;
-            report.store = Some(look::line(&live));
+            let line = look::line(&live);
+            url.clone_from(&line.url);
+            report.store = Some(line);
             rules.allow = live.allowed();
             ranges = Some(live.ranges() as f64);
             unread = look::unread(&live);
@@ -84,6 +88,14 @@ pub(super) async fn run(args: Args, env: Env) -> anyhow::Result<Done> {
         }
     };
     env.progress.done();
+    let then = &before.header.store.url;
+    let is_elsewhere = found.is_all_gone() && *then != url;
+    if is_elsewhere {
+        env.progress.warning(&format!(
+            "nothing of the snapshot is in `{url}`, and the snapshot was taken of `{then}`: is this another database? \
+             Then correct --database-url, and restore nothing"
+        ));
+    }
     found
         .findings(&rules)
         .into_iter()
@@ -103,6 +115,10 @@ pub(super) async fn run(args: Args, env: Env) -> anyhow::Result<Done> {
     report.took = began.elapsed();
     report.checked = found.totals.messages;
     let mut case = case(&found, &rules, &report);
+    if is_elsewhere {
+        case.reason
+            .push_str("; the snapshot was taken of another address: this may be another database");
+    }
     for what in unread {
         case.reason.push_str(&format!("; {what}"));
     }

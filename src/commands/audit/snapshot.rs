@@ -9,6 +9,7 @@ use crate::cli_error::CliError;
 use crate::commands::{Done, Env};
 use crate::report::{Report, Verdict};
 use crate::sink::Sink;
+use crate::text::plural;
 use anyhow::Context as _;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -115,11 +116,11 @@ pub(super) async fn run(args: Args, env: Env) -> anyhow::Result<Done> {
         "snapshot",
         Verdict::Held,
         format!(
-            "{} messages of {} conversations are kept in `{}` ({size} bytes, id {id}, key {}){}{}",
-            summary.messages,
-            conversations,
+            "{} are kept in `{}` ({size} bytes, id {id}, key {}); the store lists {}, also empty ones{}{}",
+            plural(summary.messages, "message"),
             args.output.display(),
             key.id(),
+            plural(conversations, "conversation"),
             unsettled(&summary),
             if args.quick { quick::LIMITS } else { "" }
         ),

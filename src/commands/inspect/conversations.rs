@@ -65,10 +65,10 @@ pub(super) async fn run(args: &Args, env: &Env) -> anyhow::Result<()> {
         show(env, Piece::Row(row(one))).await;
     }
     if cut {
-        let text = format!(
-            "only the first {} conversations are shown; --limit 0 shows all",
-            args.limit
-        );
+        let text = match args.limit {
+            1 => "only the first conversation is shown; --limit 0 shows all".to_owned(),
+            limit => format!("only the first {limit} conversations are shown; --limit 0 shows all"),
+        };
         env.progress.note(&text);
         show(env, Piece::Note(Note { text, cut })).await;
     }

@@ -59,7 +59,7 @@ pub(super) async fn run(args: &Args, env: &Env) -> anyhow::Result<()> {
         }
         Way::Index => "by an index of the texts".to_owned(),
         Way::Scan => format!(
-            "no index of the texts is used: every row of `{}` is read",
+            "no full-text index is used: every row of `{}` is read",
             chats.mapping.table()
         ),
     });

@@ -106,8 +106,8 @@ async fn raw(chats: &Chats, key: &str, env: &Env) -> anyhow::Result<()> {
 }
 
 fn none(id: &str) -> CliError {
-    CliError::usage(format!("no conversation is {id:?} or begins with it"))
-        .hint("chatctl inspect conversations")
+    CliError::usage(format!("no conversation has an id that begins with {id:?}"))
+        .hint("`chatctl inspect conversations` lists them")
 }
 
 fn ambiguous(id: &str, keys: &[String]) -> CliError {
@@ -119,7 +119,7 @@ fn ambiguous(id: &str, keys: &[String]) -> CliError {
         .collect();
     let more = if keys.len() > TOLD { ", and more" } else { "" };
     CliError::usage(format!(
-        "several conversations begin with {id:?}: {}{more}",
+        "the ids of several conversations begin with {id:?}: {}{more}",
         told.join(", ")
     ))
     .hint("give more of the id")

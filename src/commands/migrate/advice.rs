@@ -69,7 +69,7 @@ const fn holder(dialect: Dialect) -> &'static str {
             "`SELECT pid, state, query FROM pg_stat_activity WHERE datname = current_database()` lists the sessions"
         }
         Dialect::Mysql => "`SHOW FULL PROCESSLIST` lists the sessions",
-        Dialect::Sqlite => "`fuser FILE` lists the processes that have the file open",
+        Dialect::Sqlite => "`fuser -v FILE` lists the processes that have the file open",
     }
 }
 
@@ -85,8 +85,12 @@ const LOCKED: &[(&str, Dialect)] = &[
 pub(super) fn of_chatctl(message: &str, access: Access) -> Option<String> {
     let lower = message.to_lowercase();
     if let Some((_, dialect)) = LOCKED.iter().find(|(part, _)| lower.contains(part)) {
+        let what = match dialect {
+            Dialect::Sqlite => "another process has locked the database file",
+            Dialect::Postgres | Dialect::Mysql => "another session holds a lock on the table",
+        };
         return Some(format!(
-            "another session holds a lock on the table: wait until it ends, or find it: {}",
+            "{what}: wait until it ends, or find it: {}",
             holder(*dialect)
         ));
     }

@@ -204,7 +204,7 @@ fn differs(differences: &[SchemaDifference]) -> Option<Finding> {
         Severity::Error,
         "schema",
         format!(
-            "{} lines of the schema are not as the migrations make them",
+            "{} lines of the schema differ from what the migrations make",
             differences.len()
         ),
         "write a migration that makes this change, or undo by hand what was changed by hand",

@@ -164,6 +164,19 @@ impl Job {
     /// A connection that can't write; none when there is no database yet.
     pub(super) fn look(&self, target: &Target) -> anyhow::Result<Option<Box<dyn Session>>> {
         if target.is_file() && !target.path().exists() {
+            let path = target.path();
+            let folder = path.parent().filter(|it| !it.as_os_str().is_empty());
+            let then = match folder.filter(|it| !it.exists()) {
+                Some(folder) => format!(
+                    "nor a folder `{}`: create it, or correct --database-url",
+                    folder.display()
+                ),
+                None => "`chatctl migrate up` creates it".to_owned(),
+            };
+            self.env.progress.warning(&format!(
+                "there is no database at `{}`; {then}",
+                path.display()
+            ));
             return Ok(None);
         }
         self.open(target, Missing::Look, Waits::SHORT).map(Some)

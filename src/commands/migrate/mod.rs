@@ -173,7 +173,7 @@ fn with_a_way(error: anyhow::Error, access: Access) -> anyhow::Error {
         return error;
     }
     let message = format!("{error:#}");
-    let hint = advice::of_chatctl(&message, access).unwrap_or_else(|| "`chatctl migrate status` shows what is applied; if the database's own log does not show why, it is a defect of chatctl: report it with this line".to_owned());
+    let hint = advice::of_chatctl(&message, access).unwrap_or_else(|| "`chatctl migrate status` shows what is applied; if the database's own log does not show why, report this line as a defect of chatctl".to_owned());
     CliError::unreachable(message).hint(hint).into()
 }
 

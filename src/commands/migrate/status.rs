@@ -33,13 +33,7 @@ pub(super) fn run(args: &Args, job: &Job) -> anyhow::Result<Done> {
             ledger::mark(&mut seen.applied, &entries);
             (Some(seen), entries)
         }
-        None => {
-            job.env.progress.warning(&format!(
-                "there is no database at `{}`; `chatctl migrate up` creates it",
-                target.path().display()
-            ));
-            (None, Vec::new())
-        }
+        None => (None, Vec::new()),
     };
     let foreign = seen.as_ref().and_then(foreign);
     let tool = seen.as_ref().and_then(|seen| seen.tool);

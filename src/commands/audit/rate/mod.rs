@@ -225,7 +225,7 @@ fn finding(name: &str, min: f64, share: f64, counts: &Counts, rate: &Rate) -> Fi
         Severity::Error,
         name,
         format!(
-            "{missing} of {} questions have no stored answer: {:.2} % are answered, and {:.2} % must be",
+            "{missing} of {} questions have no stored answer: {:.2} % are answered; --min requires {:.2} %",
             counts.questions,
             share * 100.0,
             min * 100.0

@@ -239,6 +239,20 @@ pub(super) fn about(path: &Path) -> Result<Metadata, CliError> {
     )
 }
 
+/// That the folder of a file is there, in which SQLite would make it.
+pub(super) fn folder_is_there(path: &Path) -> Result<(), CliError> {
+    match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() && !folder.exists() => {
+            let stop = CliError::unreachable(format!(
+                "the folder `{}` of the database does not exist",
+                folder.display()
+            ));
+            Err(stop.hint(where_else(path, "create it, or correct --database-url")))
+        }
+        Some(_) | None => Ok(()),
+    }
+}
+
 /// What to do about a file that is not there: a path of a container's means another one, else this.
 pub fn where_else<'a>(path: &Path, otherwise: &'a str) -> &'a str {
     if is_of_container(path) {
@@ -327,6 +341,13 @@ fn refused(target: &Target, about: &Metadata, error: rusqlite::Error) -> anyhow:
             "start the server, which rolls it back, or run as its user: sqlite3 {shown} 'PRAGMA quick_check'"
         ))
         .into(),
+        _ if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) => {
+            CliError::unreachable(format!("`{shown}` is locked by another process"))
+                .hint(format!(
+                    "wait until it ends its transaction; `fuser -v {shown}` lists who has the file open"
+                ))
+                .into()
+        }
         _ if is_in_the_way(&error) && has_content(target.path(), "-wal") => {
             CliError::unreachable(format!(
                 "`{shown}` has a write-ahead log: only a user who may write both files can read it now"

@@ -70,6 +70,7 @@ impl Sqlite {
                 if target.path().exists() {
                     file::about(target.path())?;
                 }
+                file::folder_is_there(target.path())?;
                 let mut flags = OpenFlags::SQLITE_OPEN_NO_MUTEX;
                 flags |= match (missing, target.read_only()) {
                     (_, true) => OpenFlags::SQLITE_OPEN_READ_ONLY,
