@@ -158,7 +158,10 @@ fn faults_at_the_system_call_on_sqlite() {
 fn a_fault_that_can_not_be_made_is_refused() {
     let chat = Chat::new("correct");
     for (arguments, words) in [
-        (&["--fault", "lost-after"][..], "a file has no wire"),
+        (
+            &["--fault", "lost-after"][..],
+            "on SQLite use disk-full or io-error",
+        ),
         (
             &["--fault", "disk-full", "--proof", "observe"],
             "only looks",

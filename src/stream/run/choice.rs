@@ -50,7 +50,7 @@ impl Shard {
         numbers
             .filter(|shard| (1..=shard.of).contains(&shard.number))
             .ok_or_else(|| {
-                CliError::usage(format!("`{text}` is no share of a run's cases"))
+                CliError::usage(format!("`{text}` is not a share of a run's cases"))
                     .hint("--shard 1/4 to --shard 4/4 are the shares of four machines")
             })
     }

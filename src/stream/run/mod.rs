@@ -197,7 +197,8 @@ fn unknown_cases(choice: &Choice, report: &mut Report) {
         });
         let is_elsewhere = choice.shard.is_some();
         if !is_there && !is_elsewhere {
-            let reason = "it was not played: this run has no such case, or did not come to it";
+            let reason = "it was not played: this run has no such case, or did not come to it; a report without \
+                --case names all of them, and --suite full has more than quick";
             report
                 .cases
                 .push(not_played(session, what, reason.to_owned()));

@@ -48,14 +48,19 @@ pub fn options(wanted: &Wanted, config: &Config, target: &Target) -> anyhow::Res
         })
     });
     let (provider_faults, every_provider_fault) = provider_faults(wanted, config)?;
+    let concurrency = config.parsed("concurrency", wanted.concurrency.as_deref(), |text| {
+        text.parse().ok().filter(|chats| *chats > 0)
+    })?;
+    let suite = suite(wanted, config)?;
+    if suite == Suite::Quick && !every_provider_fault && concurrency.is_none() {
+        has_its_suite(wanted)?;
+    }
     Ok(Options {
         provider_faults,
         every_provider_fault,
-        suite: suite(wanted, config)?,
+        suite,
         cases: wanted.cases.clone(),
-        concurrency: config.parsed("concurrency", wanted.concurrency.as_deref(), |text| {
-            text.parse().ok().filter(|chats| *chats > 0)
-        })?,
+        concurrency,
         watch: config
             .parsed("watch", wanted.watch.as_deref(), duration)?
             .expect("the setting has a default"),
@@ -114,6 +119,34 @@ fn suite(wanted: &Wanted, config: &Config) -> anyhow::Result<Suite> {
     })
 }
 
+/// How the names of the cases begin that `full` and `sweep` add.
+const ADDED: &[&str] = &[
+    "aborted-streams",
+    "left-at-",
+    "resumed-",
+    "sent-twice-",
+    "side-by-side",
+    "side-job",
+    "stale-page",
+    "stopped-at-",
+    "two-turns",
+];
+
+/// Refuses what names cases that the suite `quick` does not have.
+fn has_its_suite(wanted: &Wanted) -> Result<(), CliError> {
+    let what = |named: &str| named.rsplit('/').next().unwrap_or_default().to_owned();
+    let is_added = |named: &&String| ADDED.iter().any(|it| what(named).starts_with(it));
+    let why = match (wanted.cases.first(), wanted.named.iter().find(is_added)) {
+        (Some(text), _) => format!(
+            "--cases {text} chooses among the cases that the suites full and sweep add, and this is the suite quick"
+        ),
+        (None, Some(named)) => format!("`{named}` is a case of the suites full and sweep"),
+        (None, None) => return Ok(()),
+    };
+    Err(CliError::usage(why)
+        .hint("add --suite full, or --suite sweep for every event of an answer"))
+}
+
 /// Every fault of a provider, as `--provider-fault` takes it.
 const EVERY: &str = "all";
 
@@ -165,7 +198,7 @@ fn faults(
         let (is_made, instead) = match fault.place() {
             FaultPlace::Wire => (
                 !target.is_file(),
-                "a file has no wire: use disk-full or io-error",
+                "it is a fault of the connection to PostgreSQL, MySQL or MariaDB: on SQLite use disk-full or io-error",
             ),
             FaultPlace::SystemCall => (
                 target.is_file(),
