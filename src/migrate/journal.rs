@@ -107,7 +107,7 @@ impl State {
             CliError::refused(format!(
                 "the journal `{TABLE}` has an entry `{word}` that this chatctl does not know"
             ))
-            .hint("a newer chatctl wrote it: use that one, or a newer one")
+            .hint("a newer chatctl wrote it: use that version")
         })
     }
 }

@@ -313,7 +313,7 @@ impl Ledger<'_> {
         let found = history::recognise(&tables);
         if found.iter().any(|it| it.table == TABLE) {
             return Err(CliError::refused(
-                "this database has the history already that chatctl writes",
+                "this database already has the history that chatctl writes",
             )
             .hint("`chatctl migrate status` shows the state of every version")
             .into());
@@ -349,7 +349,7 @@ impl Ledger<'_> {
                     row.state.name()
                 ))
                 .hint(format!(
-                    "settle it with {tool} first; `chatctl migrate status` shows every version"
+                    "resolve it with {tool} first; `chatctl migrate status` shows every version"
                 ))
                 .into());
             }
@@ -404,7 +404,7 @@ impl Ledger<'_> {
         })
     }
 
-    /// Settles a version that was begun and did not come to its end.
+    /// Settles a version that was begun and did not finish.
     pub fn resolve(
         &mut self,
         version: &Version,

@@ -315,12 +315,12 @@ fn names() {
         (
             "[request]\nrequest = \"POST /\"\nbody = '{\"m\": \"{user}\"}'",
             "3:9: `{\"m\": \"{user}` holds no name",
-            "write `{{` and `}}` for braces that are no `{name}`",
+            "write `{{` and `}}` for literal braces",
         ),
         (
             "[request]\nrequest = \"POST /\"\nbody = \"{user} }\"",
             "3:16: a lone `}`",
-            "write `{{` and `}}` for braces that are no `{name}`",
+            "write `{{` and `}}` for literal braces",
         ),
     ]);
 }

@@ -295,7 +295,7 @@ fn mistakes_have_a_place() {
         ),
         (
             open_webui.replace("first = true", "first = true\npoll = \"1s\""),
-            "s.toml:8:1: what is polled is neither a WebSocket nor opened first",
+            "s.toml:8:1: `poll` can't be combined with a WebSocket or with `first`",
             "leave `poll` out",
         ),
         (

@@ -10,7 +10,7 @@ use crate::model::Engine;
 pub(super) const KIND: Kind = Kind {
     name: "table-lock",
     engines: &[Engine::Postgres, Engine::Mysql],
-    what: "every write to the table of answers, of everybody",
+    what: "every write to the table of answers, by anyone",
     how: How::Lock(|on| Box::pin(open(on))),
     fault: Fails::Never,
     sweep: None,

@@ -35,7 +35,7 @@ fn check(context: &RuleContext<'_>, violations: &mut Violations<'_>) {
     }
     let what = match context.script.dialect {
         Dialect::Sqlite => "SQLite refuses it, even when the table is empty",
-        _ => "every existing row gets `''` or 0, which nobody chose",
+        _ => "every existing row gets `''` or 0 without notice",
     };
     violations.add(
         context,

@@ -30,7 +30,7 @@ fn check(context: &RuleContext<'_>, violations: &mut Violations<'_>) {
             context,
             Violation::new(
                 format!(
-                    "`{to}` does not have every character: emoji and others in `{table}` \
+                    "`{to}` can't store every character: emoji and others in `{table}` \
                  are refused, or become `?`"
                 ),
                 "convert to `utf8mb4`",

@@ -40,7 +40,7 @@ fn check(context: &RuleContext<'_>, violations: &mut Violations<'_>) {
                     format!(
                         "an attribute{name} is dropped, with its value in every column of the type"
                     ),
-                    "keep the attribute until nobody reads it",
+                    "keep the attribute until no code reads it",
                 )
                 .only(Severity::Warning),
             );

@@ -40,7 +40,7 @@ fn dropped(context: &RuleContext<'_>, violations: &mut Violations<'_>) {
         (Some(first), _) => Violation::new(
             format!("`DROP TABLE` deletes {} with every row", list(&lost)),
             format!(
-                "keep the table until nobody reads it, then {}",
+                "keep the table until no code reads it, then {}",
                 acknowledge(first)
             ),
         ),

@@ -40,7 +40,7 @@ fn check(context: &RuleContext<'_>, violations: &mut Violations<'_>) {
         context,
         Violation::new(
             harm,
-            "remove `BEGIN`, `COMMIT` and `ROLLBACK`: the file runs in one transaction as it is",
+            "remove `BEGIN`, `COMMIT` and `ROLLBACK`: the file already runs in one transaction",
         ),
     );
 }

@@ -41,7 +41,7 @@ fn check(context: &RuleContext<'_>, violations: &mut Violations<'_>) {
         Dialect::Mysql => {
             "values that do not fit fail the statement, or are cut where `sql_mode` is not strict"
         }
-        _ => "values are computed again, and the part that the type or `USING` leaves out is gone",
+        _ => "values are converted, and what the type or `USING` drops is lost",
     };
     violations.add(
         context,

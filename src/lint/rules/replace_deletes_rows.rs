@@ -32,7 +32,7 @@ fn check(context: &RuleContext<'_>, violations: &mut Violations<'_>) {
         context,
         Violation::new(
             format!(
-                "`REPLACE` deletes each row of {} with the same key, and the rows that cascade from it, before it inserts",
+                "`REPLACE` deletes each row of {} with the same key, and by cascade the rows that refer to it, before it inserts",
                 list(&tables)
             ),
             "write `INSERT … ON CONFLICT DO UPDATE` (SQLite) or `ON DUPLICATE KEY UPDATE` \

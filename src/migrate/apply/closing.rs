@@ -281,7 +281,8 @@ impl Pending {
             End::Failed(Failure {
                 file: intent.migration.file_name(),
                 line: None,
-                message: "it takes a version out of the history whose file is in the folder".into(),
+                message: "it removes a version from the history although its file is in the folder"
+                    .into(),
                 help: "delete only rows of versions that have no file any more".into(),
                 busy: false,
             })

@@ -230,7 +230,7 @@ fn rewound(
     }
     let words = |what: &str| {
         format!(
-            "`{what}` would count from {} again, where {} was next",
+            "the counter of `{what}` would go back to {}, although {} was next",
             now.next, was.next
         )
     };

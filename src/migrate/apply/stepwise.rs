@@ -124,7 +124,7 @@ pub(super) fn run(
     Ok(None)
 }
 
-/// Refuses a file that destroys outside of a transaction, where nothing can be proven or taken back.
+/// Refuses a file that destroys data outside a transaction, where nothing can be proven or rolled back.
 pub(super) fn allowed(intent: &Intent<'_>) -> Result<(), CliError> {
     let reasons = intent.pieces.iter();
     let mut reasons = reasons.filter_map(|piece| Some((piece, of_whole_server(piece)?)));
@@ -146,7 +146,7 @@ pub(super) fn allowed(intent: &Intent<'_>) -> Result<(), CliError> {
     match intent.pieces.iter().find(destroys) {
         None => Ok(()),
         Some(piece) => Err(CliError::refused(format!(
-            "{}:{} destroys outside of a transaction, where nothing can be proven or taken back",
+            "{}:{} destroys data outside a transaction, where nothing can be proven or rolled back",
             intent.migration.path.display(),
             piece.line
         ))

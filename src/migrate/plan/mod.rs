@@ -90,9 +90,9 @@ pub enum State {
     Applied,
     /// Not applied.
     Pending,
-    /// It was begun and did not come to its end, and nobody knows how far it came.
+    /// It was begun and did not finish, and nobody knows how far it came.
     Dirty,
-    /// It was begun and did not come to its end; a run resumes it.
+    /// It was begun and did not finish; a run resumes it.
     HalfApplied,
     /// The same, but its file is gone.
     HalfMissing,

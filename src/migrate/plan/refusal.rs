@@ -211,7 +211,7 @@ pub(super) fn in_state(wrong: Wrong, rows: &[Row]) -> Result<(), Refusal> {
                 was(one)
             ),
             format!(
-                "run the release that brought version `{last}`; if this one works with the newer schema, `chatctl migrate up --allow-newer` passes and changes nothing"
+                "deploy the release that contains version `{last}`; if this one works with the newer schema, `chatctl migrate up --allow-newer` passes and changes nothing"
             ),
         ),
         _ => (

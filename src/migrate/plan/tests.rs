@@ -116,10 +116,7 @@ fn refuses_a_dirty_migration() {
     applied[1].reached = Reached::Unknown;
     let refusal = refused(&files(&[1, 2, 3]), &applied, &STRICT);
     assert_eq!(refusal.wrong, Wrong::Dirty);
-    assert_eq!(
-        refusal.message,
-        "migration `2` began and did not come to its end"
-    );
+    assert_eq!(refusal.message, "migration `2` began and did not finish");
     assert!(
         refusal
             .hint

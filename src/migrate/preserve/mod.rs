@@ -451,11 +451,11 @@ impl fmt::Display for Lost {
             ),
             What::ValuesChanged => write!(
                 f,
-                "{rows} of {before} values of `{table}.{column}` are other ones{in_parts}"
+                "{rows} of {before} values of `{table}.{column}` have changed{in_parts}"
             ),
             What::Moved => write!(
                 f,
-                "{rows} of {before} rows of `{table}` are in another order, as a reader sees it that does not sort{in_parts}"
+                "{rows} of {before} rows of `{table}` are in another order for a query without ORDER BY{in_parts}"
             ),
             What::Unseen => write!(
                 f,

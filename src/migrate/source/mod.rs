@@ -156,7 +156,7 @@ fn unknown(files: &[File]) -> CliError {
         .collect();
     let Some(first) = names.first() else {
         return CliError::usage("there is no migration in the folder")
-            .hint("make the first: `chatctl migrate new NAME --dir DIR`");
+            .hint("create the first one: `chatctl migrate new NAME --dir DIR`");
     };
     let stop = CliError::usage(format!(
         "no known format names its migrations like `{first}`"
@@ -205,7 +205,7 @@ pub fn parse(
             dir.display(),
             format.name
         ))
-        .hint("make the first: `chatctl migrate new NAME --dir DIR`"));
+        .hint("create the first one: `chatctl migrate new NAME --dir DIR`"));
     }
     for file in far.iter().filter(|file| is_sql(&file.name)) {
         ignored.push((

@@ -141,8 +141,8 @@ fn unreadable(path: &Path, error: &std::io::Error) -> CliError {
     let shown = path.display();
     match error.kind() {
         ErrorKind::NotFound if path.is_symlink() => {
-            CliError::usage(format!("`{shown}` is a link to nothing"))
-                .hint("put the file there that it leads to, or remove the link")
+            CliError::usage(format!("`{shown}` is a broken link"))
+                .hint("restore the file that it leads to, or remove the link")
         }
         ErrorKind::NotFound => CliError::usage(format!("there is no folder `{shown}`"))
             .hint("name the folder of migrations: `chatctl migrate status --dir DIR`"),
@@ -291,7 +291,7 @@ mod tests {
         fs::remove_file(&real).unwrap();
         let stop = read(dir.path(), None).unwrap_err();
         assert!(
-            stop.message.ends_with("is a link to nothing"),
+            stop.message.ends_with("is a broken link"),
             "{}",
             stop.message
         );

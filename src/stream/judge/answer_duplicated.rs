@@ -35,7 +35,7 @@ fn check(observed: &Observed) -> Vec<Finding> {
             severity,
             observed.subject(),
             format!(
-                "the answer of turn {} is {} times in the conversation",
+                "the answer of turn {} is stored {} times in the conversation",
                 turn.number,
                 keys.len()
             ),

@@ -20,10 +20,7 @@ fn check(observed: &Observed) -> Vec<Finding> {
         CHECK.code,
         Severity::Error,
         &observed.session,
-        format!(
-            "a browser that shows a page of `{}` blocks the chat",
-            cors.origin
-        ),
+        format!("a browser blocks the chat for pages of `{}`", cors.origin),
         "allow exactly this origin, with its methods and headers, on the chat's paths and on errors too",
     );
     for refused in &cors.refused {

@@ -62,7 +62,7 @@ fn difference(observed: &Observed, records: &[Remembered]) -> Option<(String, St
                 if record.content.trim() == text.trim() && contradicts(&record.role, &who) =>
             {
                 let harm = format!(
-                    "after a reload the {who}'s message of turn {turn} is shown as the other side's"
+                    "after a reload the {who}'s message of turn {turn} is shown with the wrong role"
                 );
                 let fact = format!(
                     "record {number} of the history has the role `{}`",

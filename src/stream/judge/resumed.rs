@@ -220,7 +220,7 @@ fn end(seen: &Resumed) -> Option<Finding> {
         return None;
     };
     let harm = format!("a response that was resumed ends without `{}`", seen.marker);
-    let help = "send the final marker to whoever resumes, too";
+    let help = "send the final marker to resumed connections, too";
     let is_whole = text_of(seen).is_none() && seen.resuming.moment != Moment::AfterTheEnd;
     is_whole.then(|| finding(seen, "done-missing", &harm, help, Source::Stream))
 }
@@ -241,7 +241,7 @@ fn stored(seen: &Resumed, copies: Copies) -> Option<Finding> {
         Copies { questions, answers } if questions > 1 || answers > 1 => (
             "turn-stored-twice",
             "one turn is stored twice when the client resumes its answer",
-            "let a resume listen to the turn that is under way, and start nothing",
+            "let a resume subscribe to the running turn, and start nothing",
         ),
         Copies { .. } => return None,
     };

@@ -20,7 +20,7 @@ fn check(observed: &Observed) -> Vec<Finding> {
     let (severity, harm) = if is_lost {
         (
             Severity::Error,
-            "is no longer stored some time after the final marker",
+            "is gone again some time after the final marker",
         )
     } else {
         (

@@ -105,7 +105,7 @@ fn lost(seen: &SentTwice, copies: Copies) -> Option<Finding> {
         Copies { .. } => return None,
     };
     let harm = format!("{what} is lost when its request arrives twice");
-    let help = "store the turn under its key, and answer the second request with what is stored";
+    let help = "store the turn under its key, and answer the second request with the stored answer";
     let finding = Finding::new(code, Severity::Error, &seen.subject, harm, help);
     Some(
         finding

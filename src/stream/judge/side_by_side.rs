@@ -88,7 +88,7 @@ fn tell(seen: &SideBySide) -> String {
     let refused = count(|it| matches!(it, Answered::Refused(_)));
     let others = seen.turns.len() - whole - refused;
     let mut told = format!(
-        "of {} turns at the same time {whole} were answered to the end",
+        "{whole} of {} simultaneous turns were answered completely",
         seen.turns.len()
     );
     if refused > 0 {
@@ -141,7 +141,7 @@ fn crossed(turn: &Beside, seen: &SideBySide) -> Option<Finding> {
             "a client gets words of another conversation's answer",
         )
     };
-    let help = "keep what belongs to a turn in the turn, and nothing of it in a module or a class";
+    let help = "keep the state of a turn in local variables, and not in a module or a class";
     let finding = Finding::new(code, Severity::Error, turn.observed.subject(), harm, help);
     let fact = format!(
         "the response to {} holds the end of the answer to {}",

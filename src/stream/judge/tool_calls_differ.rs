@@ -56,7 +56,7 @@ fn differs(turn: &TurnSeen) -> Option<String> {
     let place = |is: &dyn Fn(&StoredMessage) -> bool| rows.iter().position(|row| is(row));
     let answer = place(&|row| row.content.contains(&turn.nonce))?;
     let last = rows.iter().rposition(|row| !row.tools.is_empty())?;
-    (answer < last).then(|| "the answer is stored before the tools that it rests on".to_owned())
+    (answer < last).then(|| "the answer is stored before its tool calls".to_owned())
 }
 
 /// The turn's rows, in order: from its question to the next one.

@@ -32,7 +32,7 @@ fn check(observed: &Observed) -> Vec<Finding> {
                 "the {whose} of turn {} is stored as {stored_as}",
                 turn.number
             ),
-            "store each message with the role of who said it",
+            "store each message with the role of its author",
         )
         .with(
             Source::Store,

@@ -153,7 +153,7 @@ impl Stage<'_> {
 
     fn exhausted(&self, aborted: usize, failed: &[String], since: Tick) -> Finding {
         let harm = "after streams were aborted the server answers no turn any more";
-        let help = "give back what a turn holds in a `finally` or a context manager: the session of the database, \
+        let help = "release what a turn holds (session, lock, place in a queue) in a `finally` or a context manager: the session of the database, \
                     the lock, the place in a queue";
         let subject = self.observed().subject();
         let mut finding = Finding::new("pool-exhausted", Severity::Error, subject, harm, help);

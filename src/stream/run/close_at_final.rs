@@ -175,7 +175,7 @@ impl Stage<'_> {
             Severity::Error,
             &self.session.name,
             format!("the answer is lost when the browser hangs up at `{marker}`: the save that follows is cancelled, or a stored answer is taken back"),
-            format!("save and commit the assistant's message before `{marker}` is yielded, and keep it when the client hangs up"),
+            format!("save and commit the assistant's message before `{marker}` is sent, and keep it when the client hangs up"),
         )
         .with(Source::Stream, format!("the client hung up at `{marker}`"))
         .with(Source::Store, format!("no complete row within {settle}"))

@@ -308,7 +308,7 @@ impl Stage<'_> {
                 format!(
                     "the answer is saved after `{marker}`: a crash, or a reload that is faster than the save, loses it"
                 ),
-                format!("save and commit the assistant's message before `{marker}` is yielded"),
+                format!("save and commit the assistant's message before `{marker}` is sent"),
             ),
             FaultOutcome::Repeated(rows) => Finding::new(
                 "answer-duplicated",

@@ -22,6 +22,7 @@ use crate::stream::judge::ended_early::{self, Cause, EndedEarly, Reload};
 use crate::stream::kept::{AnswerFate, ExpectedAnswer, Marked};
 use crate::stream::policy::{Keep, Policy};
 use crate::stream::session::StopBy;
+use crate::text::plural;
 use std::time::Duration;
 
 /// Between the end of a turn and the provider's next words: a server that looks whether somebody listens has
@@ -227,9 +228,9 @@ impl Stage<'_> {
         let waits = patience * u32::try_from(plays.len()).unwrap_or(u32::MAX);
         let seconds = |time: Duration| Duration::from_secs(time.as_secs() + 1);
         self.note(&format!(
-            "{}: {} cases in which a turn does not come to its end; they take {} to {}",
+            "{}: {} with an interrupted turn, about {} to {}",
             self.session.name,
-            plays.len(),
+            plural(plays.len() as u64, "case"),
             humantime::format_duration(seconds(at_least)),
             humantime::format_duration(seconds(at_least + waits)),
         ));

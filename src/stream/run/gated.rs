@@ -276,7 +276,7 @@ impl Stage<'_> {
             format!("the answer is saved after `{marker}`: a crash, or a reload that is faster than the save, loses it"),
             self.profile
                 .help()
-                .unwrap_or_else(|| format!("save and commit the assistant's message before `{marker}` is yielded")),
+                .unwrap_or_else(|| format!("save and commit the assistant's message before `{marker}` is sent")),
         )
         .with(Source::Stream, self.arrived(judged))
         .with(Source::Store, format!("{how}; {closed}"))
@@ -292,7 +292,7 @@ impl Stage<'_> {
             Severity::Error,
             &self.session.name,
             format!("a reload shows the answer only after a commit that follows `{marker}`: a reload that is faster misses it, and a crash in between may hide it for good"),
-            format!("commit all that the history reads together with the answer, before `{marker}` is yielded"),
+            format!("commit all that the history reads together with the answer, before `{marker}` is sent"),
         )
         .with(Source::Stream, format!("at `{marker}`, `{}` did not show the answer", hidden.request))
         .with(Source::Store, match &hidden.commit {

@@ -38,7 +38,7 @@ impl Stage<'_> {
             Severity::Error,
             &self.session.name,
             format!("the answer is saved after `{marker}`: a crash, or a reload that is faster than the save, loses it"),
-            format!("save and commit the assistant's message before `{marker}` is yielded"),
+            format!("save and commit the assistant's message before `{marker}` is sent"),
         )
         .with(Source::Store, &counted)
         .in_case(&case.name);

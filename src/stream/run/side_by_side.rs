@@ -169,7 +169,7 @@ impl Stage<'_> {
         let count = running.iter().filter(begun).count();
         moments.now(Lane::Gateway, format!("{count} turns are under way"));
         if count < 2 {
-            anyhow::bail!("the server answers one turn at a time, so none were under way together");
+            anyhow::bail!("the server answers one turn at a time, so no turns overlapped");
         }
         // One chunk of each, then the next one of each.
         let pieces = match self.provider {
@@ -259,7 +259,7 @@ impl Stage<'_> {
                     Severity::Error,
                     self.observed().subject(),
                     "a turn is gone when a page that did not know it sends the next one",
-                    "add what is new to what is stored, and never replace a conversation by what a page sends",
+                    "append the new messages, and never replace a conversation with the list that a page sends",
                 );
                 let fact = format!(
                     "{gone} of turn 1 was stored, and is gone after the turn of the other page"

@@ -296,7 +296,7 @@ impl Stage<'_> {
                 answer = chat.ask(&history.request).await?;
             }
             if access == Access::Renewed && UNKNOWN.contains(&answer.status) {
-                access = Access::Refused("logging in again changes nothing".to_owned());
+                access = Access::Refused("logging in again does not help".to_owned());
             }
         }
         let messages = if history.request.accepts(answer.status) {
@@ -315,7 +315,7 @@ impl Stage<'_> {
     /// Logs in once more, if the session says how and the server lets the user in.
     async fn log_in_again(&self, chat: &mut Chat) -> anyhow::Result<Access> {
         let Some(login) = &self.session.login else {
-            return Ok(Access::Refused("the session logs nobody in".to_owned()));
+            return Ok(Access::Refused("the session has no [login]".to_owned()));
         };
         let answer = chat.ask(&login.request).await?;
         if !login.request.accepts(answer.status) {

@@ -204,7 +204,7 @@ impl World {
             Some(AnyGate::Lock(gate)) => {
                 if let Err(error) = gate.end().await {
                     self.progress.warning(&format!(
-                        "what the gate put into the store could not be taken out: {error:#}; `verify-stream --clean` does it later"
+                        "what the gate put into the store could not be removed: {error:#}; `verify-stream --clean` does it later"
                     ));
                 }
                 // Ends the helper process; the kernel gives its locks back.
@@ -220,7 +220,7 @@ impl World {
             && let Err(error) = fault.remove().await
         {
             self.progress.warning(&format!(
-                "the triggers chatctl_fault_* could not be taken out: {error:#}; they do no harm, and the next run removes them"
+                "the triggers chatctl_fault_* could not be removed: {error:#}; they do no harm, and the next run removes them"
             ));
         }
         self.progress.done();

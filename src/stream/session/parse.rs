@@ -351,7 +351,7 @@ fn follow(
                 poll.error("`poll` is the time before the request is sent again")
                     .help("for example: poll = \"100ms\"")
             } else {
-                poll.key_error("what is polled is neither a WebSocket nor opened first")
+                poll.key_error("`poll` can't be combined with a WebSocket or with `first`")
                     .help("leave `poll` out")
             });
         }

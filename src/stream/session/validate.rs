@@ -79,7 +79,7 @@ impl Scope {
             item.origin.error(at, message)
         };
         let template = Template::parse(part).map_err(|TemplateError { offset, message }| {
-            error(part, offset, message).help("write `{{` and `}}` for braces that are no `{name}`")
+            error(part, offset, message).help("write `{{` and `}}` for literal braces")
         })?;
         let unknown = template
             .names()

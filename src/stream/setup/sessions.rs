@@ -40,7 +40,7 @@ pub fn sessions(
     }
     if sessions.is_empty() {
         context.progress.note(&format!(
-            "no session is named: using the shipped one for profile {} (POST /conversations, POST /chat)",
+            "no session is named: using the built-in one for profile {} (POST /conversations, POST /chat)",
             default.name
         ));
         sessions.push(shipped::session(default)?);

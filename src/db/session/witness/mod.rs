@@ -340,7 +340,7 @@ impl Witness {
         made::text(&self.made, self.secret)
     }
 
-    /// What an earlier run made and did not come to its end.
+    /// What an earlier run made and did not finish.
     pub(in crate::db) fn recall(&mut self, text: &str) {
         if let Some((made, secret)) = made::parse(text) {
             (self.made, self.secret) = (made, secret);

@@ -220,7 +220,7 @@ fn old_shown(seen: &AskedAgain) -> Option<Finding> {
             Source::Store,
             "the old answer is among the messages that are shown",
         ),
-        Old::Kept if replaces => (Source::Store, "a row holds the old answer still"),
+        Old::Kept if replaces => (Source::Store, "a row still holds the old answer"),
         _ if in_history && replaces => (Source::Stream, "the history has the old answer"),
         _ if in_next => (Source::Gateway, "the next request has the old answer"),
         Old::Gone | Old::Aside | Old::Kept | Old::Shown | Old::Elsewhere => return None,
@@ -261,7 +261,7 @@ fn reload(seen: &AskedAgain) -> Option<Finding> {
     };
     let says = (
         "a reload does not show the answer that was asked for again",
-        "let the history follow the branch with the new answer",
+        "return the branch with the new answer as the history",
     );
     Some(finding(
         seen,
