@@ -273,6 +273,7 @@ impl Live {
             name: format!("{}, {}", self.mapping.short(), fingerprint::text(store)),
             digest: fingerprint::digest(store),
             first_version: fingerprint::digest_of_first_version(store),
+            order: order(store),
             sums: None,
         }
     }
@@ -287,6 +288,15 @@ impl Live {
             .into_iter()
             .filter(|(what, _)| self.mapping.allows(*what));
         allowed.map(|(_, allow)| allow).collect()
+    }
+}
+
+/// What orders messages, where their order is kept.
+fn order(store: &store::Store) -> Vec<String> {
+    if store.orders_items() {
+        vec!["the place in the array".to_owned()]
+    } else {
+        store.order_apart().to_vec()
     }
 }
 

@@ -2,8 +2,9 @@
 //!
 //! A message has several digests, each with a key of its own, so that a change can be told by
 //! what changed: `content` is of role, text, tools, state and what else belongs to it; `parent`
-//! of the message before it; the time and the place stay numbers. The **leaf** is of all of them
-//! and of both identifiers; it is what the sums are made of.
+//! of the message before it; the time and the place stay numbers. Of attachments and reasoning
+//! only the number goes in: applications write the same ones in one form and another. The
+//! **leaf** is of all of them and of both identifiers; it is what the sums are made of.
 //!
 //! Contents and leaves are keyed BLAKE3; what only hides an identifier is SipHash with a key of 128
 //! bits, which is several times as fast on a few bytes. Without a parent a leaf is of 64 bytes, one
@@ -25,7 +26,17 @@ const VERSION: u8 = 1;
 #[derive(Debug)]
 pub struct MessageHasher {
     keys: Keys,
+    asides: Asides,
     buffer: Vec<u8>,
+}
+
+/// Whether attachments and reasoning go into the digest of a content.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Asides {
+    /// How many attachments there are, and whether there is reasoning.
+    Counted,
+    /// They do not: as in snapshots of the second version of the file and before.
+    LeftOut,
 }
 
 #[derive(Debug, Clone)]
@@ -52,14 +63,22 @@ impl MessageHasher {
                 parent: key.derive("chatctl audit 1 parent"),
                 place: key.derive("chatctl audit 1 place"),
             },
+            asides: Asides::Counted,
             buffer: Vec::with_capacity(4096),
         }
+    }
+
+    /// With attachments and reasoning or without them.
+    pub fn with(mut self, asides: Asides) -> Self {
+        self.asides = asides;
+        self
     }
 
     /// With the key of another one.
     pub(super) fn new_like(other: &Self) -> Self {
         Self {
             keys: other.keys.clone(),
+            asides: other.asides,
             buffer: Vec::new(),
         }
     }
@@ -150,6 +169,11 @@ impl MessageHasher {
             text(buffer, tool.output.as_deref());
         }
         text(buffer, Some(&message.extra));
+        let has_asides = message.attachments > 0 || message.reasoning;
+        if has_asides && self.asides == Asides::Counted {
+            buffer.extend_from_slice(&message.attachments.to_le_bytes());
+            buffer.push(u8::from(message.reasoning));
+        }
         self.keys.content.digest(buffer)
     }
 }
@@ -171,7 +195,7 @@ fn first(digest: &[u8]) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use super::MessageHasher;
+    use super::{Asides, MessageHasher};
     use crate::audit::key::Key;
     use crate::model::{Role, State, StoredMessage, ToolCall};
     use crate::text::hex;
@@ -249,6 +273,10 @@ mod tests {
             |m| m.parent = None,
             |m| m.parent = Some(String::new()),
             |m| m.tools.clear(),
+            |m| m.attachments = 1,
+            |m| m.attachments = 2,
+            |m| m.reasoning = true,
+            |m| (m.attachments, m.reasoning) = (1, true),
             |m| m.tools[0].name.push('x'),
             |m| m.tools[0].input = None,
             |m| m.tools[0].output = m.tools[0].input.take(),
@@ -270,6 +298,23 @@ mod tests {
         assert_eq!(leaves.len(), changes.len());
         let other = MessageHasher::new(&Key::new([8; 32])).digest(&message()).1;
         assert_ne!(hex(other), leaf(&message()), "the key matters");
+    }
+
+    /// A snapshot that was taken before they were counted must compare.
+    #[test]
+    fn attachments_can_be_left_out() {
+        let with = StoredMessage {
+            attachments: 2,
+            reasoning: true,
+            ..message()
+        };
+        let mut hasher = MessageHasher::new(&Key::new([7; 32])).with(Asides::LeftOut);
+        assert_eq!(hex(hasher.digest(&with).1), leaf(&message()));
+        assert_eq!(
+            hex(MessageHasher::new_like(&hasher).digest(&with).1),
+            leaf(&message())
+        );
+        assert_ne!(leaf(&with), leaf(&message()));
     }
 
     #[test]

@@ -19,6 +19,7 @@ mod key;
 pub mod live;
 mod message_hasher;
 mod open;
+mod order;
 mod quick;
 pub mod rate;
 pub mod restart;

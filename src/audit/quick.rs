@@ -11,20 +11,27 @@ use super::entry::Id;
 use super::file::Snapshot;
 use super::key::Secret;
 use super::message_hasher::MessageHasher;
+use super::order::{Orders, Sequence, Ties};
 use super::snapshot_builder::{
     Baseline, Detail, DetailData, Extras, Late, Parts, Settings, SnapshotBuilder, Summary,
 };
+use super::spill::Sorter;
 use super::sum::Sum;
 use super::table::Table;
 use crate::model::{Listed, State, StoredMessage};
 use std::collections::HashMap;
 use std::io;
 
+/// Bytes of memory for the orders of conversations.
+const ORDERS: usize = 16 << 20;
+
 /// Takes the messages of the tail, and then conversations, in any order.
 pub struct Sums {
     hasher: MessageHasher,
     secret: Secret,
+    order_secret: Secret,
     table: Table,
+    orders: Option<Sorter<Sequence>>,
     tail: SnapshotBuilder,
     /// How many messages of each conversation are in the tail.
     in_tail: HashMap<Id, u32>,
@@ -54,6 +61,7 @@ impl Sums {
         let baseline = Baseline {
             high: Some(end),
             last_time: before.summary.last_time,
+            asides: before.asides(),
             open: before.unsettled()?,
         };
         let memory = settings.memory;
@@ -65,7 +73,9 @@ impl Sums {
         Self {
             hasher: MessageHasher::new(key),
             secret: key.derive("chatctl audit 1 quick sum"),
+            order_secret: key.derive("chatctl audit 3 quick order"),
             table: Table::new(memory / 2),
+            orders: None,
             tail,
             in_tail: HashMap::new(),
             mark,
@@ -112,6 +122,23 @@ impl Sums {
         Ok(())
     }
 
+    /// Takes the order of a conversation's messages: a sum, of how many, and whether some of them
+    /// have none. Fails when there is no room to spill.
+    pub fn take_order(&mut self, key: &str, sum: u64, messages: u64, tied: bool) -> io::Result<()> {
+        let conversation = self.hasher.conversation(Some(key));
+        let mut bytes = conversation.0.to_vec();
+        bytes.extend_from_slice(&sum.to_le_bytes());
+        let digest = self.order_secret.digest(&bytes);
+        let (halves, _) = digest.as_chunks::<16>();
+        let orders = self.orders.get_or_insert_with(|| Sorter::new(ORDERS));
+        orders.push(Sequence {
+            conversation,
+            digest: halves[0],
+            messages: u32::try_from(messages).unwrap_or(u32::MAX),
+            ties: if tied { Ties::Exact } else { Ties::None },
+        })
+    }
+
     fn hidden(&self, id: Id, sum: u64) -> Sum {
         let mut bytes = id.0.to_vec();
         bytes.extend_from_slice(&sum.to_le_bytes());
@@ -122,6 +149,7 @@ impl Sums {
     pub fn finish(self) -> io::Result<Parts> {
         let tail = self.tail.finish()?;
         Ok(Parts {
+            orders: sorted(self.orders)?,
             summary: Summary {
                 messages: self.messages,
                 high: Some(self.mark),
@@ -141,12 +169,18 @@ impl Sums {
                 summary: tail.summary.clone(),
                 tallies: self.table.finish()?,
                 detail: DetailData::Conversations,
+                orders: sorted(self.orders)?,
                 names: None,
                 extras: Extras::default(),
             },
             tail,
         })
     }
+}
+
+fn sorted(orders: Option<Sorter<Sequence>>) -> io::Result<Orders> {
+    let orders = orders.map(Sorter::finish).transpose()?;
+    Ok(orders.map_or(Orders::None, Orders::Sums))
 }
 
 fn of_tail(settings: Settings) -> Settings {

@@ -3,8 +3,9 @@
 use super::conversation_digest::ConversationDigest;
 use super::entry::{Entry, Id};
 use super::key::Key;
-use super::message_hasher::MessageHasher;
+use super::message_hasher::{Asides, MessageHasher};
 use super::open::{CLOCKS, Now, Open, Text, Why};
+use super::order::{Orders, Placed, Ranks, Sequences};
 use super::sketch::Sketch;
 use super::spill::{Merge, Sorter};
 use super::table::Table;
@@ -106,6 +107,9 @@ pub struct Summary {
     pub ahead: u64,
     /// Those that are deleted for the user.
     pub deleted: u64,
+    /// Those with attachments or reasoning, of which only the number is in their digests.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub asides: u64,
     /// The high-water mark: the greatest value of the append column. Absent when there is none;
     /// the least number when there are no messages.
     pub high: Option<i64>,
@@ -126,6 +130,10 @@ pub struct Summary {
     pub by_time: bool,
 }
 
+fn is_none(count: &u64) -> bool {
+    *count == 0
+}
+
 /// The first version of the file did not tell how long texts took to settle: the default.
 fn settle_of_first_version() -> i64 {
     SETTLE
@@ -138,12 +146,14 @@ const SETTLE: i64 = 120_000_000;
 const MOST_AHEAD: u64 = 100_000;
 
 /// What a comparison needs of the earlier snapshot while it takes messages.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Baseline {
     /// The high-water mark.
     pub(super) high: Option<i64>,
     /// The greatest time.
     pub(super) last_time: Option<i64>,
+    /// Whether its digests are of attachments and reasoning too.
+    pub(super) asides: Asides,
     /// Messages that were not settled: they are looked at one by one.
     pub(super) open: HashMap<(Id, Id), Option<Text>>,
 }
@@ -171,6 +181,9 @@ pub struct SnapshotBuilder {
     table: Table,
     entries: Option<Sorter<Entry>>,
     sketch: Option<Sketch>,
+    /// What orders messages, of a store where that has to be kept.
+    placed: Option<Sorter<Placed>>,
+    key: Key,
     names: Option<BufWriter<File>>,
     baseline: Option<Baseline>,
     summary: Summary,
@@ -202,6 +215,7 @@ pub struct Parts {
     pub summary: Summary,
     pub(super) tallies: Merge<ConversationDigest>,
     pub(super) detail: DetailData,
+    pub(super) orders: Orders,
     pub(super) names: Option<File>,
     pub(super) extras: Extras,
 }
@@ -230,6 +244,8 @@ impl SnapshotBuilder {
             // A run that is sorted and written makes room as well as more memory would.
             entries: entries.then(|| Sorter::new(memory / 4)),
             sketch: sketch.map(Sketch::new),
+            placed: None,
+            key: key.clone(),
             names: names.transpose()?.map(BufWriter::new),
             baseline: None,
             summary: Summary {
@@ -246,6 +262,7 @@ impl SnapshotBuilder {
     /// For a comparison with an earlier snapshot.
     pub(super) fn after(key: &Key, settings: Settings, baseline: Baseline) -> io::Result<Self> {
         let mut builder = Self::new(key, settings)?;
+        builder.hasher = builder.hasher.with(baseline.asides);
         builder.baseline = Some(baseline);
         Ok(builder)
     }
@@ -274,6 +291,7 @@ impl SnapshotBuilder {
         match &self.baseline {
             Some(baseline) => {
                 if let Some(was) = baseline.open.get(&entry.key()) {
+                    place(&mut self.placed, message, &entry, self.settings.memory)?;
                     tally.has_unsettled();
                     let text = was.map(|was| was.now(message, &self.hasher));
                     self.extras.seen.push(CurrentMessage { entry, text });
@@ -293,11 +311,13 @@ impl SnapshotBuilder {
                     // A sketch has no room for growth, and needs none.
                     return self.entries.as_mut().map_or(Ok(()), |all| all.push(entry));
                 }
+                place(&mut self.placed, message, &entry, self.settings.memory)?;
                 if late == Late::Maybe {
                     self.extras.late.insert(entry.key());
                 }
             }
             None => {
+                place(&mut self.placed, message, &entry, self.settings.memory)?;
                 let settle = micros(self.settings.settle);
                 let why = Why::of(message, self.settings.taken, settle);
                 let crowd = why == Some(Why::Ahead) && self.summary.ahead > MOST_AHEAD;
@@ -327,6 +347,14 @@ impl SnapshotBuilder {
             (None, Some(sketch)) => DetailData::Sketch(sketch),
             (None, None) => DetailData::Conversations,
         };
+        let placed = self.placed.map(Sorter::finish).transpose()?;
+        let orders = match (placed, &detail) {
+            (None, _) => Orders::None,
+            (Some(placed), DetailData::Messages(_)) => Orders::Ranks(Ranks::of(placed)),
+            (Some(placed), DetailData::Sketch(_) | DetailData::Conversations) => {
+                Orders::Sequences(Sequences::of(placed, &self.key))
+            }
+        };
         let names = self.names.map(BufWriter::into_inner).transpose();
         self.extras
             .open
@@ -335,6 +363,7 @@ impl SnapshotBuilder {
             summary: self.summary,
             tallies: self.table.finish()?,
             detail,
+            orders,
             names: names.map_err(io::IntoInnerError::into_error)?,
             extras: self.extras,
         })
@@ -346,6 +375,7 @@ impl SnapshotBuilder {
         summary.roles[usize::from(entry.flags & 3)] += 1;
         summary.open += u64::from(message.state == State::Open);
         summary.deleted += u64::from(message.state == State::Deleted);
+        summary.asides += u64::from(message.attachments > 0 || message.reasoning);
         summary.high = summary.high.max(message.append);
         summary.last_time = summary.last_time.max(message.time);
         summary.by_time &= message.append == message.time;
@@ -373,6 +403,24 @@ impl SnapshotBuilder {
         }
         Ok(())
     }
+}
+
+/// Keeps what orders a message, if anything does that is not kept anyway.
+fn place(
+    placed: &mut Option<Sorter<Placed>>,
+    message: &StoredMessage,
+    entry: &Entry,
+    memory: usize,
+) -> io::Result<()> {
+    let Some(key) = message.order else {
+        return Ok(());
+    };
+    let placed = placed.get_or_insert_with(|| Sorter::new(memory / 8));
+    placed.push(Placed {
+        conversation: entry.conversation,
+        message: entry.message,
+        key,
+    })
 }
 
 /// An identifier: its hash, its length in 4 bytes, its text.

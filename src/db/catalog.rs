@@ -5,7 +5,7 @@ use super::evidence::Facts;
 use super::safety::{Durability, MayDrop};
 use super::sentinel::Arm;
 use super::{Db, Tried, WordIndex};
-use crate::model::Cell;
+use crate::model::{Cell, Nulls};
 
 /// The questions of a backend.
 #[derive(Debug)]
@@ -33,6 +33,8 @@ pub struct Catalog {
     pub limited_texts: &'static [(&'static str, usize)],
     /// Whether values are compared with those of the same type only.
     pub is_strict: bool,
+    /// Where rows without a value come in an order.
+    pub nulls: Nulls,
     /// Whether several transactions write at once, so that one may commit long after it took its keys.
     pub commits_late: bool,
     /// Whether a snapshot says which transactions were running when it was taken.

@@ -1,5 +1,6 @@
 //! What a store holds of a conversation, whatever shape it is stored in.
 
+use super::OrderKey;
 use std::fmt;
 
 /// One stored message.
@@ -19,10 +20,16 @@ pub struct StoredMessage {
     pub time: Option<i64>,
     /// The value of the column that grows with each new message: a number, or a time in microseconds.
     pub append: Option<i64>,
+    /// What orders it in its conversation, where that is more than its key, its time and its place.
+    pub order: Option<OrderKey>,
     /// The key of the message before it.
     pub parent: Option<String>,
     /// Tools that the message calls, or what they gave.
     pub tools: Vec<ToolCall>,
+    /// How many files, images and the like are parts of it.
+    pub attachments: u32,
+    /// Whether the model's reasoning is a part of it.
+    pub reasoning: bool,
     /// What else belongs to the message, as text that is alike on every backend.
     pub extra: String,
     /// How far it is.
@@ -84,8 +91,11 @@ impl StoredMessage {
             status: None,
             time: None,
             append: None,
+            order: None,
             parent: None,
             tools: Vec::new(),
+            attachments: 0,
+            reasoning: false,
             extra: String::new(),
             state: State::Whole,
             mark: Mark::None,

@@ -92,6 +92,33 @@ pub struct Conversations {
 }
 
 impl Store {
+    /// The columns that order messages, where one of them is neither the key nor the time nor the
+    /// append column, which say it too; none where a message names the one before it.
+    pub(crate) fn order_apart(&self) -> &[String] {
+        let message = &self.message;
+        let rows = match self.shape {
+            Shape::Row | Shape::Turn | Shape::Event | Shape::Opaque => message.parent.is_none(),
+            Shape::Blob | Shape::Chain => false,
+        };
+        let is_known = |name: &String| {
+            let mut times = message.time.iter().flat_map(Source::columns);
+            message.key.contains(name)
+                || message.append.as_ref() == Some(name)
+                || times.any(|time| time == name)
+        };
+        if rows && !message.order.iter().all(is_known) {
+            &message.order
+        } else {
+            &[]
+        }
+    }
+
+    /// Whether the place of an item in its array orders it, and its key does not say it.
+    pub(crate) fn orders_items(&self) -> bool {
+        let item = self.item.as_ref();
+        item.is_some_and(|item| item.key.is_some() && item.parent.is_none())
+    }
+
     /// The conditions in it, each with the table that it is over.
     pub(super) fn predicates(&self) -> Vec<(&str, &Predicate)> {
         let mut found = Vec::new();

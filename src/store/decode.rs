@@ -3,8 +3,8 @@
 use super::declared::{Items, Shape, Store};
 use super::plan::{Plan, Slot};
 use super::row::{Row, fill, time_of, written};
-use super::{branch, keys, parts, roles, status};
-use crate::model::{CellRef, Mark, Role, State, StoredMessage};
+use super::{branch, keys, parts, roles, status, time};
+use crate::model::{CellRef, Mark, OrderKey, Role, State, StoredMessage};
 use serde_json::Value;
 use std::borrow::Cow;
 use std::fmt::Write as _;
@@ -96,6 +96,8 @@ impl<'p> Decoder<'p> {
         message.role = role;
         message.content.clear();
         message.tools.clear();
+        message.attachments = 0;
+        message.reasoning = false;
         message.decoded = true;
         message.on_branch = true;
         bare(self.plan, row, message);
@@ -220,7 +222,9 @@ impl<'p> Decoder<'p> {
             });
         }
         let mut found = Vec::new();
-        for (key, value) in items {
+        for (place, (key, value)) in items.into_iter().enumerate() {
+            // In a map from key to item none comes before another.
+            let is_in_array = key.parse() == Ok(place);
             let node = |path: &Option<super::source::Path>| {
                 let node = path.as_ref().and_then(|path| path.first(value));
                 node.filter(|node| !node.is_null())
@@ -238,6 +242,9 @@ impl<'p> Decoder<'p> {
                 tools: node(&item.tools).map(parts::calls).unwrap_or_default(),
                 ..bare.clone()
             };
+            if is_in_array && self.store.orders_items() {
+                message.order = Some(OrderKey::in_array(place));
+            }
             message.state = item_state(item, value, bare.state);
             message.mark = item_mark(item, value);
             match item.content.first(value) {
@@ -299,6 +306,10 @@ fn bare(plan: &Plan, row: &Row<'_>, message: &mut StoredMessage) {
     put(&mut message.parent, told(plan.parent));
     message.time = plan.time.as_ref().and_then(|slot| row.time(slot));
     message.append = plan.append.and_then(|at| row.append(at));
+    message.order = (!plan.order.is_empty()).then(|| {
+        let cells = plan.order.iter().map(|at| row.cells[*at]);
+        OrderKey::of(cells, plan.nulls, time::of_text)
+    });
     message.key.clear();
     row.key(&plan.key, &mut message.key);
     message.extra.clear();

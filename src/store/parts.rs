@@ -12,12 +12,25 @@ pub(super) struct Content {
     pub tools: Vec<ToolCall>,
     /// Whether a part of it is still being written, where parts say so.
     pub mark: Mark,
+    /// How many of its parts are files, images, sounds or films.
+    pub attachments: u32,
+    /// Whether the model's reasoning is a part of it.
+    pub reasoning: bool,
 }
 
 /// Reads a content; nothing when it is in no known form.
 pub(super) fn read(value: &Value) -> Option<Content> {
     let mut content = Content::default();
     add(value, &mut content).then_some(content)
+}
+
+/// Text and tools of a text that is JSON in a known form with parts; nothing where it is not.
+pub fn parts_of(text: &str) -> Option<(String, Vec<ToolCall>)> {
+    if !text.trim_start().starts_with(['[', '{', '"']) {
+        return None;
+    }
+    let value = serde_json::from_str(text).ok()?;
+    read(&value).map(|content| (content.text, content.tools))
 }
 
 /// Reads calls that are kept apart from the text: one, or an array of them.
@@ -70,6 +83,20 @@ fn add(value: &Value, content: &mut Content) -> bool {
     }
 }
 
+/// How the kinds of parts begin that a user attaches, or a model makes.
+const ATTACHED: [&str; 8] = [
+    "file",
+    "image",
+    "audio",
+    "video",
+    "input_file",
+    "input_image",
+    "input_audio",
+    "document",
+];
+/// And those that hold what a model thought.
+const REASONING: [&str; 3] = ["reasoning", "thinking", "redacted_thinking"];
+
 fn object(fields: &Map<String, Value>, content: &mut Content) -> bool {
     // LlamaIndex has blocks where others have parts.
     let kind = fields.get("type").or_else(|| fields.get("block_type"));
@@ -79,6 +106,11 @@ fn object(fields: &Map<String, Value>, content: &mut Content) -> bool {
         content.tools.push(call);
         return true;
     }
+    if ATTACHED.iter().any(|attached| kind.starts_with(attached)) {
+        content.attachments += 1;
+    }
+    let thought = fields.get("thought").and_then(Value::as_bool) == Some(true);
+    content.reasoning |= thought || REASONING.iter().any(|it| kind.starts_with(it));
     // Kinds that have no text of the conversation in them.
     let silent = [
         "reasoning",
@@ -120,7 +152,6 @@ fn object(fields: &Map<String, Value>, content: &mut Content) -> bool {
     for text in ["text", "refusal", "parts", "content", "blocks", "value"] {
         if let Some(inner) = fields.get(text) {
             // A thought of Google's model is not an answer.
-            let thought = fields.get("thought").and_then(Value::as_bool) == Some(true);
             let known = thought || add(inner, content);
             if let Some(more) = fields.get("tool_calls") {
                 content.tools.extend(calls(more));
@@ -230,21 +261,48 @@ fn tool(
 
 #[cfg(test)]
 mod tests {
-    use super::{Content, canonical, read};
+    use super::{canonical, read};
     use crate::model::{Mark, ToolCall};
     use serde_json::json;
 
-    fn content(text: &str, tools: &[(&str, Option<&str>, Option<&str>)]) -> Option<Content> {
+    fn content(
+        text: &str,
+        tools: &[(&str, Option<&str>, Option<&str>)],
+    ) -> Option<(String, Vec<ToolCall>)> {
         let tool = |(name, input, output): &(&str, Option<&str>, Option<&str>)| ToolCall {
             name: (*name).to_owned(),
             input: input.map(str::to_owned),
             output: output.map(str::to_owned),
         };
-        Some(Content {
-            text: text.to_owned(),
-            tools: tools.iter().map(tool).collect(),
-            mark: Mark::None,
-        })
+        Some((text.to_owned(), tools.iter().map(tool).collect()))
+    }
+
+    #[test]
+    fn what_is_no_text_is_counted() {
+        for (value, attachments, reasoning) in [
+            (json!([{"type": "text", "text": "a"}]), 0, false),
+            (
+                json!([{"type": "file", "url": "u"}, {"type": "text", "text": "a"}, {"type": "image_url", "image_url": {"url": "u"}}]),
+                2,
+                false,
+            ),
+            (
+                json!([{"type": "reasoning", "text": "hm"}, {"type": "text", "text": "a"}]),
+                0,
+                true,
+            ),
+            (
+                json!({"parts": [{"text": "hm", "thought": true}, {"text": "a"}]}),
+                0,
+                true,
+            ),
+        ] {
+            let found = read(&value).unwrap();
+            assert_eq!(
+                (found.attachments, found.reasoning),
+                (attachments, reasoning)
+            );
+        }
     }
 
     #[test]
@@ -319,7 +377,8 @@ mod tests {
                 content("x", &[("f", Some("{}"), None), ("t", None, Some("r"))]),
             ),
         ] {
-            assert_eq!(read(&value), expected, "{value}");
+            let found = read(&value).map(|found| (found.text, found.tools));
+            assert_eq!(found, expected, "{value}");
         }
     }
 

@@ -4,11 +4,14 @@ use super::declared::{Shape, Store};
 use super::predicate::Predicate;
 use super::source::{Path, Source};
 use crate::db::Db;
+use crate::model::Nulls;
 
 /// The columns of a row, and what they are.
 pub(super) struct Plan {
     /// The expressions, in the order of the row.
     pub select: Vec<String>,
+    /// How many of them are not there for the order alone.
+    pub told: usize,
     pub key: Vec<usize>,
     pub conversation: Vec<Slot>,
     pub role: Option<Slot>,
@@ -19,6 +22,9 @@ pub(super) struct Plan {
     pub time: Option<Slot>,
     pub response_time: Option<Slot>,
     pub append: Option<usize>,
+    /// The columns that order messages, where they are more than what a message has anyway.
+    pub order: Vec<usize>,
+    pub nulls: Nulls,
     pub parent: Option<usize>,
     pub tools: Option<Slot>,
     pub status: Option<usize>,
@@ -141,7 +147,7 @@ impl Plan {
             Shape::Blob => None,
             _ => columns.some(message.append.as_ref()),
         };
-        Self {
+        let mut plan = Self {
             key: columns.columns(&message.key),
             role: columns.source(message.role.as_ref()),
             content: columns.source(message.content.as_ref()),
@@ -172,8 +178,15 @@ impl Plan {
             }),
             conversation,
             append,
-            select: columns.select,
-        }
+            order: Vec::new(),
+            nulls: db.catalog().nulls,
+            told: 0,
+            select: Vec::new(),
+        };
+        plan.told = columns.select.len();
+        plan.order = columns.columns(store.order_apart());
+        plan.select = columns.select;
+        plan
     }
 
     /// The statement's beginning: `SELECT … FROM …`, the table being `m`.

@@ -70,6 +70,20 @@ pub async fn by_key(
     Ok(found.into_iter().find(|message| message.key == key))
 }
 
+/// So many messages, the newest if an index tells them; none where several share a row.
+pub async fn newest(
+    db: &dyn Db,
+    mapping: &Mapping,
+    count: usize,
+) -> anyhow::Result<Vec<StoredMessage>> {
+    match mapping.store().shape {
+        Shape::Blob | Shape::Chain => Ok(Vec::new()),
+        Shape::Row | Shape::Turn | Shape::Event | Shape::Opaque => {
+            select::select(db, mapping, Condition::default(), Order::Sample(count)).await
+        }
+    }
+}
+
 /// The rows of a conversation's messages as they are stored, and the names of their columns.
 pub async fn raw(
     db: &dyn Db,

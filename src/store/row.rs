@@ -32,7 +32,15 @@ pub(super) fn time_of(value: &Value) -> Option<i64> {
 /// Adds what a JSON content says to a message.
 pub(super) fn fill(value: &Value, message: &mut StoredMessage) {
     match parts::read(value) {
-        Some(Content { text, tools, mark }) => {
+        Some(Content {
+            text,
+            tools,
+            mark,
+            attachments,
+            reasoning,
+        }) => {
+            message.attachments += attachments;
+            message.reasoning |= reasoning;
             message.content.push_str(&text);
             message.tools.extend(tools);
             match (mark, message.state) {

@@ -21,6 +21,21 @@ pub struct SumOf<'a> {
     pub grown: u64,
 }
 
+/// What the database tells of the order of a conversation's messages.
+pub struct OrderOf<'a> {
+    /// Its key.
+    pub conversation: &'a str,
+    /// The sum of a number of each of its messages and their rank, modulo 2^64.
+    pub sum: u64,
+    /// How many these are.
+    pub messages: u64,
+    /// Whether some of them have the same rank.
+    pub tied: bool,
+}
+
+/// What takes each conversation's order.
+pub type TakeOrder<'a> = &'a mut (dyn FnMut(OrderOf<'_>) -> anyhow::Result<ControlFlow<()>> + Send);
+
 /// What takes each conversation's sum.
 pub type TakeSum<'a> = &'a mut (dyn FnMut(SumOf<'_>) -> anyhow::Result<ControlFlow<()>> + Send);
 
@@ -134,7 +149,7 @@ pub async fn sums(
 ) -> anyhow::Result<()> {
     let store = mapping.store();
     let plan = Plan::of(db, store);
-    let number = db.number_of(&plan.select).unwrap_or_default();
+    let number = db.number_of(&plan.select[..plan.told]).unwrap_or_default();
     let late = keys::written_by(late).map(|late| format!(" OR {}", late.sql));
     let new = format!(
         "({} > {mark}{})",
@@ -170,6 +185,68 @@ pub async fn sums(
             sum: sum as u64,
             messages: u64::try_from(*messages)?,
             grown: u64::try_from(*grown)?,
+        })
+    };
+    db.scan(&sql, &[], &mut row).await
+}
+
+/// Hands out the order of each conversation's messages up to `end`, less those that were written by
+/// one of these transactions; nothing where their keys, times and places say it.
+pub async fn orders(
+    db: &dyn Db,
+    mapping: &Mapping,
+    end: i64,
+    late: &[(u64, u64)],
+    take: TakeOrder<'_>,
+) -> anyhow::Result<()> {
+    let store = mapping.store();
+    let order = store.order_apart();
+    if order.is_empty() {
+        return Ok(());
+    }
+    let order: Vec<_> = order
+        .iter()
+        .map(|name| format!("m.{}", db.quote(name)))
+        .collect();
+    let append = append(db, mapping);
+    let old = match keys::written_by(late) {
+        Some(late) => format!("{append} <= {end} AND NOT ({})", late.sql),
+        None => format!("{append} <= {end}"),
+    };
+    let deleted = store.message.deleted.as_ref();
+    let deleted = deleted.map(|deleted| {
+        let deleted = plan::condition(db, deleted);
+        format!(" AND CASE WHEN {deleted} THEN 0 ELSE 1 END = 1")
+    });
+    let old = format!("{old}{}", deleted.unwrap_or_default());
+    let conversation = keys::joined(db, &store.message.conversation);
+    let number = db.number_of(&["o.k".to_owned(), "o.r".to_owned()]);
+    let sql = format!(
+        "SELECT o.c, CAST(sum({}) % 18446744073709551616 AS CHAR(24)), count(*), \
+         sum(CASE WHEN o.r = o.n THEN 0 ELSE 1 END) FROM (\
+         SELECT {conversation} AS c, {append} AS k, rank() OVER w AS r, row_number() OVER w AS n \
+         FROM {} m{} WINDOW w AS (PARTITION BY {conversation} ORDER BY {})) o GROUP BY o.c",
+        number.unwrap_or_default(),
+        db.quote(store.table()),
+        Plan::of(db, store).wanted(db, store, &old),
+        order.join(", "),
+    );
+    let mut row = |cells: &[CellRef<'_>]| {
+        let [
+            CellRef::Text(key),
+            CellRef::Text(sum),
+            CellRef::Int(messages),
+            tied,
+        ] = cells
+        else {
+            anyhow::bail!("the database gave no order of a conversation");
+        };
+        let sum: i128 = sum.trim().parse()?;
+        take(OrderOf {
+            conversation: key,
+            sum: sum as u64,
+            messages: u64::try_from(*messages)?,
+            tied: !matches!(tied, CellRef::Int(0) | CellRef::Text("0")),
         })
     };
     db.scan(&sql, &[], &mut row).await

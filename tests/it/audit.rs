@@ -10,6 +10,7 @@ mod files;
 mod growth;
 mod marks;
 mod operations;
+mod ordered;
 mod quick;
 mod ranges;
 mod versions;

@@ -63,6 +63,7 @@ pub(super) fn classify(facts: &Facts, hasher: &MessageHasher) -> (Totals, BTreeM
     for id in &facts.unlisted {
         found.conversation(Code::ConversationLost, *id, 0, UNLISTED);
     }
+    found.reordered();
     found.uncounted();
     found.finish()
 }
@@ -235,7 +236,7 @@ impl Found<'_> {
         } else if by != Some(0) && (by.is_some() || times[0] != times[1]) {
             self.message(Code::TimesShifted, was, "only one side has a time");
         } else {
-            self.message(Code::MessageAltered, was, "its place in the order changed");
+            self.message(Code::MessageAltered, was, PLACE);
         }
     }
 
@@ -315,6 +316,29 @@ impl Found<'_> {
                 }
                 _ => self.totals.undecided += 1,
             }
+        }
+    }
+
+    /// What comes in another order, unless it is reported otherwise.
+    fn reordered(&mut self) {
+        let facts = self.facts;
+        let told: HashSet<_> = facts.removed.iter().map(Entry::key).collect();
+        for key in facts.moved.iter().filter(|key| !told.contains(key)) {
+            self.put(
+                Code::MessageAltered,
+                Item {
+                    conversation: key.0,
+                    message: Some(key.1),
+                    other: None,
+                    role: None,
+                    time: None,
+                    messages: 1,
+                    note: PLACE.to_owned(),
+                },
+            );
+        }
+        for id in &facts.reordered {
+            self.conversation(Code::MessageAltered, *id, 1, REORDERED);
         }
     }
 
@@ -417,6 +441,8 @@ impl Found<'_> {
 }
 
 const SOFT: &str = "it is deleted for the user, and kept as a row";
+const PLACE: &str = "its place in the order changed";
+const REORDERED: &str = "the order of its messages changed";
 const PARENT: &str = "its parent changed";
 const GONE_OPEN: &str = "its text was still open at the snapshot, and its row is gone";
 const EMPTIED: &str = "its text was still open at the snapshot, and nothing is left of it";

@@ -1,8 +1,9 @@
 //! What is on one side only.
 
 use super::facts::{Facts, Growth};
-use super::merge;
 use super::merge::Records;
+use super::order::Order;
+use super::{merge, order};
 use crate::audit::conversation_digest::ConversationDigest;
 use crate::audit::entry::{Entry, Id};
 use crate::audit::file::Snapshot;
@@ -10,12 +11,14 @@ use crate::audit::message_hasher::MessageHasher;
 use crate::audit::open::{CLOCKS, Open};
 use crate::audit::sketch::Sketch;
 use crate::audit::snapshot_builder::{CurrentMessage, DetailData, Extras, Parts};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 /// The later side of a comparison.
 pub(super) struct Side {
     tallies: Records<ConversationDigest>,
     detail: Detail,
+    /// What is known of the order; absent where it is not to be compared.
+    order: Option<Order>,
     extras: Extras,
     /// Whether the sums hold what is before the mark, and no more.
     cut: bool,
@@ -23,6 +26,8 @@ pub(super) struct Side {
     asked: bool,
     /// Messages that are not settled on this side, if it is a file.
     open: Vec<Open>,
+    /// Messages with attachments or reasoning.
+    pub(super) asides: u64,
     /// How exactly it keeps times, in microseconds.
     exact_to: Option<i64>,
     /// When it was looked at, in microseconds since 1970 UTC.
@@ -50,10 +55,12 @@ impl Side {
         Self {
             tallies: Box::new(parts.tallies.map(|tally| Ok(tally?))),
             detail,
+            order: Some(Order::live(parts.orders)),
             extras: parts.extras,
             cut,
             asked: true,
             open: Vec::new(),
+            asides: parts.summary.asides,
             exact_to: parts.summary.exact_to,
             taken: parts.summary.taken,
             sums_to: None,
@@ -79,14 +86,22 @@ impl Side {
         Ok(Self {
             tallies: Box::new(after.tallies()?),
             detail,
+            order: Some(Order::file(after)?),
             extras: Extras::default(),
             cut: false,
             asked: false,
             open,
+            asides: after.summary.asides,
             exact_to: after.summary.exact_to,
             taken: after.summary.taken,
             sums_to: None,
         })
+    }
+
+    /// The same, without its order where that can't be compared.
+    pub(super) fn ordered(mut self, not_ordered: Option<&'static str>) -> Self {
+        self.order = self.order.filter(|_| not_ordered.is_none());
+        self
     }
 
     /// The sums of a later snapshot.
@@ -127,6 +142,7 @@ pub(super) fn diff(
         Detail::Messages(entries) if before.has_messages() => {
             let old: Records<Entry> = Box::new(before.entries()?);
             merge::messages(old, entries, &mut facts, hasher)?;
+            branched(before, &mut facts, hasher)?;
         }
         Detail::Sketch(sketch) if before.cell_count() == Some(sketch.len()) => {
             from_sketches(
@@ -138,6 +154,9 @@ pub(super) fn diff(
         }
         _ => facts.complete = false,
     }
+    if let Some(after) = after.order {
+        order::compare(Order::file(before)?, after, &mut facts)?;
+    }
     facts.saw_open = after.asked || facts.complete;
     if !facts.saw_open {
         let open = after.open.into_iter();
@@ -145,6 +164,40 @@ pub(super) fn diff(
         facts.seen = was.map(|open| CurrentMessage::unread(open.entry)).collect();
     }
     Ok(facts)
+}
+
+/// Takes out messages of new conversations that the snapshot holds in others, where they still
+/// are: a branch of a chat shares its beginning with it.
+fn branched(before: &Snapshot, facts: &mut Facts, hasher: &MessageHasher) -> anyhow::Result<()> {
+    let is_old = |entry: &Entry| entry.placed() && !facts.is_new(hasher.place(entry));
+    let shared = |entry: &Entry| facts.new.contains(&entry.conversation) && is_old(entry);
+    let text = |entry: &Entry| (entry.message, entry.content);
+    let shared: HashSet<_> = facts
+        .added
+        .iter()
+        .filter(|it| shared(it))
+        .map(text)
+        .collect();
+    if shared.is_empty() {
+        return Ok(());
+    }
+    let gone: HashSet<_> = facts.removed.iter().map(Entry::key).collect();
+    let mut kept = HashSet::new();
+    for entry in before.entries()? {
+        let entry = entry?;
+        if shared.contains(&text(&entry)) && !gone.contains(&entry.key()) {
+            kept.insert(text(&entry));
+        }
+    }
+    let open = facts.open.values().map(|open| text(&open.entry));
+    kept.extend(open.filter(|text| shared.contains(text)));
+    let Facts {
+        added, new, totals, ..
+    } = facts;
+    let before = added.len();
+    added.retain(|entry| !new.contains(&entry.conversation) || !kept.contains(&text(entry)));
+    totals.appended += (before - added.len()) as u64;
+    Ok(())
 }
 
 /// Reads both sides of snapshots of sums, and of what is behind them.
@@ -160,6 +213,9 @@ pub(super) fn diff_sums(
     of_sums.totals.messages = before.summary.messages;
     let tallies = Box::new(before.tallies()?);
     merge::conversations(tallies, sums.tallies, &mut of_sums)?;
+    if let Some(after) = sums.order {
+        order::compare(Order::file(before)?, after, &mut of_sums)?;
+    }
 
     let mut of_tail = facts(before, &tail, before.open()?, Some(end));
     of_tail.saw_open = true;

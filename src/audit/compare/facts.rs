@@ -47,6 +47,12 @@ pub(super) struct Facts {
     pub(super) cut: bool,
     /// Messages of conversations that are new.
     pub(super) in_new: u64,
+    /// Conversations that are new.
+    pub(super) new: HashSet<Id>,
+    /// Messages that come elsewhere in the order of their conversation.
+    pub(super) moved: Vec<(Id, Id)>,
+    /// Conversations whose messages come in another order; which of them is not known.
+    pub(super) reordered: Vec<Id>,
     /// What is counted while reading.
     pub(super) totals: Totals,
     /// Conversations that are in neither list for want of room: with a row left, without one, and
@@ -161,6 +167,13 @@ impl Facts {
         self.removed.retain(&mut is_left);
         self.open
             .retain(|key, open| seen.contains(key) || is_left(&open.entry));
+    }
+
+    /// Remembers a conversation that is new.
+    pub(super) fn begun(&mut self, after: &ConversationDigest) {
+        if after.filled() && self.new.len() < MOST {
+            self.new.insert(after.id);
+        }
     }
 
     pub(super) fn left(&mut self, before: &ConversationDigest, row: bool) {

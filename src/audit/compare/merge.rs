@@ -13,14 +13,14 @@ use std::iter::Peekable;
 pub(super) type Records<T> = Box<dyn Iterator<Item = anyhow::Result<T>>>;
 
 /// A record of the one side, of the other, or of both.
-enum Pair<T> {
+pub(super) enum Pair<T> {
     Before(T),
     After(T),
     Both(T, T),
 }
 
 /// Gives each key once, in order.
-fn pairs<T, K: Ord>(
+pub(super) fn pairs<T, K: Ord>(
     before: Records<T>,
     after: Records<T>,
     key: impl Fn(&T) -> K,
@@ -83,6 +83,7 @@ fn tally(facts: &mut Facts, pair: Pair<ConversationDigest>) {
             totals.new += u64::from(after.filled());
             totals.appended += u64::from(after.grown);
             totals.grown += u64::from(after.grown > 0);
+            facts.begun(&after);
         }
         Pair::Before(before) if before.filled() => {
             totals.conversations += 1;
@@ -118,7 +119,10 @@ fn tally(facts: &mut Facts, pair: Pair<ConversationDigest>) {
                 facts.uncounted[2] += 1;
             }
         }
-        Pair::Both(_, after) => totals.new += u64::from(after.filled()),
+        Pair::Both(_, after) => {
+            totals.new += u64::from(after.filled());
+            facts.begun(&after);
+        }
         Pair::Before(_) => {}
     }
 }

@@ -12,6 +12,7 @@ mod findings;
 mod kinds;
 mod matched;
 mod merge;
+mod order;
 mod resolve;
 mod shift;
 mod span;
@@ -25,7 +26,7 @@ pub use resolve::Resolver;
 use super::background::Background;
 use super::entry::Id;
 use super::file::{Mapping, Snapshot};
-use super::message_hasher::MessageHasher;
+use super::message_hasher::{Asides, MessageHasher};
 use super::quick::Halves;
 use super::snapshot_builder::{Baseline, Detail, Late, Names, Settings, SnapshotBuilder};
 use crate::model::{Listed, StoredMessage};
@@ -38,6 +39,7 @@ use std::collections::{BTreeMap, HashMap};
 #[derive(Debug)]
 pub struct Comparer<'a> {
     before: &'a Snapshot,
+    mapping: Mapping,
     builder: Background,
 }
 
@@ -60,6 +62,7 @@ impl<'a> Comparer<'a> {
         let baseline = Baseline {
             high: before.summary.high,
             last_time: before.summary.last_time,
+            asides: before.asides(),
             open: before.unsettled()?,
         };
         let settings = Settings {
@@ -69,6 +72,7 @@ impl<'a> Comparer<'a> {
         };
         Ok(Self {
             before,
+            mapping: mapping.clone(),
             builder: Background::start(SnapshotBuilder::after(&before.key, settings, baseline)?)?,
         })
     }
@@ -88,7 +92,8 @@ impl<'a> Comparer<'a> {
     pub fn finish(self) -> anyhow::Result<Comparison> {
         let parts = self.builder.finish()?;
         let after = Side::live(parts, self.before.summary.high.is_some());
-        Comparison::new(self.before, after)
+        let not_ordered = order::not_compared(self.before, &self.mapping, false);
+        Comparison::new(self.before, after, not_ordered)
     }
 }
 
@@ -97,9 +102,15 @@ impl<'a> Comparer<'a> {
 /// Refuses snapshots of two mappings, and one that was altered.
 pub fn compare_files(before: &Snapshot, after: &Snapshot) -> anyhow::Result<Comparison> {
     before.fits(&after.header.mapping)?;
+    before.fits_asides(after)?;
+    let is_old = after.is_of_second_version();
+    let not_ordered = order::not_compared(before, &after.header.mapping, is_old);
     let mut found = match before.header.mapping.sums {
-        None => Comparison::new(before, Side::file(after)?)?,
-        Some(_) => Comparison::of_sums(before, Side::sums(after)?, Side::tail(after)?)?,
+        None => Comparison::new(before, Side::file(after)?, not_ordered)?,
+        Some(_) => {
+            let (sums, tail) = (Side::sums(after)?, Side::tail(after)?);
+            Comparison::of_sums(before, sums, tail, not_ordered)?
+        }
     };
     after.each_name(|id, name| found.learn(id, name))?;
     Ok(found)
@@ -115,7 +126,8 @@ pub fn compare_sums(
 ) -> anyhow::Result<Comparison> {
     before.fits(mapping)?;
     let [sums, tail] = [after.sums, after.tail].map(|parts| Side::live(parts, true));
-    Comparison::of_sums(before, sums, tail)
+    let not_ordered = order::not_compared(before, mapping, false);
+    Comparison::of_sums(before, sums, tail, not_ordered)
 }
 
 /// What became of a snapshot.
@@ -129,7 +141,18 @@ pub struct Comparison {
     facts: Facts,
     /// Of a snapshot of sums: what is known of the messages behind them.
     tail: Option<Facts>,
+    not_compared: NotCompared,
     hasher: MessageHasher,
+}
+
+/// What the digests do not tell.
+#[derive(Debug)]
+struct NotCompared {
+    /// Why not the order of messages, although there is one.
+    order: Option<&'static str>,
+    /// How many messages have attachments or reasoning, and what of these was compared; nothing
+    /// where all of a row was.
+    asides: Option<(Asides, u64)>,
 }
 
 /// Counts over the whole store.
@@ -165,6 +188,9 @@ pub struct Totals {
     /// Conversations that grew or changed, and it is not known which: there is no detail of
     /// single messages, or more changed than the sketch can name.
     pub undecided: u64,
+    /// Conversations in which the order of messages was not compared, since there are no ranks and
+    /// messages came or are gone.
+    pub unordered: u64,
 }
 
 /// All that was found of one code.
@@ -197,6 +223,7 @@ impl Totals {
         self.rounded += tail.rounded;
         self.purged += tail.purged;
         self.undecided += tail.undecided;
+        self.unordered += tail.unordered;
     }
 }
 
@@ -215,22 +242,41 @@ impl Group {
 }
 
 impl Comparison {
-    fn new(before: &Snapshot, after: Side) -> anyhow::Result<Self> {
-        let hasher = MessageHasher::new(&before.key);
-        let facts = diff::diff(before, after, &hasher)?;
-        Self::of(before, facts, None, hasher)
+    fn new(
+        before: &Snapshot,
+        after: Side,
+        not_ordered: Option<&'static str>,
+    ) -> anyhow::Result<Self> {
+        let hasher = MessageHasher::new(&before.key).with(before.asides());
+        let asides = after.asides.max(before.summary.asides);
+        let facts = diff::diff(before, after.ordered(not_ordered), &hasher)?;
+        let not_compared = NotCompared {
+            order: not_ordered,
+            asides: Some((before.asides(), asides)),
+        };
+        Self::of(before, (facts, None), not_compared, hasher)
     }
 
-    fn of_sums(before: &Snapshot, sums: Side, tail: Side) -> anyhow::Result<Self> {
-        let hasher = MessageHasher::new(&before.key);
-        let (sums, tail) = diff::diff_sums(before, sums, tail, &hasher)?;
-        Self::of(before, sums, Some(tail), hasher)
+    fn of_sums(
+        before: &Snapshot,
+        sums: Side,
+        tail: Side,
+        not_ordered: Option<&'static str>,
+    ) -> anyhow::Result<Self> {
+        let hasher = MessageHasher::new(&before.key).with(before.asides());
+        let (sums, tail) = diff::diff_sums(before, sums.ordered(not_ordered), tail, &hasher)?;
+        // The database adds up whole rows.
+        let not_compared = NotCompared {
+            order: not_ordered,
+            asides: None,
+        };
+        Self::of(before, (sums, Some(tail)), not_compared, hasher)
     }
 
     fn of(
         before: &Snapshot,
-        facts: Facts,
-        tail: Option<Facts>,
+        (facts, tail): (Facts, Option<Facts>),
+        not_compared: NotCompared,
         hasher: MessageHasher,
     ) -> anyhow::Result<Self> {
         let mut found = Self {
@@ -239,6 +285,7 @@ impl Comparison {
             names: HashMap::new(),
             facts,
             tail,
+            not_compared,
             hasher,
         };
         found.classify();

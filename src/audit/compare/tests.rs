@@ -1,5 +1,7 @@
 //! What the random trials do not reach: open and late messages, files, floods, words.
 
+mod ordered;
+mod parts;
 mod young;
 
 use super::trials::{TAKEN, compare, compare_late, key, settings, snapshot};

@@ -3,6 +3,7 @@
 use super::findings::Rules;
 use super::kinds::Allow;
 use super::{Code, Comparison, Group};
+use crate::audit::message_hasher::Asides;
 use crate::report::{Severity, Verdict};
 use crate::text::plural;
 
@@ -109,6 +110,14 @@ impl Comparison {
                 ),
             ),
             (
+                totals.unordered,
+                format!(
+                    "the order of messages in {} was not compared, since messages came or are gone and the snapshot \
+                     keeps no ranks; take it with --detail messages",
+                    plural(totals.unordered, "conversation")
+                ),
+            ),
+            (
                 self.facts.more_suspects,
                 format!(
                     "{} new ones with old times were not checked for copies",
@@ -117,7 +126,28 @@ impl Comparison {
             ),
         ];
         let told = told.into_iter().filter(|(count, _)| *count > 0);
-        told.map(|(_, told)| told).collect()
+        let told = told.map(|(_, told)| told);
+        told.chain(self.not_compared()).collect()
+    }
+
+    /// What the digests do not tell.
+    fn not_compared(&self) -> Vec<String> {
+        let order = self.not_compared.order;
+        let order = order.map(|why| format!("the order of messages was not compared: {why}"));
+        let asides = self.not_compared.asides.filter(|(_, count)| *count > 0);
+        let asides = asides.map(|(compared, count)| {
+            let of = plural(count, "message");
+            match compared {
+                Asides::Counted => format!(
+                    "of the attachments and the reasoning of {of} only the number was compared, and not what is in them"
+                ),
+                Asides::LeftOut => format!(
+                    "the attachments and the reasoning of {of} were not compared: the snapshot was taken by an older \
+                     chatctl, which did not count them"
+                ),
+            }
+        });
+        order.into_iter().chain(asides).collect()
     }
 
     /// Why it can't be decided, if so.

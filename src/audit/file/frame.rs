@@ -5,9 +5,10 @@ use crate::audit::spill::{MOST, Record};
 
 pub(super) const MAGIC: [u8; 8] = *b"CHATCAS\n";
 pub(super) const END: [u8; 8] = *b"CHATEND\n";
-/// What is written; the first version is read too.
-pub(super) const VERSION: u16 = 2;
+/// What is written; those before are read too.
+pub(super) const VERSION: u16 = 3;
 pub(super) const FIRST_VERSION: u16 = 1;
+pub(super) const SECOND_VERSION: u16 = 2;
 pub(super) const PREAMBLE: usize = 34;
 pub(super) const HEAD: usize = 9;
 pub(super) const TAG: usize = 16;
@@ -23,6 +24,8 @@ pub(super) const ENTRIES: u8 = 5;
 pub(super) const CELLS: u8 = 6;
 pub(super) const FOOTER: u8 = 7;
 pub(super) const OPEN: u8 = 8;
+pub(super) const RANKS: u8 = 9;
+pub(super) const SEQUENCES: u8 = 10;
 
 /// Makes and checks the frames' tags.
 #[derive(Debug, Clone)]

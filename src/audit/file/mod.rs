@@ -5,7 +5,7 @@
 //! | bytes | preamble |
 //! |---|---|
 //! | 8 | `CHATCAS\n` |
-//! | 2 | the version, 2 |
+//! | 2 | the version, 3 |
 //! | 8 | which key: [`super::Key::id`] |
 //! | 16 | random, so that no frame fits into another file |
 //!
@@ -26,6 +26,8 @@
 //! | 6 | cells of the sketch, 77 bytes each |
 //! | 7 | [`Footer`], JSON: the end |
 //! | 8 | messages that were not settled, 79 bytes each, by conversation and message |
+//! | 9 | ranks of messages in their conversations, 37 bytes each, by conversation and rank |
+//! | 10 | sequences of conversations, 37 bytes each, by conversation |
 //!
 //! | bytes | trailer |
 //! |---|---|
@@ -44,7 +46,8 @@
 //!
 //! The first version had kind 2 in the place of kind 8: messages that were not settled, 65 bytes
 //! each, without what their texts were. Its header and footer had other fields, and its sums of
-//! `--quick` told nothing of young messages: these are refused, all else is read.
+//! `--quick` told nothing of young messages: these are refused, all else is read. The second had
+//! neither kind 9 nor kind 10.
 
 mod frame;
 mod read;
@@ -101,6 +104,9 @@ pub struct Mapping {
     /// The digest that the first version of the file kept of it.
     #[serde(default)]
     pub first_version: String,
+    /// The columns that order messages, where their order is kept; empty where it is not.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub order: Vec<String>,
     /// Whose sums there are in the place of digests of messages; absent where there are digests.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sums: Option<String>,

@@ -2,13 +2,15 @@
 
 use super::frame::{
     CELLS, END, ENTRIES, FIRST_VERSION, FOOTER, HEAD, HEADER, MAGIC, NAMES, OPEN, OPEN_ENTRIES,
-    PREAMBLE, Sealer, TAG, TALLIES, TRAILER, VERSION, unpack,
+    PREAMBLE, RANKS, SECOND_VERSION, SEQUENCES, Sealer, TAG, TALLIES, TRAILER, VERSION, unpack,
 };
 use super::{Footer, Header, Mapping, Section};
 use crate::audit::conversation_digest::ConversationDigest;
 use crate::audit::entry::{Entry, Id};
 use crate::audit::key::Key;
+use crate::audit::message_hasher::Asides;
 use crate::audit::open::{Open, Text};
+use crate::audit::order::{Ranked, Sequence};
 use crate::audit::sketch::SketchCell;
 use crate::audit::snapshot_builder::Summary;
 use crate::audit::spill::{Field, Record};
@@ -227,6 +229,24 @@ impl Snapshot {
         .hint("compare with the mapping of the snapshot, or take a new one"))
     }
 
+    /// Refuses a later snapshot whose digests are of what this one's are not.
+    pub(in crate::audit) fn fits_asides(&self, later: &Self) -> Result<(), CliError> {
+        let of = |it: &Self| it.summary.asides > 0 && it.asides() == Asides::Counted;
+        if self.asides() == later.asides() || !of(self) && !of(later) {
+            return Ok(());
+        }
+        let (old, new) = match self.asides() {
+            Asides::LeftOut => (self, later),
+            Asides::Counted => (later, self),
+        };
+        Err(CliError::refused(format!(
+            "`{}` counts the attachments of messages, and `{}` was taken by an older chatctl, which did not",
+            new.path.display(),
+            old.path.display()
+        ))
+        .hint("compare the live store with each of them"))
+    }
+
     /// Whether it holds every message.
     pub(in crate::audit) fn has_messages(&self) -> bool {
         self.section(ENTRIES).is_some()
@@ -246,6 +266,33 @@ impl Snapshot {
     /// Whether it is of the first version, which tells less.
     pub(in crate::audit) fn is_of_first_version(&self) -> bool {
         self.version == FIRST_VERSION
+    }
+
+    /// Whether it is of a version that keeps neither the order of messages nor what belongs to
+    /// them besides text and tools.
+    pub(in crate::audit) fn is_of_second_version(&self) -> bool {
+        self.version <= SECOND_VERSION
+    }
+
+    /// Whether its digests are of attachments and reasoning too.
+    pub(in crate::audit) fn asides(&self) -> Asides {
+        if self.is_of_second_version() {
+            Asides::LeftOut
+        } else {
+            Asides::Counted
+        }
+    }
+
+    /// The rank of each message; none where single messages or their order are not kept.
+    pub(in crate::audit) fn ranks(&self) -> anyhow::Result<Option<Stream<Ranked>>> {
+        let ranks = self.section(RANKS).map(|_| self.stream(RANKS));
+        ranks.transpose()
+    }
+
+    /// The sequence of each conversation; none where it is not kept, or the rank of each message is.
+    pub(in crate::audit) fn sequences(&self) -> anyhow::Result<Option<Stream<Sequence>>> {
+        let sequences = self.section(SEQUENCES).map(|_| self.stream(SEQUENCES));
+        sequences.transpose()
     }
 
     /// The messages that were not settled.

@@ -133,6 +133,7 @@ fn the_words_in_the_file_are_these() {
             unsettled: 7,
             ahead: 8,
             deleted: 9,
+            asides: 0,
             high: Some(10),
             last_time: Some(11),
             exact_to: Some(12),
@@ -186,11 +187,11 @@ fn what_does_not_fit_is_refused_and_says_why() {
         "{other}"
     );
     let mut bytes = fs::read(&path).unwrap();
-    bytes[8] = 3;
+    bytes[8] = 4;
     fs::write(&path, &bytes).unwrap();
     let newer = stop(open(&path, &key()).unwrap_err());
     assert!(
-        newer.contains("version 3, and this chatctl reads up to version 2"),
+        newer.contains("version 4, and this chatctl reads up to version 3"),
         "{newer}"
     );
     fs::write(&path, "id,name\n").unwrap();

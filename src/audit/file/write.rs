@@ -1,12 +1,13 @@
 //! Writing a snapshot.
 
 use super::frame::{
-    CELLS, END, ENTRIES, FOOTER, HEAD, HEADER, MAGIC, NAMES, OPEN, PREAMBLE, Sealer, TAG, TALLIES,
-    VERSION, pack,
+    CELLS, END, ENTRIES, FOOTER, HEAD, HEADER, MAGIC, NAMES, OPEN, PREAMBLE, RANKS, SEQUENCES,
+    Sealer, TAG, TALLIES, VERSION, pack,
 };
 use super::{Footer, Header, Section};
 use crate::audit::conversation_digest::ConversationDigest;
 use crate::audit::key::{Key, fill};
+use crate::audit::order::Orders;
 use crate::audit::snapshot_builder::{DetailData, Parts};
 use crate::audit::spill::Record;
 use crate::text::hex;
@@ -47,6 +48,12 @@ pub fn write(out: &mut dyn Write, header: &Header, parts: Parts, key: &Key) -> i
         DetailData::Messages(entries) => frames.records(ENTRIES, entries)?,
         DetailData::Sketch(sketch) => frames.records(CELLS, sketch.cells().map(Ok))?,
         DetailData::Conversations => {}
+    }
+    match parts.orders {
+        Orders::None => {}
+        Orders::Ranks(ranks) => frames.records(RANKS, ranks)?,
+        Orders::Sequences(sequences) => frames.records(SEQUENCES, sequences)?,
+        Orders::Sums(sums) => frames.records(SEQUENCES, sums)?,
     }
     let footer = Footer {
         summary: parts.summary,

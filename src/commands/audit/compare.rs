@@ -261,6 +261,7 @@ fn case(found: &Comparison, rules: &Rules, report: &Report) -> crate::report::Ca
         ("late_messages", totals.late),
         ("purged_messages", totals.purged),
         ("rounded_times", totals.rounded),
+        ("unordered_conversations", totals.unordered),
     ];
     case.metrics
         .extend(figures.map(|(name, number)| (name, number as f64)));

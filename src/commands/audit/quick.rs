@@ -8,7 +8,7 @@ use crate::audit::{Comparison, Key, Late, Settings, Sums, file};
 use crate::cli_error::CliError;
 use crate::commands::Env;
 use crate::model::{Listed, StoredMessage};
-use crate::store::SumOf;
+use crate::store::{OrderOf, SumOf};
 use crate::{audit, clock, store};
 use std::ops::ControlFlow;
 use std::time::Duration;
@@ -53,6 +53,7 @@ pub(super) async fn taken(
             conversations += 1;
             Ok(sums.take(of.conversation, of.sum, of.messages, of.grown)?)
         }
+        It::Order(of) => Ok(sums.take_order(of.conversation, of.sum, of.messages, of.tied)?),
     })
     .await?;
     Ok(Taken {
@@ -88,6 +89,7 @@ pub(super) async fn compared(
             messages += of.messages + of.grown;
             Ok(sums.take(of.conversation, of.sum, of.messages, of.grown)?)
         }
+        It::Order(of) => Ok(sums.take_order(of.conversation, of.sum, of.messages, of.tied)?),
     })
     .await?;
     let mut found = audit::compare_sums(before, &mapping(live), sums.halves()?)?;
@@ -99,6 +101,7 @@ pub(super) async fn compared(
                 It::Tail(message, _) => found.name_message(message),
                 It::Conversation(key, _) => found.name(key),
                 It::Sum(of) => found.name(of.conversation),
+                It::Order(of) => found.name(of.conversation),
             }
             Ok(())
         })
@@ -141,6 +144,8 @@ enum It<'a> {
     Conversation(&'a str, Listed),
     /// The sum of one.
     Sum(SumOf<'a>),
+    /// The order of its messages.
+    Order(OrderOf<'a>),
 }
 
 /// The tail comes first.
@@ -168,6 +173,10 @@ async fn read(
     store::scan_conversations(db, mapping, &mut listed).await?;
     store::sums(db, mapping, ends.mark, ends.running, &mut |of| {
         each(It::Sum(of))
+    })
+    .await?;
+    store::orders(db, mapping, ends.end, ends.running, &mut |of| {
+        each(It::Order(of))
     })
     .await?;
     live.db.unchanged().await?;

@@ -5,7 +5,7 @@ use super::{safety, sentinel};
 use crate::db::catalog::{Elsewhere, Spelling, Started};
 use crate::db::safety::Durability;
 use crate::db::{Catalog, Db, WordIndex};
-use crate::model::Cell;
+use crate::model::{Cell, Nulls};
 
 pub(super) static CATALOG: Catalog = Catalog {
     tables: "
@@ -69,6 +69,7 @@ pub(super) static CATALOG: Catalog = Catalog {
         ("MEDIUMTEXT", 16_777_215),
     ],
     is_strict: false,
+    nulls: Nulls::First,
     commits_late: true,
     lists_running: false,
     neighbours: Some(

@@ -6,7 +6,7 @@ use super::{safety, sentinel};
 use crate::db::catalog::{Elsewhere, Spelling, Started, as_text, quoted};
 use crate::db::safety::Durability;
 use crate::db::{Catalog, Db};
-use crate::model::Cell;
+use crate::model::{Cell, Nulls};
 
 pub(super) static CATALOG: Catalog = Catalog {
     tables: "
@@ -78,6 +78,7 @@ pub(super) static CATALOG: Catalog = Catalog {
         WHERE k.contype = 'f' AND t.tgenabled = 'D' AND c.relnamespace = current_schema()::regnamespace",
     limited_texts: &[],
     is_strict: true,
+    nulls: Nulls::Last,
     commits_late: true,
     lists_running: true,
     neighbours: Some(

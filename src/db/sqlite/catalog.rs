@@ -5,7 +5,7 @@ use super::sentinel;
 use crate::db::catalog::{Spelling, Started, as_text, quoted};
 use crate::db::safety::Durability;
 use crate::db::{Catalog, Db, WordIndex};
-use crate::model::Cell;
+use crate::model::{Cell, Nulls};
 
 pub(super) static CATALOG: Catalog = Catalog {
     // The sizes are read page by page, which is too much for a large file.
@@ -54,6 +54,7 @@ pub(super) static CATALOG: Catalog = Catalog {
         FROM pragma_foreign_key_check",
     limited_texts: &[],
     is_strict: false,
+    nulls: Nulls::First,
     commits_late: false,
     lists_running: false,
     neighbours: None,
