@@ -15,7 +15,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 /// Between two looks for a row that may still come.
-const LOOK_AGAIN: Duration = Duration::from_millis(50);
+pub(super) const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
 /// Which rows are waited for. Of what the user was never promised only the last question is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,6 +41,8 @@ pub(super) struct Held {
     awaited_before: usize,
     /// What the server showed of it before the restart, and after how many turns.
     shown: (Vec<Remembered>, usize),
+    /// What a reload answered that did not show what was said after a restart.
+    pub(super) hidden: Option<String>,
 }
 
 impl Held {
@@ -57,6 +59,7 @@ impl Held {
             before: Vec::new(),
             awaited_before: 0,
             shown: (Vec::new(), 0),
+            hidden: None,
         };
         for _ in 0..stage.session().turns.len() {
             held.go_on(stage).await?;

@@ -1,8 +1,8 @@
 //! One round: chats, a restart, and every conversation asked for.
 
-use super::account::{Account, HistoryBefore, Shows, Stored};
+use super::account::{Account, HistoryBefore, Shows, Since, Stored};
 use super::gap::Gap;
-use super::hold::{Awaited, Held};
+use super::hold::{Awaited, Held, LOOK_AGAIN};
 use super::state::State;
 use super::stop::{After, Prepared};
 use super::tables::Look;
@@ -145,6 +145,12 @@ impl Round {
             let session = &of.stage.session().name;
             self.findings
                 .extend(tables::compare(session, self.way, &before, &after, lost));
+            if after.rows() < before.rows()
+                && let (Some(db), Some(mapping)) = (of.stage.store(), of.stage.mapping())
+            {
+                let gone = tables::young_gone(db, mapping, &before).await?;
+                self.moved = self.moved.take().or(gone);
+            }
         }
         let suspicious = startup::suspicious(up.lines.iter().map(String::as_str));
         let session = &of.stage.session().name;
@@ -256,6 +262,7 @@ impl Round {
             if let Some(Ok(records)) = recalled.as_mut().map(|told| told.messages.as_mut()) {
                 *records = account::own(&told, records, of.shows);
             }
+            let hidden = held.hidden.take();
             let shown = held.shown();
             let shown_of_it = account::own(&told, shown.records, of.shows);
             of.stored |= !after.is_empty();
@@ -292,6 +299,8 @@ impl Round {
                     self.doubt.clone_from(&self.stranger);
                 }
             }
+            let hidden = hidden.filter(|_| account.shows_all());
+            findings.extend(hidden.map(|fact| account.not_shown(fact)));
             let by_history = Account {
                 stored: None,
                 ..account
@@ -357,6 +366,53 @@ impl Round {
             .into_iter()
             .filter(|finding| finding.code == "context-lost");
         self.findings.extend(lost);
+        self.look_since(of).await
+    }
+
+    /// Whether a reload shows the conversation that went on. It may take its time.
+    async fn look_since(&mut self, of: &mut State<'_, '_>) -> anyhow::Result<()> {
+        let Some(mut held) = of.held.pop() else {
+            return Ok(());
+        };
+        let deadline = clock::now() + of.stage.settle();
+        let told = held.remembered_turns();
+        while let Some(mut recalled) = of.stage.recall(&mut held.chat).await? {
+            if let Ok(records) = &mut recalled.messages {
+                *records = account::own(&told, records, of.shows);
+            }
+            let shown = held.shown();
+            let shown_of_it = account::own(&told, shown.records, of.shows);
+            let account = Account {
+                session: &of.stage.session().name,
+                way: self.way,
+                told: &told,
+                shown: HistoryBefore {
+                    records: &shown_of_it,
+                    ..shown
+                },
+                recalled: Some(&recalled),
+                stored: None,
+            };
+            let since = account.since();
+            let is_over = clock::now() >= deadline;
+            match since {
+                Since::Shown => break,
+                Since::Hidden(fact) if is_over => {
+                    self.moved = Some(format!(
+                        "a reload does not show what was said after the restart ({fact}): whether it shows a page \
+                         or what it had read at its start, another restart tells"
+                    ));
+                    held.hidden = Some(fact);
+                    break;
+                }
+                Since::Wrong(finding) if is_over => {
+                    self.findings.push(*finding);
+                    break;
+                }
+                Since::Hidden(_) | Since::Wrong(_) => tokio::time::sleep(LOOK_AGAIN).await,
+            }
+        }
+        of.held.push(held);
         Ok(())
     }
 

@@ -9,6 +9,17 @@ use crate::stream::session::Remembered;
 /// Who speaks in a history besides the user and the model.
 const ASIDE: [&str; 4] = ["system", "tool", "function", "developer"];
 
+/// What a reload shows of a conversation that went on after a restart.
+pub(in super::super) enum Since {
+    /// All of it, or the end of it; or it was wrong before.
+    Shown,
+    /// What it showed before, and no more: by a page that ends there, or by what was read at the
+    /// start. The next start tells which.
+    Hidden(String),
+    /// Something else.
+    Wrong(Box<Finding>),
+}
+
 impl Account<'_> {
     /// The history over HTTP is not the conversation.
     pub(super) fn differs(&self) -> Option<Finding> {
@@ -104,6 +115,51 @@ impl Account<'_> {
     fn was_right(&self) -> bool {
         let turns = &self.told[..self.shown.turns.min(self.told.len())];
         difference(turns, self.shown.records).is_none()
+    }
+
+    /// What a history that was right before the restart shows of what was said since.
+    pub(in super::super) fn since(&self) -> Since {
+        let Some(told) = self.recalled.filter(|_| self.was_right()) else {
+            return Since::Shown;
+        };
+        let fact = match &told.messages {
+            Ok(records) if self.is_last_page(records) => return Since::Shown,
+            // Messages of one time may change places at any reload, and the next start is asked.
+            Ok(records) if self.holds_all(records) => return Since::Shown,
+            Ok(records) => match difference(self.told, records) {
+                None => return Since::Shown,
+                Some(_) if self.is_page(records) => return Since::Hidden(answer(told)),
+                Some(fact) => fact,
+            },
+            Err(_) if matches!(told.access, Access::Refused(_)) => return Since::Shown,
+            Err(_) => answer(told),
+        };
+        Since::Wrong(Box::new(self.not_shown(fact)))
+    }
+
+    /// Whether each message that was acknowledged is among the records, wherever it stands.
+    fn holds_all(&self, records: &[Remembered]) -> bool {
+        let is_there = |mark: &String| records.iter().any(|it| it.content.contains(mark.as_str()));
+        let told = self.told.iter().filter(|turn| turn.acknowledged);
+        told.flat_map(|turn| [&turn.tag, &turn.nonce]).all(is_there)
+    }
+
+    /// A reload shows the conversation less what was said after the restart.
+    pub(in super::super) fn not_shown(&self, fact: String) -> Finding {
+        let harm = format!(
+            "the conversation went on after {}, and a reload did not show all of it",
+            self.way.words
+        );
+        let help = "read each history from the store when it is asked for: a copy that start-up code made knows \
+                    nothing of what was said since";
+        let finding = self.finding("history-differs", Severity::Error, harm, help);
+        finding.with(Source::Stream, fact)
+    }
+
+    /// Whether a reload shows what was said, all of it and no more.
+    pub(in super::super) fn shows_all(&self) -> bool {
+        let records = self.recalled.and_then(|told| told.messages.as_ref().ok());
+        records.is_some_and(|records| difference(self.told, records).is_none())
     }
 
     /// Whether the history before was there, and all of the conversation.

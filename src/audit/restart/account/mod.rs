@@ -3,7 +3,9 @@
 mod access;
 mod history;
 mod own;
+mod rows;
 
+pub(super) use history::Since;
 pub(super) use own::{Shows, own, shows};
 
 use super::ways::Way;
@@ -79,6 +81,7 @@ impl Account<'_> {
             self.user_lost(),
             self.changed(),
             self.doubled(),
+            self.steps(),
             self.logged_out(),
         ]
         .into_iter()
@@ -223,81 +226,6 @@ impl Account<'_> {
         let help = "commit the user's message before the provider is called";
         let finding = self.finding("user-message-lost", Severity::Warning, harm, help);
         Some(finding.with(Source::Store, format!("nothing holds `{}`", turn.tag)))
-    }
-
-    /// A row of an acknowledged message is another one, or is elsewhere.
-    fn changed(&self) -> Option<Finding> {
-        let rows = self.stored?;
-        let (was, is) = self.marked().find_map(|(mark, was)| {
-            let holding = || rows.holding(mark);
-            let is_same = |is: &&StoredMessage| {
-                is.content == was.content
-                    && is.role == was.role
-                    && is.conversation == was.conversation
-            };
-            // A table that was built again may number its rows otherwise.
-            let of_key = || holding().find(|is| !is.key.is_empty() && is.key == was.key);
-            let is = of_key().or_else(|| holding().next())?;
-            let is_there = holding().any(|is| is_same(&is));
-            (!is_there).then_some((was, is))
-        })?;
-        let harm = format!("a stored message changed after {}", self.way.words);
-        let help = "start-up code must not change messages";
-        let finding = self.finding("saved-row-changed-later", Severity::Error, harm, help);
-        let shown = |row: &StoredMessage| match &row.conversation {
-            Some(conversation) if was.conversation != is.conversation => {
-                format!(
-                    "`{}: {}` in conversation {conversation}",
-                    row.role, row.content
-                )
-            }
-            _ => format!("`{}: {}`", row.role, row.content),
-        };
-        Some(finding.with(
-            Source::Store,
-            format!(
-                "row {} of `{}` was {} and is {}",
-                was.key,
-                rows.table,
-                shown(was),
-                shown(is)
-            ),
-        ))
-    }
-
-    /// A message is there more often than before.
-    fn doubled(&self) -> Option<Finding> {
-        let rows = self.stored?;
-        let (mark, was) = self.marked().find(|(mark, was)| {
-            let of_side = |row: &&StoredMessage| row.role == was.role;
-            let before = rows.before.iter().filter(|row| is_live(row, mark));
-            rows.holding(mark).filter(of_side).count() > before.filter(of_side).count()
-        })?;
-        let harm = format!(
-            "a stored message is there more than once after {}",
-            self.way.words
-        );
-        let help = "start-up code must not store messages again";
-        let finding = self.finding("answer-duplicated", Severity::Error, harm, help);
-        let now = rows.holding(mark).count();
-        Some(finding.with(
-            Source::Store,
-            format!(
-                "{now} rows of `{}` hold `{}: {}`",
-                rows.table, was.role, was.content
-            ),
-        ))
-    }
-
-    /// The rows before of what was acknowledged, each with its mark.
-    fn marked(&self) -> impl Iterator<Item = (&str, &StoredMessage)> {
-        let before = self.stored.map_or(&[][..], |rows| rows.before);
-        let told = self.told.iter().filter(|turn| turn.acknowledged);
-        let marks = told.flat_map(|turn| [turn.tag.as_str(), turn.nonce.as_str()]);
-        marks.flat_map(move |mark| {
-            let rows = before.iter().filter(move |row| is_live(row, mark));
-            rows.map(move |row| (mark, row))
-        })
     }
 
     /// Whether a text is where messages must be: in the store if it is there, else in the history.

@@ -6,6 +6,8 @@ use crate::stream::marks;
 use crate::stream::run::{Access, Recalled};
 use crate::stream::session::Remembered;
 
+mod forms;
+
 const TERM: usize = 0;
 const KILL: usize = 1;
 
@@ -196,7 +198,7 @@ fn by_rows(
 fn a_row_of_the_other_side() {
     let told = two();
     let (before, mut after) = (rows(ALL), rows(ALL));
-    after[1].role = Role::Assistant;
+    after[0].role = Role::Assistant;
     assert_eq!(by_rows(&told, &before, &after), ["saved-row-changed-later"]);
 }
 

@@ -1,0 +1,278 @@
+//! The conversation's rows: whether each of them says what it said.
+
+use super::{Account, RememberedTurn, Stored, is_live};
+use crate::model::{Role, State, StoredMessage, ToolCall, contradicts, known_role};
+use crate::report::{Finding, Severity, Source};
+use crate::store;
+use serde_json::Value;
+
+impl Account<'_> {
+    /// A row of an acknowledged message is another one, or is elsewhere.
+    pub(super) fn changed(&self) -> Option<Finding> {
+        let rows = self.stored?;
+        let (was, is) = self.marked().find_map(|(mark, side, was)| {
+            let holding = || rows.holding(mark);
+            let is_same = |is: &&StoredMessage| {
+                same_text(was, is)
+                    && has_calls(was, rows.after)
+                    && self.is_of_side(&side, was, is)
+                    && is.conversation == was.conversation
+            };
+            // A table that was built again may number its rows otherwise.
+            let of_key = || holding().find(|is| !is.key.is_empty() && is.key == was.key);
+            let is = of_key().or_else(|| holding().next())?;
+            let is_there = holding().any(|is| is_same(&is));
+            (!is_there).then_some((was, is))
+        })?;
+        Some(self.row_changed(rows, was, is))
+    }
+
+    fn row_changed(&self, rows: Stored<'_>, was: &StoredMessage, is: &StoredMessage) -> Finding {
+        let harm = format!("a stored message changed after {}", self.way.words);
+        let help = "start-up code must not change messages";
+        let finding = self.finding("saved-row-changed-later", Severity::Error, harm, help);
+        let shown = |row: &StoredMessage| {
+            let said = format!("`{}: {}`", row.role, row.content);
+            let said = match row.tools.as_slice() {
+                [] => said,
+                tools => format!("{said} with {}", calls(tools)),
+            };
+            match &row.conversation {
+                Some(conversation) if was.conversation != is.conversation => {
+                    format!("{said} in conversation {conversation}")
+                }
+                _ => said,
+            }
+        };
+        finding.with(
+            Source::Store,
+            format!(
+                "row {} of `{}` was {} and is {}",
+                was.key,
+                rows.table,
+                shown(was),
+                shown(is)
+            ),
+        )
+    }
+
+    /// Whether a row still is of its side. A word for a role that nobody knows is judged by what
+    /// a reload shows.
+    fn is_of_side(&self, side: &Role, was: &StoredMessage, is: &StoredMessage) -> bool {
+        let word = is.role.word();
+        is.role == was.role
+            || is.role == *side
+            || known_role(word) == Some(side.word())
+            || !contradicts(word, side) && known_role(word).is_none() && self.shows_all()
+    }
+
+    /// A message is there more often than before.
+    pub(super) fn doubled(&self) -> Option<Finding> {
+        let rows = self.stored?;
+        let (was, now) = self.marked().find_map(|(_, _, was)| {
+            let is_copy = |row: &&StoredMessage| {
+                row.state != State::Deleted && row.role == was.role && same_text(was, row)
+            };
+            let now = rows.after.iter().filter(is_copy).count();
+            (now > rows.before.iter().filter(is_copy).count()).then_some((was, now))
+        })?;
+        let harm = format!(
+            "a stored message is there more than once after {}",
+            self.way.words
+        );
+        let help = "start-up code must not store messages again";
+        let finding = self.finding("answer-duplicated", Severity::Error, harm, help);
+        Some(finding.with(
+            Source::Store,
+            format!(
+                "{now} rows of `{}` hold `{}: {}`",
+                rows.table, was.role, was.content
+            ),
+        ))
+    }
+
+    /// A row that belongs to an acknowledged turn and holds neither its question nor its answer
+    /// is gone, or is another one: what tools were called, and what they gave.
+    pub(super) fn steps(&self) -> Option<Finding> {
+        let rows = self.stored?;
+        for turn in self.told.iter().filter(|turn| turn.acknowledged) {
+            for was in between(turn, rows.before) {
+                let same = |is: &&StoredMessage| {
+                    is.state != State::Deleted
+                        && is.conversation == was.conversation
+                        && known_or_word(&is.role) == known_or_word(&was.role)
+                        && says_the_same(was, is)
+                };
+                // Two tools may have given the same.
+                let count = |rows: &[StoredMessage]| rows.iter().filter(same).count();
+                if count(rows.after) >= count(rows.before) || is_kept(was, rows.after) {
+                    continue;
+                }
+                let of_key = |is: &&StoredMessage| {
+                    is.state != State::Deleted
+                        && !is.key.is_empty()
+                        && is.key == was.key
+                        && is.conversation == was.conversation
+                };
+                return Some(match rows.after.iter().find(of_key) {
+                    Some(is) => self.row_changed(rows, was, is),
+                    None => self.step_lost(rows, was),
+                });
+            }
+        }
+        None
+    }
+
+    fn step_lost(&self, rows: Stored<'_>, was: &StoredMessage) -> Finding {
+        let code = if self.way.kills() {
+            "message-lost-on-kill"
+        } else {
+            "message-lost-on-restart"
+        };
+        let what = if was.tools.is_empty() {
+            "what a tool gave"
+        } else {
+            "the call of a tool"
+        };
+        let harm = format!(
+            "{what} in a turn whose final marker the client had seen is lost after {}",
+            self.way.words
+        );
+        let help = "delete no rows at start: the model needs what its tools gave to go on with the conversation";
+        let finding = self.finding(code, Severity::Error, harm, help);
+        finding.with(
+            Source::Store,
+            format!(
+                "row {} of `{}` held `{}: {}` before, and no row of the conversation does after",
+                was.key, rows.table, was.role, was.content
+            ),
+        )
+    }
+
+    /// The rows before of what was acknowledged, each with its mark and its side.
+    fn marked(&self) -> impl Iterator<Item = (&str, Role, &StoredMessage)> {
+        let before = self.stored.map_or(&[][..], |rows| rows.before);
+        let told = self.told.iter().filter(|turn| turn.acknowledged);
+        let marks = told.flat_map(|turn| {
+            [
+                (turn.tag.as_str(), Role::User),
+                (turn.nonce.as_str(), Role::Assistant),
+            ]
+        });
+        marks.flat_map(move |(mark, side)| {
+            let rows = before.iter().filter(move |row| is_live(row, mark));
+            rows.map(move |row| (mark, side.clone(), row))
+        })
+    }
+}
+
+/// The rows of tools between the question of a turn and its answer, in the order in which they
+/// are shown.
+fn between<'r>(
+    turn: &RememberedTurn,
+    rows: &'r [StoredMessage],
+) -> impl Iterator<Item = &'r StoredMessage> {
+    let of = |mark: &str| rows.iter().position(|row| is_live(row, mark));
+    let ends = of(&turn.tag).zip(of(&turn.nonce));
+    let inner = match ends {
+        Some((question, answer)) if question < answer => &rows[question + 1..answer],
+        Some(_) | None => &[],
+    };
+    let conversation = ends.map(|(question, _)| &rows[question].conversation);
+    let is_of_tools = move |row: &&StoredMessage| {
+        let is_tool = known_role(row.role.word()) == Some("tool");
+        row.state != State::Deleted
+            && Some(&row.conversation) == conversation
+            && (is_tool || !row.tools.is_empty())
+    };
+    inner.iter().filter(is_of_tools)
+}
+
+/// Whether start-up code keeps what a row of a tool held in other rows now.
+fn is_kept(was: &StoredMessage, after: &[StoredMessage]) -> bool {
+    let others = || {
+        let others = after.iter().filter(|is| is.key != was.key);
+        others.filter(|is| is.conversation == was.conversation)
+    };
+    let (text, tools) = meaning(was);
+    let text = text.trim();
+    if tools.is_empty() {
+        let gave = |is: &ToolCall| same_value(Some(text), is.output.as_deref());
+        !text.is_empty() && others().any(|is| meaning(is).1.iter().any(gave))
+    } else {
+        let is_said = text.is_empty() || others().any(|is| meaning(is).0.contains(text));
+        is_said && has_calls(was, after)
+    }
+}
+
+fn known_or_word(role: &Role) -> &str {
+    known_role(role.word()).unwrap_or(role.word())
+}
+
+/// Whether a row means what another one meant, and calls its tools.
+fn says_the_same(was: &StoredMessage, is: &StoredMessage) -> bool {
+    let calls = meaning(is).1;
+    let has_all = || {
+        let was = meaning(was).1;
+        was.iter().all(|was| has_call(was, &calls))
+    };
+    same_text(was, is) && has_all()
+}
+
+/// Whether a row says what another one said. Start-up code may write it in another form: text as
+/// parts of JSON, JSON in another spelling, without the blanks at its ends.
+fn same_text(was: &StoredMessage, is: &StoredMessage) -> bool {
+    if was.content.trim() == is.content.trim() {
+        return true;
+    }
+    let (then, now) = (meaning(was).0, meaning(is).0);
+    let is_json = was.content.trim_start().starts_with(['[', '{']);
+    then.trim() == now.trim()
+        || then.trim() == is.content.trim()
+        || now.trim() == was.content.trim()
+        || is_json && same_value(Some(&was.content), Some(&is.content))
+}
+
+/// Whether rows of the conversation hold every call of a row.
+fn has_calls(was: &StoredMessage, after: &[StoredMessage]) -> bool {
+    let is_there = |call: &ToolCall| {
+        let mut rows = after
+            .iter()
+            .filter(|is| is.state != State::Deleted && is.conversation == was.conversation);
+        rows.any(|is| has_call(call, &meaning(is).1))
+    };
+    meaning(was).1.iter().all(is_there)
+}
+
+/// Whether calls hold this one, with all that was known of it.
+fn has_call(was: &ToolCall, calls: &[ToolCall]) -> bool {
+    let same = |was: &Option<String>, is: &Option<String>| {
+        was.is_none() || same_value(was.as_deref(), is.as_deref())
+    };
+    calls.iter().any(|is| {
+        was.name == is.name && same(&was.input, &is.input) && same(&was.output, &is.output)
+    })
+}
+
+/// The text and the tools of a row, also where the mapping takes JSON for a text.
+fn meaning(row: &StoredMessage) -> (String, Vec<ToolCall>) {
+    match store::parts_of(&row.content) {
+        Some((text, tools)) => (text, [row.tools.clone(), tools].concat()),
+        None => (row.content.clone(), row.tools.clone()),
+    }
+}
+
+/// Whether two texts are the same, or the same JSON in two spellings.
+fn same_value(was: Option<&str>, is: Option<&str>) -> bool {
+    let json = |text: Option<&str>| serde_json::from_str::<Value>(text?).ok();
+    was == is || json(was).is_some_and(|was| json(is) == Some(was))
+}
+
+fn calls(tools: &[ToolCall]) -> String {
+    let one = |tool: &ToolCall| {
+        let given = tool.input.as_ref().or(tool.output.as_ref());
+        format!("`{}({})`", tool.name, given.map_or("", String::as_str))
+    };
+    let all: Vec<_> = tools.iter().map(one).collect();
+    all.join(", ")
+}
