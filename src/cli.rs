@@ -11,7 +11,7 @@ use clap::builder::PossibleValuesParser;
 use clap::{Parser, Subcommand};
 use std::path::PathBuf;
 
-/// Prove that a chat service never loses a message
+/// Check that a chat service never loses a message
 #[derive(Debug, Parser)]
 #[command(version, after_help = EXIT_CODES, propagate_version = true, max_term_width = 100)]
 pub struct Cli {
@@ -43,11 +43,11 @@ pub struct Global {
     #[arg(long, global = true, help_heading = GENERAL, value_enum, default_value_t = Color::Auto)]
     pub color: Color,
 
-    /// Print only errors to stderr
+    /// Hide notes and progress on stderr
     #[arg(short, long, global = true, help_heading = GENERAL)]
     pub quiet: bool,
 
-    /// Show all timelines, figures and evidence
+    /// Show all timelines, metrics and evidence
     #[arg(short, long, global = true, help_heading = GENERAL, action = clap::ArgAction::Count)]
     pub verbose: u8,
 
@@ -81,25 +81,25 @@ pub enum Command {
     /// Prove that the answer is committed before the client can see the final marker
     VerifyStream(Box<verify_stream::Args>),
 
-    /// Play a run of verify-stream again from its report
+    /// Repeat a run of verify-stream or audit restart from its report
     Replay(replay::Args),
 
-    /// Work with reports that runs have written
+    /// Merge the reports of several machines
     Report(report::Args),
 
-    /// Relay a server's connections to its database, for a verify-stream that runs elsewhere
+    /// Run the commit gate next to the server, for a verify-stream that runs elsewhere
     Gate(gate::Args),
 
-    /// Apply migrations: every row survives, or nothing is changed
+    /// Apply migrations, and reject those that lose rows
     Migrate(Box<migrate::Args>),
 
-    /// Look into the store, read-only
+    /// Inspect the store, read-only
     Inspect(inspect::Args),
 
     /// Check whether every stored conversation survived, and how many questions have an answer
     Audit(Box<audit::Args>),
 
-    /// Show a proven pass and a proven violation, on a small server inside this program
+    /// Verify two built-in chat servers, a correct one and a broken one
     Demo(demo::Args),
 
     /// Explain a finding: what it means, what causes it and how to fix it

@@ -2,31 +2,31 @@
 
 use super::{Done, Env};
 use crate::config::{From, SETTINGS, shown};
+use std::iter;
 
 /// The widest column of values.
 const WIDEST: usize = 60;
 
 /// Runs it.
 pub fn run(env: &Env) -> Done {
-    let rows: Vec<_> = SETTINGS
-        .iter()
-        .map(|setting| {
-            let flag = env
-                .database_url
-                .as_deref()
-                .filter(|_| setting.key == "database-url");
-            let (mut value, mut from) = env.config.get(setting.key, flag);
-            if setting.key == "start"
-                && value.is_none()
-                && let Some((path, _)) = env.config.start_entries()
-            {
-                value = Some("[[start]]".to_owned());
-                from = From::File(path.to_owned());
-            }
-            let value = value.map_or_else(|| "-".to_owned(), |value| shown(setting.key, &value));
-            (setting.key, value, from.to_string(), setting.what)
-        })
-        .collect();
+    let head = ("setting", "value".to_owned(), "from".to_owned(), "meaning");
+    let settings = SETTINGS.iter().map(|setting| {
+        let flag = env
+            .database_url
+            .as_deref()
+            .filter(|_| setting.key == "database-url");
+        let (mut value, mut from) = env.config.get(setting.key, flag);
+        if setting.key == "start"
+            && value.is_none()
+            && let Some((path, _)) = env.config.start_entries()
+        {
+            value = Some("[[start]]".to_owned());
+            from = From::File(path.to_owned());
+        }
+        let value = value.map_or_else(|| "-".to_owned(), |value| shown(setting.key, &value));
+        (setting.key, value, from.to_string(), setting.what)
+    });
+    let rows: Vec<_> = iter::once(head).chain(settings).collect();
     let width =
         |cell: fn(&(&str, String, String, &str)) -> usize| rows.iter().map(cell).max().unwrap_or(0);
     let (keys, values, froms) = (

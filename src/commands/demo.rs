@@ -11,7 +11,7 @@ use anyhow::Context as _;
 use clap::builder::PossibleValuesParser;
 use std::path::PathBuf;
 
-/// Show a proven pass and a proven violation, on a small server inside this program
+/// Verify two built-in chat servers, a correct one and a broken one
 ///
 /// Everything happens on loopback and in a temporary folder, which is removed at the end.
 #[derive(Debug, clap::Args)]

@@ -12,7 +12,7 @@ const CONTROL: &str = "chatctl-gate.sock";
 /// The longest hold unless that is said.
 const MAX_HOLD: &str = "10s";
 
-/// Relay a server's connections to its database, for a verify-stream that runs elsewhere
+/// Run the commit gate next to the server, for a verify-stream that runs elsewhere
 ///
 /// For servers in containers, and for a second process that saves (docs/processes.md). Let the server
 /// connect here instead of to its database, and give `verify-stream` the socket with --gate-control. It

@@ -7,7 +7,7 @@ use crate::{input, mask, report};
 use clap::Parser;
 use std::path::{Path, PathBuf};
 
-/// Play a run of verify-stream or audit restart again from its report
+/// Repeat a run of verify-stream or audit restart from its report
 ///
 /// The report has the arguments and the seed of the run. Files are looked for from the current folder, and settings are
 /// those of chatctl.toml. No report has the password of a database: give --database-url again.

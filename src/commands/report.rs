@@ -5,7 +5,7 @@ use crate::cli_error::CliError;
 use crate::report;
 use std::path::PathBuf;
 
-/// Work with reports that runs have written
+/// Merge the reports of several machines
 #[derive(Debug, clap::Args)]
 pub struct Args {
     #[command(subcommand)]
@@ -16,7 +16,7 @@ pub struct Args {
 enum What {
     /// Join the reports of several machines: one verdict, one exit code
     ///
-    /// Of a case that is in several reports the worst verdict counts. If a share of --shard is missing, the whole is
+    /// If a case is in several reports, its worst verdict counts. If a shard is missing, the result is
     /// undecided.
     Merge {
         /// Reports of --format json

@@ -15,11 +15,18 @@ use clap::builder::PossibleValuesParser;
 use std::path::PathBuf;
 use std::time::Instant;
 
+/// What the options of the server under test are listed under.
+const SERVER: &str = "Server";
+/// What the options that select cases and verdicts are listed under.
+const CASES: &str = "Cases and verdicts";
+/// What the options of the gate and of the store are listed under.
+const GATE: &str = "Gate and store";
+
 /// Prove that the answer is committed before the client can see the final marker
 ///
-/// chatctl plays the browser and the LLM provider, withholds the server's commits one by one, and
+/// chatctl acts as the browser and the LLM provider, withholds the server's commits one by one, and
 /// checks whether the final marker arrives anyway. A commit is withheld for at most --max-hold. However
-/// chatctl ends, the commit is let through or rolled back.
+/// chatctl ends, the commit is released or rolled back.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Session files or folders [default: `sessions` in chatctl.toml, else the shipped session]
@@ -27,139 +34,141 @@ pub struct Args {
     sessions: Vec<PathBuf>,
 
     /// The server under test [env: CHATCTL_SERVER]
-    #[arg(long, value_name = "URL")]
+    #[arg(long, help_heading = SERVER, value_name = "URL")]
     server: Option<String>,
 
     /// Start and end the server: a command with {port} and, if needed, {gateway_url}, {database_url},
     /// {database_path} or others (docs/starting.md). Its environment has OPENAI_BASE_URL, OPENAI_API_KEY
     /// and DATABASE_URL
-    #[arg(long, value_name = "CMD")]
+    #[arg(long, help_heading = SERVER, value_name = "CMD")]
     pub start: Option<String>,
 
-    /// How to see that the server is ready: a path or URL that answers with a status below 500, a
-    /// port that accepts connections, or line:TEXT for a line of its output [default: its own port]
-    #[arg(long, value_name = "PATH|URL|PORT|line:TEXT")]
+    /// When the server counts as ready: a path or URL that answers with a status below 500, a port that
+    /// accepts connections, or line:TEXT for a line of its output [default: its own port]
+    #[arg(long, help_heading = SERVER, value_name = "PATH|URL|PORT|line:TEXT")]
     pub ready: Option<String>,
 
     /// How long to wait until the server is ready [default: 30s]
-    #[arg(long, value_name = "DURATION")]
+    #[arg(long, help_heading = SERVER, value_name = "DURATION")]
     pub ready_timeout: Option<String>,
 
     /// Where chatctl listens as the provider [default: a free port with --start, else 127.0.0.1:9191]
-    #[arg(long, value_name = "ADDR")]
+    #[arg(long, help_heading = SERVER, value_name = "ADDR")]
     pub gateway: Option<String>,
 
     /// The wire format for sessions that do not name one: a name from docs/profiles.md, or the file of
     /// your own profile [default: detected from the first response]
-    #[arg(long, value_name = "NAME|FILE")]
+    #[arg(long, help_heading = SERVER, value_name = "NAME|FILE")]
     pub profile: Option<String>,
 
     /// Act as a page of this origin, and check that a browser would allow it
-    #[arg(long, value_name = "URL")]
+    #[arg(long, help_heading = SERVER, value_name = "URL")]
     pub origin: Option<String>,
 
-    /// Which cases to play: quick (the order, failing saves), full (also turns that are interrupted at the
-    /// main points), or sweep (at every event, in every way) [default: quick]
-    #[arg(long, value_parser = PossibleValuesParser::new(run::SUITES))]
+    /// Which cases to play: quick (the order, failing saves), full (also interruptions, resumed connections,
+    /// duplicate requests and turns at the same time), or sweep (interruptions at every event, in every
+    /// way) [default: quick]
+    #[arg(long, help_heading = CASES, value_parser = PossibleValuesParser::new(run::SUITES))]
     pub suite: Option<String>,
 
     /// In the sweep, interrupt turns only at every N-th event [default: 1]
-    #[arg(long, value_name = "N")]
+    #[arg(long, help_heading = CASES, value_name = "N")]
     pub sweep_every: Option<String>,
 
     /// With --suite full or sweep: of the cases that it adds, play only those whose name contains this
     /// text; several are separated by `,`
-    #[arg(long, value_name = "TEXT", value_delimiter = ',')]
+    #[arg(long, help_heading = CASES, value_name = "TEXT", value_delimiter = ',')]
     pub cases: Vec<String>,
 
-    /// In how many conversations to send a turn at the same time; 1 for none [default: 4, and 1 in the suite quick]
-    #[arg(long, value_name = "N")]
+    /// Number of conversations in which turns are sent at the same time; 1 disables the case [default: 4,
+    /// and 1 in the suite quick]
+    #[arg(long, help_heading = CASES, value_name = "N")]
     pub concurrency: Option<String>,
 
     /// How long to watch the first rows after their turns: they must not change [default: 1s]
-    #[arg(long, value_name = "DURATION")]
+    #[arg(long, help_heading = CASES, value_name = "DURATION")]
     pub watch: Option<String>,
     /// Play this case only, by its name in a report; may be repeated
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, help_heading = CASES, value_name = "NAME")]
     pub case: Vec<String>,
 
     /// Play one share of the cases only, such as 2/4 on the second of four machines; `chatctl report merge`
     /// joins the reports
-    #[arg(long, value_name = "I/N")]
+    #[arg(long, help_heading = CASES, value_name = "I/N")]
     pub shard: Option<String>,
 
-    /// How the order is shown [default: auto]
-    #[arg(long, value_enum)]
+    /// Which checks to run [default: auto]
+    #[arg(long, help_heading = CASES, value_enum)]
     pub proof: Option<Proof>,
 
     /// Which verdicts pass; others exit with 3 or 1 [default: held]
-    #[arg(long, value_enum)]
+    #[arg(long, help_heading = CASES, value_enum)]
     pub require: Option<Require>,
 
     /// Faults to inject into the commit that carries the answer, one case each; separate several by `,`
-    #[arg(long, value_enum, value_name = "FAULT", value_delimiter = ',')]
+    #[arg(long, help_heading = CASES, value_enum, value_name = "FAULT", value_delimiter = ',')]
     pub fault: Vec<CommitFault>,
 
-    /// What the provider does, a case each: names of docs/provider-faults.md separated by `,`, several at
-    /// once joined by `+`, or all
-    #[arg(long, value_name = "NAME,...|all")]
+    /// Play a provider that misbehaves, one case for each name of docs/provider-faults.md: separate names by
+    /// `,`, join several at once by `+`, or use all
+    #[arg(long, help_heading = CASES, value_name = "NAME,...|all")]
     pub provider_fault: Option<String>,
 
     /// Let a gate lock the table of answers in a database of another machine: nobody can write there
     /// while it is closed, up to --max-hold at a time
-    #[arg(long)]
+    #[arg(long, help_heading = GATE)]
     pub allow_gate: bool,
 
-    /// Remove from the store what a killed run left there, and do nothing else
-    #[arg(long)]
+    /// Remove the triggers that a killed run left in the store, and exit
+    #[arg(long, help_heading = GATE)]
     pub clean: bool,
 
     /// The gate to use [default: the strongest that works]
-    #[arg(long, value_parser = PossibleValuesParser::new(gate::ALL.iter().map(|kind| kind.name)))]
+    #[arg(long, help_heading = GATE, value_parser = PossibleValuesParser::new(gate::ALL.iter().map(|kind| kind.name)))]
     pub gate: Option<String>,
 
-    /// How many trials must be decided, at least 3 [default: 5]
-    #[arg(long, value_name = "N")]
+    /// Number of decided trials for each turn, at least 3 [default: 5]
+    #[arg(long, help_heading = GATE, value_name = "N")]
     pub trials: Option<String>,
 
     /// How long the gate stays closed: a duration, or auto to calibrate [default: auto]
-    #[arg(long, value_name = "DURATION")]
+    #[arg(long, help_heading = GATE, value_name = "DURATION")]
     pub hold: Option<String>,
 
     /// Where the server connects instead of its database, so that its commits can be withheld
     /// (PostgreSQL and MySQL): an address with a port, or unix:PATH [default: a free port with --start]
-    #[arg(long, value_name = "ADDR")]
+    #[arg(long, help_heading = GATE, value_name = "ADDR")]
     pub database_listen: Option<String>,
 
     /// Where to control the `chatctl gate` that the server connects through: the path of a socket, or an
     /// address with a port
-    #[arg(long, value_name = "PATH|ADDR", conflicts_with = "database_listen")]
+    #[arg(long, help_heading = GATE, value_name = "PATH|ADDR", conflicts_with = "database_listen")]
     pub gate_control: Option<String>,
 
     /// Where chatctl reads the store, if --database-url is a pooler; or another node of a Galera cluster
     /// [default: --database-url]
-    #[arg(long, value_name = "URL")]
+    #[arg(long, help_heading = GATE, value_name = "URL")]
     pub read_from: Option<String>,
 
     /// The longest hold, at least 300ms [default: 2500ms on SQLite, 10s elsewhere]
-    #[arg(long, value_name = "DURATION")]
+    #[arg(long, help_heading = GATE, value_name = "DURATION")]
     pub max_hold: Option<String>,
 
     /// How long to wait for a row after the end of the response [default: 2s]
-    #[arg(long, value_name = "DURATION")]
+    #[arg(long, help_heading = GATE, value_name = "DURATION")]
     pub settle: Option<String>,
 
     /// How long a response may take if nothing is withheld; a first turn, which is not judged, may take
     /// four times as long [default: 15s]
-    #[arg(long, value_name = "DURATION")]
+    #[arg(long, help_heading = SERVER, value_name = "DURATION")]
     pub response_timeout: Option<String>,
 
-    /// Replay the choices of an earlier run
-    #[arg(long, value_name = "N")]
+    /// Repeat the random choices of an earlier run; a note of each run shows its seed
+    #[arg(long, help_heading = CASES, value_name = "N")]
     pub seed: Option<u64>,
 
     /// Stop after the first session with an error
-    #[arg(long)]
+    #[arg(long, help_heading = CASES)]
     pub fail_fast: bool,
 }
 

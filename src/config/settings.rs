@@ -40,19 +40,29 @@ pub static SETTINGS: &[Setting] = &[
         None,
         "session files or folders, separated by `,`",
     ),
-    setting("server", "CHATCTL_SERVER", None, "the server under test"),
-    setting("start", "CHATCTL_START", None, "the command that starts it"),
+    setting(
+        "server",
+        "CHATCTL_SERVER",
+        None,
+        "the URL of a server that already runs",
+    ),
+    setting(
+        "start",
+        "CHATCTL_START",
+        None,
+        "the command that starts the server",
+    ),
     setting(
         "ready",
         "CHATCTL_READY",
         None,
-        "the path, URL, port or output line that shows that it is ready",
+        "the path, URL, port or output line that shows that the server is ready",
     ),
     setting(
         "ready-timeout",
         "CHATCTL_READY_TIMEOUT",
         Some("30s"),
-        "how long it may take to be ready",
+        "how long the server may take to be ready",
     ),
     setting(
         "gateway",
@@ -88,7 +98,7 @@ pub static SETTINGS: &[Setting] = &[
         "concurrency",
         "CHATCTL_CONCURRENCY",
         None,
-        "in how many conversations turns are under way at the same time",
+        "in how many conversations turns are sent at the same time",
     ),
     setting(
         "watch",
@@ -100,7 +110,7 @@ pub static SETTINGS: &[Setting] = &[
         "proof",
         "CHATCTL_PROOF",
         Some("auto"),
-        "how the order is shown",
+        "which checks verify-stream runs",
     ),
     setting(
         "require",
@@ -120,7 +130,7 @@ pub static SETTINGS: &[Setting] = &[
         None,
         "what the provider does, separated by `,`",
     ),
-    setting("gate", "CHATCTL_GATE", None, "which gate"),
+    setting("gate", "CHATCTL_GATE", None, "the gate to use"),
     setting(
         "database-listen",
         "CHATCTL_DATABASE_LISTEN",

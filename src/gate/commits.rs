@@ -175,15 +175,15 @@ pub enum CommitOutcome {
 pub enum CommitFault {
     /// The transaction is rolled back, and the commit is answered with an error
     CommitError,
-    /// The connection breaks before the commit reaches the database: it is surely not committed
+    /// The connection breaks before the commit reaches the database: nothing is committed
     LostBefore,
-    /// The connection breaks after the commit and before its answer: the server can't know
+    /// The connection breaks after the commit and before the reply: the server can't know
     LostAfter,
     /// The commit takes 3 seconds
     Slow,
     /// Every connection breaks, and new ones break too, for 3 seconds
     DatabaseGone,
-    /// The connection breaks, and new ones are refused, for 3 seconds: there are too many
+    /// The connection breaks, and for 3 seconds new ones are refused as too many
     TooManyConnections,
     /// SQLite's commit fails once: no space is left on the device
     DiskFull,

@@ -349,7 +349,7 @@ fn a_gate_obeys_one_controller_and_opens_without_it() {
         let second = RemoteProxy::connect(&at).await.err().unwrap().to_string();
         assert!(second.contains("controlled by another chatctl"), "{second}");
 
-        // Withheld, let through, its answer withheld, and given.
+        // Withheld, let through, its reply withheld, and released.
         controller.close(HOLD).await.unwrap();
         let saving = save(gate.through(&url));
         let withheld = until(&mut controller, 1).await;

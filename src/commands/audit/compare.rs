@@ -39,7 +39,8 @@ pub(super) struct Args {
     #[arg(long, default_value_t = 0.05, value_name = "SHARE", value_parser = super::share)]
     allow_share: f64,
 
-    /// The longest transaction: a message this young at the snapshot may have been committed after it
+    /// A message younger than this at the snapshot may have been committed after it: the time of the
+    /// longest transaction
     #[arg(long, default_value = "30s", value_name = "TIME", value_parser = humantime::parse_duration)]
     grace: Duration,
 

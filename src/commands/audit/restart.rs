@@ -46,12 +46,12 @@ pub(super) struct Args {
     #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..))]
     rounds: u16,
 
-    /// The source file to touch for a reload [default: the one that --start names]
+    /// The source file to touch for a reload [default: the file that --start names]
     #[arg(long, value_name = "FILE")]
     reload_file: Option<PathBuf>,
 
-    /// How to see that the server is ready: a path or URL with a status below 500, or (with --start) a
-    /// port of this machine that accepts connections, or line:TEXT in the server's output
+    /// When the server counts as ready: a path or URL that answers with a status below 500, or (with
+    /// --start) a port that accepts connections, or line:TEXT for a line of its output
     #[arg(long, value_name = "PATH|URL|PORT|line:TEXT")]
     ready: Option<String>,
 

@@ -24,7 +24,7 @@ const PRIVATE: u32 = 0o600;
 /// identifier. `chatctl audit compare` uses it to report what was lost or altered since.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// The file
+    /// The snapshot file to write
     #[arg(short, long, value_name = "FILE")]
     output: PathBuf,
 
@@ -65,7 +65,7 @@ enum Kept {
     Messages,
     /// A sketch of constant size, which names up to some ten thousand changes.
     Sketch,
-    /// Only sums of conversations.
+    /// One sum for each conversation.
     Conversations,
 }
 

@@ -17,15 +17,15 @@ pub(super) struct Args {
     #[arg(long, default_value_t = 50, value_name = "COUNT")]
     limit: u32,
 
-    /// Only those written to since then: an age (24h) or a time (2026-11-21T08:00:00Z)
+    /// Only conversations with a message since then: an age (24h) or a time (2026-11-21T08:00:00Z)
     #[arg(long, value_name = "TIME")]
     since: Option<String>,
 
-    /// Only those of this user id
+    /// Only conversations of this user id
     #[arg(long, value_name = "ID")]
     user: Option<String>,
 
-    /// Only those that wait for an answer, of any age
+    /// Only conversations that wait for an answer, of any age
     #[arg(long)]
     unanswered: bool,
 }

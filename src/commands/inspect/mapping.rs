@@ -6,7 +6,7 @@ use crate::report::{Head, Note, Piece, Text};
 use crate::store::Mapping;
 use crate::{db, store};
 
-/// Show where the chats are and why, as TOML for chatctl.toml
+/// Print the mapping of the chats, and why, as TOML for chatctl.toml
 ///
 /// Prints every candidate with its reasons, the best first. A `[[store]]` in chatctl.toml is checked
 /// against the tables and printed with every default.

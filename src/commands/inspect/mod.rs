@@ -15,7 +15,7 @@ use crate::model::{Role, State, StoredMessage, ToolCall};
 use crate::report::{Line, Piece, Tool};
 use std::time::{Duration, SystemTime};
 
-/// Look into the store, read-only
+/// Inspect the store, read-only
 #[derive(Debug, clap::Args)]
 pub struct Args {
     #[command(subcommand)]
@@ -30,7 +30,7 @@ enum Command {
     /// Show the columns, keys and indexes of a table, or of all tables
     Schema(schema::Args),
 
-    /// Show where the chats are and why, as TOML for chatctl.toml
+    /// Print the mapping of the chats, and why, as TOML for chatctl.toml
     Mapping(mapping::Args),
 
     /// List conversations, most recently written first

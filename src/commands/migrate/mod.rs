@@ -24,7 +24,7 @@ use options::Options;
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// Apply migrations: every row survives, or nothing is changed
+/// Apply migrations, and reject those that lose rows
 ///
 /// Pending migrations run in a transaction: on PostgreSQL one per file, on SQLite one for all.
 /// Before COMMIT every touched table is compared with its earlier contents. Anything that is gone or
@@ -46,10 +46,10 @@ enum Command {
     Up(up::Args),
     /// Show what would run, statement by statement, and what it may destroy; changes nothing
     Plan(Options),
-    /// Show what is applied, pending, changed, missing and newer than the files; changes nothing
+    /// Show the state of each version: applied, pending, altered, missing, or newer than the files
     Status(status::Args),
-    /// Rehearse on a copy: nothing is lost, empty to head gives the same schema, a second run changes
-    /// nothing
+    /// Rehearse on a copy: check that nothing is lost, that an empty database gets the same schema, and
+    /// that a second run changes nothing
     Verify(Options),
     /// Compare the live schema with the one that the applied migrations make
     Drift(Options),
@@ -58,7 +58,7 @@ enum Command {
         /// The last version that counts as applied
         #[arg(id = "of", value_name = "VERSION", required_unless_present = "none")]
         version: Option<String>,
-        /// Record nothing as applied, although another tool migrated the database
+        /// Begin with an empty history, although another tool migrated the database
         #[arg(long, conflicts_with = "of")]
         none: bool,
         #[command(flatten)]
@@ -79,13 +79,13 @@ enum Command {
     },
     /// Resolve a migration that started but did not finish
     Resolve {
-        /// The version
+        /// The version to resolve
         #[arg(id = "of", value_name = "VERSION")]
         version: String,
         /// Whether its effect is in the database
         #[arg(long = "as", value_enum)]
         how: Resolution,
-        /// With `--as retry`: the statements that chatctl applied are undone, so they run again
+        /// With `--as retry`: you have undone the applied statements by hand, so chatctl runs them again
         #[arg(long)]
         force: bool,
         #[command(flatten)]

@@ -29,7 +29,7 @@ pub(super) struct Options {
     #[arg(long)]
     allow_out_of_order: bool,
 
-    /// Pass if the database is newer than the files, and migrate nothing: for an older release
+    /// Succeed without a change if the database is newer than the files, as for an older release
     #[arg(long)]
     allow_newer: bool,
 

@@ -38,7 +38,7 @@ pub(super) struct Args {
     #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = humantime::parse_duration)]
     lock_wait: Duration,
 
-    /// How long a statement may wait for a lock; other sessions queue behind it
+    /// How long a statement may wait for a lock, because other sessions queue behind it
     #[arg(long, value_name = "DURATION", default_value = "3s", value_parser = humantime::parse_duration)]
     lock_timeout: Duration,
 
@@ -50,7 +50,7 @@ pub(super) struct Args {
     #[arg(long, value_name = "N", default_value_t = 10)]
     retries: u32,
 
-    /// When to back up the database first; `never` is refused if a migration acknowledges a loss
+    /// When to back up the database first
     #[arg(long, value_enum, default_value = "auto")]
     backup: When,
 
@@ -62,7 +62,7 @@ pub(super) struct Args {
     #[arg(long, value_name = "N")]
     keep_backups: Option<usize>,
 
-    /// How to compare the tables that a migration touches
+    /// How to compare the tables that a migration touches (`migrate guard` is another command)
     #[arg(long, value_enum, default_value = "auto")]
     guard: Guard,
 

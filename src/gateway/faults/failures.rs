@@ -39,9 +39,9 @@ pub(super) const FIN: Fault = Fault {
 
 pub(super) const ENDS_EARLY: Fault = Fault {
     name: "ends-early",
-    what: "the body ends in the middle of the answer, in order, without a reason and a final marker",
-    breaks: "Client libraries take that for the end, so the part is stored as the whole answer, unless \
-             the server looks for the reason why the answer ended.",
+    what: "the body ends normally in the middle of the answer, without a finish reason or a final marker",
+    breaks: "Client libraries treat that as the end, so the part is stored as the whole answer, unless \
+             the server looks for the finish reason.",
     sends: Some(up_to_the_middle),
     ends: Ends::Early,
     ..NOTHING

@@ -75,16 +75,16 @@ pub use talk::{Access, Recalled, Said};
 pub use warm_up::FIRST_TURN;
 pub use world::{OtherProcesses, Way, World};
 
-/// How the order is shown.
+/// What is checked, and by which means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum Proof {
-    /// By the gate. If chatctl starts the server, it also makes a save fail, to see whether the error
-    /// is swallowed.
+    /// The order by the gate. If chatctl starts the server, also a save that fails, to see whether the
+    /// error is swallowed.
     Auto,
-    /// Only by the gate.
+    /// Only the order, by the gate.
     Gate,
-    /// Not shown: chatctl makes saves fail, and checks whether the final marker still comes. Needs the right to
-    /// create a trigger.
+    /// Only saves that fail: whether the final marker still comes. Proves no order, and needs the right
+    /// to create a trigger.
     Fault,
     /// Only observed: writes and locks nothing, and proves no order.
     Observe,

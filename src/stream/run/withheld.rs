@@ -204,7 +204,7 @@ impl Stage<'_> {
             moments.commit(
                 passed.answered,
                 format!(
-                    "{}: {}: let through after {} ms, its answer withheld; the answer's row is {}{}",
+                    "{}: {}: let through after {} ms, its reply withheld; the answer's row is {}{}",
                     commit.by,
                     commit.what,
                     withheld.as_millis(),
@@ -265,7 +265,7 @@ impl Stage<'_> {
                 let withheld = given.saturating_sub(passed.answered);
                 moments.commit(
                     given,
-                    format!("{}: the answer is given", commit.by),
+                    format!("{}: the reply is released", commit.by),
                     CommitMoment {
                         step: Some(trial.steps.len() + 1),
                         withheld_ms: Some(millis(withheld)),

@@ -37,11 +37,12 @@ pub(in crate::commands::audit) struct Args {
     #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = audit::duration)]
     pub(super) grace: Duration,
 
-    /// When the server was last started; `auto` takes the start of the database, which often differs
+    /// When the server was last started; `auto` takes the start of the database, which may not be that of
+    /// the server
     #[arg(long, value_name = "TIME|auto", conflicts_with = "probe")]
     pub(super) since_restart: Option<String>,
 
-    /// Write the figures to a file for Prometheus' node exporter (textfile collector)
+    /// Write the metrics to a file for Prometheus' node exporter (textfile collector)
     #[arg(long, value_name = "FILE")]
     pub(super) prometheus: Option<PathBuf>,
 
@@ -68,8 +69,8 @@ struct Server {
     #[arg(long, value_name = "CMD", requires = "probe")]
     start: Option<String>,
 
-    /// With --start: how to see that the server is ready: a path or URL with a status below 500, a port
-    /// of this machine that accepts connections, or line:TEXT in its output [default: its own port]
+    /// With --start: when the server counts as ready: a path or URL that answers with a status below 500, a
+    /// port that accepts connections, or line:TEXT for a line of its output [default: its own port]
     #[arg(long, value_name = "PATH|URL|PORT|line:TEXT", requires = "probe")]
     ready: Option<String>,
 
