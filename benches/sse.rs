@@ -163,6 +163,7 @@ fn event(profile: &Profile, number: usize, piece: &str) -> String {
         | Framing::PrefixLines
         | Framing::Messages
         | Framing::SocketIo => "\n".to_owned(),
+        Framing::Bare => return piece.to_owned(),
     };
     let event = all.split(&end).find(|event| event.contains("buy"));
     let event = event

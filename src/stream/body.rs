@@ -28,11 +28,13 @@ pub enum Framing {
     Messages,
     /// Events of Socket.IO.
     SocketIo,
+    /// None: every piece of the body is text as it comes.
+    Bare,
 }
 
 impl Framing {
     /// Those that a name says, each with its name in a profile.
-    pub const NAMED: [(&'static str, Self); 7] = [
+    pub const NAMED: [(&'static str, Self); 8] = [
         ("sse", Self::Sse),
         ("ndjson", Self::Ndjson),
         ("json-seq", Self::JsonSeq),
@@ -40,6 +42,7 @@ impl Framing {
         ("prefix-lines", Self::PrefixLines),
         ("websocket", Self::Messages),
         ("socket.io", Self::SocketIo),
+        ("text", Self::Bare),
     ];
 
     /// Whether its events have names.
@@ -50,7 +53,8 @@ impl Framing {
             | Self::JsonSeq
             | Self::JsonBlocks
             | Self::Delimited(_)
-            | Self::Messages => false,
+            | Self::Messages
+            | Self::Bare => false,
         }
     }
 
@@ -64,7 +68,8 @@ impl Framing {
             | Self::JsonSeq
             | Self::JsonBlocks
             | Self::PrefixLines
-            | Self::Messages => Self::Messages,
+            | Self::Messages
+            | Self::Bare => Self::Messages,
         }
     }
 
@@ -77,7 +82,8 @@ impl Framing {
             | Self::JsonSeq
             | Self::JsonBlocks
             | Self::PrefixLines
-            | Self::Delimited(_) => false,
+            | Self::Delimited(_)
+            | Self::Bare => false,
         }
     }
 }
@@ -103,6 +109,7 @@ impl Body {
             }
             Framing::Messages => Self::Texts(Texts::new(End::Message)),
             Framing::SocketIo => Self::Texts(Texts::new(End::NamedMessage)),
+            Framing::Bare => Self::Texts(Texts::new(End::Piece)),
         }
     }
 
@@ -141,6 +148,8 @@ enum End {
     Message,
     /// The same, and the text is a list, which begins with the name of its event.
     NamedMessage,
+    /// Nothing, and a character may have come in part.
+    Piece,
 }
 
 /// Texts that follow each other.
@@ -173,6 +182,13 @@ impl Texts {
             End::Message | End::NamedMessage => {
                 self.hold(bytes)?;
                 return Ok(self.dispatch(at).into_iter().collect());
+            }
+            End::Piece => {
+                self.hold(bytes)?;
+                let rest = self.held.split_off(whole_characters(&self.held));
+                let item = self.dispatch(at);
+                self.held = rest;
+                return Ok(item.into_iter().collect());
             }
             End::Line | End::NamedLine | End::BlankLine => {}
         }
@@ -243,7 +259,7 @@ impl Texts {
         let around = |c: char| c.is_ascii_whitespace() || "\u{1e}\u{feff}".contains(c);
         let (event, data) = match &self.end {
             // White space is a part of the text.
-            End::Delimiter(_) | End::Message => ("message", &*text),
+            End::Delimiter(_) | End::Message | End::Piece => ("message", &*text),
             End::NamedMessage => named(&text).unwrap_or(("message", &*text)),
             End::Line | End::BlankLine => ("message", text.trim_matches(around)),
             End::NamedLine => {
@@ -260,6 +276,18 @@ impl Texts {
                 id: String::new(),
             })
         })
+    }
+}
+
+/// How many bytes of a text lead up to a character that has come in part, if there is one at its
+/// end.
+fn whole_characters(held: &[u8]) -> usize {
+    // A character has at most four bytes, and its first one is from 0xC0 on.
+    let first = held.iter().rev().take(3).position(|byte| *byte >= 0xC0);
+    let from = first.map_or(held.len(), |back| held.len() - 1 - back);
+    match std::str::from_utf8(&held[from..]) {
+        Err(error) if error.error_len().is_none() => from,
+        Ok(_) | Err(_) => held.len(),
     }
 }
 
@@ -365,5 +393,30 @@ mod tests {
             of(&[(0, "{\"a\":1}"), (13, "ü \n"), (29, "b␃")])
         );
         assert_eq!(texts(Framing::Sse, "data: a\n\n"), of(&[(0, "a")]));
+    }
+
+    /// A character in two pieces is one character.
+    #[test]
+    fn bare_text_comes_as_it_is() {
+        let read = |body: &[u8], size: usize| {
+            let mut decoder = Body::new(&Framing::Bare);
+            let mut items = Vec::new();
+            for chunk in body.chunks(size) {
+                items.extend(decoder.push(Duration::ZERO, chunk).unwrap());
+            }
+            items.extend(decoder.finish(Duration::ZERO).unwrap());
+            let frames = items.into_iter().filter_map(|item| match item {
+                Item::Frame(frame) => Some(frame.data),
+                Item::Line(_) => None,
+            });
+            frames.collect::<String>()
+        };
+        let body = " Grüße,\n\n\u{1F95B} milk \n";
+        for size in [1, 2, 3, 4, 100] {
+            assert_eq!(read(body.as_bytes(), size), body);
+        }
+        // What is no character is not waited for, and hides none that follows it.
+        assert_eq!(read(b"a\xff\xc3\xbc\xc3", 4), "a\u{fffd}ü\u{fffd}");
+        assert_eq!(read(b"a\xff\xc3\xbc", 3), "a\u{fffd}ü");
     }
 }

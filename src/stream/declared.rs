@@ -88,6 +88,14 @@ pub struct Tool {
 }
 
 impl Declared {
+    /// Whether a text of no particular form is text to it.
+    pub(super) fn takes_any_text(&self) -> bool {
+        let any = |pick: &Pick| {
+            pick.path.is_none() && pick.when.event.is_none() && pick.when.json.is_empty()
+        };
+        self.framing != Framing::Sse && self.text.iter().any(|text| any(&text.pick))
+    }
+
     /// Whether any rule looks into JSON.
     pub(super) fn reads_json(&self) -> bool {
         let in_pick = |pick: &Pick| {

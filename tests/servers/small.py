@@ -46,6 +46,8 @@ that a kill ended stays, `settled`: it is removed at the next start.
 `--stumble once|always`: after a turn whose client has left, the conversation's next request is answered 500, or each of them.
 `--title HOW`: a job asks for a title at the beginning of a turn, and then writes it: `own` to a table of its own, `stale`
 with the whole conversation as it was when the job began.
+`--short`: the browser is sent the first piece of an answer only.
+`--loud`: questions are stored in capitals.
 `--late MS`: the file is made so many milliseconds after the first message, and the tables in it a moment later.
 """
 
@@ -114,6 +116,8 @@ arguments.add_argument("--swallow", action="store_true")
 arguments.add_argument("--swap", action="store_true")
 arguments.add_argument("--archive", action="store_true")
 arguments.add_argument("--beat", type=int)
+arguments.add_argument("--short", action="store_true")
+arguments.add_argument("--loud", action="store_true")
 options = arguments.parse_args()
 
 TABLES = {
@@ -378,7 +382,7 @@ class Handler(BaseHTTPRequestHandler):
         if options.keep == "transcripts":
             keep_words(key, f"Somebody said: {question}\n")
         elif options.keep != "turns" and options.doubt is None:
-            keep_message(key, "user", question, "DONE")
+            keep_message(key, "user", question.upper() if options.loud else question, "DONE")
         if options.busy:
             write("INSERT INTO running VALUES (?)", key)
         if options.open:
@@ -487,6 +491,8 @@ class Handler(BaseHTTPRequestHandler):
         return False
 
     def tell(self, piece: str, said: str, spoken: Wire | None) -> None:
+        if options.short and said != piece:
+            return
         try:
             if spoken:
                 self.send(spoken.piece(piece, said))
@@ -502,7 +508,9 @@ class Handler(BaseHTTPRequestHandler):
         self.send("".join(f"data: {line}\n" for line in lines).encode() + b"\n")
 
     def send(self, text: bytes) -> None:
-        self.wfile.write(b"%x\r\n%s\r\n" % (len(text), text))
+        # An empty chunk would end the response.
+        if text:
+            self.wfile.write(b"%x\r\n%s\r\n" % (len(text), text))
 
     def save(self, key: str, question: str, said: str, status: str = "DONE") -> None:
         if options.title:

@@ -167,6 +167,20 @@ def wire(name: str) -> Wire | None:
                 end=lambda _: [chunk_of("finalizeResponseStream", None, close=True)],
                 error=chunk_of("abort", None, close=True, error="it broke"),
             )
+        case "text":
+            return Wire(
+                piece=lambda piece, _: piece.encode(),
+                end=lambda _: [b""],
+                error=b"",
+                media_type="text/plain; charset=utf-8",
+            )
+        case "token":
+            # Of no product: many servers that are written by hand speak it.
+            return Wire(
+                piece=lambda piece, _: sse({"token": piece}),
+                end=lambda _: [sse({"done": True})],
+                error=sse({"error": "it broke"}),
+            )
         case "own":
             # Of docs/profiles.md: snapshots in lines, and an end marker of its own.
             return Wire(

@@ -24,7 +24,8 @@ fn check(observed: &Observed) -> Vec<Finding> {
         | Framing::PrefixLines
         | Framing::Delimited(_)
         | Framing::Messages
-        | Framing::SocketIo => {
+        | Framing::SocketIo
+        | Framing::Bare => {
             "end each line with one line feed and each event with a blank line, without a byte order mark; escape U+2028 and similar characters in JSON"
         }
     };

@@ -19,7 +19,8 @@ fn check(observed: &Observed) -> Vec<Finding> {
         | Framing::PrefixLines
         | Framing::Delimited(_)
         | Framing::Messages
-        | Framing::SocketIo => return Vec::new(),
+        | Framing::SocketIo
+        | Framing::Bare => return Vec::new(),
     }
     let bad = observed.turns.iter().find_map(|turn| {
         let content_type = turn.content_type.as_deref().unwrap_or("");

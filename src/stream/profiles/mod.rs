@@ -65,6 +65,9 @@ pub struct Profile {
     wire: Wire,
 }
 
+/// The name of a profile that no user declared and none ships.
+const FOUND: &str = "found";
+
 /// How a profile reads a response.
 #[derive(Debug)]
 enum Wire {
@@ -92,6 +95,26 @@ impl Profile {
             what: "as the session declares it",
             wire: Wire::Own(Arc::new(declared)),
         }
+    }
+
+    /// A profile for events that have the text at a place that many servers use.
+    pub fn found(declared: Declared) -> Self {
+        Self {
+            name: FOUND,
+            what: "as the first response shows it",
+            wire: Wire::Own(Arc::new(declared)),
+        }
+    }
+
+    /// Whether it is one of those.
+    pub fn is_found(&self) -> bool {
+        self.name == FOUND
+    }
+
+    /// Whether it takes for text whatever has no other form, so that text alone does not show it.
+    pub fn takes_any_text(&self) -> bool {
+        let declared = self.declared();
+        declared.is_some_and(|declared| declared.takes_any_text())
     }
 
     /// How a body is cut into events.
@@ -152,6 +175,11 @@ const fn shipped(name: &'static str, what: &'static str, text: &'static str) -> 
 pub static ALL: &[Profile] = &[
     plain::PROFILE,
     openai_chat::PROFILE,
+    shipped(
+        "text",
+        "bare text without events; the end of the body is final",
+        include_str!("shipped/text.toml"),
+    ),
     shipped(
         "openai-responses",
         "OpenAI Responses; `response.completed` and its like are final",
