@@ -31,6 +31,8 @@ pub struct Chat {
     spoken: Mutex<Vec<(String, watch::Receiver<ResponseProgress>)>>,
     /// What to do when the server does not have a path of the session.
     on_path: String,
+    /// The session's file.
+    file: String,
 }
 
 /// Which turns are under way when one begins.
@@ -103,6 +105,7 @@ impl Stage<'_> {
         let mut chat = Chat {
             client: client.with_patience(self.options.response_timeout),
             on_path: self.session.hint_on_path("[login], [[setup]] or [history]"),
+            file: self.session.file.clone(),
             captures: Captures::from([
                 ("run".to_owned(), token().into()),
                 ("uuid".to_owned(), uuid().into()),
@@ -114,7 +117,7 @@ impl Stage<'_> {
         for request in &self.session.setup {
             let answer = chat.fetch(request).await;
             let answer = answer.map_err(|error| self.with_log(error))?;
-            chat.take(request, &answer)?;
+            chat.take(request, &answer, "[[setup]]")?;
         }
         Ok(chat)
     }
@@ -136,7 +139,7 @@ impl Stage<'_> {
         login: &Login,
         answer: &http::HttpResponse,
     ) -> anyhow::Result<()> {
-        chat.take(&login.request, answer)?;
+        chat.take(&login.request, answer, "[login]")?;
         if let Some(from) = &login.bearer {
             let token = from.take(answered(&login.request, answer))?;
             let token = token
@@ -316,9 +319,17 @@ impl Stage<'_> {
 
 impl Chat {
     /// Takes a request's captures out of its answer.
-    fn take(&mut self, request: &Request, answer: &http::HttpResponse) -> anyhow::Result<()> {
+    fn take(
+        &mut self,
+        request: &Request,
+        answer: &http::HttpResponse,
+        section: &str,
+    ) -> anyhow::Result<()> {
         let answered = answered(request, answer);
-        capture(&request.captures, answered, &mut self.captures)?;
+        capture(&request.captures, answered, &mut self.captures).map_err(|error| {
+            let hint = format!("correct `capture` in {section} of {}", self.file);
+            CliError::unreachable(error.to_string()).hint(hint)
+        })?;
         Ok(())
     }
 
@@ -380,6 +391,7 @@ impl Chat {
             captures: self.captures.clone(),
             spoken: Mutex::default(),
             on_path: self.on_path.clone(),
+            file: self.file.clone(),
         }
     }
 
