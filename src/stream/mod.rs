@@ -11,6 +11,7 @@ pub mod faults;
 pub mod json;
 pub mod judge;
 pub mod kept;
+pub mod last_event;
 pub mod marker;
 pub mod marks;
 pub mod path;

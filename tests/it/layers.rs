@@ -72,6 +72,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("stream/detect.rs", &["stream"]),
     ("stream/dialects.rs", &["model", "stream"]),
     ("stream/json.rs", &[]),
+    ("stream/last_event.rs", &["model", "stream"]),
     ("stream/marker.rs", &["model"]),
     ("stream/path", &["stream"]),
     ("stream/profiles", &["model", "stream"]),

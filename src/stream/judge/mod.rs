@@ -59,6 +59,8 @@ pub struct Observed {
     pub marker: String,
     /// The final marker.
     pub final_marker: Option<FinalMarker>,
+    /// Whose word the final marker is.
+    pub marker_basis: MarkerBasis,
     /// The profile's name.
     pub profile: &'static str,
     /// The table of messages; absent when none was found.
@@ -79,6 +81,19 @@ pub struct Observed {
     pub stray_calls: Vec<ProviderCall>,
     /// Lines of the server's output that match a forbidden pattern: pattern and line.
     pub forbidden: Vec<(String, String)>,
+}
+
+/// Whose word it is that a marker ends the streams of a server.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum MarkerBasis {
+    /// The user's: it was declared, or its profile was named.
+    #[default]
+    Declared,
+    /// The server's: a response had it.
+    Seen,
+    /// Nobody's: chatctl looked for it, and no response had it. It promises nothing, and is not
+    /// missed.
+    Assumed,
 }
 
 /// One turn, after the settling time.
@@ -236,6 +251,8 @@ pub static DRIVEN: &[&str] = &[
     "limit-exceeded",
     "profile-detected",
     "stream-buffered",
+    "stream-end-unknown",
+    "stream-text-unread",
     "finish-ignored",
     "order-ambiguous",
     "answer-lost-on-disconnect",

@@ -1,6 +1,6 @@
 //! The response is not an event stream, so an EventSource would fail on it.
 
-use super::{Check, Observed};
+use super::{Check, MarkerBasis, Observed};
 use crate::report::{Finding, Severity, Source};
 use crate::stream::body::Framing;
 
@@ -23,6 +23,14 @@ fn check(observed: &Observed) -> Vec<Finding> {
         | Framing::Bare => return Vec::new(),
     }
     let bad = observed.turns.iter().find_map(|turn| {
+        // A response without an event, of which nobody said that it has some, is another kind of
+        // answer.
+        let is_another = observed.marker_basis == MarkerBasis::Assumed
+            && turn.turn.text.is_empty()
+            && turn.turn.faults.is_empty();
+        if is_another {
+            return None;
+        }
         let content_type = turn.content_type.as_deref().unwrap_or("");
         let media_type = content_type.split(';').next().unwrap_or("").trim();
         let wrong = !media_type.eq_ignore_ascii_case("text/event-stream");

@@ -9,7 +9,8 @@ use super::rows;
 use super::stage::Stage;
 use crate::cli_error::CliError;
 use crate::clock::Tick;
-use crate::report::{Report, Severity};
+use crate::model::{Role, StoredMessage};
+use crate::report::{Finding, Report, Severity, Verdict};
 use crate::store::Shape;
 use crate::stream::faults::{NONE, READ_TO_END};
 use crate::stream::judge;
@@ -74,6 +75,24 @@ impl Stage<'_> {
                 break;
             }
         }
+        if let Some(why) = self.misread.take() {
+            let case = self.begin_case("history", &NONE, &READ_TO_END);
+            self.end_case(case, Verdict::Inconclusive, why, report);
+        }
+        if let Some(unknown) = self.without_marker() {
+            let finding = Finding::new(
+                "stream-end-unknown",
+                Severity::Note,
+                &self.session.name,
+                &unknown.what,
+                &unknown.help,
+            );
+            report.add(finding);
+            let why = "no declared or known final marker came (stream-end-unknown)".to_owned();
+            calibrated.wrong.get_or_insert(why);
+        } else if let Some(unread) = self.unread() {
+            report.add(unread);
+        }
         if calibrated.wrong.is_none() {
             self.learn_finished().await?;
         }
@@ -115,6 +134,8 @@ impl Stage<'_> {
             .hint(self.log_hint())
             .into());
         };
+        self.learn_end(&live, &seen);
+        self.learn_reading(&live, &seen);
         self.slowest_turn = self.slowest_turn.max(clock::now() - live.sent);
         if let Some(heard) = live.play.heard() {
             self.provider = Some(heard.provider);

@@ -4,7 +4,8 @@
 use super::case::Moments;
 use super::chat::Vary;
 use super::live::Live;
-use super::save_fails::{Server, swallowed};
+use super::reading::Reading;
+use super::save_fails::{Server, UNREAD, swallowed};
 use super::stage::Stage;
 use crate::cli_error::CliError;
 use crate::clock::Tick;
@@ -89,7 +90,12 @@ impl Stage<'_> {
             case.timeline = tried.moments.timeline.clone();
             case.metrics
                 .insert("faults", f64::from(tried.seen.happened));
-            let shown = commit_fault::judge(&tried.seen);
+            let shown = match commit_fault::judge(&tried.seen) {
+                FaultOutcome::Dropped if self.reading != Reading::Text => FaultOutcome::Open(
+                    format!("the final marker came, no row holds the answer, and {UNREAD}"),
+                ),
+                shown => shown,
+            };
             let hangs = shown == FaultOutcome::Hangs;
             if tried.seen.happened > 0 && (hangs || broken.is_some()) {
                 report.add(self.hanging(hangs, true, broken, &case.name));

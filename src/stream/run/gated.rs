@@ -2,6 +2,7 @@
 
 use super::calibrate::Calibrated;
 use super::case::Begun;
+use super::reading::Reading;
 use super::reload_at_final::{Hidden, Missing};
 use super::rows::{QUESTION_LOST, has_questions};
 use super::save_fails::swallowed;
@@ -232,7 +233,11 @@ impl Stage<'_> {
                     "a save that could not be done while the gate was closed was dropped, and the final \
                      marker was sent: that says nothing of the order of saves that succeed"
                         .to_owned(),
-                    self.dropped(&telling, &case.name).await,
+                    match self.reading {
+                        Reading::Text => self.dropped(&telling, &case.name).await,
+                        // Nobody knows whether the response reported it.
+                        Reading::Unknown | Reading::Nothing { .. } => Vec::new(),
+                    },
                 )
                 } else {
                     (

@@ -29,6 +29,7 @@ mod observe;
 mod probe;
 mod provider_faults;
 mod provoked;
+mod reading;
 mod reload_at_final;
 mod resume;
 mod rows;

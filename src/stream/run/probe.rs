@@ -4,6 +4,7 @@ use super::chat::Vary;
 use super::exchange::ResponseProgress;
 use super::find_store::sealed;
 use super::live::Live;
+use super::reading::UnknownEnd;
 use super::sought::{Found, Place, Sought};
 use super::stage::Stage;
 use super::{Options, World};
@@ -252,6 +253,7 @@ impl Stage<'_> {
                 }
                 None => self.learn_to_read(&live, &seen, turn)?,
             }
+            self.learn_end(&live, &seen);
         }
         let turn = turn.clone();
         if self.mapping.is_none() {
@@ -342,9 +344,16 @@ impl Stage<'_> {
     fn acted(&self, client: &ClientBehaviour, seen: &ResponseProgress) -> Result<(), String> {
         let marker = &self.marker;
         match client.name {
-            name if name == CLOSE_AT_FINAL.name && seen.turn.final_at.is_none() => Err(format!(
-                "the final marker `{marker}` did not come, so no client left there"
-            )),
+            name if name == CLOSE_AT_FINAL.name && seen.turn.final_at.is_none() => {
+                Err(match self.without_marker() {
+                    Some(UnknownEnd { what, help }) => {
+                        format!("{what}, so no client left there; {help}")
+                    }
+                    None => {
+                        format!("the final marker `{marker}` did not come, so no client left there")
+                    }
+                })
+            }
             name if name == CLOSE_IN_STREAM.name && seen.over.is_some() => {
                 Err("the answer was over before a client could leave".to_owned())
             }

@@ -2,6 +2,7 @@
 
 use super::case::{Begun, Moments};
 use super::chat::Vary;
+use super::reading::Reading;
 use super::stage::Stage;
 use super::{Proof, World};
 use crate::cli_error::CliError;
@@ -18,6 +19,9 @@ use std::time::Duration;
 /// The longest that a response may take after its save failed, where it may take that long at all:
 /// servers may try again.
 const PATIENCE: Duration = Duration::from_secs(8);
+/// Why it is not known whether the client was told of a save that failed.
+pub(super) const UNREAD: &str = "what the response said before it can't be read, so nobody knows whether it \
+    reported an error (stream-text-unread)";
 /// Output may come a little after the response.
 const LOG: Duration = Duration::from_millis(200);
 
@@ -455,6 +459,9 @@ impl Stage<'_> {
                         "no commit carried this answer past the gate, so no save was made to fail"
                             .to_owned(),
                     ),
+                    (Some(_), Ok(None)) if self.reading != Reading::Text => {
+                        SaveFailure::Open(format!("the final marker came, and {UNREAD}"))
+                    }
                     (Some(at), Ok(None)) => SaveFailure::Came(at),
                     // Behind an error the marker promises nothing, whatever the store holds.
                     (Some(_), Err(_)) if seen.turn.promised_at().is_none() => SaveFailure::Reported,

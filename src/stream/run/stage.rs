@@ -1,6 +1,7 @@
 //! A session on its stage: what is known of the server while its cases run.
 
 use super::live::RowToRecheck;
+use super::reading::{Reading, UnknownEnd};
 use super::times::Times;
 use super::{Options, World};
 use crate::clock;
@@ -10,7 +11,7 @@ use crate::report::{Case, Finding, Report, Verdict};
 use crate::store::Mapping;
 use crate::stream::body::Framing;
 use crate::stream::judge;
-use crate::stream::judge::Observed;
+use crate::stream::judge::{MarkerBasis, Observed};
 use crate::stream::kept::Ending;
 use crate::stream::marker::FinalMarker;
 use crate::stream::profiles::Profile;
@@ -24,6 +25,14 @@ pub struct Stage<'a> {
     pub(super) session: &'a Session,
     pub(super) profile: &'static Profile,
     pub(super) marker: FinalMarker,
+    /// Whose word the marker is.
+    pub(super) marker_basis: MarkerBasis,
+    /// How a response ended in which nobody saw the marker.
+    pub(super) unknown_end: Option<UnknownEnd>,
+    /// Why the history was not read, where the session says wrongly how to.
+    pub(super) misread: Option<String>,
+    /// Whether the profile reads the answer's text.
+    pub(super) reading: Reading,
     pub(super) options: &'a Options,
     pub(super) rng: fastrand::Rng,
     /// Known from the first chat on.
@@ -76,6 +85,14 @@ impl<'a> Stage<'a> {
                 .final_marker
                 .clone()
                 .unwrap_or_else(|| profile.marker()),
+            marker_basis: if session.detects && session.final_marker.is_none() {
+                MarkerBasis::Assumed
+            } else {
+                MarkerBasis::Declared
+            },
+            unknown_end: None,
+            misread: None,
+            reading: Reading::Unknown,
             options,
             rng: fastrand::Rng::with_seed(options.seed),
             mapping: None,
@@ -103,6 +120,7 @@ impl<'a> Stage<'a> {
             session: self.session.name.clone(),
             marker: self.marker.to_string(),
             final_marker: Some(self.marker.clone()),
+            marker_basis: self.marker_basis,
             profile: self.profile.name,
             framing: match &self.session.stream {
                 // Each state of the answer is a JSON text.

@@ -164,6 +164,12 @@ impl Stage<'_> {
         };
         if seen.turn.final_at.is_none() {
             self.detected = self.detect_profile(&live, &seen);
+            self.learn_end(&live, &seen);
+            if let Some(unknown) = self.without_marker() {
+                return Err(CliError::unreachable(&unknown.what)
+                    .hint(&unknown.help)
+                    .into());
+            }
             return Err(CliError::unreachable(format!(
                 "the final marker `{}` of turn {} never came",
                 self.marker,
@@ -172,6 +178,7 @@ impl Stage<'_> {
             .hint(self.log_hint())
             .into());
         }
+        self.learn_end(&live, &seen);
         Ok(self.said(live, &seen))
     }
 

@@ -3,10 +3,18 @@
 use super::chat::Vary;
 use super::exchange::ResponseProgress;
 use super::live::Live;
+use super::reading::{Reading, UnknownEnd};
 use super::stage::Stage;
 use crate::report::{Finding, Report, Severity, Source};
-use crate::stream::detect;
+use crate::stream::body::Framing;
+use crate::stream::detect::{Format, Response};
 use crate::stream::faults::{NONE, READ_TO_END};
+use crate::stream::judge::MarkerBasis;
+use crate::stream::profiles::Profile;
+use crate::stream::{detect, kept, last_event};
+
+/// As many characters of an answer's beginning are no coincidence.
+const ENOUGH: usize = 8;
 
 /// So many times as long as any other turn may it take.
 pub const FIRST_TURN: u32 = 4;
@@ -37,9 +45,11 @@ impl Stage<'_> {
             );
             return Err(self.unanswered(&live, &live.watching.seen(), &how));
         }
-        if let Some(detected) = self.detect_profile(&live, &live.watching.seen()) {
+        let seen = live.watching.seen();
+        if let Some(detected) = self.detect_profile(&live, &seen) {
             report.add(detected);
         }
+        self.learn_end(&live, &seen);
         Ok(())
     }
 
@@ -53,11 +63,51 @@ impl Stage<'_> {
             return None;
         }
         let beginning = seen.beginning.lock().expect("nobody panics with it");
-        let found = live
-            .answer
-            .as_ref()
-            .and_then(|answer| detect::detect(&beginning, answer, &live.nonce));
-        let found = found.filter(|found| found.name != self.profile.name)?;
+        let answer = live.answer.as_deref()?;
+        let detected = detect::detect(response(live, answer, seen, &beginning))?;
+        if detected.ends && self.marker_basis == MarkerBasis::Assumed {
+            self.marker_basis = MarkerBasis::Seen;
+        }
+        let (found, harm, help) = match detected.format {
+            Format::Shipped(found) if found.name == self.profile.name => return None,
+            Format::Shipped(found) => (
+                found,
+                format!(
+                    "no profile is named; the first response is in the format of `{}`",
+                    found.name
+                ),
+                format!(
+                    "name it: --profile {0}, or `profile = \"{0}\"` in the session",
+                    found.name
+                ),
+            ),
+            Format::Found { declared, path } => {
+                if self.profile.is_found() {
+                    return None;
+                }
+                let framing = Framing::NAMED.iter();
+                let framing = framing
+                    .filter(|(_, framing)| *framing == declared.framing && *framing != Framing::Sse)
+                    .map(|(name, _)| format!("framing = \"{name}\", "))
+                    .collect::<String>();
+                let marker = match &self.session.final_marker {
+                    None if detected.ends => "{ data = \"[DONE]\" }",
+                    Some(_) | None => "{ … }",
+                };
+                // As long as the run: one for each session.
+                let found: &'static Profile = Box::leak(Box::new(Profile::found(*declared)));
+                (
+                    found,
+                    format!(
+                        "no profile is named; in the first response the answer's text is at `{path}` of each event"
+                    ),
+                    format!(
+                        "declare it in the session: `profile = {{ {framing}text = \"{path}\", error = \"$.error\", \
+                         final = {marker} }}` (docs/profiles.md)"
+                    ),
+                )
+            }
+        };
         self.profile = found;
         let own = self.session.final_marker.clone();
         self.marker = own.unwrap_or_else(|| found.marker());
@@ -70,14 +120,8 @@ impl Stage<'_> {
                 "profile-detected",
                 Severity::Note,
                 &self.session.name,
-                format!(
-                    "no profile is named; the first response is in the format of `{}`",
-                    found.name
-                ),
-                format!(
-                    "name it: --profile {0}, or `profile = \"{0}\"` in the session",
-                    found.name
-                ),
+                harm,
+                help,
             )
             .with(
                 Source::Stream,
@@ -88,5 +132,89 @@ impl Stage<'_> {
                 ),
             ),
         )
+    }
+
+    /// Learns whether responses have the final marker, where nobody said that they do, and how one
+    /// ends that has none.
+    pub(super) fn learn_end(&mut self, live: &Live, seen: &ResponseProgress) {
+        match self.marker_basis {
+            MarkerBasis::Declared | MarkerBasis::Seen => return,
+            MarkerBasis::Assumed if seen.turn.final_at.is_some() => {
+                self.marker_basis = MarkerBasis::Seen;
+                return;
+            }
+            MarkerBasis::Assumed => {}
+        }
+        let beginning = seen.beginning.lock().expect("nobody panics with it");
+        let framing = self.framing(&self.session.request);
+        let last = last_event::of(response(live, &live.expected, seen, &beginning), &framing);
+        self.unknown_end = Some(UnknownEnd::of(&last, self.session));
+    }
+
+    /// Learns whether the profile reads the answer's text in a whole response.
+    pub(super) fn learn_reading(&mut self, live: &Live, seen: &ResponseProgress) {
+        let text = &seen.turn.text;
+        let answer = live.answer.as_deref().unwrap_or(&live.expected);
+        let reads = kept::seen(answer, text) >= ENOUGH || text.contains(&live.nonce);
+        if reads && !kept::is_json_frames(text) {
+            self.reading = Reading::Text;
+        } else if self.reading == Reading::Unknown {
+            let beginning = seen.beginning.lock().expect("nobody panics with it");
+            let framing = self.framing(&self.session.request);
+            let response = response(live, answer, seen, &beginning);
+            self.reading = Reading::Nothing {
+                begins: last_event::shortened(&String::from_utf8_lossy(&beginning)),
+                place: last_event::place(response, &framing),
+            };
+        }
+    }
+
+    /// The note that nobody reads what the client sees.
+    pub(super) fn unread(&self) -> Option<Finding> {
+        let Reading::Nothing { begins, place } = &self.reading else {
+            return None;
+        };
+        let path = place.as_deref().unwrap_or("$.…");
+        let harm = format!(
+            "profile `{}` does not find the answer's text in the response: what the user sees of an answer, and \
+             whether an error is reported, is not checked",
+            self.profile.name
+        );
+        let help = format!(
+            "declare the format in the session: `profile = {{ text = \"{path}\", error = \"$.error\", final = {{ … }} }}` \
+             (docs/profiles.md)"
+        );
+        let finding = Finding::new(
+            "stream-text-unread",
+            Severity::Note,
+            &self.session.name,
+            harm,
+            help,
+        );
+        Some(finding.with(Source::Stream, format!("the response begins {begins}")))
+    }
+
+    /// What keeps the run from knowing the end of an answer; nothing where it knows it.
+    pub(super) fn without_marker(&self) -> Option<&UnknownEnd> {
+        match self.marker_basis {
+            MarkerBasis::Declared | MarkerBasis::Seen => None,
+            MarkerBasis::Assumed => self.unknown_end.as_ref(),
+        }
+    }
+}
+
+/// A response, as far as it is known.
+fn response<'a>(
+    live: &'a Live,
+    answer: &'a str,
+    seen: &'a ResponseProgress,
+    body: &'a [u8],
+) -> Response<'a> {
+    let head = seen.head.as_ref();
+    Response {
+        content_type: head.and_then(|head| head.content_type.as_deref()),
+        body,
+        answer,
+        nonce: &live.nonce,
     }
 }
