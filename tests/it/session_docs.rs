@@ -141,8 +141,9 @@ fn a_session_is_what_the_file_says() {
     );
     let error = history.read(br#"[{"role":"user"}]"#).unwrap_err();
     assert_eq!(
-        error,
-        "`$.content` is not exactly one value in message 1 of the history"
+        error.to_string(),
+        "`$.content` selects nothing in any record of `GET /conversations/{conversation_id}/messages`; a record is an \
+         object with `role`: correct `content` in [history]"
     );
 }
 

@@ -11,11 +11,22 @@ pub(super) const CHECK: Check = Check {
 };
 
 fn check(observed: &Observed) -> Vec<Finding> {
+    let mut help = "return the stored messages one by one, in the order in which they were said";
     let (harm, fact) = match &observed.history {
         None => return Vec::new(),
         Some(Err(why)) => ("a reload shows no history".to_owned(), why.clone()),
         Some(Ok(records)) => match difference(observed, records) {
             None => return Vec::new(),
+            Some(_) if is_reversed(observed, records) => {
+                help = "if the page shows the newest message at the bottom all the same, declare \
+                        `order = \"newest-first\"` in [history]; else order by something that grows";
+                let harm =
+                    "after a reload the messages are in the opposite order: the newest comes first";
+                (
+                    harm.to_owned(),
+                    "from its end to its beginning, the history is right".to_owned(),
+                )
+            }
             Some(difference) => difference,
         },
     };
@@ -24,10 +35,7 @@ fn check(observed: &Observed) -> Vec<Finding> {
         finding.with(Source::Stream, fact)
     };
     vec![match observed.history_late {
-        None => finding(
-            harm,
-            "return the stored messages one by one, in the order in which they were said",
-        ),
+        None => finding(harm, help),
         Some(late) => finding(
             format!(
                 "the history lags behind the store: a reload right after the turn does not show it, and one {} ms later does",
@@ -45,6 +53,11 @@ fn check(observed: &Observed) -> Vec<Finding> {
 /// Whether a history is the conversation that was held.
 pub fn is_right(observed: &Observed, records: &[Remembered]) -> bool {
     difference(observed, records).is_none()
+}
+
+fn is_reversed(observed: &Observed, records: &[Remembered]) -> bool {
+    let reversed: Vec<_> = records.iter().rev().cloned().collect();
+    is_right(observed, &reversed)
 }
 
 /// Records are matched one to one and in order. Records of other roles (a system prompt, a

@@ -16,6 +16,7 @@ use crate::stream::faults::{NONE, READ_TO_END};
 use crate::stream::judge;
 use crate::stream::judge::order::RowState;
 use crate::stream::judge::{Cors, Observed, TurnSeen, history_differs};
+use crate::stream::session::HistoryError;
 use crate::{clock, store};
 use std::time::Duration;
 
@@ -259,10 +260,25 @@ impl Stage<'_> {
         };
         if let Some(history) = &self.session.history {
             let answer = chat.fetch(&history.request).await?;
-            let read = history.read(&answer.body);
-            let read = read.map_err(|why| format!("`{}`: {why}", history.request.written));
-            let is_right = |records: &Vec<_>| history_differs::is_right(&observed, records);
-            let is_late = !read.as_ref().is_ok_and(is_right) && is_stored(&observed);
+            let told = |why: &HistoryError| format!("`{}`: {why}", history.request.written);
+            let read = match history.read(&answer.body) {
+                Ok(records) => Some(Ok(records)),
+                Err(why @ HistoryError::Answer(_)) => Some(Err(told(&why))),
+                // What the session reads in the wrong way shows nothing of the server.
+                Err(HistoryError::Session { key, why }) => {
+                    self.misread = Some(format!(
+                        "the history was not read: {why}; correct `{key}` in [history] of {}",
+                        self.session.file
+                    ));
+                    self.reloads_at_final = false;
+                    None
+                }
+            };
+            let is_wrong = |read: &Result<Vec<_>, _>| match read {
+                Ok(records) => !history_differs::is_right(&observed, records),
+                Err(_) => true,
+            };
+            let is_late = read.as_ref().is_some_and(is_wrong) && is_stored(&observed);
             observed.loaded = self.load_files(chat, &answer.body).await;
             observed.history = Some(read);
             observed.history_body = Some(answer.body);

@@ -307,7 +307,7 @@ impl Stage<'_> {
             }
         }
         let messages = if history.request.accepts(answer.status) {
-            history.read(&answer.body)
+            history.read(&answer.body).map_err(|why| why.to_string())
         } else {
             Err(answer.excerpt())
         };

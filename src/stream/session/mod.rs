@@ -8,6 +8,7 @@ mod approval;
 mod capture;
 mod endings;
 mod handshake;
+mod history;
 mod load;
 mod multipart;
 mod parse;
@@ -23,14 +24,10 @@ mod template;
 mod validate;
 
 use crate::model::ToolCall;
-use crate::stream;
-use crate::stream::body::Framing;
 use crate::stream::cassette::Cassette;
 use crate::stream::declared::Declared;
 use crate::stream::policy::Policy;
-use crate::stream::sse::Item;
 use regex::Regex;
-use serde_json::Value;
 use serde_json_path::JsonPath;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -42,6 +39,7 @@ pub use capture::{Answered, Capture, CaptureError, CaptureFrom, capture};
 
 pub use endings::IDEMPOTENCY_KEY;
 pub use handshake::{ExpandedHandshake, Handshake, Message};
+pub use history::{History, HistoryError, Order, Record, Remembered};
 pub use load::load;
 pub use multipart::Part;
 pub use parse::parse;
@@ -275,124 +273,6 @@ impl Turn {
         captures.insert("nonce".to_owned(), nonce.into());
         captures.extend(answer.map(|answer| ("answer".to_owned(), answer.into())));
         expect.expand(&captures)
-    }
-}
-
-/// How the stored conversation is read back over HTTP.
-#[derive(Debug, Clone)]
-pub struct History {
-    /// The request.
-    pub request: Request,
-    /// Selects the records in the answer, in order.
-    pub messages: JsonPath,
-    /// What a record is.
-    pub record: Record,
-    /// How the answer is cut into events, of which the last one with messages counts; absent when it is
-    /// one JSON text.
-    pub framing: Option<Framing>,
-}
-
-/// What a record of the history is.
-#[derive(Debug, Clone)]
-pub enum Record {
-    /// A message.
-    Message {
-        /// Selects the role.
-        role: JsonPath,
-        /// Selects the text.
-        content: JsonPath,
-    },
-    /// A turn.
-    Turn {
-        /// Selects what the user said.
-        question: JsonPath,
-        /// Selects what was answered; nothing where there is no answer.
-        answer: JsonPath,
-    },
-}
-
-/// One message as the history tells it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Remembered {
-    /// The role, in the server's words.
-    pub role: String,
-    /// The text.
-    pub content: String,
-}
-
-impl History {
-    /// The messages in an answer of the history request, in order.
-    ///
-    /// # Errors
-    /// A sentence on the first record that has no single role or content.
-    pub fn read(&self, answer: &[u8]) -> Result<Vec<Remembered>, String> {
-        self.records(&self.json(answer)?)
-    }
-
-    /// The same as it came.
-    ///
-    /// # Errors
-    /// A sentence where it is no JSON.
-    pub fn json(&self, answer: &[u8]) -> Result<Value, String> {
-        let no_json = || {
-            let text = String::from_utf8_lossy(answer);
-            format!(
-                "no JSON: {}",
-                text.trim().chars().take(160).collect::<String>()
-            )
-        };
-        let Some(framing) = &self.framing else {
-            return serde_json::from_slice(answer).map_err(|_| no_json());
-        };
-        let mut decoder = stream::body::Body::new(framing);
-        let items = decoder.push(Duration::ZERO, answer).and_then(|mut items| {
-            items.extend(decoder.finish(Duration::ZERO)?);
-            Ok(items)
-        });
-        let items = items.map_err(|error| error.to_string())?;
-        let mut events = items.iter().filter_map(|item| match item {
-            Item::Frame(frame) => serde_json::from_str::<Value>(&frame.data).ok(),
-            Item::Line(_) => None,
-        });
-        let snapshot = events.rfind(|event| !self.messages.query(event).is_empty());
-        let none = || format!("`{}` selects nothing in any event", self.messages);
-        snapshot.ok_or_else(none)
-    }
-
-    fn records(&self, answer: &Value) -> Result<Vec<Remembered>, String> {
-        let records = self.messages.query(answer).all();
-        let field = |record: &Value, number: usize, path: &JsonPath| {
-            let found = path.query(record).exactly_one().map_err(|_| {
-                format!("`{path}` is not exactly one value in message {number} of the history")
-            })?;
-            Ok::<_, String>(match found {
-                Value::String(text) => text.clone(),
-                other => other.to_string(),
-            })
-        };
-        let mut remembered = Vec::new();
-        for (record, number) in records.into_iter().zip(1..) {
-            match &self.record {
-                Record::Message { role, content } => remembered.push(Remembered {
-                    role: field(record, number, role)?,
-                    content: field(record, number, content)?,
-                }),
-                Record::Turn { question, answer } => {
-                    remembered.push(Remembered {
-                        role: "user".to_owned(),
-                        content: field(record, number, question)?,
-                    });
-                    let answered = answer.query(record).iter().any(|found| !found.is_null());
-                    if answered {
-                        remembered.push(Remembered {
-                            role: "assistant".to_owned(),
-                            content: field(record, number, answer)?,
-                        });
-                    }
-                }
-            }
-        }
-        Ok(remembered)
     }
 }
 

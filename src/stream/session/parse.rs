@@ -11,7 +11,7 @@ use super::resume::resume as resume_of;
 use super::spoken::{Forms, MESSAGES};
 use super::validate::{Scope, duration, json_path, not_empty, regex};
 use super::{
-    Follow, Follows, History, Limit, Login, Logs, Record, Request, Session, Turn, again,
+    Follow, Follows, History, Limit, Login, Logs, Order, Record, Request, Session, Turn, again,
     parse_profile, spoken,
 };
 use crate::source_error::{SourceError, listed, nearest, utf8};
@@ -71,7 +71,7 @@ const HISTORY: Place = Place {
     name: "[history]",
     request: OVER_HTTP,
     keys: &[
-        "messages", "role", "content", "question", "answer", "framing",
+        "messages", "order", "role", "content", "question", "answer", "framing",
     ],
 };
 const LIMITS: Place = Place {
@@ -438,6 +438,10 @@ fn history_of(
     Ok(History {
         request: requests.read(&fields, scope, Secrets::InHeaders)?,
         messages: path("messages", "$[*]")?,
+        order: match fields.get("order") {
+            Some(item) => parse_profile::one_of(&item, &Order::NAMED)?,
+            None => Order::OldestFirst,
+        },
         record,
         framing,
     })

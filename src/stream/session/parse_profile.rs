@@ -341,7 +341,10 @@ fn flag(item: &Item<'_>) -> Result<bool, SourceError> {
     }
 }
 
-fn one_of<T: Clone>(item: &Item<'_>, words: &[(&'static str, T)]) -> Result<T, SourceError> {
+pub(super) fn one_of<T: Clone>(
+    item: &Item<'_>,
+    words: &[(&'static str, T)],
+) -> Result<T, SourceError> {
     let word = item.text()?;
     let known = || words.iter().map(|(name, _)| *name);
     let found = words.iter().find(|(name, _)| *name == word);

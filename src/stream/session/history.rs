@@ -1,0 +1,329 @@
+//! Reading a stored conversation back over HTTP.
+
+use super::request::Request;
+use crate::stream::body::{Body, Framing};
+use crate::stream::marks;
+use crate::stream::sse::Item;
+use serde_json::Value;
+use serde_json_path::JsonPath;
+use std::fmt;
+use std::time::Duration;
+
+/// How the stored conversation is read back over HTTP.
+#[derive(Debug, Clone)]
+pub struct History {
+    /// The request.
+    pub request: Request,
+    /// Selects the records in the answer.
+    pub messages: JsonPath,
+    /// In which order the answer has them.
+    pub order: Order,
+    /// What a record is.
+    pub record: Record,
+    /// How the answer is cut into events, of which the last one with messages counts; absent when
+    /// it is one JSON text.
+    pub framing: Option<Framing>,
+}
+
+/// In which order a history has its records.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Order {
+    /// As they were said.
+    OldestFirst,
+    /// The other way round, as pages have them that load older ones when the user scrolls up.
+    NewestFirst,
+}
+
+impl Order {
+    /// Each with its word.
+    pub const NAMED: [(&'static str, Self); 2] = [
+        ("oldest-first", Self::OldestFirst),
+        ("newest-first", Self::NewestFirst),
+    ];
+}
+
+/// What a record of the history is.
+#[derive(Debug, Clone)]
+pub enum Record {
+    /// A message.
+    Message {
+        /// Selects the role.
+        role: JsonPath,
+        /// Selects the text.
+        content: JsonPath,
+    },
+    /// A turn.
+    Turn {
+        /// Selects what the user said.
+        question: JsonPath,
+        /// Selects what was answered; nothing where there is no answer.
+        answer: JsonPath,
+    },
+}
+
+/// One message as the history tells it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Remembered {
+    /// The role, in the server's words.
+    pub role: String,
+    /// The text.
+    pub content: String,
+}
+
+/// Why a history could not be read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum HistoryError {
+    /// The server's answer is not what a history is.
+    Answer(String),
+    /// The session reads it in the wrong way: a path selects nothing in an answer that has
+    /// messages.
+    Session {
+        /// The key of `[history]` that is wrong.
+        key: &'static str,
+        /// What it selects, and what the answer has.
+        why: String,
+    },
+}
+
+impl fmt::Display for HistoryError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Answer(why) => f.write_str(why),
+            Self::Session { key, why } => write!(f, "{why}: correct `{key}` in [history]"),
+        }
+    }
+}
+
+impl History {
+    /// The messages in an answer of the history request, in order.
+    ///
+    /// # Errors
+    /// The first record that has no single role or content, or a path that fits no record at all.
+    pub fn read(&self, answer: &[u8]) -> Result<Vec<Remembered>, HistoryError> {
+        self.records(&self.json(answer).map_err(HistoryError::Answer)?)
+    }
+
+    /// The same as it came.
+    ///
+    /// # Errors
+    /// A sentence where it is no JSON.
+    pub fn json(&self, answer: &[u8]) -> Result<Value, String> {
+        let no_json = || {
+            let text = String::from_utf8_lossy(answer);
+            format!(
+                "no JSON: {}",
+                text.trim().chars().take(160).collect::<String>()
+            )
+        };
+        let Some(framing) = &self.framing else {
+            return serde_json::from_slice(answer).map_err(|_| no_json());
+        };
+        let mut decoder = Body::new(framing);
+        let items = decoder.push(Duration::ZERO, answer).and_then(|mut items| {
+            items.extend(decoder.finish(Duration::ZERO)?);
+            Ok(items)
+        });
+        let items = items.map_err(|error| error.to_string())?;
+        let mut events = items.iter().filter_map(|item| match item {
+            Item::Frame(frame) => serde_json::from_str::<Value>(&frame.data).ok(),
+            Item::Line(_) => None,
+        });
+        let snapshot = events.rfind(|event| !self.messages.query(event).is_empty());
+        let none = || format!("`{}` selects nothing in any event", self.messages);
+        snapshot.ok_or_else(none)
+    }
+
+    fn records(&self, answer: &Value) -> Result<Vec<Remembered>, HistoryError> {
+        let mut records = self.messages.query(answer).all();
+        if records.is_empty() && self.has_messages_elsewhere(answer) {
+            return Err(HistoryError::Session {
+                key: "messages",
+                why: format!(
+                    "`{}` selects nothing in the answer of `{}`, which has messages; it is {}",
+                    self.messages,
+                    self.request.written,
+                    keys_of(answer)
+                ),
+            });
+        }
+        let needed = match &self.record {
+            Record::Message { role, content } => vec![("role", role), ("content", content)],
+            Record::Turn { question, .. } => vec![("question", question)],
+        };
+        for (key, path) in needed {
+            // Some records without a text are the server's; a path that none has is the session's.
+            let has_none = records.iter().all(|it| path.query(it).is_empty());
+            if let (true, Some(first)) = (has_none, records.first()) {
+                return Err(HistoryError::Session {
+                    key,
+                    why: format!(
+                        "`{path}` selects nothing in any record of `{}`; a record is {}",
+                        self.request.written,
+                        keys_of(first)
+                    ),
+                });
+            }
+        }
+        match self.order {
+            Order::OldestFirst => {}
+            Order::NewestFirst => records.reverse(),
+        }
+        let field = |record: &Value, number: usize, path: &JsonPath| {
+            let found = path.query(record).exactly_one().map_err(|_| {
+                HistoryError::Answer(format!(
+                    "`{path}` is not exactly one value in message {number} of the history"
+                ))
+            })?;
+            Ok::<_, HistoryError>(match found {
+                Value::String(text) => text.clone(),
+                other => other.to_string(),
+            })
+        };
+        let mut remembered = Vec::new();
+        for (record, number) in records.into_iter().zip(1..) {
+            match &self.record {
+                Record::Message { role, content } => remembered.push(Remembered {
+                    role: field(record, number, role)?,
+                    content: field(record, number, content)?,
+                }),
+                Record::Turn { question, answer } => {
+                    remembered.push(Remembered {
+                        role: "user".to_owned(),
+                        content: field(record, number, question)?,
+                    });
+                    let answered = answer.query(record).iter().any(|found| !found.is_null());
+                    if answered {
+                        remembered.push(Remembered {
+                            role: "assistant".to_owned(),
+                            content: field(record, number, answer)?,
+                        });
+                    }
+                }
+            }
+        }
+        Ok(remembered)
+    }
+
+    /// Whether an answer in which `messages` selects nothing has messages of a run all the same. An
+    /// empty list at the path is an empty history, whatever a title or a preview says.
+    fn has_messages_elsewhere(&self, answer: &Value) -> bool {
+        let path = self.messages.to_string();
+        let list = path.strip_suffix("[*]").unwrap_or(&path);
+        let is_there = JsonPath::parse(list).is_ok_and(|list| !list.query(answer).is_empty());
+        !is_there && !marks::of(&answer.to_string()).is_empty()
+    }
+}
+
+/// What a JSON value is, without its values.
+fn keys_of(value: &Value) -> String {
+    match value {
+        Value::Object(fields) if fields.is_empty() => "an empty object".to_owned(),
+        Value::Object(fields) => {
+            let keys: Vec<_> = fields.keys().map(|key| format!("`{key}`")).collect();
+            format!("an object with {}", keys.join(", "))
+        }
+        Value::Array(items) => match items.first() {
+            Some(first @ Value::Object(_)) => {
+                format!(
+                    "a list of {}, of which the first is {}",
+                    items.len(),
+                    keys_of(first)
+                )
+            }
+            _ => format!("a list of {}", items.len()),
+        },
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {
+            "a single value".to_owned()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{History, HistoryError, Remembered};
+    use crate::stream::session::parse;
+    use crate::stream::session::reader::Outside;
+
+    fn history(more: &str) -> History {
+        let text = format!(
+            "[request]\nrequest = \"POST /chat\"\njson = {{ m = \"{{user}}\" }}\n\
+             [[turn]]\nuser = \"a\"\nanswer = \"b\"\n[history]\nrequest = \"GET /c\"\n{more}"
+        );
+        let outside = Outside {
+            profiles: &[],
+            read: &|_| Err("there is none".to_owned()),
+            env: &|_| None,
+        };
+        parse("s.toml", &text, &outside).unwrap().history.unwrap()
+    }
+
+    fn read(more: &str, answer: &str) -> Result<Vec<String>, HistoryError> {
+        let told = |it: Remembered| format!("{}: {}", it.role, it.content);
+        let read = history(more).read(answer.as_bytes())?;
+        Ok(read.into_iter().map(told).collect())
+    }
+
+    const SAID: &str = r#"[{"role":"user","content":"hi chatctl-u0123456789abcdef"},{"role":"assistant","content":"ho"}]"#;
+
+    #[test]
+    fn a_path_that_fits_no_record_is_a_mistake_of_the_session() {
+        let wrong = |more: &str, answer: &str| match read(more, answer).unwrap_err() {
+            HistoryError::Session { key, why } => (key, why),
+            HistoryError::Answer(why) => panic!("{why}"),
+        };
+        let (key, why) = wrong("content = \"$.text\"", SAID);
+        assert_eq!(key, "content");
+        assert_eq!(
+            why,
+            "`$.text` selects nothing in any record of `GET /c`; a record is an object with `role`, `content`"
+        );
+        assert_eq!(wrong("role = \"$.author\"", SAID).0, "role");
+        let turns = "question = \"$.q\"\nanswer = \"$.content\"";
+        assert_eq!(wrong(turns, SAID).0, "question");
+        let (key, why) = wrong("messages = \"$.items[*]\"", SAID);
+        assert_eq!(key, "messages");
+        assert!(
+            why.contains("a list of 2, of which the first is an object with `role`"),
+            "{why}"
+        );
+        let nested = format!("{{\"data\":{SAID}}}");
+        assert_eq!(wrong("messages = \"$.items[*]\"", &nested).0, "messages");
+    }
+
+    /// What the server does not have is not the session's mistake.
+    #[test]
+    fn an_empty_history_is_the_servers() {
+        for (more, answer) in [
+            ("", "[]"),
+            ("messages = \"$.items[*]\"", r#"{"items":[]}"#),
+            ("messages = \"$.items[*]\"", "{}"),
+            // The title of a conversation whose messages are gone.
+            (
+                "messages = \"$.items[*]\"",
+                r#"{"title":"hi chatctl-u0123456789abcdef","items":[]}"#,
+            ),
+            (
+                "messages = \"$.items[*]\"",
+                r#"{"hint":[{"text":"ask me"}]}"#,
+            ),
+        ] {
+            assert_eq!(read(more, answer), Ok(Vec::new()), "{more} {answer}");
+        }
+        let some = r#"[{"role":"user","content":"a"},{"role":"assistant"}]"#;
+        let error = read("", some).unwrap_err();
+        assert!(matches!(error, HistoryError::Answer(_)), "{error}");
+    }
+
+    #[test]
+    fn a_history_may_be_newest_first() {
+        let newest = read("order = \"newest-first\"", SAID).unwrap();
+        assert_eq!(
+            newest,
+            ["assistant: ho", "user: hi chatctl-u0123456789abcdef"]
+        );
+        let turns = "order = \"newest-first\"\nquestion = \"$.q\"\nanswer = \"$.a\"";
+        let answer = r#"[{"q":"2","a":"two"},{"q":"1","a":"one"}]"#;
+        let expected = ["user: 1", "assistant: one", "user: 2", "assistant: two"];
+        assert_eq!(read(turns, answer).unwrap(), expected);
+    }
+}
