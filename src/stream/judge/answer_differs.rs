@@ -28,7 +28,7 @@ fn check(observed: &Observed) -> Vec<Finding> {
     let (severity, how) = if row.content.trim() == turn.expected.trim() {
         (Severity::Warning, "differs in white space at its ends")
     } else {
-        (Severity::Error, "is not the text that the user saw")
+        (Severity::Error, "is not the text that the provider sent")
     };
     vec![
         Finding::new(

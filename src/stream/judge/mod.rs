@@ -33,6 +33,7 @@ pub mod resumed;
 pub mod saved_row_changed_later;
 pub mod sent_twice;
 pub mod side_by_side;
+mod stream_text_differs;
 pub mod tool_calls_differ;
 mod user_message_lost;
 mod wrong_conversation;
@@ -107,6 +108,8 @@ pub struct TurnSeen {
     pub tag: String,
     /// What must be stored as the answer.
     pub expected: String,
+    /// What the provider said, where its format is read.
+    pub answer: Option<String>,
     /// What the client itself sent of the conversation, where it does: all that the model can know.
     pub context: Option<String>,
     /// What a reload has to show of what was sent with the question.
@@ -227,6 +230,7 @@ pub static ALL: &[Check] = &[
     never_saved::CHECK,
     answer_empty::CHECK,
     answer_differs::CHECK,
+    stream_text_differs::CHECK,
     answer_duplicated::CHECK,
     saved_row_changed_later::CHECK,
     context_lost::CHECK,

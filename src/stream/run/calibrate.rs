@@ -190,6 +190,7 @@ impl Stage<'_> {
             user: live.user.clone(),
             tag: live.tag.clone(),
             expected: live.expected.clone(),
+            answer: live.answer.clone(),
             context: live.context.clone(),
             shows: self.session.turns[live.number - 1].shows.clone(),
             tool_calls: self.session.turns[live.number - 1].tool_calls(),

@@ -118,6 +118,7 @@ fn observed(session: &Session) -> Observed {
             user: said.user.clone(),
             tag: said.tag.clone(),
             expected: said.answer.clone(),
+            answer: Some(said.answer.clone()),
             nonce: said.nonce.clone(),
             content_type: Some(said.content_type.to_owned()),
             turn: read(&said.body, profile),
@@ -247,6 +248,15 @@ const MUTANTS: &[Mutant<Session>] = &[
                 words.swap(0, 1);
                 row.content = words.join(" ");
             });
+        },
+    },
+    Mutant {
+        what: "the stream ends before the answer's last word",
+        owner: "stream-text-differs",
+        mutate: |session, rng| {
+            let said = turn(session, rng);
+            let last = format!("data: {}\n\n", said.nonce);
+            said.body = said.body.replace(&last, "");
         },
     },
     Mutant {
