@@ -1,6 +1,6 @@
 //! Every profile that is a file: what it reads, and that it tells a right server from a wrong one.
 
-use crate::common::{Turn, case, chatctl, report, root, small};
+use crate::common::{Turn, case, chatctl, codes, errors, report, root, small};
 use chatctl::gateway::providers;
 use chatctl::stream::body::Body;
 use chatctl::stream::marker::FinalMarker;
@@ -8,6 +8,7 @@ use chatctl::stream::profiles::Profile;
 use chatctl::stream::session::parse_profile;
 use chatctl::stream::{profiles, turn};
 use serde_json::Value;
+use std::path::Path;
 use std::time::Duration;
 use std::{fs, thread};
 
@@ -264,6 +265,7 @@ fn the_first_response_shows_the_profile() {
         (None, None),
         (Some("vercel-ui"), Some("vercel-ui")),
         (Some("khoj"), Some("khoj")),
+        (Some("text"), Some("text")),
         (Some("own"), None),
     ];
     side_by_side(&wires, |(wire, found)| {
@@ -282,6 +284,101 @@ fn the_first_response_shows_the_profile() {
         let verdict = &case(&report, "/order")["verdict"];
         assert_eq!(verdict == "proven", is_read, "{report:#}");
     });
+}
+
+/// A session without a profile, and with more at its end.
+fn session(folder: &Path, more: &str) -> String {
+    let shipped = fs::read_to_string(root().join("fixtures/sessions/shipped/plain.toml")).unwrap();
+    let file = folder.join("session.toml");
+    let text = shipped.replace("profile = \"plain\"", "");
+    fs::write(&file, format!("{text}\n{more}")).unwrap();
+    file.to_str().unwrap().to_owned()
+}
+
+/// `data: {"token": …}`, and `data: {"done": true}` at the end: nobody said that this is the end,
+/// so no marker is missing. Once it is declared, a right server is told from a wrong one.
+#[test]
+fn an_end_that_nobody_declared_is_not_judged() {
+    let _turn = Turn::shared();
+    let folder = tempfile::tempdir().unwrap();
+    let undeclared = session(folder.path(), "");
+    let (report, exit) = verify(&["--wire", "token"], "before", &[&undeclared]);
+    assert_eq!((errors(&report), exit), (vec![], 3), "{report:#}");
+    assert_eq!(case(&report, "/order")["verdict"], "inconclusive");
+    let findings = report["findings"].as_array().unwrap();
+    let help = |code: &str| {
+        let found = findings.iter().find(|finding| finding["code"] == code);
+        found.unwrap()["help"].as_str().unwrap().to_owned()
+    };
+    let declared = "json = { path = \"$.done\", equals = true }";
+    let end = help("stream-end-unknown");
+    assert!(
+        end.contains(declared) && end.contains("session.toml"),
+        "{end}"
+    );
+    let place = help("profile-detected");
+    assert!(place.contains("text = \"$.token\""), "{place}");
+    let session = session(folder.path(), &format!("[final]\n{declared}\n"));
+    told_apart(&["--wire", "token"], "300", &[&session]);
+}
+
+/// The first piece is sent, and all are stored.
+#[test]
+fn a_stream_that_leaves_out_the_answers_end() {
+    let _turn = Turn::shared();
+    let (report, exit) = verify(&["--short"], "before", &[]);
+    assert_eq!(
+        (errors(&report), exit),
+        (vec!["stream-text-differs"], 1),
+        "{report:#}"
+    );
+}
+
+/// What the user sees is not read by a profile that was named wrongly, and the order is proven all
+/// the same.
+#[test]
+fn a_profile_that_reads_no_text_is_named() {
+    let _turn = Turn::shared();
+    let (report, _) = verify(&["--frames"], "before", &["--profile", "plain"]);
+    assert_eq!(errors(&report), [] as [&str; 0], "{report:#}");
+    assert!(
+        codes(&report, "note").contains(&"stream-text-unread"),
+        "{report:#}"
+    );
+    assert_eq!(case(&report, "/order")["verdict"], "proven", "{report:#}");
+}
+
+/// A path that fits no record is the session's mistake; a question in capitals is the server's.
+#[test]
+fn a_history_that_the_session_misreads_is_not_judged() {
+    let _turn = Turn::shared();
+    let folder = tempfile::tempdir().unwrap();
+    let right = session(folder.path(), "");
+    let text = fs::read_to_string(&right).unwrap();
+    fs::write(
+        &right,
+        text.replace("content = \"$.content\"", "content = \"$.text\""),
+    )
+    .unwrap();
+    let (report, exit) = verify(&["--loud"], "before", &[&right]);
+    assert_eq!(
+        (errors(&report), exit),
+        (vec!["user-message-lost"], 1),
+        "{report:#}"
+    );
+    let mut findings = report["findings"].as_array().unwrap().iter();
+    let lost = findings.find(|finding| finding["code"] == "user-message-lost");
+    let harm = lost.unwrap()["harm"].as_str().unwrap();
+    assert!(harm.contains("is stored as another text"), "{harm}");
+    let history = case(&report, "/history");
+    assert_eq!(history["verdict"], "inconclusive", "{report:#}");
+    let reason = history["reason"].as_str().unwrap();
+    assert!(
+        reason.contains(
+            "a record is an object with `role`, `content`; correct `content` in [history] of"
+        ),
+        "{reason}"
+    );
 }
 
 #[test]

@@ -15,6 +15,24 @@ fn check(observed: &Observed) -> Vec<Finding> {
     let Some(turn) = observed.turns.iter().find(|turn| turn.with_tag.is_empty()) else {
         return Vec::new();
     };
+    if let Some(row) = &turn.altered {
+        return vec![
+            Finding::new(
+                CHECK.code,
+                Severity::Error,
+                observed.subject(),
+                format!(
+                    "the user's message of turn {} is stored as another text: a reload shows what the user did not write",
+                    turn.number
+                ),
+                "store the message as the user sent it; change a copy of it for search or for the model",
+            )
+            .with(
+                Source::Store,
+                format!("row {} of `{table}` holds `{}`, and `{}` was sent", row.key, row.content, turn.user),
+            ),
+        ];
+    }
     vec![
         Finding::new(
             CHECK.code,

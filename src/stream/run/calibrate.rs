@@ -208,8 +208,37 @@ impl Stage<'_> {
             if let Some(key) = &observed.conversation {
                 observed.stored = store::conversation(self.world.db(), &mapping, key).await?;
             }
+            if observed.with_tag.is_empty() {
+                observed.altered = self.altered(&mapping, live, &observed).await?;
+            }
         }
         Ok(observed)
+    }
+
+    /// The row of a question that is stored in capitals, or without its mark.
+    async fn altered(
+        &self,
+        mapping: &store::Mapping,
+        live: &Live,
+        seen: &TurnSeen,
+    ) -> anyhow::Result<Option<StoredMessage>> {
+        let capitals = live.tag.to_uppercase();
+        let loud = store::holding(self.world.db(), mapping, &capitals).await?;
+        if let Some(row) = loud.into_iter().next() {
+            return Ok(Some(row));
+        }
+        let letters = |text: &str| {
+            let letters = text.chars().filter(|c| c.is_alphanumeric());
+            letters.flat_map(char::to_lowercase).collect::<String>()
+        };
+        let tag = letters(&live.tag);
+        let bare = letters(&live.user).replace(&tag, "");
+        let mut stored = seen.stored.iter();
+        let is_it = |row: &&StoredMessage| {
+            let text = letters(&row.content);
+            text.contains(&tag) || row.role == Role::User && !bare.is_empty() && text == bare
+        };
+        Ok(stored.find(is_it).cloned())
     }
 
     /// The conversation's key as the store spells it. Servers give out another key than the one
@@ -281,7 +310,7 @@ impl Stage<'_> {
             };
             let is_late = read.as_ref().is_some_and(is_wrong) && is_stored(&observed);
             observed.loaded = self.load_files(chat, &answer.body).await;
-            observed.history = Some(read);
+            observed.history = read;
             observed.history_body = Some(answer.body);
             if is_late {
                 observed.history_late = self.await_history(chat, &observed).await;
