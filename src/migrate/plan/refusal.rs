@@ -153,10 +153,7 @@ pub(super) fn in_state(wrong: Wrong, rows: &[Row]) -> Result<(), Refusal> {
     let last = &versions[versions.len() - 1];
     let (message, hint) = match wrong {
         Wrong::Dirty => (
-            format!(
-                "{who} began and did not come to {} end",
-                if one { "its" } else { "their" }
-            ),
+            format!("{who} began and did not finish"),
             format!(
                 "check which statements were applied; undo them by hand and run the whole file again: `chatctl migrate resolve {version} --as retry`; or apply the rest by hand and record the file as applied: `chatctl migrate resolve {version} --as applied`"
             ),

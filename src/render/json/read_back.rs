@@ -31,7 +31,7 @@ fn other_texts_are_not_reports() {
         ),
         (
             &sample.replace("violated", "broken"),
-            "unknown variant `broken`",
+            "it is not a report of `--format json`",
         ),
     ] {
         let error = read(text).unwrap_err();

@@ -186,7 +186,7 @@ mod tests {
         );
         has(
             vec![answer(), calls(), result("1"), result("2")],
-            "before the tools",
+            "before its tool calls",
         );
     }
 

@@ -93,6 +93,11 @@ pub(super) fn sets_session(text: &str) -> bool {
         _ => false,
     };
     let tokens = tokenize(text, Dialect::Mysql);
+    // `SET STATEMENT … FOR INSERT …` counts as what it runs.
+    let first = tokens.first().map_or("", |token| token.text(text));
+    let begins_so = ["CREATE", "INSERT"]
+        .iter()
+        .any(|word| first.eq_ignore_ascii_case(word));
     let hides = tokens.iter().any(|token| match token.kind {
         TokenKind::CodeOpen | TokenKind::CodeClose | TokenKind::Unclosed | TokenKind::Delimiter => {
             true
@@ -106,7 +111,7 @@ pub(super) fn sets_session(text: &str) -> bool {
         | TokenKind::Semicolon
         | TokenKind::Comment => false,
     });
-    !makes || hides || !facts.calls.is_empty()
+    !makes || !begins_so || hides || !facts.calls.is_empty()
 }
 
 #[cfg(test)]
