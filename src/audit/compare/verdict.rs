@@ -44,11 +44,9 @@ impl Comparison {
         (verdict, told)
     }
 
-    /// Whether nothing of the snapshot is there, as in another database.
-    pub fn is_all_gone(&self) -> bool {
-        let lost = self.groups.get(&Code::ConversationLost);
-        let lost = lost.map_or(0, |group| group.conversations);
-        lost > 0 && lost == self.totals.conversations
+    /// Whether no conversation of the snapshot is what it was, as in another database.
+    pub fn has_nothing_intact(&self) -> bool {
+        self.totals.conversations > 0 && self.totals.intact == 0
     }
 
     /// How many messages of the snapshot are not known to be what they were.

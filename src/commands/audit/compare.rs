@@ -90,11 +90,11 @@ pub(super) async fn run(args: Args, env: Env) -> anyhow::Result<Done> {
     };
     env.progress.done();
     let then = &before.header.store.url;
-    let is_elsewhere = found.is_all_gone() && *then != url;
+    let is_elsewhere = found.has_nothing_intact() && *then != url;
     if is_elsewhere {
         env.progress.warning(&format!(
-            "nothing of the snapshot is in `{url}`, and the snapshot was taken of `{then}`: is this another database? \
-             Then correct --database-url, and restore nothing"
+            "no conversation of the snapshot is in `{url}` as it was, and the snapshot was taken of `{then}`: is this \
+             another database? Then correct --database-url, and restore nothing"
         ));
     }
     found

@@ -31,6 +31,29 @@ fn a_snapshot_of_one_backend_holds_in_the_others() {
     assert_eq!((told(&report).as_str(), code), ("E message-altered", 1));
 }
 
+/// At another address nothing of the snapshot is more likely a wrong address than a loss.
+#[test]
+fn another_database_is_called_one() {
+    let stores = [Store::sqlite(), Store::sqlite()];
+    let [one, other] = stores.each_ref().map(Chats::in_store);
+    one.snapshot("before.cas");
+    let file = one.file("before.cas");
+    for (chats, is_other) in [(&other, true), (&one, false)] {
+        chats.sql(
+            "UPDATE message SET conversation_id = conversation_id + 100; \
+             UPDATE conversation SET id = id + 100",
+        );
+        let (report, code) = chats.compare(&[file.to_str().unwrap()]);
+        assert_eq!(code, 1, "{report:#}");
+        let reason = report["cases"][0]["reason"].as_str().unwrap();
+        assert_eq!(
+            reason.contains("may be another database"),
+            is_other,
+            "{reason}"
+        );
+    }
+}
+
 /// A store that keeps whole seconds, or milliseconds, is no other store.
 #[test]
 fn times_are_compared_at_the_coarser_precision() {
