@@ -9,19 +9,22 @@ use serde_json::Value;
 use std::time::Duration;
 
 /// Reads bodies one after the other as one answer: each but the last one broke off, so what it has after its last
-/// whole event does not count.
+/// whole event does not count. A body is one piece, and what came over a WebSocket is its messages.
 ///
 /// # Errors
 /// When a body can't be decoded.
 pub fn read_on(
-    bodies: &[&[u8]],
+    bodies: &[Vec<&[u8]>],
     framing: &Framing,
     reader: &mut dyn Reader,
 ) -> Result<Turn, SseError> {
     let mut turn = Turn::default();
-    for (index, bytes) in bodies.iter().enumerate() {
+    for (index, pieces) in bodies.iter().enumerate() {
         let mut body = Body::new(framing);
-        let mut items = body.push(Duration::ZERO, bytes)?;
+        let mut items = Vec::new();
+        for piece in pieces {
+            items.extend(body.push(Duration::ZERO, piece)?);
+        }
         if index + 1 == bodies.len() {
             items.extend(body.finish(Duration::ZERO)?);
         }
@@ -31,9 +34,12 @@ pub fn read_on(
 }
 
 /// How far a client had come in a body that broke off, as it tells the server; nothing where no event said so.
-pub fn cursor(bytes: &[u8], framing: &Framing, from: &Cursor) -> Option<Value> {
+pub fn cursor(pieces: &[&[u8]], framing: &Framing, from: &Cursor) -> Option<Value> {
     let mut body = Body::new(framing);
-    let items = body.push(Duration::ZERO, bytes).ok()?;
+    let mut items = Vec::new();
+    for piece in pieces {
+        items.extend(body.push(Duration::ZERO, piece).ok()?);
+    }
     let Cursor::Json(path) = from else {
         return match &body {
             Body::Sse(decoder) if !decoder.last_event_id().is_empty() => {
@@ -62,7 +68,7 @@ mod tests {
     fn text(profile: &str, bodies: &[&str]) -> String {
         let profile = profiles::named(profile).unwrap();
         let mut reader = profile.start(profile.marker());
-        let bodies: Vec<_> = bodies.iter().map(|body| body.as_bytes()).collect();
+        let bodies: Vec<_> = bodies.iter().map(|body| vec![body.as_bytes()]).collect();
         let turn = read_on(&bodies, &profile.framing(), reader.as_mut());
         turn.unwrap().text
     }
@@ -95,14 +101,18 @@ mod tests {
     fn the_cursor_is_that_of_the_last_whole_event() {
         let body = b"id: 1\ndata: {\"n\":7}\n\nid: 2\ndata: {\"n\":8}\n\nid: 3\ndata: {\"n\":9}";
         let sse = Framing::Sse;
-        assert_eq!(cursor(body, &sse, &Cursor::EventId), Some("2".into()));
+        assert_eq!(cursor(&[body], &sse, &Cursor::EventId), Some("2".into()));
         let n = Cursor::Json(JsonPath::parse("$.n").unwrap());
-        assert_eq!(cursor(body, &sse, &n), Some(8.into()));
-        assert_eq!(cursor(b"data: a\n\n", &sse, &Cursor::EventId), None);
-        assert_eq!(cursor(b"data: a\n\n", &sse, &n), None);
+        assert_eq!(cursor(&[body], &sse, &n), Some(8.into()));
+        assert_eq!(cursor(&[b"data: a\n\n"], &sse, &Cursor::EventId), None);
+        assert_eq!(cursor(&[b"data: a\n\n"], &sse, &n), None);
         assert_eq!(
-            cursor(b"{\"n\":1}\n{\"n\":2}\n{\"n\"", &Framing::Ndjson, &n),
+            cursor(&[b"{\"n\":1}\n{\"n\":2}\n{\"n\""], &Framing::Ndjson, &n),
             Some(2.into())
         );
+        // Over a WebSocket an event ends with its message.
+        let messages: &[&[u8]] = &[b"{\"n\":1}", b"{\"n\":2}", b"{}"];
+        assert_eq!(cursor(messages, &Framing::Messages, &n), Some(2.into()));
+        assert_eq!(cursor(messages, &Framing::Messages, &Cursor::EventId), None);
     }
 }

@@ -143,6 +143,94 @@ old_answer = "replace"
     );
 }
 
+/// So does the answer to a question whose words are changed.
+#[test]
+fn a_question_is_edited_over_a_socket() {
+    let _turn = Turn::shared();
+    let edit = r#"
+[edit]
+request = "WS /ws/{run}"
+hello = [{ kind = "hello" }]
+ready = { json = { path = "$.kind", equals = "ready" } }
+json = { kind = "edit", text = "{user}" }
+old_answer = "replace"
+"#;
+    let declared = format!("{}{edit}", documented());
+    let only = ["--suite", "full", "--proof", "observe", "--settle", "500ms"];
+    let only = [&only[..], &["--cases", "edited"]].concat();
+    side_by_side(
+        &[("replace", "held"), ("add", "violated")],
+        |(way, verdict)| {
+            let report = verify("own", &declared, &format!("--again {way}"), &only);
+            assert_eq!(
+                case(&report, "/edited")["verdict"],
+                *verdict,
+                "{way}: {report:#}"
+            );
+        },
+    );
+}
+
+/// A page that lost its socket opens another one, and asks for what it lacks.
+#[test]
+fn an_answer_is_resumed_over_another_socket() {
+    let _turn = Turn::shared();
+    let resume = r#"
+[resume]
+request = "WS /ws/{run}"
+hello = [{ kind = "hello" }]
+ready = { json = { path = "$.kind", equals = "ready" } }
+json = { kind = "resume", after = "{cursor}" }
+cursor = "$.n"
+"#;
+    let declared = format!("{}{resume}", documented());
+    let whole = declared
+        .replace("cursor = \"$.n\"\n", "")
+        .replace("\"{cursor}\"", "0");
+    let only = ["--suite", "full", "--proof", "observe", "--settle", "500ms"];
+    let only = [&only[..], &["--cases", "resumed"]].concat();
+    let servers = [
+        ("rest", &declared, None),
+        ("rest", &whole, None),
+        ("twice", &declared, Some("resume-text-differs")),
+        ("now", &declared, Some("resume-text-differs")),
+        ("refuse", &declared, Some("resume-refused")),
+    ];
+    side_by_side(&servers, |(resume, session, code)| {
+        let report = verify("own", session, &format!("--resume {resume}"), &only);
+        let verdict = |name: &str| case(&report, name)["verdict"].clone();
+        let in_mid_answer = if code.is_some() { "violated" } else { "held" };
+        assert_eq!(
+            verdict("/resumed-at-event-2"),
+            in_mid_answer,
+            "{resume}: {report:#}"
+        );
+        // A client that has seen the whole answer needs nothing.
+        assert_eq!(
+            verdict("/resumed-after-the-end"),
+            "held",
+            "{resume}: {report:#}"
+        );
+        let findings = report["findings"].as_array().unwrap().iter();
+        let errors: Vec<_> = findings
+            .filter(|found| found["severity"] == "error")
+            .map(|found| found["code"].as_str().unwrap())
+            .collect();
+        match code {
+            Some(code) => assert!(errors.contains(code), "{resume}: {report:#}"),
+            None => {
+                assert!(errors.is_empty(), "{resume}: {report:#}");
+                let cases = report["cases"].as_array().unwrap().iter();
+                let resumed = cases.filter(|case| {
+                    let name = case["name"].as_str().unwrap();
+                    name.contains("/resumed-") && case["verdict"] == "held"
+                });
+                assert_eq!(resumed.count(), 6, "{report:#}");
+            }
+        }
+    });
+}
+
 /// The server's close is the end of the body, and an error ends an answer that has no marker.
 #[test]
 fn a_socket_ends_as_a_body_does() {
@@ -261,7 +349,7 @@ fn mistakes_have_a_place() {
         (
             own.replace("[request]", "[[setup]]\nrequest = \"WS /ws\"\n\n[request]"),
             "s.toml:8:11: [[setup]] can't be a WebSocket",
-            "the answer of a turn can come over one: `WS` is for [request], [[turn]], [stream], [regenerate] and [edit]",
+            "the answer of a turn can come over one: `WS` is for [request], [[turn]], [stream], [regenerate], [edit] and [resume]",
         ),
         (
             own.replace("json = { text", "form = { text"),
@@ -280,6 +368,23 @@ fn mistakes_have_a_place() {
             format!("{own}\n[stream]\nrequest = \"GET /a\"\n"),
             "s.toml:20:2: the turn is sent over a WebSocket, which brings the answer: [stream] has nothing to fetch",
             "leave one of the two out",
+        ),
+        (
+            format!("{own}\n[resume]\nrequest = \"GET /rest\"\n"),
+            "s.toml:20:2: the answer comes over a WebSocket, and `GET /rest` of [resume] is none",
+            "write the request as `WS /path`",
+        ),
+        (
+            format!("{own}\n[resume]\nrequest = \"WS /ws?after={{cursor}}\"\n"),
+            "s.toml:20:2: the messages of a WebSocket have no ids for `{cursor}`",
+            "say where in a message the number is",
+        ),
+        (
+            "[request]\nrequest = \"POST /chat\"\nbody = \"{user}\"\n[[turn]]\nuser = \"a\"\nanswer = \"b\"\n\
+             [resume]\nrequest = \"WS /ws\"\n"
+                .to_owned(),
+            "s.toml:7:2: the answer comes over HTTP, and [resume] opens a WebSocket",
+            "declare the request that your page sends for the rest",
         ),
         (
             format!("{own}\n[stop]\nmessage = \"stop\"\nabort = true\n"),

@@ -9,7 +9,10 @@ characters after each), `open-webui` (Socket.IO; the turn comes as an HTTP reque
 milliseconds after it. `--left finish` brings an answer to its end when its client leaves, `--left drop`
 forgets it. `--close` closes the socket after the final marker. `--fails` ends an answer with an error. A message
 of the kind `stop` ends an answer that is then not stored (`--stop drop`), or nothing (`--stop ignore`). One of the
-kind `again` brings another answer, in the place of the old one (`--again replace`) or after it (`--again add`).
+kind `again` brings another answer, in the place of the old one (`--again replace`) or after it (`--again add`); one of
+the kind `edit` does so for other words of the question. The events of `own` are numbered, and `resume` asks for those
+`after` a number: `--resume` sends what is missing (`rest`), also the last one that the client has (`twice`), only
+what comes from now on (`now`), or closes the socket (`refuse`).
 """
 
 import argparse
@@ -40,6 +43,7 @@ arguments.add_argument("--close", action="store_true")
 arguments.add_argument("--fails", action="store_true")
 arguments.add_argument("--stop", default="drop", choices=["drop", "ignore"])
 arguments.add_argument("--again", default="replace", choices=["replace", "add"])
+arguments.add_argument("--resume", default="rest", choices=["rest", "twice", "now", "refuse"])
 options = arguments.parse_args()
 
 app = FastAPI()
@@ -58,9 +62,9 @@ def keep(chat: str, role: str, text: str) -> None:
         db.execute("INSERT INTO message (chat, role, content) VALUES (?, ?, ?)", (chat, role, text))
 
 
-def drop_last_answer(chat: str) -> None:
+def drop_last(chat: str, role: str) -> None:
     with closing(database()) as db:
-        db.execute("DELETE FROM message WHERE id = (SELECT max(id) FROM message WHERE chat = ? AND role = 'assistant')", (chat,))
+        db.execute("DELETE FROM message WHERE id = (SELECT max(id) FROM message WHERE chat = ? AND role = ?)", (chat, role))
 
 
 @app.get("/chats/{chat}")
@@ -75,10 +79,50 @@ def health() -> str:
     return "ok"
 
 
+class Run:
+    """An answer under way, for who comes back."""
+
+    def __init__(self) -> None:
+        self.events: list[Any] = []
+        self.more = asyncio.Event()
+
+    def add(self, event: Any) -> Any:
+        if options.wire == "own":
+            event = {**event, "n": len(self.events) + 1}
+        self.events.append(event)
+        self.more.set()
+        self.more = asyncio.Event()
+        return event
+
+    async def tell_after(self, number: int, say: Say) -> None:
+        """Its events after the first few, up to the final one."""
+        while True:
+            more = self.more
+            for event in self.events[number:]:
+                number += 1
+                await say(event)
+                if event["kind"] != "word":
+                    return
+            if number == len(self.events):
+                await more.wait()
+
+
+# By chat.
+runs: dict[str, Run] = {}
+
+
 async def answer(chat: str, question: str | None, say: Say, events: "Events") -> None:
     """Answers a question, or the last one again, whether or not anybody still listens."""
+    run = runs[chat] = Run()
+    try:
+        await answer_in(run, chat, question, say, events)
+    finally:
+        runs.pop(chat)
 
+
+async def answer_in(run: Run, chat: str, question: str | None, say: Say, events: "Events") -> None:
     async def tell(event: Any) -> None:
+        event = run.add(event)
         if options.left == "drop":
             await say(event)
         else:
@@ -88,7 +132,7 @@ async def answer(chat: str, question: str | None, say: Say, events: "Events") ->
     if question is not None:
         await asyncio.to_thread(keep, chat, "user", question)
     elif options.again == "replace":
-        await asyncio.to_thread(drop_last_answer, chat)
+        await asyncio.to_thread(drop_last, chat, "assistant")
     said = ""
     for event in events.start():
         await tell(event)
@@ -210,14 +254,35 @@ async def talk(socket: WebSocket, chat: str) -> None:
             if options.close:
                 await socket.close()
 
+    async def edit(question: str) -> None:
+        if options.again == "replace":
+            await asyncio.to_thread(drop_last, chat, "assistant")
+            await asyncio.to_thread(drop_last, chat, "user")
+        await respond(question)
+
+    async def resume(after: int) -> None:
+        run = runs.get(chat)
+        if run is None or options.resume == "refuse":
+            await socket.close()
+            return
+        missing = {"rest": after, "twice": max(after - 1, 0), "now": len(run.events)}
+        with contextlib.suppress(WebSocketDisconnect, RuntimeError):
+            await run.tell_after(missing[options.resume], say)
+
     answering = None
-    with contextlib.suppress(WebSocketDisconnect):
+    with contextlib.suppress(WebSocketDisconnect, RuntimeError):
         while True:
             asked = await socket.receive_json()
-            if asked.get("kind") != "stop":
-                answering = in_background(respond(asked.get("text")))
-            elif answering and options.stop == "drop":
-                answering.cancel()
+            match asked.get("kind"):
+                case "stop":
+                    if answering and options.stop == "drop":
+                        answering.cancel()
+                case "edit":
+                    answering = in_background(edit(asked["text"]))
+                case "resume":
+                    in_background(resume(asked["after"] or 0))
+                case _:
+                    answering = in_background(respond(asked.get("text")))
 
 
 def emitting(sid: str) -> Say:

@@ -28,7 +28,7 @@ pub(super) struct ResponseProgress {
     /// What was taken out of the response.
     pub(super) captured: Captures,
     /// The beginning of the body.
-    pub(super) beginning: Arc<Mutex<Vec<u8>>>,
+    pub(super) beginning: Arc<Mutex<Beginning>>,
     /// Set when the response is over: well, or with the reason.
     pub(super) over: Option<Result<(), String>>,
 }
@@ -36,14 +36,34 @@ pub(super) struct ResponseProgress {
 impl ResponseProgress {
     /// All bytes of the body, where they were kept.
     pub(super) fn whole_body(&self) -> Option<Vec<u8>> {
-        self.body_so_far()
-            .filter(|_| matches!(self.over, Some(Ok(()))))
+        let body = self.body_so_far()?;
+        matches!(self.over, Some(Ok(()))).then_some(body.bytes)
     }
 
-    /// All bytes of the body that came up to now, where they were kept.
-    pub(super) fn body_so_far(&self) -> Option<Vec<u8>> {
+    /// All of the body that came up to now, where it was kept.
+    pub(super) fn body_so_far(&self) -> Option<Beginning> {
         let beginning = self.beginning.lock().expect("nobody panics with it");
-        (beginning.len() < BEGINNING).then(|| beginning.clone())
+        (beginning.bytes.len() < BEGINNING).then(|| beginning.clone())
+    }
+}
+
+/// The beginning of a body, or of what came over a WebSocket.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Beginning {
+    pub(super) bytes: Vec<u8>,
+    /// Where the messages of a WebSocket end in it; each of them is an event of its own.
+    pub(super) ends: Vec<usize>,
+}
+
+impl Beginning {
+    /// Its messages; a body over HTTP is one piece.
+    pub(super) fn pieces(&self) -> Vec<&[u8]> {
+        if self.ends.is_empty() {
+            return vec![&self.bytes];
+        }
+        let mut start = 0;
+        let piece = |end: &usize| &self.bytes[std::mem::replace(&mut start, *end)..*end];
+        self.ends.iter().map(piece).collect()
     }
 }
 

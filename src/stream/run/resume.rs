@@ -3,13 +3,14 @@
 use super::case::{Begun, Moments};
 use super::chat::{Among, Vary};
 use super::client::Watching;
-use super::exchange::{ClientTask, ResponseProgress};
+use super::exchange::{Beginning, ClientTask, Head, ResponseProgress};
 use super::live::Live;
 use super::stage::Stage;
 use super::suite::Suite;
 use crate::gateway::providers::Provider;
 use crate::model::ProviderEnd;
 use crate::report::{Lane, Report, Verdict};
+use crate::stream::body::Framing;
 use crate::stream::faults::{Cut, Moment, NONE, RESUME, Resuming, STEP_BY_STEP, Way};
 use crate::stream::judge::resumed::{self, Reply, Resumed, Run};
 use crate::stream::session::{Resume, ResumesFrom};
@@ -177,8 +178,11 @@ impl Stage<'_> {
         let Some(before) = first.body_so_far() else {
             return Ok(Outcome::NotMet(TOO_LONG.to_owned()));
         };
-        let framing = self.profile.framing();
-        let cursor = reading::cursor(&before, &framing, &play.resume.cursor);
+        let framing = match play.resume.request.handshake {
+            Some(_) => self.profile.framing().over_a_socket(),
+            None => self.profile.framing(),
+        };
+        let cursor = reading::cursor(&before.pieces(), &framing, &play.resume.cursor);
         let request = match play.resume.expand(&chat.known(), cursor) {
             Ok(request) => request,
             Err(why) => return Ok(Outcome::Unknown(why.to_string())),
@@ -193,7 +197,7 @@ impl Stage<'_> {
             captures: Vec::new(),
             then: None,
             reader: self.profile.start(self.marker.clone()),
-            framing,
+            framing: framing.clone(),
             marker: self.marker.clone(),
             behaviour: &RESUME,
             line: None,
@@ -210,7 +214,7 @@ impl Stage<'_> {
         };
         live.play.release();
         self.until_idle(&live).await;
-        let reply = self.resumed(&watching, play, &before).await;
+        let reply = self.resumed(&watching, play, (&before, &framing)).await;
         moments.now(Lane::Client, what(&reply));
         let is_promised = first.turn.promised_at().is_some()
             || matches!(
@@ -277,7 +281,12 @@ impl Stage<'_> {
     }
 
     /// What a resume came to.
-    async fn resumed(&self, watching: &Watching, play: &Play<'_>, before: &[u8]) -> Reply {
+    async fn resumed(
+        &self,
+        watching: &Watching,
+        play: &Play<'_>,
+        (before, framing): (&Beginning, &Framing),
+    ) -> Reply {
         let over = |seen: &ResponseProgress| seen.over.is_some();
         let patience = match play.resuming.moment {
             Moment::During => self.options.response_timeout,
@@ -289,11 +298,10 @@ impl Stage<'_> {
         // What comes after the marker comes soon.
         let _ = tokio::time::timeout(HEARD_BY_THEN, watching.until(over)).await;
         let seen = watching.seen();
-        let status = seen.head.as_ref().map(|head| head.status);
-        if let (Some(head), Some(status)) = (&seen.head, status)
-            && (status == 204 || !(200..300).contains(&status))
-        {
-            return Reply::Status(status, head.excerpt.trim().to_owned());
+        // What a WebSocket is answered is its messages.
+        let refused = |head: &&Head| head.status == 204 || !head.is_success();
+        if let Some(head) = seen.head.as_ref().filter(refused) {
+            return Reply::Status(head.status, head.excerpt.trim().to_owned());
         }
         if let Some(Err(why)) = &seen.over {
             return Reply::BrokenOff(why.clone());
@@ -301,12 +309,12 @@ impl Stage<'_> {
         let Some(body) = seen.body_so_far() else {
             return Reply::Unreadable(TOO_LONG.to_owned());
         };
-        let bodies: &[&[u8]] = match play.resume.from {
-            ResumesFrom::Beginning => &[&body],
-            ResumesFrom::Cut => &[before, &body],
+        let bodies = match play.resume.from {
+            ResumesFrom::Beginning => vec![body.pieces()],
+            ResumesFrom::Cut => vec![before.pieces(), body.pieces()],
         };
         let mut reader = self.profile.start(self.marker.clone());
-        let read = reading::read_on(bodies, &self.profile.framing(), reader.as_mut());
+        let read = reading::read_on(&bodies, framing, reader.as_mut());
         match read {
             Err(why) => Reply::Unreadable(why.to_string()),
             Ok(turn) => Reply::Stream {

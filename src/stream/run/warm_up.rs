@@ -64,7 +64,7 @@ impl Stage<'_> {
         }
         let beginning = seen.beginning.lock().expect("nobody panics with it");
         let answer = live.answer.as_deref()?;
-        let detected = detect::detect(response(live, answer, seen, &beginning))?;
+        let detected = detect::detect(response(live, answer, seen, &beginning.bytes))?;
         if detected.ends && self.marker_basis == MarkerBasis::Assumed {
             self.marker_basis = MarkerBasis::Seen;
         }
@@ -111,7 +111,7 @@ impl Stage<'_> {
         self.profile = found;
         let own = self.session.final_marker.clone();
         self.marker = own.unwrap_or_else(|| found.marker());
-        let text = String::from_utf8_lossy(&beginning);
+        let text = String::from_utf8_lossy(&beginning.bytes);
         let start: String = text.chars().take(120).collect();
         let media_type = seen.head.as_ref();
         let media_type = media_type.and_then(|head| head.content_type.as_deref());
@@ -147,7 +147,10 @@ impl Stage<'_> {
         }
         let beginning = seen.beginning.lock().expect("nobody panics with it");
         let framing = self.framing(&self.session.request);
-        let last = last_event::of(response(live, &live.expected, seen, &beginning), &framing);
+        let last = last_event::of(
+            response(live, &live.expected, seen, &beginning.bytes),
+            &framing,
+        );
         self.unknown_end = Some(UnknownEnd::of(&last, self.session));
     }
 
@@ -161,9 +164,9 @@ impl Stage<'_> {
         } else if self.reading == Reading::Unknown {
             let beginning = seen.beginning.lock().expect("nobody panics with it");
             let framing = self.framing(&self.session.request);
-            let response = response(live, answer, seen, &beginning);
+            let response = response(live, answer, seen, &beginning.bytes);
             self.reading = Reading::Nothing {
-                begins: last_event::shortened(&String::from_utf8_lossy(&beginning)),
+                begins: last_event::shortened(&String::from_utf8_lossy(&beginning.bytes)),
                 place: last_event::place(response, &framing),
             };
         }

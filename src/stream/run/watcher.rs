@@ -405,7 +405,11 @@ impl Watcher {
             if length < BEGINNING {
                 let seen = self.seen.borrow();
                 let mut beginning = seen.beginning.lock().expect("nobody panics with it");
-                beginning.extend_from_slice(&chunk);
+                beginning.bytes.extend_from_slice(&chunk);
+                if is_socket {
+                    let end = beginning.bytes.len();
+                    beginning.ends.push(end);
+                }
             }
             length += chunk.len();
             self.seen.send_modify(|seen| seen.received += chunk.len());

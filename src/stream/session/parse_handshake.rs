@@ -13,12 +13,13 @@ use crate::stream::marker::FinalMarker;
 const KEYS: [&str; 3] = ["auth", "hello", "ready"];
 
 /// The sections whose request can be a WebSocket.
-const PLACES: [&str; 5] = [
+const PLACES: [&str; 6] = [
     "[request]",
     "[[turn]]",
     "[stream]",
     "[regenerate]",
     "[edit]",
+    "[resume]",
 ];
 
 impl Requests<'_> {
@@ -41,7 +42,7 @@ impl Requests<'_> {
         if !PLACES.contains(&fields.place) {
             return Err(written
                 .error(format!("{} can't be a WebSocket", fields.place))
-                .help("the answer of a turn can come over one: `WS` is for [request], [[turn]], [stream], [regenerate] and [edit]"));
+                .help("the answer of a turn can come over one: `WS` is for [request], [[turn]], [stream], [regenerate], [edit] and [resume]"));
         }
         check(body, fields)?;
         // In the address of a page a token is seen; in a message it is not.

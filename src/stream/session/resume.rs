@@ -15,7 +15,8 @@ const RESUME: Place = Place {
     name: "[resume]",
     request: &[],
     keys: &[
-        "request", "query", "headers", "json", "form", "body", "cursor", "from",
+        "request", "query", "headers", "json", "form", "body", "auth", "hello", "ready", "cursor",
+        "from",
     ],
 };
 
@@ -74,9 +75,11 @@ pub(super) fn resume(
     requests: &mut Requests<'_>,
 ) -> Result<Resume, SourceError> {
     let fields = item.table(&RESUME)?;
-    if over == AnswersOver::Socket || stream.is_some_and(|follow| follow.how == Follows::First) {
+    let stays_open =
+        |follow: &Follow| follow.how == Follows::First || follow.request.handshake.is_some();
+    if stream.is_some_and(stays_open) {
         return Err(item
-            .key_error("[resume] is for an answer that comes in one response over HTTP")
+            .key_error("[resume] is for an answer that comes over a connection of its own")
             .help("leave [resume] out"));
     }
     if stream.is_some_and(|follow| matches!(follow.how, Follows::Polls(_))) {
@@ -89,6 +92,27 @@ pub(super) fn resume(
     // What it captures nobody could use.
     let mut scope = scope.with(&[CURSOR]);
     let request = requests.read(&fields, &mut scope, Secrets::InHeaders)?;
+    match (over, request.handshake.is_some()) {
+        (AnswersOver::Http, false) | (AnswersOver::Socket, true) => {}
+        (AnswersOver::Socket, false) => {
+            let written = &request.written;
+            return Err(item
+                .key_error(format!(
+                    "the answer comes over a WebSocket, and `{written}` of [resume] is none"
+                ))
+                .help("write the request as `WS /path`"));
+        }
+        (AnswersOver::Http, true) => {
+            return Err(item
+                .key_error("the answer comes over HTTP, and [resume] opens a WebSocket")
+                .help("declare the request that your page sends for the rest"));
+        }
+    }
+    if over == AnswersOver::Socket && request.uses(CURSOR) && fields.get("cursor").is_none() {
+        return Err(item
+            .key_error("the messages of a WebSocket have no ids for `{cursor}`")
+            .help("say where in a message the number is: cursor = \"$.n\""));
+    }
     let cursor = match fields.get("cursor") {
         Some(item) => Cursor::Json(json_path(&item)?),
         None => Cursor::EventId,

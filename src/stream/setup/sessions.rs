@@ -101,8 +101,10 @@ fn carried(session: &Session, profile: &Profile) -> Result<(), CliError> {
         ))
         .hint("an event is a list: message = [\"stop\"]"));
     }
-    for sends in own.chain([&session.request]).chain(again) {
-        let carries = session.carries(sends);
+    let turns = own.chain([&session.request]).chain(again);
+    let answers = turns.map(|sends| session.carries(sends));
+    let resumes = session.resume.iter().map(|resume| &resume.request);
+    for carries in answers.chain(resumes) {
         let (file, written) = (&session.file, &carries.written);
         let Some(handshake) = &carries.handshake else {
             if profile.framing().needs_a_socket() {
