@@ -124,7 +124,10 @@ impl Turn {
         let after_final = self
             .final_offset
             .is_some_and(|offset| frame.offset > offset);
+        // OpenAI sends `error`, and then `response.failed`; nobody waits for either twice.
+        let is_failed = self.failed.is_some();
         match event {
+            _ if after_final && is_failed => {}
             StreamEvent::Final if after_final => self.fault(Fault::FinalAgain),
             StreamEvent::Final => {
                 if self.final_at.is_none() {
@@ -356,6 +359,40 @@ mod tests {
             assert_eq!(turn.text_complete, None, "{event}");
             assert_eq!(turn.failed, None, "{event}");
         }
+    }
+
+    /// As recorded of OpenAI, of LM Studio, whose arguments come whole, and of Mistral, which repeats an empty name.
+    #[test]
+    fn vendors_send_calls_and_errors_in_their_own_ways() {
+        let error = r#"data: {"type":"error","message":"no quota","sequence_number":0}"#;
+        let failed = r#"data: {"type":"response.failed","response":{"error":{"message":"no quota"}},"sequence_number":1}"#;
+        let turn_of_error = turn("openai-responses", &format!("{error}\n\n{failed}\n\n"));
+        assert_eq!(turn_of_error.failed.as_deref(), Some("no quota"));
+        assert!(turn_of_error.faults.is_empty(), "{turn_of_error:?}");
+        let over_a_socket = r#"data: {"type":"error","status":400,"error":{"message":"no turn"}}"#;
+        let turn_of_error = turn("openai-responses", &format!("{over_a_socket}\n\n"));
+        assert_eq!(turn_of_error.failed.as_deref(), Some("no turn"));
+        let call = |kind: &str, arguments: &str| {
+            format!(
+                "data: {{\"type\":\"response.output_item.{kind}\",\"output_index\":0,\"item\":{{\"type\":\"function_call\",\"name\":\"f\",\"arguments\":\"{arguments}\"}}}}\n\n"
+            )
+        };
+        let piece = "data: {\"type\":\"response.function_call_arguments.delta\",\"output_index\":0,\"delta\":\"{}\"}\n\n";
+        let expected = ("f".to_owned(), "{}".to_owned());
+        for piece in ["", piece] {
+            let body = call("added", "") + piece + &call("done", "{}");
+            assert_eq!(turn("openai-responses", &body).tools[&0], expected);
+        }
+        let chunk = |delta: &str| format!("data: {{\"choices\":[{{\"delta\":{delta}}}]}}\n\n");
+        let named = |name: &str, arguments: &str| {
+            chunk(&format!(
+                "{{\"tool_calls\":[{{\"index\":0,\"function\":{{\"name\":\"{name}\",\"arguments\":\"{arguments}\"}}}}]}}"
+            ))
+        };
+        let body = named("f", "") + &named("", "{}");
+        assert_eq!(turn("openai-chat", &body).tools[&0], expected);
+        let parts = r#"{"content":[{"type":"thinking","thinking":[]},{"type":"text","text":"a"}]}"#;
+        assert_eq!(turn("openai-chat", &chunk(parts)).text, "a");
     }
 
     #[test]

@@ -59,8 +59,12 @@ fn events(chunk: &Json<'_>, name: &str) -> Vec<StreamEvent> {
         .filter(|choice| choice.at("index").as_u64().unwrap_or(0) == 0)
     {
         let delta = choice.at("delta");
-        for field in ["content", "refusal"] {
-            if let Some(text) = delta.at(field).as_str().filter(|text| !text.is_empty()) {
+        // Mistral's reasoning models send a list of parts.
+        let parts = delta.at("content").items().iter();
+        let parts = parts.filter(|part| part.at("type").as_str() == Some("text"));
+        let texts = parts.map(|part| part.at("text"));
+        for text in texts.chain([delta.at("content"), delta.at("refusal")]) {
+            if let Some(text) = text.as_str().filter(|text| !text.is_empty()) {
                 events.push(StreamEvent::Text(text.to_owned()));
             }
         }
@@ -71,9 +75,10 @@ fn events(chunk: &Json<'_>, name: &str) -> Vec<StreamEvent> {
         events.extend(thought.map(|text| StreamEvent::Reasoning(text.to_owned())));
         for call in delta.at("tool_calls").items() {
             let function = call.at("function");
+            let name = function.at("name").as_str();
             events.push(StreamEvent::ToolCall {
                 index: call.at("index").as_u64().unwrap_or(0),
-                name: function.at("name").as_str().map(str::to_owned),
+                name: name.filter(|name| !name.is_empty()).map(str::to_owned),
                 arguments: function.at("arguments").as_str().unwrap_or("").to_owned(),
             });
         }
