@@ -7,6 +7,7 @@ mod answer;
 mod aside;
 mod cut;
 pub mod faults;
+mod given;
 mod line;
 mod matching;
 mod play;
@@ -14,6 +15,7 @@ pub mod providers;
 mod read;
 mod routes;
 mod side_calls;
+mod socket;
 
 use crate::cli_error::CliError;
 use crate::clock;

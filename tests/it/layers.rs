@@ -251,7 +251,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
 const ONLY_IN: &[(&str, &[&str])] = &[
     ("sqlx", &["db"]),
     ("reqwest", &["http"]),
-    ("tokio_tungstenite", &["http"]),
+    ("tokio_tungstenite", &["http", "gateway/socket.rs"]),
     ("axum", &["gateway", "demo"]),
     ("comfy_table", &["render"]),
     ("indicatif", &["progress.rs"]),

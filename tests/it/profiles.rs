@@ -252,8 +252,11 @@ fn every_profile_tells_a_right_server_from_a_wrong_one() {
 #[test]
 fn every_provider_tells_a_right_server_from_a_wrong_one() {
     let _turn = Turn::shared();
-    side_by_side(&providers::ALL.iter().collect::<Vec<_>>(), |provider| {
-        told_apart(&["--provider", provider.name], "300", &[]);
+    let mut ways: Vec<_> = providers::ALL.iter().map(|way| way.name).collect();
+    // tests/servers/asking.py has one of them over a WebSocket, too.
+    ways.push("openai-responses-socket");
+    side_by_side(&ways, |way| {
+        told_apart(&["--provider", way], "300", &[]);
     });
 }
 

@@ -4,8 +4,8 @@ use crate::common;
 use chatctl::clock;
 use chatctl::gateway::providers::{self, Making, Provider};
 use chatctl::gateway::{Gateway, Play, Reel, split};
-use chatctl::http::{Client, Outgoing};
-use chatctl::model::Call;
+use chatctl::http::{Client, Opened, Outgoing};
+use chatctl::model::{Call, ProviderEnd};
 use serde_json::{Value, json};
 use std::process::Stdio;
 use std::sync::Arc;
@@ -201,6 +201,82 @@ async fn a_response_continues_an_earlier_one() {
     assert!(said.contains("it continues `resp_x`"), "{said}");
 }
 
+/// A message over a WebSocket.
+async fn message(socket: &mut Opened) -> Value {
+    let message = tokio::time::timeout(Duration::from_secs(20), socket.chunk());
+    let message = message.await.expect("a message comes").unwrap();
+    serde_json::from_slice(&message.expect("the socket is open")).unwrap()
+}
+
+#[tokio::test]
+async fn over_a_websocket_the_last_content_is_withheld_too() {
+    let (gateway, client) = gateway().await;
+    let (since, first) = (clock::now(), play());
+    gateway.play(&first);
+    let asking = Outgoing {
+        method: "GET".to_owned(),
+        body: Vec::new(),
+        ..post("/responses", &Value::Null)
+    };
+    let mut socket = client.open_socket(None, &asking).await.unwrap();
+    assert_eq!(socket.status, 101);
+    let create = json!({
+        "type": "response.create", "stream_id": "one",
+        "input": [{"role": "user", "content": USER}],
+    });
+    let say = |text: &Value| text.to_string();
+    socket.socket().unwrap().say(&say(&create)).await.unwrap();
+    let (mut text, mut pieces) = (String::new(), 0);
+    // The last one of four is withheld.
+    while pieces < 3 {
+        let event = message(&mut socket).await;
+        assert_eq!(event["stream_id"], "one", "{event}");
+        pieces += usize::from(event["type"] == "response.output_text.delta");
+        text.push_str(event["delta"].as_str().unwrap_or_default());
+    }
+    let quiet = tokio::time::timeout(Duration::from_millis(200), socket.chunk());
+    assert!(quiet.await.is_err(), "the end is withheld");
+    assert!(!text.contains("nonce-1"), "{text}");
+    // What is asked meanwhile on another lane is answered.
+    let title = json!({"type": "response.create", "input": "Make a title"});
+    socket.socket().unwrap().say(&say(&title)).await.unwrap();
+    let mut aside = message(&mut socket).await;
+    while aside["type"] != "response.completed" {
+        aside = message(&mut socket).await;
+    }
+    assert!(aside["stream_id"].is_null(), "{aside}");
+    assert!(aside.to_string().contains("Test chat"), "{aside}");
+    first.release();
+    let mut last = message(&mut socket).await;
+    while last["type"] != "response.completed" {
+        text.push_str(last["delta"].as_str().unwrap_or_default());
+        last = message(&mut socket).await;
+    }
+    assert_eq!(text, ANSWER);
+    assert!(last["response"].to_string().contains(ANSWER), "{last}");
+    // The connection stays, and takes what it does not know as a mistake.
+    let unknown = json!({"type": "response.nothing", "stream_id": "two"});
+    socket.socket().unwrap().say(&say(&unknown)).await.unwrap();
+    let refused = message(&mut socket).await;
+    assert_eq!(refused["type"], "error", "{refused}");
+    assert_eq!(
+        (&refused["status"], &refused["stream_id"]),
+        (&json!(400), &json!("two"))
+    );
+    // A server that hangs up in mid-answer is one that hangs up on its provider.
+    let second = play();
+    gateway.play(&second);
+    socket.socket().unwrap().say(&say(&create)).await.unwrap();
+    second.until_sent(1).await;
+    drop(socket);
+    tokio::time::timeout(Duration::from_secs(20), second.until_idle())
+        .await
+        .expect("the answer ends with its connection");
+    assert!(matches!(second.provider_end(), ProviderEnd::HungUp { .. }));
+    let calls = gateway.calls_since(since);
+    assert_eq!(calls[0].line, "WS /v1/responses");
+}
+
 #[tokio::test]
 async fn official_clients_read_every_provider() {
     let (gateway, _) = gateway().await;
@@ -221,6 +297,11 @@ async fn official_clients_read_every_provider() {
         let read: Value = serde_json::from_slice(&run.stdout).unwrap();
         assert_eq!(read["streamed"], ANSWER, "{provider:?}");
         assert_eq!(read["whole"], ANSWER, "{provider:?}");
+        for answer in read["over_a_socket"].as_array().into_iter().flatten() {
+            assert_eq!(answer, ANSWER, "{provider:?}");
+        }
+        let speaks_over_sockets = !provider.sockets.is_empty();
+        assert_eq!(read["over_a_socket"].is_array(), speaks_over_sockets);
         assert!(read["usage"].as_u64().unwrap() > 0, "{provider:?}");
         for model in read["models"].as_array().into_iter().flatten() {
             let name = model.as_str().unwrap();

@@ -22,6 +22,17 @@ def ask(provider: str, gateway: str, messages: Messages) -> Iterator[str]:
             for event in events(f"{gateway}/responses", {"stream": True, "input": messages}):
                 if event["type"] == "response.output_text.delta":
                     yield event["delta"]
+        case "openai-responses-socket":
+            from websockets.sync.client import connect
+
+            with connect(f"{gateway.replace('http', 'ws', 1)}/responses", proxy=None) as socket:
+                socket.send(json.dumps({"type": "response.create", "model": "small", "input": messages}))
+                for message in socket:
+                    event = json.loads(message)
+                    if event["type"] == "response.output_text.delta":
+                        yield event["delta"]
+                    elif event["type"] == "response.completed":
+                        break
         case "anthropic":
             for event in events(f"{root}/v1/messages", {"stream": True, "messages": messages, "max_tokens": 99}):
                 yield event.get("delta", {}).get("text") or ""

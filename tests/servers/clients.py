@@ -45,10 +45,32 @@ def openai_responses() -> dict[str, Any]:
     assert [event.sequence_number for event in events] == list(range(len(events)))
     assert final.output_text == "".join(pieces), final.output_text
     whole = api.responses.create(model=MODEL, input=user, previous_response_id=final.id)
+    over_a_socket = []
+    with api.responses.connect() as connection:
+        previous = None
+        for stream_id in [None, "lane"]:
+            lane = {"stream_id": stream_id} if stream_id else {}
+            more = {"previous_response_id": previous, **lane} if previous else lane
+            connection.send({"type": "response.create", "model": MODEL, "input": said, **more})
+            pieces_here, last = [], None
+            while last is None:
+                event = connection.recv()
+                assert event.stream_id == stream_id, event
+                if event.type == "response.output_text.delta":
+                    pieces_here.append(event.delta)
+                elif event.type == "response.completed":
+                    last = event.response
+            assert last.output_text == "".join(pieces_here), last
+            over_a_socket.append(last.output_text)
+            previous = last.id
+        connection.send({"type": "response.create", "model": MODEL, "input": said, "previous_response_id": "none"})
+        refused = connection.recv()
+    assert (refused.type, refused.status) == ("error", 400), refused
     return {
         "streamed": "".join(pieces),
         "whole": whole.output_text,
         "usage": final.usage.total_tokens,
+        "over_a_socket": over_a_socket,
     }
 
 

@@ -10,6 +10,7 @@ pub(super) const PROVIDER: Provider = Provider {
     what: "Anthropic Messages",
     // Not `/messages` alone: OpenAI's threads end so too.
     routes: &["/v1/messages"],
+    sockets: &[],
     framing: Framing::Sse,
     ask,
     make,

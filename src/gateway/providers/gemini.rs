@@ -11,6 +11,7 @@ pub(super) const PROVIDER: Provider = Provider {
     name: "gemini",
     what: "Gemini generateContent",
     routes: &[":generateContent", STREAM],
+    sockets: &[],
     framing: Framing::Sse,
     ask,
     make,

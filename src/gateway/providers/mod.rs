@@ -36,6 +36,8 @@ pub struct Provider {
     pub what: &'static str,
     /// How the paths end to which a question is posted.
     pub routes: &'static [&'static str],
+    /// How the paths end at which a WebSocket is opened for questions.
+    pub sockets: &'static [&'static str],
     /// How a streamed answer is cut into events.
     pub framing: Framing,
     /// What a request asks: its path with the query, and its body. The error says why it can't be
@@ -134,6 +136,12 @@ pub fn at(path: &str) -> Option<&'static Provider> {
         .find(|provider| provider.routes.iter().any(|route| is_route(path, route)))
 }
 
+/// The provider that speaks over a WebSocket at a path.
+pub fn socket_at(path: &str) -> Option<&'static Provider> {
+    ALL.iter()
+        .find(|provider| provider.sockets.iter().any(|route| is_route(path, route)))
+}
+
 /// Whether a path is a route after a base that some client puts before it.
 pub(super) fn is_route(path: &str, route: &str) -> bool {
     path.strip_suffix(route).is_some_and(is_base)
@@ -159,8 +167,10 @@ pub(super) fn is_base(base: &str) -> bool {
 /// What the gateway answers, for a message.
 pub fn answered() -> String {
     let routes = ALL.iter().flat_map(|provider| provider.routes);
-    let routes: Vec<_> = routes.map(|route| format!("POST {route}")).collect();
-    routes.join(", ")
+    let routes = routes.map(|route| format!("POST {route}"));
+    let sockets = ALL.iter().flat_map(|provider| provider.sockets);
+    let sockets = sockets.map(|route| format!("WS {route}"));
+    routes.chain(sockets).collect::<Vec<_>>().join(", ")
 }
 
 impl fmt::Debug for Provider {

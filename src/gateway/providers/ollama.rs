@@ -10,6 +10,7 @@ pub(super) const PROVIDER: Provider = Provider {
     name: "ollama",
     what: "Ollama chat",
     routes: &["/api/chat"],
+    sockets: &[],
     framing: Framing::Lines,
     ask: |_, body| {
         let messages = body["messages"].as_array().into_iter().flatten();

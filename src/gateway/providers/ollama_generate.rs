@@ -10,6 +10,7 @@ pub(super) const PROVIDER: Provider = Provider {
     name: "ollama-generate",
     what: "Ollama generate",
     routes: &["/api/generate"],
+    sockets: &[],
     framing: Framing::Lines,
     ask: |_, body| {
         Ok(Question {

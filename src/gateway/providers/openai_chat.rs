@@ -9,6 +9,7 @@ pub(super) const PROVIDER: Provider = Provider {
     name: "openai-chat",
     what: "OpenAI chat completions",
     routes: &["/chat/completions"],
+    sockets: &[],
     framing: Framing::Sse,
     ask,
     make,

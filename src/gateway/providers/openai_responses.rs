@@ -10,6 +10,7 @@ pub(super) const PROVIDER: Provider = Provider {
     name: "openai-responses",
     what: "OpenAI Responses",
     routes: &["/responses"],
+    sockets: &["/responses"],
     framing: Framing::Sse,
     ask,
     make,
