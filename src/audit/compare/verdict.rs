@@ -44,9 +44,10 @@ impl Comparison {
         (verdict, told)
     }
 
-    /// Whether no conversation of the snapshot is what it was, as in another database.
+    /// Whether something was found, and no conversation of the snapshot is what it was, as in another
+    /// database.
     pub fn has_nothing_intact(&self) -> bool {
-        self.totals.conversations > 0 && self.totals.intact == 0
+        !self.groups.is_empty() && self.totals.conversations > 0 && self.totals.intact == 0
     }
 
     /// How many messages of the snapshot are not known to be what they were.
