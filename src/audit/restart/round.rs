@@ -305,9 +305,11 @@ impl Round {
                 stored: None,
                 ..account
             };
-            if let Some(why) = is_moved(&findings, &by_history, mapping) {
+            let gone = held.before.len().saturating_sub(after.len()) as i64;
+            if let Some(why) = is_moved(&findings, (&account, &by_history), mapping) {
                 findings = by_history.findings();
                 self.moved = Some(why);
+                lost += gone;
             }
             self.checked += 1;
             self.messages += told.iter().filter(|turn| turn.acknowledged).count() * 2;
@@ -320,7 +322,7 @@ impl Round {
             }
             self.findings.extend(findings);
             if is_broken {
-                lost += held.before.len().saturating_sub(after.len()) as i64;
+                lost += gone;
             } else {
                 of.held.push(held);
             }
@@ -534,7 +536,7 @@ async fn look(of: &State<'_, '_>) -> anyhow::Result<Option<Look>> {
 /// may have moved them.
 fn is_moved(
     findings: &[Finding],
-    by_history: &Account<'_>,
+    (account, by_history): (&Account<'_>, &Account<'_>),
     mapping: Option<&Mapping>,
 ) -> Option<String> {
     let errors = || {
@@ -556,9 +558,16 @@ fn is_moved(
     let is_gone = errors().next().is_some() && errors().all(is_loss);
     let table = mapping?.table();
     (is_gone && is_shown && !broken(&by_history.findings())).then(|| {
-        format!(
-            "messages are no longer in `{table}`, and a reload shows all of them: declare where they are kept \
-             ([store] in chatctl.toml)"
-        )
+        if account.lacks_messages() {
+            format!(
+                "messages are no longer in `{table}`, and a reload shows all of them: declare where they are kept \
+                 ([store] in chatctl.toml)"
+            )
+        } else {
+            format!(
+                "rows of tools are no longer in `{table}`, and a reload does not tell whether they are elsewhere \
+                 now: look for a clean-up in the server's start-up code"
+            )
+        }
     })
 }

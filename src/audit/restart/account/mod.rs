@@ -94,6 +94,11 @@ impl Account<'_> {
         findings
     }
 
+    /// Whether a question or an answer is missing, and not only what tools were called with and gave.
+    pub(super) fn lacks_messages(&self) -> bool {
+        self.not_found().is_some() || self.lost().is_some()
+    }
+
     fn not_found(&self) -> Option<Finding> {
         let refused = self
             .recalled

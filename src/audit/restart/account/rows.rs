@@ -10,7 +10,7 @@ impl Account<'_> {
     /// A row of an acknowledged message is another one, or is elsewhere.
     pub(super) fn changed(&self) -> Option<Finding> {
         let rows = self.stored?;
-        let (was, is) = self.marked().find_map(|(mark, side, was)| {
+        let (was, is) = self.marked().into_iter().find_map(|(mark, side, was)| {
             let holding = || rows.holding(mark);
             let is_same = |is: &&StoredMessage| {
                 same_text(was, is)
@@ -69,7 +69,7 @@ impl Account<'_> {
     /// A message is there more often than before.
     pub(super) fn doubled(&self) -> Option<Finding> {
         let rows = self.stored?;
-        let (was, now) = self.marked().find_map(|(_, _, was)| {
+        let (was, now) = self.marked().into_iter().find_map(|(_, _, was)| {
             let is_copy = |row: &&StoredMessage| {
                 row.state != State::Deleted && row.role == was.role && same_text(was, row)
             };
@@ -149,20 +149,24 @@ impl Account<'_> {
         )
     }
 
-    /// The rows before of what was acknowledged, each with its mark and its side.
-    fn marked(&self) -> impl Iterator<Item = (&str, Role, &StoredMessage)> {
+    /// The rows before of what was acknowledged, each with its mark and its side. Where a row says
+    /// what was said and no more, others with the same mark only quote it.
+    fn marked(&self) -> Vec<(&str, Role, &StoredMessage)> {
         let before = self.stored.map_or(&[][..], |rows| rows.before);
-        let told = self.told.iter().filter(|turn| turn.acknowledged);
-        let marks = told.flat_map(|turn| {
-            [
-                (turn.tag.as_str(), Role::User),
-                (turn.nonce.as_str(), Role::Assistant),
-            ]
-        });
-        marks.flat_map(move |(mark, side)| {
-            let rows = before.iter().filter(move |row| is_live(row, mark));
-            rows.map(move |row| (mark, side.clone(), row))
-        })
+        let mut found = Vec::new();
+        for turn in self.told.iter().filter(|turn| turn.acknowledged) {
+            for (mark, said, side) in [
+                (&turn.tag, &turn.user, Role::User),
+                (&turn.nonce, &turn.expected, Role::Assistant),
+            ] {
+                let rows: Vec<_> = before.iter().filter(|row| is_live(row, mark)).collect();
+                let says = |row: &StoredMessage| meaning(row).0.trim() == said.trim();
+                let has_message = rows.iter().any(|row| says(row));
+                let rows = rows.into_iter().filter(|row| !has_message || says(row));
+                found.extend(rows.map(|row| (mark.as_str(), side.clone(), row)));
+            }
+        }
+        found
     }
 }
 

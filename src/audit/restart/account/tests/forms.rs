@@ -104,6 +104,12 @@ fn a_quote_is_no_copy() {
     let mut after = before.clone();
     after.push(StoredMessage::new("9", Role::User, "Summary: say a2"));
     assert!(by_rows(&told, &before, &after).is_empty());
+    // The next start writes the quote once more, or another one.
+    let quoted = after.clone();
+    after.push(StoredMessage::new("11", Role::User, "Summary: say a2"));
+    assert!(by_rows(&told, &quoted, &after).is_empty());
+    after[4].content.push_str(", and so on");
+    assert!(by_rows(&told, &quoted, &after).is_empty());
     after.push(StoredMessage::new("10", Role::User, "say a2\n"));
     assert_eq!(by_rows(&told, &before, &after), ["answer-duplicated"]);
 }
