@@ -1,7 +1,7 @@
 //! The order of a conversation's messages, where it is more than their keys, times and places say.
 //!
 //! What is kept is the rank of each message or, without single messages, a digest of their
-//! sequence: a store may number its messages anew, as long as each one keeps its place.
+//! sequence: a store may number its messages again, as long as each one keeps its place.
 
 use super::entry::Id;
 use super::key::{Key, Secret};

@@ -3,7 +3,7 @@
 use super::CellRef;
 
 /// The values of the first columns that order messages. Only how two of them compare means
-/// anything: a store may number its messages anew, as long as each one keeps its place.
+/// anything: a store may number its messages again, as long as each one keeps its place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct OrderKey {
     /// Each value as a number that compares as it does.
