@@ -15,6 +15,9 @@ use std::time::Duration;
 /// How often the history is asked once nothing is withheld any more.
 const ASK: Duration = Duration::from_millis(20);
 
+/// How long a server may take to show a history that decides whether it is wrong: a busy machine is slow.
+const PATIENCE: Duration = Duration::from_secs(2);
+
 /// What a crash, or a reload, at the final marker misses, though the answer's row is there.
 pub(super) enum Missing {
     /// The history does not show the answer.
@@ -135,7 +138,7 @@ impl Stage<'_> {
             Origin::Detected(_) => {}
         }
         let table = mapping.table().to_owned();
-        let is_shown = self.is_shown(chat, nonce, limit).await?;
+        let is_shown = self.is_shown(chat, nonce, limit.max(PATIENCE)).await?;
         self.is_elsewhere |= is_shown;
         is_shown.then_some(table)
     }
