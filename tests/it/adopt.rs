@@ -76,7 +76,7 @@ fn what_a_tool_applied_is_taken_over(bed: &TestBed) {
 
         let again = site.refused(&["adopt"]);
         assert!(
-            again.contains("has the history already that chatctl writes"),
+            again.contains("already has the history that chatctl writes"),
             "{again}"
         );
         let report = site.up();

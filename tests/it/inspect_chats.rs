@@ -180,7 +180,10 @@ async fn a_conversation_is_shown_by_the_beginning_of_its_id(store: &Store) {
     assert!(err.contains("\"ab12\", \"ab34\""), "{err}");
     let (code, _, err) = inspect(store, &["show", "zz"]);
     assert_eq!(code, 2);
-    assert!(err.contains("hint: chatctl inspect conversations"), "{err}");
+    assert!(
+        err.contains("hint: `chatctl inspect conversations`"),
+        "{err}"
+    );
     let raw = document(store, &["show", "ab34", "--raw"]);
     let columns: Vec<_> = raw["columns"]
         .as_array()

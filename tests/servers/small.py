@@ -230,7 +230,8 @@ def delete_all(key: str) -> list[Any]:
 def insert_all(rows: list[Any]) -> None:
     with closing(database()) as db:
         db.execute("BEGIN IMMEDIATE")
-        db.executemany("INSERT INTO message VALUES (?, ?, ?, ?, ?)", rows)
+        # Meanwhile another chat may have got their numbers.
+        db.executemany("INSERT INTO message VALUES (NULL, ?, ?, ?, ?)", [row[1:] for row in rows])
         db.execute("COMMIT")
 
 
