@@ -129,10 +129,11 @@ fn a_report_that_cannot_be_written_is_an_error() {
         ])
         .output()
         .unwrap();
-    assert_eq!(output.status.code(), Some(3));
+    assert_eq!(output.status.code(), Some(2));
     let (_, err) = text(&output);
     assert!(
-        err.contains("writing the json report to `/no/such/folder/out.json`"),
+        err.contains("writing the json report to `/no/such/folder/out.json`")
+            && err.contains("the folder `/no/such/folder` does not exist"),
         "{err}"
     );
 }

@@ -67,7 +67,7 @@ fn sections() {
         (
             "temperature = 1",
             "1:1: unknown key `temperature` in the session",
-            "its keys are `name`, `profile`, `headers`, `login`, `setup`, `request`, `stream`, `messages`, `stop`, `resume`, `regenerate`, `edit`, `turn`, `history`, `final`, `logs`, `limits`",
+            "its keys are `name`, `profile`, `headers`, `login`, `setup`, `request`, `stream`, `messages`, `stop`, `resume`, `regenerate`, `edit`, `approval`, `tool_error`, `turn`, `history`, `final`, `logs`, `limits`",
         ),
         (
             "[[turns]]",
