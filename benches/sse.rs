@@ -77,9 +77,10 @@ fn read_by(profile: &Profile, bare_long: f64) -> [f64; 2] {
     [many / bare_many, median(times.collect()) / bare_long]
 }
 
-/// Events as they come: a message of a WebSocket at a time, everything else in chunks.
+/// Events as they come: a message of a WebSocket, or a piece of bare text, at a time, everything else in chunks.
 fn arriving(profile: &Profile, events: &[String]) -> Vec<Bytes> {
-    if profile.framing().needs_a_socket() {
+    let framing = profile.framing();
+    if framing.needs_a_socket() || matches!(framing, Framing::Bare) {
         let messages = events.iter().map(|event| event.as_bytes());
         return messages.map(Bytes::copy_from_slice).collect();
     }
