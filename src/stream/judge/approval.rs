@@ -368,16 +368,7 @@ fn context(seen: &Seen, stored: &Stored) -> Option<Finding> {
 }
 
 fn next(seen: &Seen) -> Option<Finding> {
-    let (severity, how) = match &seen.next {
-        NextTurn::Answered { .. } => return None,
-        NextTurn::Refused { status, said } if OF_THE_CLIENT.contains(status) => {
-            (Severity::Warning, format!("answered {status}: {said}"))
-        }
-        NextTurn::Refused { status, said } => {
-            (Severity::Error, format!("answered {status}: {said}"))
-        }
-        NextTurn::Failed(why) => (Severity::Error, why.clone()),
-    };
+    let (severity, how) = seen.next.failure()?;
     let says = (
         "the conversation can't be continued after the user's decision",
         "end the turn that waited, and give each call a result, also one that was refused",

@@ -3,7 +3,7 @@
 //! The server may tell the model of the error and go on, or end the turn. What the user has seen until then stays.
 
 use super::approval::Call;
-use super::ended_early::{NextTurn, OF_THE_CLIENT};
+use super::ended_early::NextTurn;
 use super::judged::{self, Judged};
 use crate::report::{Finding, Severity, Source};
 
@@ -226,16 +226,7 @@ fn stuck(seen: &ToolFailed, stored: &Stored) -> Option<Finding> {
 }
 
 fn next(seen: &ToolFailed) -> Option<Finding> {
-    let (severity, how) = match &seen.next {
-        NextTurn::Answered { .. } => return None,
-        NextTurn::Refused { status, said } if OF_THE_CLIENT.contains(status) => {
-            (Severity::Warning, format!("answered {status}: {said}"))
-        }
-        NextTurn::Refused { status, said } => {
-            (Severity::Error, format!("answered {status}: {said}"))
-        }
-        NextTurn::Failed(why) => (Severity::Error, why.clone()),
-    };
+    let (severity, how) = seen.next.failure()?;
     let says = (
         "the conversation can't be continued after a tool failed",
         "end a turn's row and its lock in a `finally`, and give the failed call a result",

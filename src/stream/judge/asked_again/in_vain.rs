@@ -5,7 +5,7 @@
 
 use super::{Again, Old};
 use crate::report::{Finding, Severity, Source};
-use crate::stream::judge::ended_early::{NextTurn, OF_THE_CLIENT};
+use crate::stream::judge::ended_early::NextTurn;
 use crate::stream::judge::judged::{self, Judged};
 use crate::stream::policy::{Keep, Policy};
 use crate::stream::session::OldAnswer;
@@ -292,18 +292,7 @@ fn context(seen: &InVain, stored: &Remains) -> Option<Finding> {
 
 /// The conversation can't be continued.
 fn next(seen: &InVain) -> Option<Finding> {
-    let (severity, how) = match &seen.next {
-        NextTurn::Answered { .. } => return None,
-        NextTurn::Refused { status, said } => {
-            let severity = if OF_THE_CLIENT.contains(status) {
-                Severity::Warning
-            } else {
-                Severity::Error
-            };
-            (severity, format!("answered {status}: {said}"))
-        }
-        NextTurn::Failed(why) => (Severity::Error, why.clone()),
-    };
+    let (severity, how) = seen.next.failure()?;
     let says = (
         "the conversation can't be continued after an answer was asked for again in vain",
         "end a turn's row and its lock in a `finally`, and accept a question without an answer before it",

@@ -257,20 +257,12 @@ fn reload(seen: &EndedEarly, stored: &Stored) -> Option<Finding> {
 
 /// The conversation can't be continued, or the model does not know what the store shows.
 fn next(seen: &EndedEarly, stored: &Stored) -> Option<Finding> {
-    match seen.next.as_ref()? {
-        NextTurn::Refused { status, said } => {
-            let severity = if OF_THE_CLIENT.contains(status) {
-                Severity::Warning
-            } else {
-                Severity::Error
-            };
-            Some(refused(
-                seen,
-                severity,
-                format!("answered {status}: {said}"),
-            ))
+    let next = seen.next.as_ref()?;
+    match next {
+        NextTurn::Refused { .. } | NextTurn::Failed(_) => {
+            let (severity, how) = next.failure()?;
+            Some(refused(seen, severity, how))
         }
-        NextTurn::Failed(why) => Some(refused(seen, Severity::Error, why.clone())),
         NextTurn::Answered {
             question,
             answer,

@@ -10,6 +10,7 @@ mod tests;
 
 use super::judged::{self, Judged};
 use crate::model::ProviderEnd;
+use crate::report::Severity;
 use crate::stream::faults::{Point, Way};
 use crate::stream::kept::{AnswerFate, Marked};
 use crate::stream::policy::{Keep, ON_DISCONNECT, ON_STOP, Policy};
@@ -163,6 +164,24 @@ pub enum NextTurn {
         /// The same, of what came to the store afterwards.
         answer_later: bool,
     },
+}
+
+impl NextTurn {
+    /// How it failed, and how bad that is: some statuses say something of the client only.
+    pub(super) fn failure(&self) -> Option<(Severity, String)> {
+        match self {
+            Self::Answered { .. } => None,
+            Self::Refused { status, said } => {
+                let severity = if OF_THE_CLIENT.contains(status) {
+                    Severity::Warning
+                } else {
+                    Severity::Error
+                };
+                Some((severity, format!("answered {status}: {said}")))
+            }
+            Self::Failed(why) => Some((Severity::Error, why.clone())),
+        }
+    }
 }
 
 /// Judges one turn.
