@@ -134,6 +134,8 @@ pub struct TurnSeen {
     pub with_tag: Vec<StoredMessage>,
     /// A row that holds what the user said in other words, where none holds the tag.
     pub altered: Option<StoredMessage>,
+    /// The answer's row at the final marker, if it was read then.
+    pub at_final: Option<StoredMessage>,
     /// The answer's row when it was first seen complete, and after the settling time.
     pub first_and_last: Option<(StoredMessage, StoredMessage)>,
     /// Requests to the provider during the turn.

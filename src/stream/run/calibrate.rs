@@ -6,6 +6,7 @@ use super::exchange::ResponseProgress;
 use super::find_store::sealed;
 use super::live::Live;
 use super::rows;
+use super::rows::Learnt;
 use super::stage::Stage;
 use crate::cli_error::CliError;
 use crate::clock::Tick;
@@ -13,10 +14,10 @@ use crate::model::{Role, StoredMessage};
 use crate::report::{Finding, Report, Severity, Verdict};
 use crate::store::Shape;
 use crate::stream::faults::{NONE, READ_TO_END};
-use crate::stream::judge;
 use crate::stream::judge::order::RowState;
 use crate::stream::judge::{Cors, Observed, TurnSeen, history_differs};
 use crate::stream::session::HistoryError;
+use crate::stream::{judge, kept};
 use crate::{clock, store};
 use std::time::Duration;
 
@@ -33,6 +34,8 @@ pub(super) struct Calibrated {
     pub(super) wrong: Option<String>,
     /// The rows, each looked at right after the final marker.
     pub(super) at_final: Vec<RowState>,
+    /// What was so in every chat.
+    learnt: Learnt,
 }
 
 impl Stage<'_> {
@@ -41,6 +44,7 @@ impl Stage<'_> {
             lag: Duration::ZERO,
             wrong: None,
             at_final: Vec::new(),
+            learnt: Learnt::ALL,
         };
         for number in 0..CHATS {
             self.doing(&format!("chat {} of {CHATS} without a gate", number + 1));
@@ -54,7 +58,11 @@ impl Stage<'_> {
             self.world.gateway.rest();
             let observed = match number {
                 // The first chat is looked at from all sides; the others only at their rows.
-                0 => self.account(&chat, turns, (since, first_sent)).await?,
+                0 => {
+                    let observed = self.account(&chat, turns, (since, first_sent)).await?;
+                    calibrated.learnt.whole_history = shows_all(&observed);
+                    observed
+                }
                 _ => Observed {
                     turns,
                     ..self.observed()
@@ -96,6 +104,7 @@ impl Stage<'_> {
         }
         if calibrated.wrong.is_none() {
             self.learn_finished().await?;
+            self.learnt = calibrated.learnt;
         }
         Ok(calibrated)
     }
@@ -118,9 +127,12 @@ impl Stage<'_> {
             self.look_for(&live).await?;
         }
         live.play.release();
-        let at_final = self.until_final(&live).await;
-        if at_final.turn.promised_at().is_some() && self.mapping.is_some() {
-            calibrated.at_final.push(self.row(&live).await);
+        let marked = self.until_final(&live).await;
+        let mut at_final = None;
+        if marked.turn.promised_at().is_some() && self.mapping.is_some() {
+            let row = self.complete_row(&live.nonce).await;
+            calibrated.at_final.push(rows::state(&row));
+            at_final = row.ok().flatten();
         }
         let seen = self
             .until_over(&live, self.options.response_timeout)
@@ -156,12 +168,15 @@ impl Stage<'_> {
         let row = self.await_row(&live, self.options.settle).await;
         let is_found = row.is_some();
         if let Some((_, row)) = row {
-            self.keep(&live, row);
+            calibrated.learnt.answer(&live, &row);
+            self.keep(&live, row, at_final);
             if is_first {
                 self.check_wired().await?;
             }
         }
         let seen = self.turn_seen(&live, seen).await?;
+        let is_whole = |row: &StoredMessage| kept::is_all_in(&live.user, &row.content);
+        calibrated.learnt.whole_questions &= seen.with_tag.iter().any(is_whole);
         if seen.with_nonce.iter().any(|row| !row.decoded) {
             let why = "the answer is stored as JSON in a form that chatctl does not know; declare the place of its text in [[store]] (docs/mapping.md)";
             calibrated.wrong.get_or_insert_with(|| why.to_owned());
@@ -365,6 +380,15 @@ impl Stage<'_> {
         };
         Ok(())
     }
+}
+
+/// Whether the history was read, and is the conversation that was held.
+fn shows_all(observed: &Observed) -> bool {
+    let records = observed
+        .history
+        .as_ref()
+        .and_then(|read| read.as_ref().ok());
+    records.is_some_and(|records| history_differs::is_right(observed, records))
 }
 
 /// Whether the store had every question and answer before the history was asked for.

@@ -27,12 +27,29 @@ use tokio::sync::watch;
 pub struct Chat {
     client: Client,
     captures: Captures,
-    /// The turns that were sent, each with what its client has seen of the answer.
-    spoken: Mutex<Vec<(String, watch::Receiver<ResponseProgress>)>>,
+    /// The turns that were sent.
+    spoken: Mutex<Vec<SpokenTurn>>,
     /// What to do when the server does not have a path of the session.
     on_path: String,
     /// The session's file.
     file: String,
+}
+
+/// A turn that was sent.
+struct SpokenTurn {
+    user: String,
+    marks: Marks,
+    /// What its client has seen of the answer.
+    seen: watch::Receiver<ResponseProgress>,
+}
+
+/// What finds the messages of a turn in a store.
+#[derive(Clone)]
+pub(super) struct Marks {
+    /// In the question.
+    pub(super) tag: String,
+    /// In the answer.
+    pub(super) nonce: String,
 }
 
 /// Which turns are under way when one begins.
@@ -253,7 +270,11 @@ impl Stage<'_> {
             behaviour: vary.client,
             line: None,
         })?;
-        chat.speaks(&user, &watching);
+        let marks = Marks {
+            tag: tag.clone(),
+            nonce: nonce.clone(),
+        };
+        chat.speaks(&user, marks, &watching);
         Ok(Live {
             number: index + 1,
             expected,
@@ -363,8 +384,8 @@ impl Chat {
     pub(super) fn known(&self) -> Captures {
         let mut known = self.captures.clone();
         let spoken = self.spoken.lock().expect("nobody panics with it");
-        for (_, seen) in spoken.iter() {
-            let seen = seen.borrow();
+        for turn in spoken.iter() {
+            let seen = turn.seen.borrow();
             let captured = seen.captured.iter();
             known.extend(captured.map(|(name, value)| (name.clone(), value.clone())));
         }
@@ -402,17 +423,27 @@ impl Chat {
     /// What was said so far, as the client saw it.
     fn spoken(&self) -> Vec<Spoken> {
         let spoken = self.spoken.lock().expect("nobody panics with it");
-        let turn = |(user, seen): &(String, watch::Receiver<ResponseProgress>)| Spoken {
-            user: user.clone(),
-            answer: seen.borrow().turn.text.clone(),
+        let turn = |turn: &SpokenTurn| Spoken {
+            user: turn.user.clone(),
+            answer: turn.seen.borrow().turn.text.clone(),
         };
         spoken.iter().map(turn).collect()
     }
 
+    /// What finds the turns in a store, in the order in which they were sent.
+    pub(super) fn marks(&self) -> Vec<Marks> {
+        let spoken = self.spoken.lock().expect("nobody panics with it");
+        spoken.iter().map(|turn| turn.marks.clone()).collect()
+    }
+
     /// One more turn is sent.
-    fn speaks(&self, user: &str, watching: &Watching) {
+    fn speaks(&self, user: &str, marks: Marks, watching: &Watching) {
         let mut spoken = self.spoken.lock().expect("nobody panics with it");
-        spoken.push((user.to_owned(), watching.follow()));
+        spoken.push(SpokenTurn {
+            user: user.to_owned(),
+            marks,
+            seen: watching.follow(),
+        });
     }
 
     /// What the turn's request would be, without a user's message.

@@ -72,6 +72,8 @@ impl Stage<'_> {
                         stored.push(RowToRecheck {
                             tag: live.tag.clone(),
                             row,
+                            at_final: None,
+                            answer: live.answer.clone(),
                             nonce: live.nonce.clone(),
                             at,
                             number: live.number,

@@ -1,10 +1,10 @@
 //! The order proof: trials behind the stepped gate until enough of them are decided.
 
+use super::at_final::Missing;
 use super::calibrate::Calibrated;
 use super::case::Begun;
 use super::reading::Reading;
-use super::reload_at_final::{Hidden, Missing};
-use super::rows::{QUESTION_LOST, has_questions};
+use super::rows::has_questions;
 use super::save_fails::swallowed;
 use super::stage::Stage;
 use super::trial::{Holds, Judged};
@@ -184,23 +184,14 @@ impl Stage<'_> {
             .collect();
         let counted = counted.join(", ");
         let missing = missing(&judged).filter(|(_, missing, _)| match missing {
-            Missing::Answer(_) => true,
+            Missing::Answer(_) | Missing::Earlier { .. } => true,
             // Where a question is never found, that is reported already.
             Missing::Question => has_questions(report),
         });
         if let (TrialOutcome::Proven, Some((first, missing, times))) = (&sum, missing) {
             case.timeline = first.moments.timeline.clone();
-            let (what, finding) = match missing {
-                Missing::Answer(hidden) => (
-                    "a reload shows the answer only after a commit that follows the final marker",
-                    self.hidden_at_final(hidden, &case.name),
-                ),
-                Missing::Question => (
-                    "the question is committed only after the final marker",
-                    self.question_after_final(&case.name),
-                ),
-            };
-            let reason = format!("{times} of {trials} trials: {what}");
+            let finding = self.missed(missing, &case.name);
+            let reason = format!("{times} of {trials} trials: {}", missing.what());
             self.end_case(case, Verdict::Violated, reason, report);
             report.add(finding);
             return Ok(());
@@ -289,44 +280,6 @@ impl Stage<'_> {
         .in_case(case)
     }
 
-    /// The row is there at the marker, and the history finds it only later.
-    fn hidden_at_final(&self, hidden: &Hidden, case: &str) -> Finding {
-        let marker = &self.marker;
-        Finding::new(
-            "saved-after-done",
-            Severity::Error,
-            &self.session.name,
-            format!("a reload shows the answer only after a commit that follows `{marker}`: a reload that is faster misses it, and a crash in between may hide it for good"),
-            format!("commit all that the history reads together with the answer, before `{marker}` is sent"),
-        )
-        .with(Source::Stream, format!("at `{marker}`, `{}` did not show the answer", hidden.request))
-        .with(Source::Store, match &hidden.commit {
-            Some(commit) => format!("the answer's row was there, and a commit was withheld: {commit}"),
-            None => "the answer's row was there, and the closed gate kept every later write back".to_owned(),
-        })
-        .with(Source::Stream, "once the commit was let through, the history showed the answer".to_owned())
-        .in_case(case)
-    }
-
-    /// The answer is there at the marker, and its question is not.
-    fn question_after_final(&self, case: &str) -> Finding {
-        let marker = &self.marker;
-        Finding::new(
-            QUESTION_LOST,
-            Severity::Error,
-            &self.session.name,
-            format!(
-                "the user's message is committed only after `{marker}`: a crash in between loses it"
-            ),
-            "commit the user's message before the provider is called",
-        )
-        .with(
-            Source::Store,
-            format!("at `{marker}` the answer's row was there, and no row held the question"),
-        )
-        .in_case(case)
-    }
-
     /// The note that nobody saw what a reload shows at the marker.
     fn reload_untried(&self) -> Finding {
         let marker = &self.marker;
@@ -388,17 +341,19 @@ fn longest(gate: &AnyGate, max_hold: Duration) -> Duration {
 
 /// What is missing at the marker, in at least two trials: the first of them, and how many there are.
 fn missing(judged: &[Judged]) -> Option<(&Judged, &Missing, usize)> {
-    let with = |wanted: fn(&Missing) -> bool| {
-        let mut found = judged.iter().filter_map(|judged| {
-            let missing = judged.missing.as_ref().filter(|missing| wanted(missing))?;
-            Some((judged, missing))
-        });
-        let (first, missing) = found.next()?;
-        let others = found.count();
-        (others > 0).then_some((first, missing, others + 1))
+    let mut found: Vec<_> = judged
+        .iter()
+        .filter_map(|judged| Some((judged, judged.missing.as_ref()?)))
+        .collect();
+    found.sort_by_key(|(_, missing)| *missing);
+    let same = |a: &(&Judged, &Missing), b: &(&Judged, &Missing)| {
+        std::mem::discriminant(a.1) == std::mem::discriminant(b.1)
     };
-    with(|missing| matches!(missing, Missing::Question))
-        .or_else(|| with(|missing| matches!(missing, Missing::Answer(_))))
+    let mut kinds = found.chunk_by(same);
+    let [(first, missing), others @ ..] = kinds.find(|kind| kind.len() > 1)? else {
+        return None;
+    };
+    Some((first, missing, others.len() + 1))
 }
 
 /// Where several writers could not be distinguished, the next trial lets them go in the other order. Where

@@ -4,6 +4,7 @@ use super::client::Watching;
 use crate::clock::Tick;
 use crate::gateway::Play;
 use crate::model::StoredMessage;
+use crate::stream::kept;
 use std::sync::Arc;
 
 /// A turn under way.
@@ -30,6 +31,12 @@ pub(super) struct Live {
 }
 
 impl Live {
+    /// Whether a message holds all of the answer, where that is known.
+    pub(super) fn is_all_in(&self, message: &StoredMessage) -> bool {
+        let answer = self.answer.as_ref();
+        answer.is_some_and(|answer| kept::is_all_in(answer, &message.content))
+    }
+
     /// The conversation's key, when the session captured one, perhaps out of this very turn.
     pub(super) fn conversation(&self) -> Option<String> {
         let seen = self.watching.seen();
@@ -42,6 +49,10 @@ impl Live {
 /// A complete row that is looked at once more at the end.
 pub(super) struct RowToRecheck {
     pub(super) row: StoredMessage,
+    /// The same at the final marker, if it was read then.
+    pub(super) at_final: Option<StoredMessage>,
+    /// What the provider said, where its format is read.
+    pub(super) answer: Option<String>,
     pub(super) nonce: String,
     /// What finds the question of the same turn.
     pub(super) tag: String,

@@ -4,6 +4,7 @@ mod aborted_streams;
 mod approval;
 mod asked_again;
 mod asked_in_vain;
+mod at_final;
 mod awaited;
 mod calibrate;
 mod case;

@@ -7,9 +7,10 @@
 use super::chat::Chat;
 use super::live::Live;
 use super::stage::Stage;
+use crate::clock;
 use crate::gate::CommitGate;
 use crate::store::Origin;
-use crate::{clock, store};
+use crate::stream::kept;
 use std::time::Duration;
 
 /// How often the history is asked once nothing is withheld any more.
@@ -18,15 +19,8 @@ const ASK: Duration = Duration::from_millis(20);
 /// How long a server may take to show a history that decides whether it is wrong: a busy machine is slow.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// What a crash, or a reload, at the final marker misses, though the answer's row is there.
-pub(super) enum Missing {
-    /// The history does not show the answer.
-    Answer(Hidden),
-    /// The question is in no row.
-    Question,
-}
-
 /// A history without the answer, at the final marker.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Hidden {
     /// What was withheld at that time, if the gate knows it.
     pub(super) commit: Option<String>,
@@ -40,14 +34,14 @@ impl Stage<'_> {
     pub(super) async fn reload_at_final(
         &mut self,
         chat: &Chat,
-        nonce: &str,
+        live: &Live,
         gate: &mut dyn CommitGate,
         hold: Duration,
     ) -> anyhow::Result<Option<Hidden>> {
         if !self.reloads_at_final {
             return Ok(None);
         }
-        match self.is_shown(chat, nonce, hold).await {
+        match self.is_shown(chat, live, hold).await {
             Some(false) => {}
             Some(true) => return Ok(None),
             None => return self.no_reload(gate).await,
@@ -69,7 +63,7 @@ impl Stage<'_> {
         };
         tokio::time::sleep(until.saturating_sub(clock::now())).await;
         // A history that is only late, as one that is read from a cache, shows it by now.
-        let Some(is_shown) = self.is_shown(chat, nonce, hold).await else {
+        let Some(is_shown) = self.is_shown(chat, live, hold).await else {
             return self.no_reload(gate).await;
         };
         let is_withheld = gate.withheld().await?.iter().any(|it| it.id == commit.id);
@@ -86,7 +80,7 @@ impl Stage<'_> {
     pub(super) async fn reload_behind_lock(
         &mut self,
         chat: &Chat,
-        nonce: &str,
+        live: &Live,
         hold: Duration,
     ) -> Option<Hidden> {
         let history = self.session.history.as_ref()?;
@@ -94,14 +88,14 @@ impl Stage<'_> {
             return None;
         }
         let until = clock::now() + hold;
-        let is_shown = self.is_shown(chat, nonce, hold).await;
+        let is_shown = self.is_shown(chat, live, hold).await;
         // A server that can't answer while it can't write is not asked again.
         self.reloads_at_final = is_shown.is_some();
         if is_shown? {
             return None;
         }
         tokio::time::sleep(until.saturating_sub(clock::now())).await;
-        let is_shown = self.is_shown(chat, nonce, hold).await?;
+        let is_shown = self.is_shown(chat, live, hold).await?;
         (!is_shown).then(|| Hidden {
             commit: None,
             request: history.request.written.clone(),
@@ -115,21 +109,12 @@ impl Stage<'_> {
         Ok(None)
     }
 
-    /// Whether the question is in no row while everything is withheld that came after the marker.
-    pub(super) async fn lacks_question(&self, live: &Live) -> bool {
-        let Some(mapping) = &self.mapping else {
-            return false;
-        };
-        let rows = store::holding(self.world.db(), mapping, &live.tag).await;
-        rows.is_ok_and(|rows| rows.is_empty())
-    }
-
     /// The table, if a reload shows the answer though its row is not complete there, and only the text of
     /// a first chat says that answers are kept there. What was declared is not doubted.
     pub(super) async fn shown_without_row(
         &mut self,
         chat: &Chat,
-        nonce: &str,
+        live: &Live,
         limit: Duration,
     ) -> Option<String> {
         let mapping = self.mapping.as_ref()?;
@@ -138,16 +123,16 @@ impl Stage<'_> {
             Origin::Detected(_) => {}
         }
         let table = mapping.table().to_owned();
-        let is_shown = self.is_shown(chat, nonce, limit.max(PATIENCE)).await?;
+        let is_shown = self.is_shown(chat, live, limit.max(PATIENCE)).await?;
         self.is_elsewhere |= is_shown;
         is_shown.then_some(table)
     }
 
     /// Whether the history shows the answer soon after nothing is withheld any more.
-    pub(super) async fn is_shown_after(&self, chat: &Chat, nonce: &str, hold: Duration) -> bool {
+    pub(super) async fn is_shown_after(&self, chat: &Chat, live: &Live, hold: Duration) -> bool {
         let until = clock::now() + hold;
         while clock::now() < until {
-            if self.is_shown(chat, nonce, hold).await == Some(true) {
+            if self.is_shown(chat, live, hold).await == Some(true) {
                 return true;
             }
             tokio::time::sleep(ASK).await;
@@ -156,13 +141,17 @@ impl Stage<'_> {
     }
 
     /// Whether a reload shows the text; none where the server gives no answer.
-    async fn is_shown(&self, chat: &Chat, nonce: &str, limit: Duration) -> Option<bool> {
+    async fn is_shown(&self, chat: &Chat, live: &Live, limit: Duration) -> Option<bool> {
         let history = self.session.history.as_ref()?;
         let asked = tokio::time::timeout(limit, chat.ask(&history.request)).await;
         let answer = asked.ok()?.ok()?;
         let is_accepted = history.request.accepts(answer.status);
         let records = history.read(&answer.body).ok().filter(|_| is_accepted);
         let records = records.unwrap_or_default();
-        Some(records.iter().any(|it| it.content.contains(nonce)))
+        let is_it = |content: &str| match self.learnt.whole_history {
+            true => kept::is_all_in(&live.expected, content),
+            false => content.contains(&live.nonce),
+        };
+        Some(records.iter().any(|it| is_it(&it.content)))
     }
 }

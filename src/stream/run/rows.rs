@@ -33,36 +33,77 @@ pub(super) fn has_questions(report: &Report) -> bool {
     !findings.any(|found| found.code == QUESTION_LOST)
 }
 
+/// What the chats without a gate showed of every message. Whatever is read later has to be so, too.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Learnt {
+    /// A row holds all of the answer, as it was said.
+    pub(super) whole_answers: bool,
+    /// A row holds all of the question.
+    pub(super) whole_questions: bool,
+    /// Each answer is in a conversation.
+    pub(super) in_conversation: bool,
+    /// The history shows all that was said.
+    pub(super) whole_history: bool,
+}
+
+impl Learnt {
+    /// Before the first chat: what no chat shows otherwise.
+    pub(super) const ALL: Self = Self {
+        whole_answers: true,
+        whole_questions: true,
+        in_conversation: true,
+        whole_history: true,
+    };
+
+    /// One more answer and its row.
+    pub(super) fn answer(&mut self, live: &Live, row: &StoredMessage) {
+        self.whole_answers &= live.is_all_in(row);
+        self.in_conversation &= row.conversation.is_some();
+    }
+
+    /// Whether a row that holds an answer's end is all that it was in other chats.
+    fn accepts(self, live: &Live, row: &StoredMessage) -> bool {
+        (!self.whole_answers || live.is_all_in(row))
+            && (!self.in_conversation || row.conversation.is_some())
+    }
+}
+
 impl Stage<'_> {
     /// The answer's row when it is complete: it holds the nonce, and is marked as finished.
     pub(super) async fn complete_row(&self, nonce: &str) -> anyhow::Result<Option<StoredMessage>> {
-        self.complete_row_in(self.world.db(), nonce).await
+        let rows = self.finished_rows(self.world.db(), nonce).await?;
+        Ok(rows.into_iter().next())
     }
 
-    async fn complete_row_in(
+    /// The same, if it also is what the server stores of an answer in other chats.
+    pub(super) async fn whole_row(&self, live: &Live) -> anyhow::Result<Option<StoredMessage>> {
+        self.whole_row_in(self.world.db(), live).await
+    }
+
+    async fn whole_row_in(
         &self,
         db: &dyn Db,
-        nonce: &str,
+        live: &Live,
     ) -> anyhow::Result<Option<StoredMessage>> {
+        let rows = self.finished_rows(db, &live.nonce).await?;
+        Ok(rows.into_iter().find(|row| self.learnt.accepts(live, row)))
+    }
+
+    async fn finished_rows(&self, db: &dyn Db, nonce: &str) -> anyhow::Result<Vec<StoredMessage>> {
         let Some(mapping) = &self.mapping else {
-            return Ok(None);
+            return Ok(Vec::new());
         };
-        let rows = store::holding(db, mapping, nonce).await?;
-        let finished = |row: &StoredMessage| {
-            self.finished
-                .as_ref()
-                .is_none_or(|status| row.status == *status)
-        };
-        Ok(rows.into_iter().find(finished))
+        let mut rows = store::holding(db, mapping, nonce).await?;
+        rows.retain(|row| {
+            let finished = self.finished.as_ref();
+            finished.is_none_or(|status| row.status == *status)
+        });
+        Ok(rows)
     }
 
     /// The row's state now, for a trial.
     pub(super) async fn row(&self, live: &Live) -> RowState {
-        match self.complete_row(&live.nonce).await {
-            Ok(Some(_)) => RowState::Complete,
-            Ok(None) => RowState::Incomplete,
-            Err(_) => RowState::Unreadable,
-        }
+        state(&self.whole_row(live).await)
     }
 
     /// The row's state while a commit is withheld that keeps readers out: in a copy of the store without that
@@ -71,13 +112,9 @@ impl Stage<'_> {
         let row = async {
             let copy = db::Undone::copy(self.world.target.path())?;
             let db = db::open(copy.target().clone()).await?;
-            self.complete_row_in(db.as_ref(), &live.nonce).await
+            self.whole_row_in(db.as_ref(), live).await
         };
-        match row.await {
-            Ok(Some(_)) => RowState::Complete,
-            Ok(None) => RowState::Incomplete,
-            Err(_) => RowState::Unreadable,
-        }
+        state(&row.await)
     }
 
     /// The row's state while the gate is closed. A reader would wait for a commit that waits.
@@ -103,7 +140,7 @@ impl Stage<'_> {
     ) -> Option<(Tick, StoredMessage)> {
         let deadline = clock::now() + patience;
         loop {
-            if let Ok(Some(row)) = self.complete_row(&live.nonce).await {
+            if let Ok(Some(row)) = self.whole_row(live).await {
                 return Some((clock::now(), row));
             }
             if clock::now() >= deadline {
@@ -114,13 +151,20 @@ impl Stage<'_> {
     }
 
     /// Remembers a complete row.
-    pub(super) fn keep(&mut self, live: &Live, row: StoredMessage) {
+    pub(super) fn keep(
+        &mut self,
+        live: &Live,
+        row: StoredMessage,
+        at_final: Option<StoredMessage>,
+    ) {
         self.endings.push(Ending::of(&row, &live.nonce));
         if let Some(answer) = &live.answer {
             self.is_verbatim &= kept::is_all_in(answer, &row.content);
         }
         self.kept.push(RowToRecheck {
             row,
+            at_final,
+            answer: live.answer.clone(),
             nonce: live.nonce.clone(),
             tag: live.tag.clone(),
             at: clock::now(),
@@ -161,6 +205,8 @@ impl Stage<'_> {
                 with_nonce: store::holding(self.world.db(), &mapping, &kept.nonce).await?,
                 with_tag: store::holding(self.world.db(), &mapping, &kept.tag).await?,
                 tag: kept.tag,
+                answer: kept.answer,
+                at_final: kept.at_final,
                 first_and_last: Some((kept.row, last)),
                 ..TurnSeen::blank(kept.number)
             });
@@ -181,5 +227,14 @@ impl Stage<'_> {
             }
         }
         Ok(())
+    }
+}
+
+/// What a look for the answer's row says of it.
+pub(super) fn state(row: &anyhow::Result<Option<StoredMessage>>) -> RowState {
+    match row {
+        Ok(Some(_)) => RowState::Complete,
+        Ok(None) => RowState::Incomplete,
+        Err(_) => RowState::Unreadable,
     }
 }

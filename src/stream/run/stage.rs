@@ -2,6 +2,7 @@
 
 use super::live::RowToRecheck;
 use super::reading::{Reading, UnknownEnd};
+use super::rows::Learnt;
 use super::times::Times;
 use super::{Options, World};
 use crate::clock;
@@ -47,6 +48,8 @@ pub struct Stage<'a> {
     pub(super) endings: Vec<Ending>,
     /// Whether the store keeps answers as they are said.
     pub(super) is_verbatim: bool,
+    /// What the chats without a gate showed of every message; nothing before their end.
+    pub(super) learnt: Learnt,
     /// The provider that the server asks; known from the first chat on.
     pub(super) provider: Option<&'static Provider>,
     /// Whether it asks its provider for a stream; known from the first chat on.
@@ -101,6 +104,7 @@ impl<'a> Stage<'a> {
             kept: Vec::new(),
             endings: Vec::new(),
             is_verbatim: true,
+            learnt: Learnt::default(),
             provider: None,
             asks_for_streams: true,
             slowest_turn: Duration::ZERO,

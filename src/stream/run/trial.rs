@@ -1,13 +1,14 @@
 //! One turn behind the stepped gate: every step of the proof, with its evidence.
 
+use super::at_final::{AtFinal, Missing};
 use super::case::Moments;
 use super::chat::{Chat, Vary};
 use super::live::Live;
-use super::reload_at_final::Missing;
 use super::stage::Stage;
 use crate::clock;
 use crate::clock::Tick;
 use crate::gate::{Closed, Gate, Waiting};
+use crate::model::StoredMessage;
 use crate::report::Lane;
 use crate::stream::faults::{NONE, READ_TO_END};
 use crate::stream::judge::order;
@@ -127,22 +128,25 @@ impl Stage<'_> {
             tokio::time::sleep(AFTERGLOW).await;
         }
         let is_stored = trial.row_at_final == Some(RowState::Complete);
-        let lacks_question = is_stored && self.lacks_question(&live).await;
+        let mut at_final = AtFinal::default();
+        if is_stored {
+            at_final = self.store_at_final(chat, &live).await;
+        }
         let is_missing = trial.row_at_final == Some(RowState::Incomplete);
         let mut elsewhere = None;
         // A server that has committed nothing can show the answer from its memory only.
         if is_missing && !trial.steps.is_empty() {
-            elsewhere = self.shown_without_row(chat, &live.nonce, holds.hold).await;
+            elsewhere = self.shown_without_row(chat, &live, holds.hold).await;
         }
         let mut hidden = None;
         if is_stored && trial.closed.is_some() {
-            hidden = self.reload_behind_lock(chat, &live.nonce, holds.hold).await;
+            hidden = self.reload_behind_lock(chat, &live, holds.hold).await;
         }
         let opened = gate.open().await?;
         if trial.closed.is_some() {
             moments.at(opened, Lane::Store, "gate open");
         }
-        if hidden.is_some() && !self.is_shown_after(chat, &live.nonce, holds.hold).await {
+        if hidden.is_some() && !self.is_shown_after(chat, &live, holds.hold).await {
             hidden = None;
         }
         let error = live.watching.seen().turn.failed;
@@ -163,12 +167,9 @@ impl Stage<'_> {
                 .map_or(Duration::ZERO, |closed| opened.saturating_sub(closed)),
             sent: live.sent,
             early: false,
-            missing: match hidden {
-                _ if lacks_question => Some(Missing::Question),
-                hidden => hidden.map(Missing::Answer),
-            },
+            missing: at_final.missing.or(hidden.map(Missing::Answer)),
         };
-        self.finish_trial(live, judged).await
+        self.finish_trial(live, judged, at_final.row).await
     }
 
     /// A turn whose last chunk, with the nonce, is withheld by the gateway.
@@ -208,6 +209,7 @@ impl Stage<'_> {
         &mut self,
         live: Live,
         mut judged: Judged,
+        at_final: Option<StoredMessage>,
     ) -> anyhow::Result<Judged> {
         let seen = self.until_over(&live, REST).await;
         self.world.gateway.rest();
@@ -247,7 +249,7 @@ impl Stage<'_> {
                     judged.late_row = Some(at);
                     moments.at(at, Lane::Store, "the answer's row is complete");
                 }
-                self.keep(&live, row);
+                self.keep(&live, row, at_final);
             }
             None if is_violated => {
                 moments.now(Lane::Store, "the answer's row has not come");

@@ -1,9 +1,9 @@
 //! One turn whose commits are withheld, and then their answers: every step, with its evidence.
 
+use super::at_final::{AtFinal, Missing};
 use super::case::Moments;
 use super::chat::Chat;
 use super::live::Live;
-use super::reload_at_final::Missing;
 use super::stage::Stage;
 use super::trial::{Holds, Judged};
 use crate::clock::Tick;
@@ -95,15 +95,16 @@ impl Stage<'_> {
             tokio::time::sleep(AFTERGLOW).await;
         }
         let is_stored = trial.end == End::Final && trial.row_at_final == Some(RowState::Complete);
-        let lacks_question = is_stored && self.lacks_question(&live).await;
-        if lacks_question {
-            moments.now(Lane::Store, "the question is in no row");
+        let mut at_final = AtFinal::default();
+        if is_stored {
+            at_final = self.store_at_final(chat, &live).await;
+        }
+        if let Some(missing) = &at_final.missing {
+            moments.now(Lane::Store, missing.what());
         }
         let mut hidden = None;
         if is_stored {
-            hidden = self
-                .reload_at_final(chat, &live.nonce, gate, holds.hold)
-                .await?;
+            hidden = self.reload_at_final(chat, &live, gate, holds.hold).await?;
         }
         let is_missing = matches!(
             trial.row_at_final,
@@ -112,7 +113,7 @@ impl Stage<'_> {
         let mut elsewhere = None;
         // A server that has committed nothing can show the answer from its memory only.
         if is_missing && !trial.steps.is_empty() {
-            elsewhere = self.shown_without_row(chat, &live.nonce, holds.hold).await;
+            elsewhere = self.shown_without_row(chat, &live, holds.hold).await;
         }
         if let Some(hidden) = &hidden {
             moments.now(
@@ -123,7 +124,7 @@ impl Stage<'_> {
         let opened = gate.open().await?;
         moments.at(opened, Lane::Store, "gate open");
         if hidden.is_some() {
-            if self.is_shown_after(chat, &live.nonce, holds.hold).await {
+            if self.is_shown_after(chat, &live, holds.hold).await {
                 moments.now(Lane::Client, "now it shows the answer");
             } else {
                 hidden = None;
@@ -148,12 +149,9 @@ impl Stage<'_> {
             held: opened.saturating_sub(closed),
             sent: live.sent,
             early: commit_order::is_early(&trial),
-            missing: match hidden {
-                _ if lacks_question => Some(Missing::Question),
-                hidden => hidden.map(Missing::Answer),
-            },
+            missing: at_final.missing.or(hidden.map(Missing::Answer)),
         };
-        self.finish_trial(live, judged).await
+        self.finish_trial(live, judged, at_final.row).await
     }
 
     /// Lets one commit through, gives its answer, and continues with the next, until the final marker
