@@ -131,6 +131,7 @@ pub static ALL: &[Page] = &[
     page!("provider-call-goes-on"),
     page!("provider-call-unmatched"),
     page!("provider-error-hidden"),
+    page!("question-duplicated"),
     page!("rails-schema-load"),
     page!("reload-untried"),
     page!("rename-in-use"),

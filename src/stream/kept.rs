@@ -181,6 +181,12 @@ pub fn is_json_frames(text: &str) -> bool {
     is_first && objects.all(|object| object.is_ok())
 }
 
+/// Whether a text is the beginning of an answer, and not all of it; too few characters may be anything.
+pub fn is_beginning(answer: &str, text: &str) -> bool {
+    let (answer, text) = (squeezed(answer), squeezed(text));
+    text.chars().count() >= ENOUGH && answer != text && answer.starts_with(&text)
+}
+
 /// Whether all of an answer is in a text.
 pub fn is_all_in(answer: &str, text: &str) -> bool {
     holds(&squeezed(text), &squeezed(answer))

@@ -50,6 +50,13 @@ fn check(observed: &Observed) -> Vec<Finding> {
     }]
 }
 
+/// A history that was right when the turns were over, and is not any more.
+pub fn later(observed: &Observed) -> Option<Finding> {
+    let finding = check(observed).into_iter().next()?;
+    let then = "right after the turns the history was the conversation that was held";
+    Some(finding.with(Source::Stream, then.to_owned()))
+}
+
 /// Whether a history is the conversation that was held.
 pub fn is_right(observed: &Observed, records: &[Remembered]) -> bool {
     difference(observed, records).is_none()

@@ -29,6 +29,7 @@ pub mod order;
 mod provider_call_extra;
 mod provider_call_unmatched;
 pub mod provider_faults;
+mod question_duplicated;
 pub mod resumed;
 pub mod saved_row_changed_later;
 pub mod sent_twice;
@@ -42,6 +43,7 @@ mod wrong_role;
 pub use judged::Judged;
 
 use super::body::Framing;
+use super::kept;
 use super::marker::FinalMarker;
 use super::session::Remembered;
 use super::turn::Turn;
@@ -161,6 +163,15 @@ pub struct Cors {
 }
 
 impl Observed {
+    /// Whether the history was read, and exactly one of its records is such a text.
+    fn shows_once(&self, is_it: impl Fn(&str) -> bool) -> bool {
+        let Some(Ok(records)) = &self.history else {
+            return false;
+        };
+        let mut records = records.iter().filter(|record| is_it(&record.content));
+        records.next().is_some() && records.next().is_none()
+    }
+
     /// The subject of a finding on the store.
     pub fn subject(&self) -> String {
         match &self.table {
@@ -201,6 +212,34 @@ impl TurnSeen {
             .collect()
     }
 
+    /// Messages of the assistant that are a beginning of this turn's answer, next to the row that has all of it.
+    fn parts(&self) -> Vec<&StoredMessage> {
+        let answers = self.answers();
+        let (Some(answer), Some(whole)) = (&self.answer, answers.first()) else {
+            return Vec::new();
+        };
+        // Each step may have a message of its own.
+        if !self.tool_calls.is_empty()
+            || self.is_in_pieces()
+            || !kept::is_all_in(answer, &whole.content)
+        {
+            return Vec::new();
+        }
+        let asked = self
+            .stored
+            .iter()
+            .position(|it| it.content.contains(&self.tag));
+        let rest = asked.map_or(&[][..], |at| &self.stored[at + 1..]);
+        let of_turn = rest.iter().take_while(|it| it.role != Role::User);
+        let is_part = |row: &&StoredMessage| {
+            row.role == Role::Assistant
+                && row.status == whole.status
+                && row.state == whole.state
+                && kept::is_beginning(answer, &row.content)
+        };
+        of_turn.filter(is_part).collect()
+    }
+
     /// Whether a message belongs to another conversation.
     fn elsewhere(&self, message: &StoredMessage) -> bool {
         match (&self.conversation, &message.conversation) {
@@ -236,6 +275,7 @@ pub static ALL: &[Check] = &[
     answer_differs::CHECK,
     stream_text_differs::CHECK,
     answer_duplicated::CHECK,
+    question_duplicated::CHECK,
     saved_row_changed_later::CHECK,
     context_lost::CHECK,
     tool_calls_differ::CHECK,

@@ -1,36 +1,63 @@
 //! The answer's row changes after it was complete and the client had its final marker.
 
-use super::{Check, Observed, StoredMessage};
+use super::{Check, Observed, StoredMessage, TurnSeen};
+use crate::model::State;
 use crate::report::{Finding, Severity, Source};
+use crate::stream::kept;
 
 pub(super) const CHECK: Check = Check {
     code: "saved-row-changed-later",
     check,
 };
 
+/// What became of a row.
+enum Change {
+    /// At the final marker it held less of the answer than it does now.
+    Grown,
+    /// No row holds its text any more, where it was.
+    Lost,
+    /// Its text is there, and something else about it is not what it was.
+    Rewritten,
+}
+
 fn check(observed: &Observed) -> Vec<Finding> {
     let bad = observed.turns.iter().find_map(|turn| {
         let (first, last) = turn.first_and_last.as_ref()?;
-        (first != last).then_some((turn, first, last))
+        let part = turn.at_final.as_ref().filter(|it| is_part(turn, it, last));
+        let (first, change) = match part {
+            Some(part) => (part, Change::Grown),
+            None if first == last => return None,
+            None if is_lost(first, turn.with_nonce.iter().chain([last])) => (first, Change::Lost),
+            None => (first, Change::Rewritten),
+        };
+        Some((turn, first, last, change))
     });
-    let Some((turn, first, last)) = bad else {
+    let Some((turn, first, last, change)) = bad else {
         return Vec::new();
     };
-    let is_lost = is_lost(first, turn.with_nonce.iter().chain([last]));
-    let (severity, harm) = if is_lost {
-        (
+    let (severity, harm) = match change {
+        Change::Grown => (
+            Severity::Error,
+            "is whole only some time after the final marker: a crash in between leaves a part of it",
+        ),
+        Change::Lost => (
             Severity::Error,
             "is gone again some time after the final marker",
-        )
-    } else {
-        (
+        ),
+        Change::Rewritten => (
             Severity::Warning,
             "is rewritten after the final marker: a reload may show either text",
-        )
+        ),
     };
-    let shown = |row: &StoredMessage| match &row.status {
-        Some(status) => format!("`{}` (status {status})", row.content),
-        None => format!("`{}`", row.content),
+    let shown = |row: &StoredMessage| {
+        let conversation = row.conversation.iter();
+        let conversation = conversation.map(|key| format!("conversation {key}"));
+        let status = row.status.iter().map(|status| format!("status {status}"));
+        let about: Vec<_> = conversation.chain(status).collect();
+        match about.as_slice() {
+            [] => format!("`{}`", row.content),
+            about => format!("`{}` ({})", row.content, about.join(", ")),
+        }
     };
     vec![
         Finding::new(
@@ -45,11 +72,88 @@ fn check(observed: &Observed) -> Vec<Finding> {
     ]
 }
 
-/// Whether none of these rows holds the text that an answer was stored with. Words may be added around it.
+/// Whether a row holds less of the answer than it does later.
+fn is_part(turn: &TurnSeen, first: &StoredMessage, last: &StoredMessage) -> bool {
+    let Some(answer) = &turn.answer else {
+        return false;
+    };
+    let [first, last] = [first, last].map(|row| kept::seen(answer, &row.content));
+    first < last
+}
+
+/// Whether none of these rows holds the text that an answer was stored with, in its conversation and as its
+/// author's. Words may be added around it.
 pub fn is_lost<'a>(
     first: &StoredMessage,
     rows: impl IntoIterator<Item = &'a StoredMessage>,
 ) -> bool {
     let text = first.content.trim();
-    !rows.into_iter().any(|row| row.content.contains(text))
+    let is_there = |row: &StoredMessage| {
+        row.content.contains(text)
+            && row.conversation == first.conversation
+            && row.role == first.role
+            && (row.state != State::Deleted || first.state == State::Deleted)
+    };
+    !rows.into_iter().any(is_there)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::check;
+    use crate::model::{Role, State, StoredMessage};
+    use crate::report::Severity;
+    use crate::stream::judge::{Observed, TurnSeen};
+
+    const ANSWER: &str = "First this. Then that, n1";
+
+    fn row(content: &str) -> StoredMessage {
+        StoredMessage {
+            conversation: Some("7".to_owned()),
+            ..StoredMessage::new("1", Role::Assistant, content)
+        }
+    }
+
+    fn severity(at_final: &str, last: StoredMessage) -> Option<Severity> {
+        let observed = Observed {
+            turns: vec![TurnSeen {
+                answer: Some(ANSWER.to_owned()),
+                at_final: Some(row(at_final)),
+                with_nonce: vec![last.clone()],
+                first_and_last: Some((row(ANSWER), last)),
+                ..TurnSeen::blank(1)
+            }],
+            ..Observed::default()
+        };
+        check(&observed).first().map(|finding| finding.severity)
+    }
+
+    #[test]
+    fn a_row_that_stays_is_well() {
+        assert_eq!(severity(ANSWER, row(ANSWER)), None);
+        // Only the answer counts, however it is written.
+        assert_eq!(severity(&ANSWER.replace(' ', "  "), row(ANSWER)), None);
+    }
+
+    #[test]
+    fn a_row_that_was_a_part_at_the_marker_is_an_error() {
+        assert_eq!(
+            severity("Then that, n1", row(ANSWER)),
+            Some(Severity::Error)
+        );
+    }
+
+    #[test]
+    fn a_text_that_is_no_longer_where_it_was_is_lost() {
+        let more = row(&format!("{ANSWER} (edited)"));
+        assert_eq!(severity(ANSWER, more), Some(Severity::Warning));
+        let mut moved = row(ANSWER);
+        moved.conversation = Some("archive".to_owned());
+        let mut other = row(ANSWER);
+        other.role = Role::Other("system".to_owned());
+        let mut deleted = row(ANSWER);
+        deleted.state = State::Deleted;
+        for lost in [row("First this."), moved, other, deleted] {
+            assert_eq!(severity(ANSWER, lost), Some(Severity::Error));
+        }
+    }
 }

@@ -1,7 +1,9 @@
 //! The user's message is in no row.
 
-use super::{Check, Observed};
+use super::{Check, Observed, StoredMessage, TurnSeen};
+use crate::model::Role;
 use crate::report::{Finding, Severity, Source};
+use crate::stream::kept;
 
 pub(super) const CHECK: Check = Check {
     code: "user-message-lost",
@@ -12,26 +14,12 @@ fn check(observed: &Observed) -> Vec<Finding> {
     let Some(table) = &observed.table else {
         return Vec::new();
     };
-    let Some(turn) = observed.turns.iter().find(|turn| turn.with_tag.is_empty()) else {
-        return Vec::new();
+    let lost = observed.turns.iter().find(|turn| turn.with_tag.is_empty());
+    let Some(turn) = lost else {
+        return changed(observed, table);
     };
     if let Some(row) = &turn.altered {
-        return vec![
-            Finding::new(
-                CHECK.code,
-                Severity::Error,
-                observed.subject(),
-                format!(
-                    "the user's message of turn {} is stored as another text: a reload shows what the user did not write",
-                    turn.number
-                ),
-                "store the message as the user sent it; change a copy of it for search or for the model",
-            )
-            .with(
-                Source::Store,
-                format!("row {} of `{table}` holds `{}`, and `{}` was sent", row.key, row.content, turn.user),
-            ),
-        ];
+        return vec![other_text(observed, table, turn, row, Severity::Error)];
     }
     vec![
         Finding::new(
@@ -49,4 +37,136 @@ fn check(observed: &Observed) -> Vec<Finding> {
             format!("no row of `{table}` holds `{}`", turn.tag),
         ),
     ]
+}
+
+/// A question whose mark is stored, and not all of its text.
+fn changed(observed: &Observed, table: &str) -> Vec<Finding> {
+    let mut turns = observed.turns.iter();
+    let found = turns.find_map(|turn| Some((turn, not_whole(observed, turn)?)));
+    let Some((turn, row)) = found else {
+        return Vec::new();
+    };
+    // A page that shows it unescaped loses nothing.
+    let severity = if kept::is_all_in(&turn.user, &unescaped(&row.content)) {
+        Severity::Warning
+    } else {
+        Severity::Error
+    };
+    vec![other_text(observed, table, turn, row, severity)]
+}
+
+/// The row of a question that nobody has whole.
+fn not_whole<'o>(observed: &Observed, turn: &'o TurnSeen) -> Option<&'o StoredMessage> {
+    if turn.user.is_empty() {
+        return None;
+    }
+    let is_whole = |text: &str| kept::is_all_in(&turn.user, text);
+    let asked = turn.stored.iter().filter(|row| row.role == Role::User);
+    let in_pieces: String = asked.map(|row| row.content.as_str()).collect();
+    let is_stored = turn
+        .with_tag
+        .iter()
+        .any(|row| !row.decoded || is_whole(&row.content));
+    let is_shown = matches!(&observed.history, Some(Ok(records)) if records.iter().any(|it| is_whole(&it.content)));
+    if is_stored || is_shown || is_whole(&in_pieces) {
+        return None;
+    }
+    turn.with_tag.first()
+}
+
+/// The text behind the entities that servers escape for HTML.
+fn unescaped(text: &str) -> String {
+    let entities = [
+        ("&lt;", "<"),
+        ("&gt;", ">"),
+        ("&quot;", "\""),
+        ("&#34;", "\""),
+        ("&#39;", "'"),
+        ("&#x27;", "'"),
+        ("&amp;", "&"),
+    ];
+    let mut text = text.to_owned();
+    for (entity, character) in entities {
+        text = text.replace(entity, character);
+    }
+    text
+}
+
+fn other_text(
+    observed: &Observed,
+    table: &str,
+    turn: &TurnSeen,
+    row: &StoredMessage,
+    severity: Severity,
+) -> Finding {
+    Finding::new(
+        CHECK.code,
+        severity,
+        observed.subject(),
+        format!(
+            "the user's message of turn {} is stored as another text: a reload shows what the user did not write",
+            turn.number
+        ),
+        "store the message as the user sent it; change a copy of it for search or for the model",
+    )
+    .with(
+        Source::Store,
+        format!("row {} of `{table}` holds `{}`, and `{}` was sent", row.key, row.content, turn.user),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::check;
+    use crate::model::{Role, StoredMessage};
+    use crate::report::Severity;
+    use crate::stream::judge::{Observed, TurnSeen};
+
+    const ASKED: &str = "Is 1 < 2 & \"so\"? \u{1f600} [u1]";
+
+    fn severity(stored: &[&str]) -> Option<Severity> {
+        let rows = stored
+            .iter()
+            .map(|text| StoredMessage::new(*text, Role::User, *text));
+        let rows: Vec<_> = rows.collect();
+        let observed = Observed {
+            table: Some("messages".to_owned()),
+            turns: vec![TurnSeen {
+                user: ASKED.to_owned(),
+                tag: "u1".to_owned(),
+                with_tag: rows
+                    .iter()
+                    .filter(|row| row.content.contains("u1"))
+                    .cloned()
+                    .collect(),
+                stored: rows,
+                ..TurnSeen::blank(1)
+            }],
+            ..Observed::default()
+        };
+        check(&observed).first().map(|finding| finding.severity)
+    }
+
+    #[test]
+    fn a_question_is_stored_if_all_of_it_is_there() {
+        let prompt = format!("Answer this question: {ASKED}");
+        for whole in [
+            &[ASKED][..],
+            &[&prompt],
+            &["Is 1 < 2 & \"so\"?", "\u{1f600} [u1]"],
+        ] {
+            assert_eq!(severity(whole), None, "{whole:?}");
+        }
+        // Any other copy is nobody's loss.
+        assert_eq!(severity(&[ASKED, "so [u1]"]), None);
+    }
+
+    #[test]
+    fn a_question_that_is_cut_or_spoiled_is_another_text() {
+        for other in ["\"so\"? \u{1f600} [u1]", "Is 1 < 2 & \"so\"? ? [u1]"] {
+            assert_eq!(severity(&[other]), Some(Severity::Error), "{other}");
+        }
+        let escaped = "Is 1 &lt; 2 &amp; &quot;so&quot;? \u{1f600} [u1]";
+        assert_eq!(severity(&[escaped]), Some(Severity::Warning));
+    }
 }

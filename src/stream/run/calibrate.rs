@@ -68,6 +68,9 @@ impl Stage<'_> {
                     ..self.observed()
                 },
             };
+            if number == 0 && calibrated.learnt.whole_history {
+                self.first_chat = Some(chat);
+            }
             report.checked += 1;
             let has_versions = rows::has_versions(report);
             for finding in judge::findings(&observed) {
@@ -169,7 +172,7 @@ impl Stage<'_> {
         let is_found = row.is_some();
         if let Some((_, row)) = row {
             calibrated.learnt.answer(&live, &row);
-            self.keep(&live, row, at_final);
+            self.keep(&live, row, at_final).await;
             if is_first {
                 self.check_wired().await?;
             }

@@ -12,6 +12,7 @@ use crate::gateway::faults::Mix;
 use crate::gateway::providers::Provider;
 use crate::http::{Client, Outgoing};
 use crate::stream::faults::{ClientBehaviour, Cut, GatewayFault, NONE, READ_TO_END};
+use crate::stream::judge::TurnSeen;
 use crate::stream::marks;
 use crate::stream::session::{
     Answered, Captures, Follows, IDEMPOTENCY_KEY, Login, Request, Session, Spoken, Turn, capture,
@@ -39,6 +40,8 @@ pub struct Chat {
 struct SpokenTurn {
     user: String,
     marks: Marks,
+    /// What must be stored as the answer.
+    expected: String,
     /// What its client has seen of the answer.
     seen: watch::Receiver<ResponseProgress>,
 }
@@ -274,7 +277,7 @@ impl Stage<'_> {
             tag: tag.clone(),
             nonce: nonce.clone(),
         };
-        chat.speaks(&user, marks, &watching);
+        chat.speaks(&user, marks, &expected, &watching);
         Ok(Live {
             number: index + 1,
             expected,
@@ -430,6 +433,19 @@ impl Chat {
         spoken.iter().map(turn).collect()
     }
 
+    /// The turns that were sent, as far as a history shows them.
+    pub(super) fn said_so_far(&self) -> Vec<TurnSeen> {
+        let spoken = self.spoken.lock().expect("nobody panics with it");
+        let turns = spoken.iter().zip(1..).map(|(turn, number)| TurnSeen {
+            user: turn.user.clone(),
+            tag: turn.marks.tag.clone(),
+            expected: turn.expected.clone(),
+            nonce: turn.marks.nonce.clone(),
+            ..TurnSeen::blank(number)
+        });
+        turns.collect()
+    }
+
     /// What finds the turns in a store, in the order in which they were sent.
     pub(super) fn marks(&self) -> Vec<Marks> {
         let spoken = self.spoken.lock().expect("nobody panics with it");
@@ -437,11 +453,12 @@ impl Chat {
     }
 
     /// One more turn is sent.
-    fn speaks(&self, user: &str, marks: Marks, watching: &Watching) {
+    fn speaks(&self, user: &str, marks: Marks, expected: &str, watching: &Watching) {
         let mut spoken = self.spoken.lock().expect("nobody panics with it");
         spoken.push(SpokenTurn {
             user: user.to_owned(),
             marks,
+            expected: expected.to_owned(),
             seen: watching.follow(),
         });
     }

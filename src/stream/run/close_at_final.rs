@@ -6,7 +6,7 @@ use super::rows::{QUESTION_LOST, has_questions};
 use super::stage::Stage;
 use crate::report::{Finding, Lane, Report, Severity, Source, Verdict};
 use crate::stream::faults::{CLOSE_AT_FINAL, NONE};
-use crate::stream::judge;
+use crate::stream::judge::saved_row_changed_later::is_lost;
 use crate::{clock, store};
 use std::fmt;
 
@@ -73,6 +73,7 @@ impl Stage<'_> {
                             tag: live.tag.clone(),
                             row,
                             at_final: None,
+                            question: self.question_of(&live).await,
                             answer: live.answer.clone(),
                             nonce: live.nonce.clone(),
                             at,
@@ -124,11 +125,13 @@ impl Stage<'_> {
         tokio::time::sleep((last.at + self.options.watch).saturating_sub(clock::now())).await;
         for kept in stored {
             let rows = store::holding(self.world.db(), mapping, &kept.nonce).await?;
-            if judge::saved_row_changed_later::is_lost(&kept.row, &rows) {
+            if is_lost(&kept.row, &rows) {
                 return Ok(Some((kept, Part::Answer)));
             }
             let questions = store::holding(self.world.db(), mapping, &kept.tag).await?;
-            if questions.is_empty() && has_questions(report) {
+            let is_gone = |question| is_lost(question, &questions);
+            let is_gone = kept.question.as_ref().map_or(questions.is_empty(), is_gone);
+            if is_gone && has_questions(report) {
                 return Ok(Some((kept, Part::Question)));
             }
         }

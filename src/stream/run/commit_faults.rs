@@ -231,7 +231,7 @@ impl Stage<'_> {
         let rows = self.count_rows(&live.nonce).await;
         moments.now(Lane::Store, stored(&rows));
         if let (Some((_, row)), Ok(1)) = (kept, &rows) {
-            self.keep(&live, row, None);
+            self.keep(&live, row, None).await;
         }
         self.world.gateway.rest();
         Ok(Tried {

@@ -51,6 +51,8 @@ pub(super) struct RowToRecheck {
     pub(super) row: StoredMessage,
     /// The same at the final marker, if it was read then.
     pub(super) at_final: Option<StoredMessage>,
+    /// The row of the same turn's question.
+    pub(super) question: Option<StoredMessage>,
     /// What the provider said, where its format is read.
     pub(super) answer: Option<String>,
     pub(super) nonce: String,

@@ -9,8 +9,11 @@ use super::live::Live;
 use super::stage::Stage;
 use crate::clock;
 use crate::gate::CommitGate;
+use crate::report::Finding;
 use crate::store::Origin;
+use crate::stream::judge::history_differs;
 use crate::stream::kept;
+use crate::stream::session::Remembered;
 use std::time::Duration;
 
 /// How often the history is asked once nothing is withheld any more.
@@ -41,7 +44,7 @@ impl Stage<'_> {
         if !self.reloads_at_final {
             return Ok(None);
         }
-        match self.is_shown(chat, live, hold).await {
+        match self.is_all_shown(chat, live, hold).await {
             Some(false) => {}
             Some(true) => return Ok(None),
             None => return self.no_reload(gate).await,
@@ -63,7 +66,7 @@ impl Stage<'_> {
         };
         tokio::time::sleep(until.saturating_sub(clock::now())).await;
         // A history that is only late, as one that is read from a cache, shows it by now.
-        let Some(is_shown) = self.is_shown(chat, live, hold).await else {
+        let Some(is_shown) = self.is_all_shown(chat, live, hold).await else {
             return self.no_reload(gate).await;
         };
         let is_withheld = gate.withheld().await?.iter().any(|it| it.id == commit.id);
@@ -88,14 +91,14 @@ impl Stage<'_> {
             return None;
         }
         let until = clock::now() + hold;
-        let is_shown = self.is_shown(chat, live, hold).await;
+        let is_shown = self.is_all_shown(chat, live, hold).await;
         // A server that can't answer while it can't write is not asked again.
         self.reloads_at_final = is_shown.is_some();
         if is_shown? {
             return None;
         }
         tokio::time::sleep(until.saturating_sub(clock::now())).await;
-        let is_shown = self.is_shown(chat, live, hold).await?;
+        let is_shown = self.is_all_shown(chat, live, hold).await?;
         (!is_shown).then(|| Hidden {
             commit: None,
             request: history.request.written.clone(),
@@ -132,7 +135,7 @@ impl Stage<'_> {
     pub(super) async fn is_shown_after(&self, chat: &Chat, live: &Live, hold: Duration) -> bool {
         let until = clock::now() + hold;
         while clock::now() < until {
-            if self.is_shown(chat, live, hold).await == Some(true) {
+            if self.is_all_shown(chat, live, hold).await == Some(true) {
                 return true;
             }
             tokio::time::sleep(ASK).await;
@@ -140,18 +143,44 @@ impl Stage<'_> {
         false
     }
 
-    /// Whether a reload shows the text; none where the server gives no answer.
+    /// Whether a reload shows the answer; none where the server gives no answer.
     async fn is_shown(&self, chat: &Chat, live: &Live, limit: Duration) -> Option<bool> {
-        let history = self.session.history.as_ref()?;
-        let asked = tokio::time::timeout(limit, chat.ask(&history.request)).await;
-        let answer = asked.ok()?.ok()?;
-        let is_accepted = history.request.accepts(answer.status);
-        let records = history.read(&answer.body).ok().filter(|_| is_accepted);
-        let records = records.unwrap_or_default();
+        let records = self.reload(chat, limit).await?;
         let is_it = |content: &str| match self.learnt.whole_history {
             true => kept::is_all_in(&live.expected, content),
             false => content.contains(&live.nonce),
         };
         Some(records.iter().any(|it| is_it(&it.content)))
+    }
+
+    /// The first chat's history once more, after the time that rows are watched: it may not have got worse.
+    pub(super) async fn reload_again(&mut self) -> Option<Finding> {
+        let chat = self.first_chat.take()?;
+        let records = self.reload(&chat, PATIENCE).await?;
+        let mut observed = self.observed();
+        observed.turns = chat.said_so_far();
+        observed.history = Some(Ok(records));
+        history_differs::later(&observed)
+    }
+
+    /// The same of the whole conversation so far, where the history showed that without a gate.
+    async fn is_all_shown(&self, chat: &Chat, live: &Live, limit: Duration) -> Option<bool> {
+        if !self.learnt.whole_history {
+            return self.is_shown(chat, live, limit).await;
+        }
+        let records = self.reload(chat, limit).await?;
+        let mut so_far = self.observed();
+        so_far.turns = chat.said_so_far();
+        Some(history_differs::is_right(&so_far, &records))
+    }
+
+    /// The records of the history now. One that can't be read, or is refused, has none.
+    pub(super) async fn reload(&self, chat: &Chat, limit: Duration) -> Option<Vec<Remembered>> {
+        let history = self.session.history.as_ref()?;
+        let asked = tokio::time::timeout(limit, chat.ask(&history.request)).await;
+        let answer = asked.ok()?.ok()?;
+        let is_accepted = history.request.accepts(answer.status);
+        let records = history.read(&answer.body).ok().filter(|_| is_accepted);
+        Some(records.unwrap_or_default())
     }
 }

@@ -9,6 +9,7 @@ use crate::model::StoredMessage;
 use crate::report::{Report, Severity};
 use crate::stream::judge::TurnSeen;
 use crate::stream::judge::order::{ENOUGH, RowState};
+use crate::stream::judge::saved_row_changed_later::is_lost;
 use crate::stream::kept::Ending;
 use crate::stream::{judge, kept};
 use crate::{clock, db, store};
@@ -18,6 +19,7 @@ use std::time::Duration;
 const ASK: Duration = Duration::from_millis(3);
 
 pub(super) const DOUBLED: &str = "answer-duplicated";
+const QUESTION_DOUBLED: &str = "question-duplicated";
 pub(super) const QUESTION_LOST: &str = "user-message-lost";
 
 /// Whether a look that had the history has shown that further rows of an answer are its former versions.
@@ -29,8 +31,11 @@ pub(super) fn has_versions(report: &Report) -> bool {
 
 /// Whether the questions of the first chats were found in the store.
 pub(super) fn has_questions(report: &Report) -> bool {
-    let mut findings = report.findings.iter();
-    !findings.any(|found| found.code == QUESTION_LOST)
+    !has(report, QUESTION_LOST)
+}
+
+fn has(report: &Report, code: &str) -> bool {
+    report.findings.iter().any(|found| found.code == code)
 }
 
 /// What the chats without a gate showed of every message. Whatever is read later has to be so, too.
@@ -151,7 +156,7 @@ impl Stage<'_> {
     }
 
     /// Remembers a complete row.
-    pub(super) fn keep(
+    pub(super) async fn keep(
         &mut self,
         live: &Live,
         row: StoredMessage,
@@ -161,15 +166,24 @@ impl Stage<'_> {
         if let Some(answer) = &live.answer {
             self.is_verbatim &= kept::is_all_in(answer, &row.content);
         }
+        let question = self.question_of(live).await;
         self.kept.push(RowToRecheck {
             row,
             at_final,
+            question,
             answer: live.answer.clone(),
             nonce: live.nonce.clone(),
             tag: live.tag.clone(),
             at: clock::now(),
             number: live.number,
         });
+    }
+
+    /// The row of a turn's question, if there is one.
+    pub(super) async fn question_of(&self, live: &Live) -> Option<StoredMessage> {
+        let mapping = self.mapping.as_ref()?;
+        let rows = store::holding(self.world.db(), mapping, &live.tag).await;
+        rows.ok()?.into_iter().next()
     }
 
     /// Looks at remembered rows once more: nothing may have changed after the final marker, and their
@@ -187,6 +201,9 @@ impl Stage<'_> {
             tokio::time::sleep((last.at + watch).saturating_sub(clock::now())).await;
         }
         kept.retain(|kept| kept.at + watch <= clock::now());
+        if let Some(finding) = self.reload_again().await {
+            report.add(finding);
+        }
         let mut observed = self.observed();
         for kept in kept {
             let now = store::by_key(self.world.db(), &mapping, &kept.row.key).await?;
@@ -201,9 +218,16 @@ impl Stage<'_> {
             } else {
                 now.unwrap_or(gone)
             };
+            let mut with_tag = store::holding(self.world.db(), &mapping, &kept.tag).await?;
+            if let Some(question) = &kept.question
+                && is_lost(question, &with_tag)
+            {
+                // What is left of it is not what the user wrote.
+                with_tag.clear();
+            }
             observed.turns.push(TurnSeen {
                 with_nonce: store::holding(self.world.db(), &mapping, &kept.nonce).await?,
-                with_tag: store::holding(self.world.db(), &mapping, &kept.tag).await?,
+                with_tag,
                 tag: kept.tag,
                 answer: kept.answer,
                 at_final: kept.at_final,
@@ -219,6 +243,7 @@ impl Stage<'_> {
             let is_new = match finding.code {
                 "saved-row-changed-later" => true,
                 DOUBLED => !has_versions,
+                QUESTION_DOUBLED => !has(report, QUESTION_DOUBLED),
                 QUESTION_LOST => was_there,
                 _ => false,
             };

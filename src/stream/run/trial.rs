@@ -249,7 +249,7 @@ impl Stage<'_> {
                     judged.late_row = Some(at);
                     moments.at(at, Lane::Store, "the answer's row is complete");
                 }
-                self.keep(&live, row, at_final);
+                self.keep(&live, row, at_final).await;
             }
             None if is_violated => {
                 moments.now(Lane::Store, "the answer's row has not come");

@@ -223,6 +223,32 @@ const MUTANTS: &[Mutant<Session>] = &[
         },
     },
     Mutant {
+        what: "the question's INSERT is doubled",
+        owner: "question-duplicated",
+        mutate: |session, rng| {
+            let at = question(session, rng);
+            let copy = StoredMessage {
+                key: "99".to_owned(),
+                ..session.rows[at].clone()
+            };
+            session.rows.insert(at, copy);
+        },
+    },
+    Mutant {
+        what: "a part of the answer is stored next to it",
+        owner: "answer-duplicated",
+        mutate: |session, rng| {
+            let whole = turn(session, rng).first.clone();
+            let part = StoredMessage {
+                key: "99".to_owned(),
+                content: whole.content.chars().take(10).collect(),
+                ..whole.clone()
+            };
+            let at = session.rows.iter().position(|row| row.key == whole.key);
+            session.rows.insert(at.unwrap(), part);
+        },
+    },
+    Mutant {
         what: "the answer is cut by one character",
         owner: "answer-differs",
         mutate: |session, rng| {
