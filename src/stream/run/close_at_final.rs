@@ -2,7 +2,7 @@
 
 use super::chat::Vary;
 use super::live::RowToRecheck;
-use super::rows::{QUESTION_LOST, has_questions};
+use super::rows::{DOUBLED, QUESTION_LOST, has_doubles, has_questions};
 use super::stage::Stage;
 use crate::report::{Finding, Lane, Report, Severity, Source, Verdict};
 use crate::stream::faults::{CLOSE_AT_FINAL, NONE};
@@ -106,11 +106,59 @@ impl Stage<'_> {
             report.add(finding);
             return Ok(());
         }
+        if let Some((turn, rows)) = self.first_doubled(&stored, report).await? {
+            let reason = "an answer was stored twice when the client hung up at the final marker";
+            let finding = self.doubled_at_final(turn, &rows, &case.name);
+            self.end_case(case, Verdict::Violated, reason, report);
+            report.add(finding);
+            return Ok(());
+        }
         let reason = format!(
             "{TIMES} of {TIMES} answers were stored although the client hung up at the final marker"
         );
         self.end_case(case, Verdict::Held, reason, report);
         Ok(())
+    }
+
+    /// The turn, and the rows of its answer, that the end of the stream and its cleaning up have both stored.
+    async fn first_doubled(
+        &self,
+        stored: &[RowToRecheck],
+        report: &Report,
+    ) -> anyhow::Result<Option<(usize, Vec<String>)>> {
+        let Some(mapping) = &self.mapping else {
+            return Ok(None);
+        };
+        if has_doubles(report) {
+            return Ok(None);
+        }
+        for kept in stored {
+            let mut rows = store::holding(self.world.db(), mapping, &kept.nonce).await?;
+            rows.retain(|row| {
+                row.conversation == kept.row.conversation && row.role == kept.row.role
+            });
+            if rows.len() > 1 {
+                let keys = rows.into_iter().map(|row| row.key).collect();
+                return Ok(Some((kept.number, keys)));
+            }
+        }
+        Ok(None)
+    }
+
+    fn doubled_at_final(&self, turn: usize, rows: &[String], case: &str) -> Finding {
+        let marker = &self.marker;
+        Finding::new(
+            DOUBLED,
+            Severity::Error,
+            &self.session.name,
+            format!(
+                "the answer of turn {turn} is stored {} times when the client hangs up at `{marker}`",
+                rows.len()
+            ),
+            "save the answer in one place: what ends the stream must not store what is stored already",
+        )
+        .with(Source::Store, format!("rows {}", rows.join(", ")))
+        .in_case(case)
     }
 
     /// What the server does once it notices that the client is gone must leave the answers as they are.

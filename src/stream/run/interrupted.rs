@@ -357,6 +357,7 @@ impl Stage<'_> {
                 is_verbatim: self.is_verbatim,
                 tells_whole: false,
                 open: None,
+                copies: Vec::new(),
             });
         }
         self.learn_endings(whole).await?;

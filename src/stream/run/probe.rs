@@ -299,6 +299,7 @@ impl Stage<'_> {
                 ending: None,
                 place: Place::Conversation,
                 rows: Vec::new(),
+                copies: Vec::new(),
             },
         };
         // The client leaves first; only then the provider goes on.

@@ -145,7 +145,7 @@ impl Stage<'_> {
 
     /// Whether a reload shows the answer; none where the server gives no answer.
     async fn is_shown(&self, chat: &Chat, live: &Live, limit: Duration) -> Option<bool> {
-        let records = self.reload(chat, limit).await?;
+        let records = self.history_now(chat, limit).await?;
         let is_it = |content: &str| match self.learnt.whole_history {
             true => kept::is_all_in(&live.expected, content),
             false => content.contains(&live.nonce),
@@ -156,7 +156,7 @@ impl Stage<'_> {
     /// The first chat's history once more, after the time that rows are watched: it may not have got worse.
     pub(super) async fn reload_again(&mut self) -> Option<Finding> {
         let chat = self.first_chat.take()?;
-        let records = self.reload(&chat, PATIENCE).await?;
+        let records = self.history_now(&chat, PATIENCE).await?;
         let mut observed = self.observed();
         observed.turns = chat.said_so_far();
         observed.history = Some(Ok(records));
@@ -168,14 +168,18 @@ impl Stage<'_> {
         if !self.learnt.whole_history {
             return self.is_shown(chat, live, limit).await;
         }
-        let records = self.reload(chat, limit).await?;
+        let records = self.history_now(chat, limit).await?;
         let mut so_far = self.observed();
         so_far.turns = chat.said_so_far();
         Some(history_differs::is_right(&so_far, &records))
     }
 
     /// The records of the history now. One that can't be read, or is refused, has none.
-    pub(super) async fn reload(&self, chat: &Chat, limit: Duration) -> Option<Vec<Remembered>> {
+    pub(super) async fn history_now(
+        &self,
+        chat: &Chat,
+        limit: Duration,
+    ) -> Option<Vec<Remembered>> {
         let history = self.session.history.as_ref()?;
         let asked = tokio::time::timeout(limit, chat.ask(&history.request)).await;
         let answer = asked.ok()?.ok()?;

@@ -34,6 +34,11 @@ pub(super) fn has_questions(report: &Report) -> bool {
     !has(report, QUESTION_LOST)
 }
 
+/// Whether answers were found in several rows.
+pub(super) fn has_doubles(report: &Report) -> bool {
+    has(report, DOUBLED)
+}
+
 fn has(report: &Report, code: &str) -> bool {
     report.findings.iter().any(|found| found.code == code)
 }

@@ -36,6 +36,8 @@ pub(super) struct Found {
     pub(super) place: Place,
     /// What was taken for the answer.
     pub(super) rows: Vec<StoredMessage>,
+    /// The keys of its messages, where it is stored more than once in its conversation.
+    pub(super) copies: Vec<String>,
 }
 
 /// Where an answer without its end is looked for.
@@ -82,6 +84,34 @@ impl Sought {
         answers().filter(|it| !is_next(it)).collect()
     }
 
+    /// The keys of the messages that say the answer, if there are several of them: whole ones, and those that
+    /// are its beginning and look like a whole one.
+    fn copies(&self, messages: &[StoredMessage]) -> Vec<String> {
+        let answers = self.answers(messages);
+        let answers: Vec<_> = answers.into_iter().filter(is_answer).collect();
+        let is_whole = |row: &StoredMessage| kept::is_all_in(&self.answer.text, &row.content);
+        let Some(whole) = answers.iter().find(|row| is_whole(row)) else {
+            return Vec::new();
+        };
+        let is_copy = |row: &&&StoredMessage| {
+            is_whole(row)
+                || kept::is_beginning(&self.answer.text, &row.content)
+                    && row.status == whole.status
+                    && row.mark == whole.mark
+                    && row.state == whole.state
+        };
+        let copies: Vec<_> = answers
+            .iter()
+            .filter(is_copy)
+            .map(|row| row.key.clone())
+            .collect();
+        if self.answer.is_all && copies.len() > 1 {
+            copies
+        } else {
+            Vec::new()
+        }
+    }
+
     fn judged<'m>(
         &self,
         rows: impl IntoIterator<Item = &'m StoredMessage>,
@@ -124,16 +154,22 @@ impl Stage<'_> {
                 .map(|row| Ending::of(row, &sought.nonce)),
             place: Place::Conversation,
             rows: Vec::new(),
+            copies: Vec::new(),
         };
-        if found.kept == AnswerFate::Whole {
-            found.rows = with_nonce;
-            return Ok(found);
-        }
         let of_question = question.and_then(|question| question.conversation.as_deref());
         let keys: Vec<_> = of_question
             .into_iter()
             .chain(sought.conversation.as_deref())
             .collect();
+        if found.kept == AnswerFate::Whole {
+            let answer = with_nonce.iter().find(is_answer);
+            let own = answer.and_then(|answer| answer.conversation.as_deref());
+            if let Some(key) = own.or(keys.first().copied()) {
+                found.copies = sought.copies(&store::conversation(db, mapping, key).await?);
+            }
+            found.rows = with_nonce;
+            return Ok(found);
+        }
         for key in &keys {
             let messages = store::conversation(db, mapping, key).await?;
             if !messages.is_empty() {
@@ -188,6 +224,7 @@ impl Stage<'_> {
             is_verbatim: self.is_verbatim,
             tells_whole: self.endings.iter().any(kept::Ending::tells),
             open: self.open_row(found),
+            copies: found.copies.clone(),
         }
     }
 }

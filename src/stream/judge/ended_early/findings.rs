@@ -21,6 +21,7 @@ pub(super) fn all(seen: &EndedEarly, stored: &Stored) -> Vec<Finding> {
         answer(seen, stored),
         called_whole(seen, stored),
         stuck(seen, stored),
+        copies(seen, stored),
         policy(seen, stored),
         reload(seen, stored),
         next(seen, stored),
@@ -126,6 +127,19 @@ fn answer(seen: &EndedEarly, stored: &Stored) -> Option<Finding> {
     };
     let harm = format!("{what} {}", when(seen.cause));
     Some(finding(seen, code, Severity::Error, harm, help).with(Source::Store, fact))
+}
+
+/// Whoever ended the turn and whoever finished it have both stored the answer.
+fn copies(seen: &EndedEarly, stored: &Stored) -> Option<Finding> {
+    if stored.copies.is_empty() {
+        return None;
+    }
+    let times = stored.copies.len();
+    let harm = format!("the answer is stored {times} times {}", when(seen.cause));
+    let help = "save the answer in one place: what ends the turn and what finishes it must write the same row";
+    let finding = finding(seen, "answer-duplicated", Severity::Error, harm, help);
+    let rows = stored.copies.join(", ");
+    Some(finding.with(Source::Store, format!("{}: rows {rows}", place(seen))))
 }
 
 /// A part looks like a whole answer.

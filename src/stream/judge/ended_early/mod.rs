@@ -127,6 +127,8 @@ pub struct Stored {
     pub tells_whole: bool,
     /// The key of a row that is still being written.
     pub open: Option<String>,
+    /// The keys of the answer's rows, where it is stored more than once.
+    pub copies: Vec<String>,
 }
 
 /// What a reload of the page shows.

@@ -41,6 +41,7 @@ fn left(policy: Option<&'static Policy>, answer: AnswerFate) -> EndedEarly {
             is_verbatim: true,
             tells_whole: true,
             open: None,
+            copies: Vec::new(),
         }),
         came_late: false,
         reload: Some(Reload::Shows {
@@ -235,6 +236,16 @@ fn a_promised_answer_is_kept_in_any_case() {
         stored(&mut seen).answer = AnswerFate::Whole;
         assert_eq!(judge(&seen).verdict, Verdict::Held);
     }
+}
+
+#[test]
+fn an_answer_that_is_stored_by_two_is_found() {
+    let mut seen = left(None, AnswerFate::Whole);
+    assert_eq!(judge(&seen).verdict, Verdict::Held);
+    stored(&mut seen).copies = vec!["2".to_owned(), "3".to_owned()];
+    let judged = judge(&seen);
+    assert_eq!(judged.verdict, Verdict::Violated);
+    assert_eq!(judged.findings[0].code, "answer-duplicated");
 }
 
 #[test]

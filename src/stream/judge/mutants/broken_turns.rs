@@ -68,6 +68,7 @@ fn left(rng: &mut Rng) -> EndedEarly {
             is_verbatim: true,
             tells_whole: true,
             open: None,
+            copies: Vec::new(),
         }),
         came_late: false,
         reload: Some(Reload::Shows {
@@ -115,6 +116,11 @@ const STOPPED: &[Mutant<EndedEarly>] = &[
         what: "a row stays in progress",
         owner: "stuck-streaming",
         mutate: |turn, _| stored(turn).open = Some("7".to_owned()),
+    },
+    Mutant {
+        what: "the answer is stored twice",
+        owner: "answer-duplicated",
+        mutate: |turn, _| stored(turn).copies = vec!["7".to_owned(), "8".to_owned()],
     },
     Mutant {
         what: "the next turn is refused",
