@@ -225,3 +225,72 @@ fn a_heartbeat_of_the_server_leaves_the_order_decided_on_postgresql() {
         assert_eq!(report["verdict"], expected, "{mode}: {report:#}");
     }
 }
+
+/// What is stored has the marks that chatctl looks for, and is not all that was said.
+#[test]
+fn a_row_with_the_end_of_a_text_is_not_the_text() {
+    let report = is_violated(&["--spoil", "tail"], "saved-after-done");
+    assert_eq!(case(&report, "/order")["verdict"], "violated", "{report:#}");
+    is_violated(&["--spoil", "cut-question"], "user-message-lost");
+}
+
+#[test]
+fn what_is_stored_more_than_once_is_found() {
+    is_violated(&["--spoil", "two-questions"], "question-duplicated");
+    is_violated(&["--spoil", "drafts"], "answer-duplicated");
+    let good = is_proven(&[]);
+    assert!(codes(&good, "warning").is_empty(), "{good:#}");
+}
+
+#[test]
+fn an_answer_that_is_saved_again_when_the_client_hangs_up_is_found() {
+    let report = is_violated(&["--spoil", "twice"], "answer-duplicated");
+    assert_eq!(case(&report, "/order")["verdict"], "proven", "{report:#}");
+    let at_final = case(&report, "/close-at-final");
+    assert_eq!(at_final["verdict"], "violated", "{report:#}");
+}
+
+#[test]
+fn an_answer_that_moves_to_another_conversation_later_is_lost() {
+    is_violated(&["--spoil", "moved"], "saved-row-changed-later");
+}
+
+const TWO_TURNS: &str = r#"
+[[setup]]
+request = "POST /conversations"
+json = { title = "two turns" }
+capture = { conversation_id = "$.id" }
+
+[request]
+request = "POST /chat"
+json = { conversation_id = "{conversation_id}", message = "{user}" }
+
+[[turn]]
+user = "Add a task to buy milk"
+answer = "Task 'Buy milk' has been added to the list."
+
+[[turn]]
+user = "And one to buy bread"
+answer = "Task 'Buy bread' has been added, too."
+
+[history]
+request = "GET /conversations/{conversation_id}/messages"
+"#;
+
+#[test]
+fn earlier_turns_that_are_gone_at_the_marker_are_lost() {
+    let folder = tempfile::tempdir().unwrap();
+    let two_turns = folder.path().join("two-turns.toml");
+    std::fs::write(&two_turns, TWO_TURNS).unwrap();
+    let verify = |options: &[&str]| verify_with(options, &[two_turns.to_str().unwrap()]).0;
+    let right = verify(&["--rewrite", "before"]);
+    assert_eq!(case(&right, "/order")["verdict"], "proven", "{right:#}");
+    let report = verify(&["--rewrite", "older"]);
+    let order = case(&report, "/order");
+    assert_eq!(order["verdict"], "violated", "{report:#}");
+    let reason = order["reason"].as_str().unwrap();
+    assert!(
+        reason.contains("turn 1 is in no row at the final marker"),
+        "{order:#}"
+    );
+}

@@ -36,6 +36,10 @@ and the final marker waits for the beat that follows, and not for the save.
 `--receipt`: who reads a conversation has that noted in the store first.
 `--rewrite before|MS`: once the answer is saved, a commit deletes all rows of the conversation, and another one inserts
 them again, before the final marker or so many milliseconds after it.
+`--rewrite older`: the messages of earlier turns are gone at the final marker, and come back after it.
+`--spoil HOW`: `cut-question` stores the end of each question, `two-questions` stores each twice, `drafts` stores a
+message for each piece of an answer, `tail` stores the end of an answer before the marker and all of it after it,
+`moved` moves the answer to another conversation 600 ms after the marker, and `twice` saves it again if its client leaves.
 `--queue MS`: the answer is saved to a queue, out of which the history reads it as well, and moved to the messages so
 many milliseconds after the marker. `--hidden`: the history does not read the queue.
 `--tidy MS`: if the client hangs up at the marker, the answer is deleted so many milliseconds later.
@@ -107,6 +111,7 @@ arguments.add_argument("--more", type=int)
 arguments.add_argument("--tidy", type=int)
 arguments.add_argument("--forget", type=int)
 arguments.add_argument("--rewrite")
+arguments.add_argument("--spoil", choices=["cut-question", "two-questions", "drafts", "tail", "moved", "twice"])
 arguments.add_argument("--doubt", type=int)
 arguments.add_argument("--pause", type=int, default=0)
 arguments.add_argument("--receipt", action="store_true")
@@ -225,6 +230,21 @@ def delete_all(key: str) -> list[Any]:
         rows = db.execute("SELECT * FROM message WHERE conversation_id = ?", (key,)).fetchall()
         db.execute("DELETE FROM message WHERE conversation_id = ?", (key,))
         return rows
+
+
+def take_older(key: str) -> list[Any]:
+    with closing(database()) as db:
+        older = "FROM message WHERE conversation_id = ?1 AND id < (SELECT max(id) - 1 FROM message WHERE conversation_id = ?1)"
+        db.execute("BEGIN IMMEDIATE")
+        rows = db.execute(f"SELECT * {older}", (key,)).fetchall()
+        db.execute(f"DELETE {older}", (key,))
+        db.execute("COMMIT")
+        return rows
+
+
+def give_back(rows: list[Any]) -> None:
+    with closing(database()) as db:
+        db.executemany("INSERT INTO message VALUES (?, ?, ?, ?, ?)", rows)
 
 
 def insert_all(rows: list[Any]) -> None:
@@ -383,7 +403,7 @@ class Handler(BaseHTTPRequestHandler):
         if options.keep == "transcripts":
             keep_words(key, f"Somebody said: {question}\n")
         elif options.keep != "turns" and options.doubt is None:
-            keep_message(key, "user", question.upper() if options.loud else question, "DONE")
+            self.keep_question(key, question)
         if options.busy:
             write("INSERT INTO running VALUES (?)", key)
         if options.open:
@@ -409,6 +429,8 @@ class Handler(BaseHTTPRequestHandler):
                 self.close_connection = True
                 return
             said += piece
+            if options.spoil == "drafts" and piece:
+                keep_message(key, "assistant", said, "DONE")
             if piece:
                 self.tell(piece, said, spoken)
             if options.broken and spoken and piece:
@@ -428,13 +450,20 @@ class Handler(BaseHTTPRequestHandler):
             final = final[9:]
         if options.queue is not None:
             write("INSERT INTO queued VALUES (?, ?)", key, said)
-        elif options.save == "before":
+        elif options.spoil == "tail":
+            keep_message(key, "assistant", said[-30:], "DONE")
+        elif options.save == "before" and options.spoil != "drafts":
             try:
                 self.save(key, question, said)
             except sqlite3.Error:
                 if not options.swallow:
                     raise
-        rewritten = delete_all(key) if options.rewrite else []
+        is_twice = options.spoil == "twice" and self.has_left()
+        if is_twice:
+            self.save(key, question, said)
+        rewritten = []
+        if options.rewrite:
+            rewritten = take_older(key) if options.rewrite == "older" else delete_all(key)
         if options.rewrite == "before":
             insert_all(rewritten)
         if options.save == "beat":
@@ -448,6 +477,15 @@ class Handler(BaseHTTPRequestHandler):
         self.send(b": and on and on\n\n" * (options.flood << 16) + final)
         if options.tip == "after":
             show_newest(key)
+        if options.spoil == "tail":
+            write("UPDATE message SET content = ? WHERE content = ?", said, said[-30:])
+        if options.spoil == "moved":
+            move = "UPDATE message SET conversation_id = 'archive' WHERE content = ?"
+            threading.Timer(0.6, write, (move, said)).start()
+        if options.spoil == "twice" and not is_twice and self.leaves_soon():
+            self.save(key, question, said)
+        if options.rewrite == "older":
+            give_back(rewritten)
         if options.rewrite and options.rewrite.isdigit():
             threading.Timer(int(options.rewrite) / 1000, insert_all, (rewritten,)).start()
         if options.queue is not None:
@@ -476,6 +514,12 @@ class Handler(BaseHTTPRequestHandler):
         if options.save == "ended":
             time.sleep(0.3)
             self.save(key, question, said)
+
+    def keep_question(self, key: str, question: str) -> None:
+        if options.spoil == "cut-question":
+            question = question[-20:]
+        for _ in range(2 if options.spoil == "two-questions" else 1):
+            keep_message(key, "user", question.upper() if options.loud else question, "DONE")
 
     def has_left(self) -> bool:
         is_readable, _, _ = select.select([self.connection], [], [], 0)

@@ -1,7 +1,7 @@
 //! The history over HTTP is not the conversation that was held.
 
 use super::{Check, Observed};
-use crate::model::{Role, contradicts};
+use crate::model::{Role, contradicts, known_role};
 use crate::report::{Finding, Severity, Source};
 use crate::stream::session::Remembered;
 
@@ -52,6 +52,32 @@ fn check(observed: &Observed) -> Vec<Finding> {
 
 /// A history that was right when the turns were over, and is not any more.
 pub fn later(observed: &Observed) -> Option<Finding> {
+    let Some(Ok(records)) = &observed.history else {
+        return None;
+    };
+    // Words that were added are no loss.
+    let texts = observed
+        .turns
+        .iter()
+        .flat_map(|turn| [&turn.user, &turn.expected]);
+    let has_text = |(record, text): (&Remembered, &String)| record.content.contains(text.trim());
+    let talk: Vec<_> = records
+        .iter()
+        .filter(|record| is_talk(observed, record))
+        .collect();
+    let is_longer =
+        talk.len() == 2 * observed.turns.len() && talk.iter().copied().zip(texts).all(has_text);
+    let is_swapped = talk.iter().zip(1..).any(|(record, number)| {
+        let who = if number % 2 == 1 {
+            Role::User
+        } else {
+            Role::Assistant
+        };
+        contradicts(&record.role, &who)
+    });
+    if is_longer && !is_swapped {
+        return None;
+    }
     let finding = check(observed).into_iter().next()?;
     let then = "right after the turns the history was the conversation that was held";
     Some(finding.with(Source::Stream, then.to_owned()))
@@ -67,11 +93,12 @@ fn is_reversed(observed: &Observed, records: &[Remembered]) -> bool {
     is_right(observed, &reversed)
 }
 
-/// Records are matched one to one and in order. Records of other roles (a system prompt, a
-/// tool's output) may be between them.
+/// Records are matched one to one and in order. A greeting may come before them, and records of other roles (a
+/// system prompt, a tool's output, the model's reasoning) between them.
 fn difference(observed: &Observed, records: &[Remembered]) -> Option<(String, String)> {
-    let talk = |(record, _): &(&Remembered, usize)| is_talk(&record.role);
-    let mut shown = records.iter().zip(1..).filter(talk);
+    let greetings = greetings(observed, records);
+    let talk = |(record, _): &(&Remembered, usize)| is_talk(observed, record);
+    let mut shown = records.iter().zip(1..).skip(greetings).filter(talk);
     let said = observed.turns.iter().flat_map(|turn| {
         let both = [(Role::User, &turn.user), (Role::Assistant, &turn.expected)];
         both.map(|(who, text)| (turn.number, who, text))
@@ -114,8 +141,39 @@ fn difference(observed: &Observed, records: &[Remembered]) -> Option<(String, St
     })
 }
 
-fn is_talk(role: &str) -> bool {
-    !["system", "tool", "function", "developer"].contains(&role.to_lowercase().as_str())
+/// How many records come before the first question and are the assistant's.
+fn greetings(observed: &Observed, records: &[Remembered]) -> usize {
+    let Some(turn) = observed.turns.first() else {
+        return 0;
+    };
+    let asked = records
+        .iter()
+        .position(|it| it.content.trim() == turn.user.trim());
+    let before = &records[..asked.unwrap_or(0)];
+    if before
+        .iter()
+        .all(|record| known_role(&record.role) == Some("assistant"))
+    {
+        before.len()
+    } else {
+        0
+    }
+}
+
+/// Whether a record is a message of one of both sides. One with a role that nobody knows is if it says what one of
+/// them said.
+fn is_talk(observed: &Observed, record: &Remembered) -> bool {
+    match known_role(&record.role) {
+        Some(role) => role == "user" || role == "assistant",
+        None => {
+            let mut turns = observed.turns.iter();
+            turns.any(|turn| {
+                [&turn.user, &turn.expected]
+                    .into_iter()
+                    .any(|text| record.content.trim() == text.trim())
+            })
+        }
+    }
 }
 
 #[cfg(test)]
@@ -143,6 +201,47 @@ mod tests {
             history_late: late,
             ..Observed::default()
         }
+    }
+
+    #[test]
+    fn a_greeting_and_records_of_neither_side_are_no_difference() {
+        let asked = || record("user", "Hello");
+        let said = || record("assistant", "Good morning");
+        let right = |records: Vec<Remembered>| check(&observed(records, None)).is_empty();
+        let greeting = || record("assistant", "Hi! How can I help you?");
+        assert!(right(vec![greeting(), asked(), said()]));
+        assert!(right(vec![
+            asked(),
+            record("reasoning", "They greet."),
+            said()
+        ]));
+        assert!(right(vec![
+            record("event", "Alice joined"),
+            asked(),
+            said()
+        ]));
+        // Roles of the server's own are right as long as the texts are.
+        assert!(right(vec![
+            record("0", "Hello"),
+            record("1", "Good morning")
+        ]));
+        assert!(!right(vec![greeting(), said()]));
+        assert!(!right(vec![record("user", "Hi"), asked(), said()]));
+        assert!(!right(vec![asked(), greeting(), said()]));
+    }
+
+    #[test]
+    fn a_history_may_get_longer_words_and_lose_none() {
+        let said = |answer: &str| vec![record("user", "Hello"), record("assistant", answer)];
+        let worse = |records| super::later(&observed(records, None)).is_some();
+        assert!(!worse(said("Good morning")));
+        assert!(!worse(said("Good morning (checked)")));
+        assert!(worse(said("Good")));
+        assert!(worse(said("Good morning")[..1].to_vec()));
+        assert!(worse(vec![
+            record("assistant", "Hello"),
+            record("user", "Good morning")
+        ]));
     }
 
     #[test]

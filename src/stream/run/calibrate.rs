@@ -4,9 +4,9 @@
 use super::chat::{Chat, Vary};
 use super::exchange::ResponseProgress;
 use super::find_store::sealed;
+use super::learnt::Learnt;
 use super::live::Live;
 use super::rows;
-use super::rows::Learnt;
 use super::stage::Stage;
 use crate::cli_error::CliError;
 use crate::clock::Tick;
@@ -36,6 +36,8 @@ pub(super) struct Calibrated {
     pub(super) at_final: Vec<RowState>,
     /// What was so in every chat.
     learnt: Learnt,
+    /// The first chat, if its history was right when it was over.
+    pub(super) first_chat: Option<Chat>,
 }
 
 impl Stage<'_> {
@@ -45,6 +47,7 @@ impl Stage<'_> {
             wrong: None,
             at_final: Vec::new(),
             learnt: Learnt::ALL,
+            first_chat: None,
         };
         for number in 0..CHATS {
             self.doing(&format!("chat {} of {CHATS} without a gate", number + 1));
@@ -69,7 +72,7 @@ impl Stage<'_> {
                 },
             };
             if number == 0 && calibrated.learnt.whole_history {
-                self.first_chat = Some(chat);
+                calibrated.first_chat = Some(chat);
             }
             report.checked += 1;
             let has_versions = rows::has_versions(report);

@@ -2,10 +2,11 @@
 
 use super::chat::Vary;
 use super::live::RowToRecheck;
-use super::rows::{DOUBLED, QUESTION_LOST, has_doubles, has_questions};
+use super::rows::{DOUBLED, QUESTION_DOUBLED, QUESTION_LOST, has, has_questions};
 use super::stage::Stage;
 use crate::report::{Finding, Lane, Report, Severity, Source, Verdict};
 use crate::stream::faults::{CLOSE_AT_FINAL, NONE};
+use crate::stream::judge;
 use crate::stream::judge::saved_row_changed_later::is_lost;
 use crate::{clock, store};
 use std::fmt;
@@ -69,16 +70,7 @@ impl Stage<'_> {
                 match self.await_row(&live, self.options.settle).await {
                     Some((at, row)) => {
                         moments.at(at, Lane::Store, "the answer's row is complete");
-                        stored.push(RowToRecheck {
-                            tag: live.tag.clone(),
-                            row,
-                            at_final: None,
-                            question: self.question_of(&live).await,
-                            answer: live.answer.clone(),
-                            nonce: live.nonce.clone(),
-                            at,
-                            number: live.number,
-                        });
+                        stored.push(self.to_recheck(&live, row, None).await);
                     }
                     None => {
                         let settle = humantime::format_duration(self.options.settle);
@@ -106,9 +98,11 @@ impl Stage<'_> {
             report.add(finding);
             return Ok(());
         }
-        if let Some((turn, rows)) = self.first_doubled(&stored, report).await? {
-            let reason = "an answer was stored twice when the client hung up at the final marker";
-            let finding = self.doubled_at_final(turn, &rows, &case.name);
+        if let Some(finding) = self.first_doubled(&stored, report).await? {
+            let reason = format!(
+                "when the client hung up at the final marker, {}",
+                finding.harm
+            );
             self.end_case(case, Verdict::Violated, reason, report);
             report.add(finding);
             return Ok(());
@@ -120,45 +114,25 @@ impl Stage<'_> {
         Ok(())
     }
 
-    /// The turn, and the rows of its answer, that the end of the stream and its cleaning up have both stored.
+    /// What the end of a stream and the cleaning up behind it have both stored.
     async fn first_doubled(
         &self,
         stored: &[RowToRecheck],
         report: &Report,
-    ) -> anyhow::Result<Option<(usize, Vec<String>)>> {
+    ) -> anyhow::Result<Option<Finding>> {
         let Some(mapping) = &self.mapping else {
             return Ok(None);
         };
-        if has_doubles(report) {
-            return Ok(None);
-        }
+        let mut observed = self.observed();
         for kept in stored {
-            let mut rows = store::holding(self.world.db(), mapping, &kept.nonce).await?;
-            rows.retain(|row| {
-                row.conversation == kept.row.conversation && row.role == kept.row.role
-            });
-            if rows.len() > 1 {
-                let keys = rows.into_iter().map(|row| row.key).collect();
-                return Ok(Some((kept.number, keys)));
-            }
+            observed.turns.push(self.turn_now(mapping, kept).await?);
         }
-        Ok(None)
-    }
-
-    fn doubled_at_final(&self, turn: usize, rows: &[String], case: &str) -> Finding {
-        let marker = &self.marker;
-        Finding::new(
-            DOUBLED,
-            Severity::Error,
-            &self.session.name,
-            format!(
-                "the answer of turn {turn} is stored {} times when the client hangs up at `{marker}`",
-                rows.len()
-            ),
-            "save the answer in one place: what ends the stream must not store what is stored already",
-        )
-        .with(Source::Store, format!("rows {}", rows.join(", ")))
-        .in_case(case)
+        let is_new = |finding: &Finding| {
+            [DOUBLED, QUESTION_DOUBLED].contains(&finding.code)
+                && finding.severity == Severity::Error
+                && !has(report, finding.code)
+        };
+        Ok(judge::findings(&observed).into_iter().find(is_new))
     }
 
     /// What the server does once it notices that the client is gone must leave the answers as they are.

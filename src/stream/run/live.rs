@@ -53,8 +53,12 @@ pub(super) struct RowToRecheck {
     pub(super) at_final: Option<StoredMessage>,
     /// The row of the same turn's question.
     pub(super) question: Option<StoredMessage>,
+    /// What the user said.
+    pub(super) user: String,
     /// What the provider said, where its format is read.
     pub(super) answer: Option<String>,
+    /// What must be stored as the answer.
+    pub(super) expected: String,
     pub(super) nonce: String,
     /// What finds the question of the same turn.
     pub(super) tag: String,

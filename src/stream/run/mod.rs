@@ -22,6 +22,7 @@ mod finish_without_done;
 mod gated;
 mod gates;
 mod interrupted;
+mod learnt;
 mod limits;
 mod live;
 mod loaded;
@@ -253,6 +254,7 @@ impl Stage<'_> {
         match &calibrated.wrong {
             Some(why) => self.skip_proof(why, report),
             None => {
+                let first_chat = calibrated.first_chat.as_ref();
                 match self.options.proof {
                     _ if !self.is_chosen(ORDER) => {}
                     Proof::Auto | Proof::Gate => self.prove_by_gate(&calibrated, report).await?,
@@ -265,7 +267,7 @@ impl Stage<'_> {
                     // After all others: a server that is hung up on may be damaged by it.
                     Server::Works => {
                         self.close_at_final(report).await?;
-                        self.look_again(report).await?;
+                        self.look_again(first_chat, report).await?;
                         self.end_early(calibrated.lag, report).await?;
                         self.resume(calibrated.lag, report).await?;
                         self.send_twice(report).await?;
@@ -278,7 +280,7 @@ impl Stage<'_> {
                     }
                     Server::Hangs => {
                         self.skip_close_at_final(report);
-                        self.look_again(report).await?;
+                        self.look_again(first_chat, report).await?;
                     }
                 }
                 self.judge_buffering(report);

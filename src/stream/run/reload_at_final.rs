@@ -154,9 +154,9 @@ impl Stage<'_> {
     }
 
     /// The first chat's history once more, after the time that rows are watched: it may not have got worse.
-    pub(super) async fn reload_again(&mut self) -> Option<Finding> {
-        let chat = self.first_chat.take()?;
-        let records = self.history_now(&chat, PATIENCE).await?;
+    pub(super) async fn reload_again(&self, first_chat: Option<&Chat>) -> Option<Finding> {
+        let chat = first_chat?;
+        let records = self.history_now(chat, PATIENCE).await?;
         let mut observed = self.observed();
         observed.turns = chat.said_so_far();
         observed.history = Some(Ok(records));

@@ -1,5 +1,6 @@
 //! Looking at the answer's row.
 
+use super::chat::Chat;
 use super::live::{Live, RowToRecheck};
 use super::stage::Stage;
 use crate::clock::Tick;
@@ -7,6 +8,7 @@ use crate::db::Db;
 use crate::gate::{Gate, Waiting};
 use crate::model::StoredMessage;
 use crate::report::{Report, Severity};
+use crate::store::Mapping;
 use crate::stream::judge::TurnSeen;
 use crate::stream::judge::order::{ENOUGH, RowState};
 use crate::stream::judge::saved_row_changed_later::is_lost;
@@ -19,7 +21,7 @@ use std::time::Duration;
 const ASK: Duration = Duration::from_millis(3);
 
 pub(super) const DOUBLED: &str = "answer-duplicated";
-const QUESTION_DOUBLED: &str = "question-duplicated";
+pub(super) const QUESTION_DOUBLED: &str = "question-duplicated";
 pub(super) const QUESTION_LOST: &str = "user-message-lost";
 
 /// Whether a look that had the history has shown that further rows of an answer are its former versions.
@@ -34,48 +36,9 @@ pub(super) fn has_questions(report: &Report) -> bool {
     !has(report, QUESTION_LOST)
 }
 
-/// Whether answers were found in several rows.
-pub(super) fn has_doubles(report: &Report) -> bool {
-    has(report, DOUBLED)
-}
-
-fn has(report: &Report, code: &str) -> bool {
+/// Whether something is reported already.
+pub(super) fn has(report: &Report, code: &str) -> bool {
     report.findings.iter().any(|found| found.code == code)
-}
-
-/// What the chats without a gate showed of every message. Whatever is read later has to be so, too.
-#[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Learnt {
-    /// A row holds all of the answer, as it was said.
-    pub(super) whole_answers: bool,
-    /// A row holds all of the question.
-    pub(super) whole_questions: bool,
-    /// Each answer is in a conversation.
-    pub(super) in_conversation: bool,
-    /// The history shows all that was said.
-    pub(super) whole_history: bool,
-}
-
-impl Learnt {
-    /// Before the first chat: what no chat shows otherwise.
-    pub(super) const ALL: Self = Self {
-        whole_answers: true,
-        whole_questions: true,
-        in_conversation: true,
-        whole_history: true,
-    };
-
-    /// One more answer and its row.
-    pub(super) fn answer(&mut self, live: &Live, row: &StoredMessage) {
-        self.whole_answers &= live.is_all_in(row);
-        self.in_conversation &= row.conversation.is_some();
-    }
-
-    /// Whether a row that holds an answer's end is all that it was in other chats.
-    fn accepts(self, live: &Live, row: &StoredMessage) -> bool {
-        (!self.whole_answers || live.is_all_in(row))
-            && (!self.in_conversation || row.conversation.is_some())
-    }
 }
 
 impl Stage<'_> {
@@ -171,21 +134,59 @@ impl Stage<'_> {
         if let Some(answer) = &live.answer {
             self.is_verbatim &= kept::is_all_in(answer, &row.content);
         }
-        let question = self.question_of(live).await;
-        self.kept.push(RowToRecheck {
+        let remembered = self.to_recheck(live, row, at_final).await;
+        self.kept.push(remembered);
+    }
+
+    /// A complete row with what was said in its turn.
+    pub(super) async fn to_recheck(
+        &self,
+        live: &Live,
+        row: StoredMessage,
+        at_final: Option<StoredMessage>,
+    ) -> RowToRecheck {
+        RowToRecheck {
             row,
             at_final,
-            question,
+            question: self.question_of(live).await,
+            user: live.user.clone(),
             answer: live.answer.clone(),
+            expected: live.expected.clone(),
             nonce: live.nonce.clone(),
             tag: live.tag.clone(),
             at: clock::now(),
             number: live.number,
-        });
+        }
+    }
+
+    /// What the store has of a remembered turn now.
+    pub(super) async fn turn_now(
+        &self,
+        mapping: &Mapping,
+        kept: &RowToRecheck,
+    ) -> anyhow::Result<TurnSeen> {
+        let db = self.world.db();
+        let mut turn = TurnSeen {
+            user: kept.user.clone(),
+            tag: kept.tag.clone(),
+            answer: kept.answer.clone(),
+            expected: kept.expected.clone(),
+            nonce: kept.nonce.clone(),
+            tool_calls: self.session.turns[kept.number - 1].tool_calls(),
+            conversation: kept.row.conversation.clone(),
+            with_nonce: store::holding(db, mapping, &kept.nonce).await?,
+            with_tag: store::holding(db, mapping, &kept.tag).await?,
+            at_final: kept.at_final.clone(),
+            ..TurnSeen::blank(kept.number)
+        };
+        if let Some(key) = &kept.row.conversation {
+            turn.stored = store::conversation(db, mapping, key).await?;
+        }
+        Ok(turn)
     }
 
     /// The row of a turn's question, if there is one.
-    pub(super) async fn question_of(&self, live: &Live) -> Option<StoredMessage> {
+    async fn question_of(&self, live: &Live) -> Option<StoredMessage> {
         let mapping = self.mapping.as_ref()?;
         let rows = store::holding(self.world.db(), mapping, &live.tag).await;
         rows.ok()?.into_iter().next()
@@ -193,7 +194,11 @@ impl Stage<'_> {
 
     /// Looks at remembered rows once more: nothing may have changed after the final marker, and their
     /// questions are still there.
-    pub(super) async fn look_again(&mut self, report: &mut Report) -> anyhow::Result<()> {
+    pub(super) async fn look_again(
+        &mut self,
+        first_chat: Option<&Chat>,
+        report: &mut Report,
+    ) -> anyhow::Result<()> {
         let Some(mapping) = self.mapping.clone() else {
             return Ok(());
         };
@@ -206,7 +211,7 @@ impl Stage<'_> {
             tokio::time::sleep((last.at + watch).saturating_sub(clock::now())).await;
         }
         kept.retain(|kept| kept.at + watch <= clock::now());
-        if let Some(finding) = self.reload_again().await {
+        if let Some(finding) = self.reload_again(first_chat).await {
             report.add(finding);
         }
         let mut observed = self.observed();
@@ -223,22 +228,15 @@ impl Stage<'_> {
             } else {
                 now.unwrap_or(gone)
             };
-            let mut with_tag = store::holding(self.world.db(), &mapping, &kept.tag).await?;
+            let mut turn = self.turn_now(&mapping, &kept).await?;
             if let Some(question) = &kept.question
-                && is_lost(question, &with_tag)
+                && is_lost(question, &turn.with_tag)
             {
                 // What is left of it is not what the user wrote.
-                with_tag.clear();
+                turn.with_tag.clear();
             }
-            observed.turns.push(TurnSeen {
-                with_nonce: store::holding(self.world.db(), &mapping, &kept.nonce).await?,
-                with_tag,
-                tag: kept.tag,
-                answer: kept.answer,
-                at_final: kept.at_final,
-                first_and_last: Some((kept.row, last)),
-                ..TurnSeen::blank(kept.number)
-            });
+            turn.first_and_last = Some((kept.row, last));
+            observed.turns.push(turn);
         }
         let has_versions = has_versions(report);
         let was_there = has_questions(report);

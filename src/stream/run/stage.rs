@@ -1,9 +1,8 @@
 //! A session on its stage: what is known of the server while its cases run.
 
-use super::chat::Chat;
+use super::learnt::Learnt;
 use super::live::RowToRecheck;
 use super::reading::{Reading, UnknownEnd};
-use super::rows::Learnt;
 use super::times::Times;
 use super::{Options, World};
 use crate::clock;
@@ -51,8 +50,6 @@ pub struct Stage<'a> {
     pub(super) is_verbatim: bool,
     /// What the chats without a gate showed of every message; nothing before their end.
     pub(super) learnt: Learnt,
-    /// The first chat, if its history was right when it was over.
-    pub(super) first_chat: Option<Chat>,
     /// The provider that the server asks; known from the first chat on.
     pub(super) provider: Option<&'static Provider>,
     /// Whether it asks its provider for a stream; known from the first chat on.
@@ -108,7 +105,6 @@ impl<'a> Stage<'a> {
             endings: Vec::new(),
             is_verbatim: true,
             learnt: Learnt::default(),
-            first_chat: None,
             provider: None,
             asks_for_streams: true,
             slowest_turn: Duration::ZERO,

@@ -1,0 +1,39 @@
+//! What the chats without a gate showed of the server.
+
+use super::live::Live;
+use crate::model::StoredMessage;
+
+/// What the chats without a gate showed of every message. Whatever is read later has to be so, too.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Learnt {
+    /// A row holds all of the answer, as it was said.
+    pub(super) whole_answers: bool,
+    /// A row holds all of the question.
+    pub(super) whole_questions: bool,
+    /// Each answer is in a conversation.
+    pub(super) in_conversation: bool,
+    /// The history shows all that was said.
+    pub(super) whole_history: bool,
+}
+
+impl Learnt {
+    /// Before the first chat: what no chat shows otherwise.
+    pub(super) const ALL: Self = Self {
+        whole_answers: true,
+        whole_questions: true,
+        in_conversation: true,
+        whole_history: true,
+    };
+
+    /// One more answer and its row.
+    pub(super) fn answer(&mut self, live: &Live, row: &StoredMessage) {
+        self.whole_answers &= live.is_all_in(row);
+        self.in_conversation &= row.conversation.is_some();
+    }
+
+    /// Whether a row that holds an answer's end is all that it was in other chats.
+    pub(super) fn accepts(self, live: &Live, row: &StoredMessage) -> bool {
+        (!self.whole_answers || live.is_all_in(row))
+            && (!self.in_conversation || row.conversation.is_some())
+    }
+}
