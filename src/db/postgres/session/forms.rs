@@ -48,8 +48,16 @@ fn of(column: &ShapeColumn) -> Type {
 pub(super) fn form(own: &ShapeColumn, other: &ShapeColumn) -> Field {
     let column = quoted(&own.name);
     let raw = format!("{column}::pg_catalog.text");
+    // What a type of the user's own is cast to, a cast of the user's own may say. As its type writes it, two
+    // values are never one; a domain is cast to what it is made of by the server.
+    let is_of_user = own.declared.contains('.') && of(other) != Type::Boolean;
+    let is_other = matches!(of(own), Type::Array | Type::Other);
     let as_it_is = Field {
-        sql: raw.clone(),
+        sql: if is_other && (is_of_user || own.declared == other.declared) {
+            column.clone()
+        } else {
+            raw.clone()
+        },
         form: Form::Raw,
     };
     if own.declared == other.declared {

@@ -5,8 +5,11 @@ use crate::db::session::{Failed, Session as _};
 use crate::model::Cell;
 
 /// What chatctl's own looking rests on, and its value.
-const OWN_SETTINGS: [(&str, &str); 9] = [
-    ("search_path", "pg_catalog"),
+const OWN_SETTINGS: [(&str, &str); 11] = [
+    // Where it is not named, what is temporary comes before the catalogue.
+    ("search_path", "pg_catalog, pg_temp"),
+    ("client_encoding", "UTF8"),
+    ("quote_all_identifiers", "off"),
     ("role", "none"),
     ("row_security", "off"),
     ("statement_timeout", "0"),

@@ -25,6 +25,15 @@ pub(super) struct Evidence {
     pub(super) keeps_objects: bool,
 }
 
+/// Tables of the catalogue that say what a value is. A statement that defines something gives its lock on
+/// them back at once; one that writes their rows keeps it.
+const DEFINITIONS: [(u64, &str); 4] = [
+    (1247, "pg_type"),
+    (1249, "pg_attribute"),
+    (1259, "pg_class"),
+    (3501, "pg_enum"),
+];
+
 /// The locks of this transaction.
 #[derive(Debug, Default)]
 struct Locks {
@@ -33,6 +42,8 @@ struct Locks {
     changed: BTreeSet<u64>,
     /// Relations that may be gone, or have lost something.
     exclusive: BTreeSet<u64>,
+    /// The table of the catalogue whose rows were written by hand.
+    by_hand: Option<&'static str>,
     /// Whether something else than a relation may be another one, or the catalogue was written by hand.
     beyond: bool,
 }
@@ -49,7 +60,14 @@ impl Locks {
             "RowExclusiveLock" if !by_hand => {
                 self.written.insert(relation);
             }
-            _ if by_hand => self.beyond = true,
+            _ if by_hand => {
+                self.beyond = true;
+                if mode == "RowExclusiveLock" {
+                    let mut tables = DEFINITIONS.iter();
+                    let found = tables.find(|(id, _)| *id == relation);
+                    self.by_hand = self.by_hand.or(found.map(|(_, name)| *name));
+                }
+            }
             _ => {
                 self.changed.insert(relation);
                 if mode == "AccessExclusiveLock" {
@@ -93,6 +111,12 @@ impl Postgres {
                 }
                 _ => held.beyond = true,
             }
+        }
+        if let Some(table) = held.by_hand {
+            let why = format!(
+                "a statement writes rows of `{table}`, by which values may be other ones unseen"
+            );
+            anyhow::bail!(CliError::refused(why).hint("use ALTER TABLE or ALTER TYPE"));
         }
         let opened = self.opened.take().filter(|_| self.locked.is_none());
         self.undisturbed = match (&opened, &account) {
