@@ -1,6 +1,8 @@
 //! What a file says of itself: its statements, losses it acknowledges, names it gives. Pure.
 //! The proof does not rest on it; only an acknowledgement does.
 
+mod may;
+
 use super::acknowledged;
 use super::preserve::{Allowed, Named, Renames};
 use super::source::Migration;
@@ -165,108 +167,6 @@ impl<'a> Intent<'a> {
         self.pieces.iter().all(leaves)
     }
 
-    /// Whether the statements may make a trigger, a rule or an event, or switch one on, as far as their
-    /// texts tell: what code makes that is not in them counts too.
-    pub fn may_make_actions(&self) -> bool {
-        let enables = |action: &AlterAction| match action {
-            AlterAction::Other { text } => {
-                let mut words = text.split_whitespace();
-                words
-                    .next()
-                    .is_some_and(|it| it.eq_ignore_ascii_case("enable"))
-            }
-            _ => false,
-        };
-        self.pieces.iter().any(|piece| match &piece.facts.kind {
-            Kind::CreateTrigger { .. }
-            | Kind::CreateFunction { .. }
-            | Kind::CreateOther { .. }
-            | Kind::CreateSchema
-            | Kind::AlterOther { .. }
-            | Kind::Do
-            | Kind::Call
-            | Kind::Other => true,
-            Kind::AlterTable { actions } => actions.iter().any(enables),
-            // A constraint of SQLite may delete the rows that it finds in its way.
-            Kind::CreateTable { .. } => piece.text.to_ascii_lowercase().contains("on conflict"),
-            _ => !piece.facts.calls.is_empty(),
-        })
-    }
-
-    /// Whether the statements may give a name of these tables to something else, for sessions that find it in
-    /// another schema first, as far as their texts tell.
-    pub fn may_hide(&self, tables: &[Shape]) -> bool {
-        let moves = |action: &AlterAction| match action {
-            AlterAction::RenameTable { .. } => true,
-            AlterAction::Other { text } => {
-                let mut words = text.split_whitespace();
-                words
-                    .next()
-                    .is_some_and(|it| it.eq_ignore_ascii_case("set"))
-            }
-            _ => false,
-        };
-        let is_there = |name: &Name| {
-            let mut tables = tables.iter();
-            tables.any(|it| it.table.eq_ignore_ascii_case(&name.name))
-        };
-        self.dialect == Dialect::Postgres
-            && self.pieces.iter().any(|piece| match &piece.facts.kind {
-                Kind::CreateTable { .. } => piece.facts.tables().any(is_there),
-                Kind::CreateView { .. }
-                | Kind::RenameTable { .. }
-                | Kind::CreateSchema
-                | Kind::CreateOther { .. }
-                | Kind::AlterOther { .. }
-                | Kind::Do
-                | Kind::Call
-                | Kind::Other => true,
-                Kind::AlterTable { actions } => actions.iter().any(moves),
-                _ => !piece.facts.calls.is_empty(),
-            })
-    }
-
-    /// Whether the statements may change which numbers new rows get, as far as their texts tell.
-    pub fn may_renumber(&self) -> bool {
-        const WORDS: [&str; 6] = [
-            "setval",
-            "sequence",
-            "restart",
-            "identity",
-            "serial",
-            "auto_increment",
-        ];
-        self.may_rebuild()
-            || self.pieces.iter().any(|piece| {
-                let text = piece.text.to_ascii_lowercase();
-                let opaque = matches!(piece.facts.kind, Kind::Do | Kind::Call | Kind::Other);
-                let called = !piece.facts.calls.is_empty();
-                opaque || called || WORDS.iter().any(|word| text.contains(word))
-            })
-    }
-
-    /// Whether the statements may keep the engine from acting on foreign keys, as far as their texts tell: what
-    /// they do not show counts too.
-    pub fn may_skip_keys(&self) -> bool {
-        const WORDS: [&str; 3] = ["foreign_key_checks", "session_replication_role", "trigger"];
-        self.pieces.iter().any(|piece| {
-            let text = piece.text.to_ascii_lowercase();
-            let opaque = matches!(piece.facts.kind, Kind::Do | Kind::Call | Kind::Other);
-            let called = !piece.facts.calls.is_empty();
-            opaque || called || WORDS.iter().any(|word| text.contains(word))
-        })
-    }
-
-    /// Whether a table may be put in the place of another one.
-    pub fn may_rebuild(&self) -> bool {
-        let renames = |action: &AlterAction| matches!(action, AlterAction::RenameTable { .. });
-        self.pieces.iter().any(|piece| match &piece.facts.kind {
-            Kind::RenameTable { .. } | Kind::DropTable { .. } | Kind::Truncate { .. } => true,
-            Kind::AlterTable { actions } => actions.iter().any(renames),
-            _ => false,
-        })
-    }
-
     /// Why a statement may not be run: it would get around what is measured.
     pub fn forbidden(&self, piece: &Piece<'_>) -> Option<String> {
         let text = piece.text.to_ascii_lowercase();
@@ -293,13 +193,7 @@ impl<'a> Intent<'a> {
         let ends = match &piece.facts.kind {
             Kind::Begin | Kind::Commit => self.dialect != Dialect::Mysql,
             Kind::Rollback { to_savepoint } => !to_savepoint,
-            _ => {
-                let words = piece.text.to_ascii_lowercase();
-                words
-                    .split_whitespace()
-                    .take(2)
-                    .eq(["prepare", "transaction"])
-            }
+            _ => begins_with(piece.text, ["prepare", "transaction"]),
         };
         if ends {
             return Some(
@@ -419,13 +313,15 @@ fn sets_server(text: &str) -> bool {
 
 /// Why a statement of PostgreSQL reaches further than the database.
 pub(super) fn of_whole_server(piece: &Piece<'_>) -> Option<String> {
-    let tokens = sql::tokenize(piece.text, Dialect::Postgres);
-    let words = tokens.iter().filter(|it| it.kind != TokenKind::Comment);
-    let words = words.map(|it| it.text(piece.text).to_ascii_lowercase());
-    words
-        .take(2)
-        .eq(["alter", "system"])
-        .then(|| OF_SERVER.into())
+    begins_with(piece.text, ["alter", "system"]).then(|| OF_SERVER.into())
+}
+
+/// Whether a statement of PostgreSQL begins with these words, whatever comments are between them.
+fn begins_with(text: &str, words: [&str; 2]) -> bool {
+    let tokens = sql::tokenize(text, Dialect::Postgres);
+    let tokens = tokens.iter().filter(|it| it.kind != TokenKind::Comment);
+    let first = tokens.map(|it| it.text(text).to_ascii_lowercase()).take(2);
+    first.eq(words)
 }
 
 /// Whether SQLite keeps what it needs for a rollback in another way, which it does outside of transactions

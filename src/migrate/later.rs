@@ -12,7 +12,7 @@ mod tests;
 
 use crate::db::OWN_TABLES;
 use crate::model::{Action, Actions, Body, On, Shape};
-use crate::sql::{Destroys, Dialect, Kind, Name};
+use crate::sql::{Conflict, Destroys, Dialect, Kind, Name};
 use put_together::{Run, runs};
 use said::{Assigned, Said, statements};
 use std::collections::BTreeSet;
@@ -28,8 +28,22 @@ pub struct Deed {
     pub words: String,
     /// How surely it is this table.
     pub target: Target,
+    /// What the values of the column have to be for it to be harm.
+    pub only: Only,
     /// The statement, by which it is known again.
     text: String,
+}
+
+/// Which values a deed takes something from: those that are there tell it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Only {
+    /// All.
+    All,
+    /// Those of a column in which most rows have a value of their own, as texts of users are; not a state or
+    /// a kind, of which there are few.
+    Different,
+    /// Those with more characters than these.
+    Longer(u64),
 }
 
 /// How surely a deed is done to a table.
@@ -104,7 +118,9 @@ impl Judge<'_> {
             );
         }
         for words in &does.harms {
+            let own = self.action.table.as_deref();
             let tables = self.candidates();
+            let tables = tables.filter(|it| own.is_none_or(|own| is_called(it, own)));
             deeds.extend(tables.map(|it| self.deed((it, None), words, &self.action.title)));
         }
         for (why, text) in &does.unread {
@@ -132,6 +148,10 @@ impl Judge<'_> {
                     continue;
                 }
             };
+            if said::mutes(&body, self.dialect) {
+                let words = "would keep foreign keys and triggers from acting on";
+                does.harms.push(words.to_owned());
+            }
             let mut hides = |why: &str| does.unread.insert((why.to_owned(), body.clone()));
             for name in said::called(&body, self.dialect) {
                 if let Some(called) = self.actions.routines.get(&name)
@@ -185,7 +205,17 @@ impl Judge<'_> {
                     let tables = said.facts.tables();
                     deeds.extend(tables.filter_map(|name| self.deletes(said, &name.name)));
                 }
+                Kind::DropSchema { .. } | Kind::DropOther { .. } => deeds.extend(self.drops(said)),
                 Kind::Update { .. } => deeds.extend(self.overwrites(said)),
+                Kind::Insert {
+                    select: true,
+                    conflict: Conflict::Replace,
+                } => deeds.extend(self.replaces(said)),
+                Kind::Insert {
+                    select: true,
+                    conflict: Conflict::Update,
+                }
+                | Kind::Merge { deletes: false } => deeds.extend(self.overwrites_taken(said)),
                 Kind::AlterTable { actions } => {
                     let takes = actions
                         .iter()
@@ -209,7 +239,7 @@ impl Judge<'_> {
         if is_named_late {
             deeds.extend(self.overwrites_late(said));
         }
-        deeds.extend(self.blanks(said));
+        deeds.extend(self.of_each_row(said));
         deeds
     }
 
@@ -272,6 +302,19 @@ impl Judge<'_> {
         Some(self.deed((table, None), "would delete rows of", &said.text))
     }
 
+    /// What goes with a schema, or with all that a role owns.
+    fn drops(&self, said: &Said) -> Vec<Deed> {
+        let object = said.facts.object.as_ref();
+        let all = match &said.facts.kind {
+            Kind::DropOther { object, .. } => object == "OWNED",
+            _ => false,
+        };
+        let goes = |table: &&Shape| all || object.is_some_and(|it| it.matches(&table.schema));
+        let tables = self.candidates().filter(goes);
+        let deeds = tables.map(|it| self.deed((it, None), "would drop", &said.text));
+        deeds.collect()
+    }
+
     fn overwrites(&self, said: &Said) -> Vec<Deed> {
         let mut deeds = Vec::new();
         for name in said.facts.tables() {
@@ -282,13 +325,97 @@ impl Judge<'_> {
                 let of = table.columns.iter();
                 let mut of = of.filter(|it| it.name.eq_ignore_ascii_case(&column));
                 let Some(of) = of.next() else { continue };
+                let is_of_others = || self.takes_from_one(said, assigned, (table, &of.name));
                 if self.harms(said, assigned, Some(&of.declared)) {
                     let of = (table, Some(of.name.as_str()));
                     deeds.push(self.deed(of, "would overwrite", &said.text));
+                } else if holds_text(&of.declared) && is_of_others() {
+                    let of = (table, Some(of.name.as_str()));
+                    deeds.push(Deed {
+                        only: Only::Different,
+                        ..self.deed(of, "would overwrite", &said.text)
+                    });
                 }
             }
         }
         deeds
+    }
+
+    /// Whether it gives many rows of the table that it hangs on what one row has: the written one, or the one
+    /// that a query finds.
+    fn takes_from_one(
+        &self,
+        said: &Said,
+        assigned: Assigned,
+        (table, column): (&Shape, &str),
+    ) -> bool {
+        let own = self.action.table.as_deref();
+        let is_own = own.is_some_and(|own| is_called(table, own));
+        let taken = match assigned {
+            Assigned::Same => true,
+            Assigned::Asked => {
+                let names: Vec<_> = table.columns.iter().map(|it| it.name.as_str()).collect();
+                let key = key_of(table);
+                let others = names.into_iter().filter(|name| !key.contains(name));
+                let others: Vec<_> = others.collect();
+                !said.follows_its_row(column, &table.table, &others)
+            }
+            Assigned::Blank
+            | Assigned::Derived
+            | Assigned::Constant
+            | Assigned::Cut(_)
+            | Assigned::Other => false,
+        };
+        is_own && taken && !said.is_of_row(&key_of(table))
+    }
+
+    /// What an INSERT of a query's rows deletes or overwrites that have the same keys, unless it follows the
+    /// written row.
+    fn replaces(&self, said: &Said) -> Vec<Deed> {
+        if said.names_row("NEW") || said.names_row("OLD") {
+            return Vec::new();
+        }
+        let mut deeds = Vec::new();
+        for name in said.facts.tables() {
+            let reads_itself = said.facts.reads.iter().any(|it| it.matches(&name.name));
+            if reads_itself {
+                deeds.extend(self.deletes(said, &name.name));
+            } else {
+                deeds.extend(self.given(said, &name.name, &said.inserted()));
+            }
+        }
+        deeds
+    }
+
+    /// The same where only some columns of such rows are overwritten.
+    fn overwrites_taken(&self, said: &Said) -> Vec<Deed> {
+        if said.names_row("NEW") || said.names_row("OLD") {
+            return Vec::new();
+        }
+        let assigned = said.assignments();
+        let tables = said.facts.tables();
+        tables
+            .flat_map(|name| self.given(said, &name.name, &assigned))
+            .collect()
+    }
+
+    /// One value for all rows in a column of texts.
+    fn given(&self, said: &Said, table: &str, all: &[(String, Assigned)]) -> Vec<Deed> {
+        let Some(table) = self.named(table) else {
+            return Vec::new();
+        };
+        let key = key_of(table);
+        let deeds = all.iter().filter_map(|(column, assigned)| {
+            let of = table.columns.iter();
+            let mut of = of.filter(|it| it.name.eq_ignore_ascii_case(column));
+            let of = of.next().filter(|it| holds_text(&it.declared))?;
+            let one = matches!(assigned, Assigned::Blank | Assigned::Constant);
+            (one && !key.contains(&of.name.as_str())).then(|| Deed {
+                only: Only::Different,
+                ..self.deed((table, Some(&of.name)), "would overwrite", &said.text)
+            })
+        });
+        deeds.collect()
     }
 
     /// Whether an assignment takes away what users wrote, by the type of its column where that is known.
@@ -297,8 +424,8 @@ impl Judge<'_> {
         let is_cascade = linked && self.action.on == [On::Delete];
         match assigned {
             Assigned::Blank => !is_cascade && (!linked || declared.is_none_or(holds_text)),
-            Assigned::Other => !linked,
-            Assigned::Derived => false,
+            Assigned::Other | Assigned::Constant | Assigned::Cut(_) => !linked,
+            Assigned::Derived | Assigned::Same | Assigned::Asked => false,
         }
     }
 
@@ -327,8 +454,8 @@ impl Judge<'_> {
         deeds
     }
 
-    /// Where it empties a value of each row that is written.
-    fn blanks(&self, said: &Said) -> Option<Deed> {
+    /// Where it empties, cuts or replaces a value of each row that is written.
+    fn of_each_row(&self, said: &Said) -> Vec<Deed> {
         let writes = [On::Insert, On::Update];
         let asks = |body: &Body| match body {
             Body::Statements(text) => said::asks(text, self.dialect),
@@ -336,14 +463,40 @@ impl Judge<'_> {
         };
         let is_asked = self.action.conditional || asks(&self.action.body);
         if is_asked || !writes.iter().any(|it| self.action.on.contains(it)) {
-            return None;
+            return Vec::new();
         }
-        let column = said.blanked()?;
-        let table = self.named(self.action.table.as_deref()?)?;
-        let of = table.columns.iter();
-        let mut of = of.filter(|it| it.name.eq_ignore_ascii_case(&column));
-        let of = of.next().filter(|it| holds_text(&it.declared))?;
-        Some(self.deed((table, Some(&of.name)), "would overwrite", &said.text))
+        let own = self.action.table.as_deref();
+        let Some(table) = own.and_then(|own| self.named(own)) else {
+            return Vec::new();
+        };
+        if !said.writes_row() && !said.facts.tables().any(|it| is_called(table, &it.name)) {
+            return Vec::new();
+        }
+        // At an UPDATE it may be what the UPDATE is for.
+        let is_new = self.action.on.contains(&On::Insert);
+        let all = said.of_each_row(&key_of(table)).into_iter();
+        let deeds = all.filter_map(|(column, assigned)| {
+            let only = match assigned {
+                Assigned::Blank if said.writes_row() => Only::All,
+                Assigned::Constant if is_new => Only::Different,
+                Assigned::Cut(length) if is_new => Only::Longer(length),
+                Assigned::Blank
+                | Assigned::Derived
+                | Assigned::Same
+                | Assigned::Asked
+                | Assigned::Constant
+                | Assigned::Cut(_)
+                | Assigned::Other => return None,
+            };
+            let of = table.columns.iter();
+            let mut of = of.filter(|it| it.name.eq_ignore_ascii_case(&column));
+            let of = of.next().filter(|it| holds_text(&it.declared))?;
+            Some(Deed {
+                only,
+                ..self.deed((table, Some(&of.name)), "would overwrite", &said.text)
+            })
+        });
+        deeds.collect()
     }
 
     /// Whether nothing that is inserted or updated is stored, and nothing stored elsewhere for it.
@@ -394,11 +547,13 @@ impl Judge<'_> {
             self.action.title,
             when.join(" and ")
         );
+        let words = words.trim_end().to_owned();
         Deed {
             table: table.name.clone(),
             column: column.map(str::to_owned),
             words,
             target: Target::Named,
+            only: Only::All,
             text: text.split_whitespace().collect::<Vec<_>>().join(" "),
         }
     }
@@ -408,6 +563,13 @@ impl Judge<'_> {
 fn is_called(table: &Shape, name: &str) -> bool {
     let name = Name::new(name);
     name.matches(&table.table) || name.matches(&table.name)
+}
+
+/// The columns by which a row is found.
+fn key_of(table: &Shape) -> Vec<&str> {
+    let rows = ["id", "rowid", "_rowid_", "oid", "ctid"];
+    let key = table.key.iter().map(String::as_str);
+    key.chain(rows).collect()
 }
 
 /// Whether what users write may be in a column of a type.

@@ -21,6 +21,12 @@ pub use kind::{AlterAction, Conflict, Constraint, Kind, TypeChange};
 use parser::Parser;
 pub use risk::Destroys;
 
+/// The functions that a text calls which are not known to leave the data alone; a table whose columns are in
+/// brackets behind its name looks like one.
+pub fn calls(text: &str, dialect: Dialect) -> Vec<String> {
+    functions::calls(Parser::new(text, &tokenize(text, dialect), dialect))
+}
+
 /// What the text of one statement says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Facts {

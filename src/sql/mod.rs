@@ -23,7 +23,9 @@ use std::ops::Range;
 pub use directives::{
     AllowLoss, DirectiveError, Directives, Ignore, NoTransaction, Scope, directives,
 };
-pub use facts::{AlterAction, Conflict, Constraint, Destroys, Facts, Kind, TypeChange, facts};
+pub use facts::{
+    AlterAction, Conflict, Constraint, Destroys, Facts, Kind, TypeChange, calls, facts,
+};
 pub use name::Name;
 pub use split::split;
 pub use token::{Lexer, Token, TokenKind, tokenize};

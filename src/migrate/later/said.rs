@@ -1,5 +1,9 @@
 //! The statements in the body of a trigger, a rule, an event or a routine.
 
+mod assigned;
+
+pub(super) use assigned::Assigned;
+
 use crate::model::On;
 use crate::sql;
 use crate::sql::{Dialect, Facts, Kind, Statement, Token, TokenKind, tokenize};
@@ -14,17 +18,6 @@ pub(super) struct Said {
     tokens: Vec<Token>,
 }
 
-/// What an assignment puts in the place of a value.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Assigned {
-    /// Nothing: NULL or the empty text.
-    Blank,
-    /// What follows from the row, from other rows or from the time, or only says yes or no.
-    Derived,
-    /// Something else.
-    Other,
-}
-
 /// Words that a statement begins with in a body.
 const BEGIN: [&str; 17] = [
     "ALTER", "CALL", "DELETE", "DROP", "EXECUTE", "INSERT", "MERGE", "NEW", "PERFORM", "REPLACE",
@@ -36,30 +29,16 @@ const BEFORE: [&str; 8] = [
     "ALSO", "ATOMIC", "BEGIN", "DO", "ELSE", "INSTEAD", "LOOP", "THEN",
 ];
 
+/// What changes rows wherever it begins.
+const WRITES: [&str; 6] = ["DELETE", "INSERT", "MERGE", "REPLACE", "TRUNCATE", "UPDATE"];
+
+/// Words behind which one of these is an event, a right, a lock or a part of another statement.
+const NO_WRITE: [&str; 9] = [
+    "AFTER", "BEFORE", "FOR", "GRANT", "KEY", "OF", "ON", "OR", "REVOKE",
+];
+
 /// What names the table that a trigger hangs on.
 pub(super) const OWN_TABLE: [&str; 3] = ["TG_TABLE_NAME", "TG_RELNAME", "TG_RELID"];
-
-/// What tells the time.
-const CLOCKS: [&str; 18] = [
-    "CLOCK_TIMESTAMP",
-    "CURDATE",
-    "CURRENT_DATE",
-    "CURRENT_TIME",
-    "CURRENT_TIMESTAMP",
-    "CURTIME",
-    "DATE",
-    "DATETIME",
-    "JULIANDAY",
-    "LOCALTIME",
-    "LOCALTIMESTAMP",
-    "NOW",
-    "STRFTIME",
-    "SYSDATE",
-    "TIME",
-    "UNIXEPOCH",
-    "UNIX_TIMESTAMP",
-    "UTC_TIMESTAMP",
-];
 
 /// A text with its tokens, without comments.
 pub(super) struct Tokens<'a> {
@@ -95,6 +74,49 @@ impl<'a> Tokens<'a> {
     fn has(&self, words: &[&str]) -> bool {
         (0..self.all.len()).any(|index| self.is(index, words))
     }
+
+    /// Whether a statement of a body begins here.
+    fn opens(&self, index: usize) -> bool {
+        let is_after = |words: &[&str]| index > 0 && self.is(index - 1, words);
+        let before = index.checked_sub(1).map_or(";", |before| self.at(before));
+        if is_after(&BEFORE) || matches!(before, ";" | "(" | ">>" | ":") {
+            return self.is(index, &BEGIN);
+        }
+        // Behind whatever else the language of bodies has: IN, REPEAT, a condition of a handler.
+        let is_named = index > 0
+            && matches!(
+                self.all[index - 1].kind,
+                TokenKind::Word | TokenKind::String | TokenKind::Number
+            );
+        let writes = self.is(index, &WRITES)
+            && !matches!(self.at(index + 1), "(" | "," | "=" | "." | ":" | ")" | ";")
+            && !self.is(index + 1, &["ON", "OR"]);
+        writes && (is_named || before == ")") && !is_after(&NO_WRITE)
+    }
+
+    /// Whether a column of the row that sets the action off is at this place.
+    fn is_of_row(&self, index: usize) -> bool {
+        self.is(index, &["NEW", "OLD"]) && self.at(index + 1) == "."
+    }
+
+    /// The places of all tokens, each with the number of brackets that are open there.
+    fn depths(&self) -> Vec<(usize, usize)> {
+        let mut depth = 0_usize;
+        let all = (0..self.all.len()).map(|index| {
+            match self.at(index) {
+                "(" => depth += 1,
+                ")" => depth = depth.saturating_sub(1),
+                _ => {}
+            }
+            (index, depth)
+        });
+        all.collect()
+    }
+
+    /// A name at this place, without its quotes.
+    fn name(&self, index: usize) -> &'a str {
+        self.at(index).trim_matches(['"', '`', '[', ']'])
+    }
 }
 
 /// The statements of a body, in whatever blocks they are.
@@ -103,10 +125,11 @@ pub(super) fn statements(body: &str, dialect: Dialect) -> Vec<Said> {
     let mut all = Vec::new();
     let mut index = 0;
     while index < tokens.all.len() {
-        let opens = index == 0
-            || tokens.is(index - 1, &BEFORE)
-            || matches!(tokens.at(index - 1), ";" | "(" | ">>" | ":");
-        if !opens || !tokens.is(index, &BEGIN) {
+        // The rows that are returned may come from any statement.
+        if tokens.is(index, &["RETURN"]) && tokens.is(index + 1, &["QUERY"]) {
+            index += 2;
+        }
+        if !tokens.opens(index) {
             index += 1;
             continue;
         }
@@ -172,6 +195,21 @@ pub(super) fn made(body: &str, from: usize, dialect: Dialect) -> Vec<Option<Stri
 /// Whether what a body does depends on something.
 pub(super) fn asks(body: &str, dialect: Dialect) -> bool {
     Tokens::of(body, dialect).has(&["IF", "CASE", "WHEN"])
+}
+
+/// Whether a body keeps foreign keys and other triggers from acting, and does not let them act again.
+pub(super) fn mutes(body: &str, dialect: Dialect) -> bool {
+    let tokens = Tokens::of(body, dialect);
+    let says = |words: &[&str]| {
+        (0..tokens.all.len()).any(|index| {
+            let text = tokens.at(index).trim_matches('\'');
+            words.iter().any(|word| text.eq_ignore_ascii_case(word))
+        })
+    };
+    dialect == Dialect::Postgres
+        && says(&["session_replication_role"])
+        && says(&["replica"])
+        && !says(&["origin", "default", "local_only"])
 }
 
 /// Whether a body gives up the row that it was called for, whatever the row is.
@@ -289,95 +327,5 @@ impl Said {
     /// Whether it has the name of the table that its trigger hangs on put in.
     pub(super) fn means_own_table(&self) -> bool {
         self.tokens().has(&OWN_TABLE)
-    }
-
-    /// What an UPDATE assigns: columns and values.
-    pub(super) fn assignments(&self) -> Vec<(String, Assigned)> {
-        let tokens = self.tokens();
-        let mut depth = 0_usize;
-        let mut parts: Vec<Vec<usize>> = Vec::new();
-        for index in 0..tokens.all.len() {
-            match tokens.at(index) {
-                "(" => depth += 1,
-                ")" => depth = depth.saturating_sub(1),
-                _ => {}
-            }
-            if depth == 0 && tokens.is(index, &["SET"]) && parts.is_empty() {
-                parts.push(Vec::new());
-            } else if depth == 0
-                && tokens.is(index, &["WHERE", "FROM", "RETURNING", "ORDER", "LIMIT"])
-            {
-                break;
-            } else if depth == 0 && tokens.at(index) == "," && !parts.is_empty() {
-                parts.push(Vec::new());
-            } else if let Some(part) = parts.last_mut() {
-                part.push(index);
-            }
-        }
-        parts
-            .iter()
-            .filter_map(|part| self.assignment(&tokens, part))
-            .collect()
-    }
-
-    /// `column = value`, also `NEW.column := value`.
-    fn assignment(&self, tokens: &Tokens<'_>, part: &[usize]) -> Option<(String, Assigned)> {
-        let equals = part.iter().position(|index| tokens.at(*index) == "=")?;
-        let names = part[..equals].iter().rev();
-        let mut names = names.filter(|index| !matches!(tokens.at(**index), ":"));
-        let column = tokens.at(*names.next()?).trim_matches(['"', '`', '[', ']']);
-        let value = &part[equals + 1..];
-        Some((column.to_owned(), self.assigned(tokens, value, column)))
-    }
-
-    fn assigned(&self, tokens: &Tokens<'_>, value: &[usize], column: &str) -> Assigned {
-        let Some(first) = value.first() else {
-            return Assigned::Other;
-        };
-        // Behind a literal comes at most a cast.
-        let alone = value.len() == 1 || tokens.at(value[1]) == ":";
-        let kind = tokens.all[*first].kind;
-        let is_text = kind == TokenKind::String
-            || self.dialect == Dialect::Sqlite && kind == TokenKind::QuotedName;
-        let text = tokens.at(*first);
-        let empty = is_text && text.trim_start_matches(['E', 'e']).len() == 2;
-        if alone && (tokens.is(*first, &["NULL"]) || empty) {
-            return Assigned::Blank;
-        }
-        let flag = tokens.is(*first, &["TRUE", "FALSE"]) || matches!(text, "0" | "1");
-        if alone && flag {
-            return Assigned::Derived;
-        }
-        let is_own = |index: &usize| {
-            tokens
-                .at(*index)
-                .trim_matches(['"', '`', '[', ']'])
-                .eq_ignore_ascii_case(column)
-        };
-        let is_itself = value.len() == 1 && value.iter().all(is_own);
-        let sign = |index: &usize| matches!(tokens.at(*index), "+" | "-");
-        let counts = value.iter().any(is_own) && value.iter().any(sign);
-        let derived = |index: &usize| {
-            tokens.is(*index, &CLOCKS)
-                || tokens.is(*index, &["SELECT"])
-                || tokens.is(*index, &["NEW", "OLD"]) && tokens.at(index + 1) == "."
-        };
-        if is_itself || counts || value.iter().any(derived) {
-            Assigned::Derived
-        } else {
-            Assigned::Other
-        }
-    }
-
-    /// The column of the row itself that it empties before the row is stored.
-    pub(super) fn blanked(&self) -> Option<String> {
-        let tokens = self.tokens();
-        let set = usize::from(tokens.is(0, &["SET"]));
-        if !tokens.is(set, &["NEW"]) || tokens.at(set + 1) != "." {
-            return None;
-        }
-        let part: Vec<_> = (set + 2..tokens.all.len()).collect();
-        let (column, assigned) = self.assignment(&tokens, &part)?;
-        (assigned == Assigned::Blank).then_some(column)
     }
 }

@@ -214,6 +214,96 @@ fn what_deletes_or_overwrites_is_found() {
             "UPDATE messages SET body = NULL::text WHERE messages.chat_id = old.chat_id",
             "messages.body",
         ),
+        (
+            Dialect::Sqlite,
+            insert(),
+            "INSERT OR REPLACE INTO messages (id, body) SELECT id, '' FROM messages;",
+            "messages",
+        ),
+        (
+            Dialect::Sqlite,
+            insert(),
+            "REPLACE INTO messages (id, body) SELECT id, 'x' FROM chats;",
+            "messages.body",
+        ),
+        (
+            Dialect::Sqlite,
+            insert(),
+            "INSERT INTO messages (id, body) SELECT id, 'x' FROM chats WHERE true ON CONFLICT (id) DO UPDATE SET body = '';",
+            "messages.body",
+        ),
+        (
+            Dialect::Mysql,
+            insert(),
+            "INSERT INTO messages (id, body) SELECT id, 'x' FROM chats ON DUPLICATE KEY UPDATE body = 'gone'",
+            "messages.body",
+        ),
+        (
+            Dialect::Mysql,
+            insert(),
+            "BEGIN REPEAT DELETE FROM chats; UNTIL true END REPEAT; END",
+            "chats",
+        ),
+        (
+            Dialect::Mysql,
+            insert(),
+            "BEGIN DECLARE EXIT HANDLER FOR SQLSTATE '23000' DELETE FROM chats; END",
+            "chats",
+        ),
+        (
+            Dialect::Mysql,
+            insert(),
+            "SET NEW.body = left(NEW.body, 5)",
+            "messages.body",
+        ),
+        (
+            Dialect::Postgres,
+            insert(),
+            "BEGIN FOR r IN DELETE FROM chats RETURNING * LOOP NULL; END LOOP; RETURN NEW; END",
+            "chats",
+        ),
+        (
+            Dialect::Postgres,
+            insert(),
+            "BEGIN RETURN QUERY DELETE FROM chats RETURNING *; END",
+            "chats",
+        ),
+        (
+            Dialect::Postgres,
+            insert(),
+            "BEGIN NEW.body := substring(NEW.body FROM 1 FOR 9); RETURN NEW; END",
+            "messages.body",
+        ),
+        (
+            Dialect::Postgres,
+            insert(),
+            "BEGIN NEW.body := 'gone'::text; RETURN NEW; END",
+            "messages.body",
+        ),
+        (
+            Dialect::Postgres,
+            insert(),
+            "BEGIN MERGE INTO chats USING messages AS m ON m.chat_id = chats.id WHEN MATCHED THEN UPDATE SET body = ''; RETURN NEW; END",
+            "chats.body",
+        ),
+        (
+            Dialect::Sqlite,
+            insert(),
+            "UPDATE messages SET body = NEW.body WHERE chat_id = NEW.chat_id AND id <> NEW.id;",
+            "messages.body",
+        ),
+        (
+            Dialect::Sqlite,
+            insert(),
+            "UPDATE messages SET body = (SELECT max(title) FROM others);",
+            "messages.body",
+        ),
+        (
+            Dialect::Sqlite,
+            insert(),
+            "UPDATE messages SET body = '[gone]' WHERE id = NEW.id;",
+            "messages.body",
+        ),
     ] {
         assert_eq!(found(trigger(&on, body), dialect), [subject], "{body}");
     }
@@ -275,6 +365,61 @@ fn the_usual_work_of_a_trigger_is_not() {
             "INSERT INTO chats (body) VALUES ('x') ON CONFLICT DO UPDATE SET body = '';",
         ),
         (Dialect::Mysql, vec![On::Insert], "SET NEW.at = now()"),
+        (
+            Dialect::Sqlite,
+            vec![On::Insert],
+            "UPDATE messages SET body = NEW.body WHERE chat_id = NEW.id;",
+        ),
+        (
+            Dialect::Sqlite,
+            vec![On::Insert],
+            "UPDATE messages SET body = (SELECT title FROM others WHERE others.id = chat_id);",
+        ),
+        (
+            Dialect::Sqlite,
+            vec![On::Insert],
+            "UPDATE messages SET body = lower(body) WHERE NEW.id = id;",
+        ),
+        (
+            Dialect::Sqlite,
+            vec![On::Insert],
+            "UPDATE messages SET body = 'none' WHERE id = NEW.id AND body IS NULL;",
+        ),
+        (
+            Dialect::Sqlite,
+            vec![On::Insert],
+            "INSERT OR REPLACE INTO search (id, body) VALUES (NEW.id, NEW.body);",
+        ),
+        (
+            Dialect::Sqlite,
+            vec![On::Insert],
+            "REPLACE INTO chats (id, body) SELECT chat_id, max(body) FROM messages GROUP BY 1;",
+        ),
+        (
+            Dialect::Sqlite,
+            vec![On::Insert],
+            "INSERT INTO chats (id, body) SELECT id, body FROM messages WHERE true ON CONFLICT (id) DO UPDATE SET body = excluded.body;",
+        ),
+        (
+            Dialect::Mysql,
+            vec![On::Insert],
+            "INSERT INTO chats (id, chat_id) SELECT chat_id, count(*) FROM messages GROUP BY 1 ON DUPLICATE KEY UPDATE chat_id = VALUES(chat_id)",
+        ),
+        (
+            Dialect::Mysql,
+            vec![On::Insert],
+            "BEGIN DECLARE CONTINUE HANDLER FOR NOT FOUND SET done = true; SET NEW.body = REPLACE(NEW.body, 'a', 'b'); END",
+        ),
+        (
+            Dialect::Postgres,
+            vec![On::Insert],
+            "BEGIN PERFORM 1 FROM chats WHERE id = NEW.chat_id FOR UPDATE; IF TG_OP = 'UPDATE' OR TG_OP = 'DELETE' THEN RETURN OLD; END IF; RETURN NEW; END",
+        ),
+        (
+            Dialect::Postgres,
+            vec![On::Insert],
+            "BEGIN NEW.body := left(NEW.body, NEW.id); RETURN NEW; END",
+        ),
         (
             Dialect::Mysql,
             vec![On::Insert],

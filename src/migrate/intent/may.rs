@@ -1,0 +1,159 @@
+//! What the statements of a file may do besides what they do to rows, as far as their texts tell: where they may,
+//! it is looked at before and after them. What their texts do not show counts too.
+
+use super::{Intent, Piece};
+use crate::model::Shape;
+use crate::sql;
+use crate::sql::{AlterAction, Dialect, Kind, Name};
+
+impl Intent<'_> {
+    /// Whether the statements may make a trigger, a rule or an event, or switch one on, as far as their
+    /// texts tell: what code makes that is not in them counts too.
+    pub fn may_make_actions(&self) -> bool {
+        self.pieces.iter().any(|piece| match &piece.facts.kind {
+            Kind::CreateTrigger { .. }
+            | Kind::CreateFunction { .. }
+            | Kind::CreateOther { .. }
+            | Kind::CreateSchema
+            | Kind::AlterOther { .. }
+            | Kind::Do
+            | Kind::Call
+            | Kind::Other => true,
+            Kind::AlterTable { actions } => {
+                actions.iter().any(switches) || self.defines_calls(piece)
+            }
+            // A constraint of SQLite may delete the rows that it finds in its way.
+            Kind::CreateTable { .. } => {
+                let text = piece.text.to_ascii_lowercase();
+                text.contains("conflict")
+                    || !piece.facts.calls.is_empty()
+                    || self.defines_calls(piece)
+            }
+            _ => !piece.facts.calls.is_empty(),
+        })
+    }
+
+    /// Whether the statements may change who sees which rows, as far as their texts tell.
+    pub fn may_hide_rows(&self) -> bool {
+        const WORDS: [&str; 5] = ["disable", "enable", "force", "no", "owner"];
+        self.dialect == Dialect::Postgres
+            && self.pieces.iter().any(|piece| match &piece.facts.kind {
+                Kind::Grant
+                | Kind::CreateOther { .. }
+                | Kind::AlterOther { .. }
+                | Kind::Do
+                | Kind::Call
+                | Kind::Other => true,
+                // Who is no more reads nothing.
+                Kind::DropOther { object, .. } => !matches!(object.as_str(), "ROLE" | "USER"),
+                Kind::AlterTable { actions } => actions.iter().any(|it| begins(it, &WORDS)),
+                _ => false,
+            })
+    }
+
+    /// Whether the statements may switch a trigger off, as far as their texts tell.
+    pub fn may_switch_off(&self) -> bool {
+        self.pieces.iter().any(|piece| match &piece.facts.kind {
+            Kind::AlterTable { actions } => actions.iter().any(switches),
+            Kind::Do | Kind::Call | Kind::Other => true,
+            _ => !piece.facts.calls.is_empty(),
+        })
+    }
+
+    /// Whether a statement may make a default or a check that calls a function of the user's own.
+    fn defines_calls(&self, piece: &Piece<'_>) -> bool {
+        let text = piece.text.to_ascii_lowercase();
+        let defines = text.contains("default") || text.contains("check");
+        let is_table = |called: &String| {
+            let mut named = piece.facts.tables().chain(&piece.facts.reads);
+            named.any(|table| table.matches(called))
+        };
+        self.dialect == Dialect::Postgres
+            && defines
+            && !sql::calls(piece.text, self.dialect).iter().all(is_table)
+    }
+
+    /// Whether the statements may give a name of these tables to something else, for sessions that find it in
+    /// another schema first, as far as their texts tell.
+    pub fn may_hide(&self, tables: &[Shape]) -> bool {
+        let moves = |action: &AlterAction| {
+            matches!(action, AlterAction::RenameTable { .. }) || begins(action, &["set"])
+        };
+        let is_there = |name: &Name| {
+            let mut tables = tables.iter();
+            tables.any(|it| it.table.eq_ignore_ascii_case(&name.name))
+        };
+        self.dialect == Dialect::Postgres
+            && self.pieces.iter().any(|piece| match &piece.facts.kind {
+                Kind::CreateTable { .. } => piece.facts.tables().any(is_there),
+                Kind::CreateView { .. }
+                | Kind::RenameTable { .. }
+                | Kind::CreateSchema
+                | Kind::CreateOther { .. }
+                | Kind::AlterOther { .. }
+                | Kind::Do
+                | Kind::Call
+                | Kind::Other => true,
+                Kind::AlterTable { actions } => actions.iter().any(moves),
+                _ => !piece.facts.calls.is_empty(),
+            })
+    }
+
+    /// Whether the statements may change which numbers new rows get, as far as their texts tell.
+    pub fn may_renumber(&self) -> bool {
+        const WORDS: [&str; 7] = [
+            "setval",
+            "nextval",
+            "sequence",
+            "restart",
+            "identity",
+            "serial",
+            "auto_increment",
+        ];
+        self.may_rebuild()
+            || self.pieces.iter().any(|piece| {
+                let text = piece.text.to_ascii_lowercase();
+                let opaque = matches!(piece.facts.kind, Kind::Do | Kind::Call | Kind::Other);
+                let called = !piece.facts.calls.is_empty();
+                opaque || called || WORDS.iter().any(|word| text.contains(word))
+            })
+    }
+
+    /// Whether the statements may keep the engine from acting on foreign keys, as far as their texts tell: what
+    /// they do not show counts too.
+    pub fn may_skip_keys(&self) -> bool {
+        const WORDS: [&str; 3] = ["foreign_key_checks", "session_replication_role", "trigger"];
+        self.pieces.iter().any(|piece| {
+            let text = piece.text.to_ascii_lowercase();
+            let opaque = matches!(piece.facts.kind, Kind::Do | Kind::Call | Kind::Other);
+            let called = !piece.facts.calls.is_empty();
+            opaque || called || WORDS.iter().any(|word| text.contains(word))
+        })
+    }
+
+    /// Whether a table may be put in the place of another one.
+    pub fn may_rebuild(&self) -> bool {
+        let renames = |action: &AlterAction| matches!(action, AlterAction::RenameTable { .. });
+        self.pieces.iter().any(|piece| match &piece.facts.kind {
+            Kind::RenameTable { .. } | Kind::DropTable { .. } | Kind::Truncate { .. } => true,
+            Kind::AlterTable { actions } => actions.iter().any(renames),
+            _ => false,
+        })
+    }
+}
+
+/// Whether an action switches triggers or policies on or off.
+fn switches(action: &AlterAction) -> bool {
+    begins(action, &["disable", "enable"])
+}
+
+/// Whether an action that is read no further begins with one of these words.
+fn begins(action: &AlterAction, words: &[&str]) -> bool {
+    match action {
+        AlterAction::Other { text } => {
+            let first = text.split_whitespace().next().unwrap_or_default();
+            words.iter().any(|word| first.eq_ignore_ascii_case(word))
+        }
+        _ => false,
+    }
+}

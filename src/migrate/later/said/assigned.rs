@@ -1,0 +1,289 @@
+//! What a statement of a body gives to columns.
+
+use super::{Said, Tokens};
+use crate::sql::{Dialect, Kind, TokenKind};
+use std::ops::Range;
+
+/// What an assignment puts in the place of a value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::migrate::later) enum Assigned {
+    /// Nothing: NULL or the empty text.
+    Blank,
+    /// What follows from the row or from the time, or only says yes or no.
+    Derived,
+    /// What the written row has in the same column.
+    Same,
+    /// What a query of other rows gives.
+    Asked,
+    /// One text or number for all rows.
+    Constant,
+    /// At most so many characters of what it was.
+    Cut(u64),
+    /// Something else.
+    Other,
+}
+
+/// What tells the time.
+const CLOCKS: [&str; 18] = [
+    "CLOCK_TIMESTAMP",
+    "CURDATE",
+    "CURRENT_DATE",
+    "CURRENT_TIME",
+    "CURRENT_TIMESTAMP",
+    "CURTIME",
+    "DATE",
+    "DATETIME",
+    "JULIANDAY",
+    "LOCALTIME",
+    "LOCALTIMESTAMP",
+    "NOW",
+    "STRFTIME",
+    "SYSDATE",
+    "TIME",
+    "UNIXEPOCH",
+    "UNIX_TIMESTAMP",
+    "UTC_TIMESTAMP",
+];
+
+impl Said {
+    /// What an UPDATE assigns, or an INSERT or a MERGE where a row is there already: columns and values.
+    pub(in crate::migrate::later) fn assignments(&self) -> Vec<(String, Assigned)> {
+        let tokens = self.tokens();
+        let parts = self.assigned_parts(&tokens);
+        let parts = parts.iter();
+        parts
+            .filter_map(|part| self.assignment(&tokens, part))
+            .collect()
+    }
+
+    /// The places of the tokens of each assignment.
+    fn assigned_parts(&self, tokens: &Tokens<'_>) -> Vec<Vec<usize>> {
+        let begins = |index: usize| match &self.facts.kind {
+            Kind::Insert { .. } | Kind::Merge { .. } => {
+                let set = tokens.is(index, &["SET"]) && index > 0;
+                set && tokens.is(index - 1, &["UPDATE"])
+                    || tokens.is(index, &["UPDATE"]) && index > 0 && tokens.is(index - 1, &["KEY"])
+            }
+            _ => tokens.is(index, &["SET"]),
+        };
+        let mut parts: Vec<Vec<usize>> = Vec::new();
+        for (index, depth) in tokens.depths() {
+            let is_next =
+                matches!(self.facts.kind, Kind::Merge { .. }) && tokens.is(index, &["WHEN"]);
+            let ends =
+                tokens.is(index, &["WHERE", "FROM", "RETURNING", "ORDER", "LIMIT"]) || is_next;
+            if depth == 0 && parts.is_empty() && begins(index) {
+                parts.push(Vec::new());
+            } else if depth == 0 && ends && !parts.is_empty() {
+                break;
+            } else if depth == 0 && tokens.at(index) == "," && !parts.is_empty() {
+                parts.push(Vec::new());
+            } else if let Some(part) = parts.last_mut() {
+                part.push(index);
+            }
+        }
+        parts
+    }
+
+    /// What an `INSERT INTO t (a, b) SELECT x, y` gives to its columns.
+    pub(in crate::migrate::later) fn inserted(&self) -> Vec<(String, Assigned)> {
+        let tokens = self.tokens();
+        let depths = tokens.depths();
+        let select = depths.iter();
+        let mut select =
+            select.filter(|(index, depth)| *depth == 0 && tokens.is(*index, &["SELECT"]));
+        let Some((select, _)) = select.next().copied() else {
+            return Vec::new();
+        };
+        let names = (0..select)
+            .filter(|index| depths[*index].1 == 1 && !matches!(tokens.at(*index), "(" | ")" | ","));
+        let mut values: Vec<Vec<usize>> = vec![Vec::new()];
+        for (index, depth) in &depths[select + 1..] {
+            match tokens.at(*index) {
+                "," if *depth == 0 => values.push(Vec::new()),
+                _ if *depth == 0 && tokens.is(*index, &["FROM"]) => break,
+                _ => values.last_mut().into_iter().for_each(|it| it.push(*index)),
+            }
+        }
+        let pairs = names.zip(&values);
+        let pairs = pairs.map(|(name, value)| {
+            let name = tokens.name(name);
+            (name.to_owned(), self.assigned(&tokens, value, name))
+        });
+        pairs.collect()
+    }
+
+    /// Whether what it assigns to a column follows from the row that gets it, by one of these columns.
+    pub(in crate::migrate::later) fn follows_its_row(
+        &self,
+        column: &str,
+        table: &str,
+        columns: &[&str],
+    ) -> bool {
+        let tokens = self.tokens();
+        let parts = self.assigned_parts(&tokens);
+        let is_it = |part: &&Vec<usize>| {
+            part.iter()
+                .take_while(|index| tokens.at(**index) != "=")
+                .any(|index| tokens.name(*index).eq_ignore_ascii_case(column))
+        };
+        parts.iter().filter(is_it).any(|part| {
+            let equals = part.iter().position(|index| tokens.at(*index) == "=");
+            let value = &part[equals.map_or(0, |equals| equals + 1)..];
+            value.iter().any(|index| {
+                let name = tokens.name(*index);
+                let qualified = *index > 0 && tokens.at(*index - 1) == ".";
+                let of_table = name.eq_ignore_ascii_case(table) && tokens.at(index + 1) == ".";
+                let is_column = columns.iter().any(|it| name.eq_ignore_ascii_case(it));
+                of_table || is_column && !qualified
+            })
+        })
+    }
+
+    /// Whether its condition finds the row that sets the action off, or those that refer to it, by one of
+    /// these columns.
+    pub(in crate::migrate::later) fn is_of_row(&self, key: &[&str]) -> bool {
+        let tokens = self.tokens();
+        let condition = self.condition(&tokens);
+        condition.clone().any(|index| {
+            let column = tokens.name(index + 2);
+            let is_key = key.iter().any(|it| column.eq_ignore_ascii_case(it));
+            let is_equal = |at: Option<usize>| {
+                at.is_some_and(|at| {
+                    let before = at.checked_sub(1).map_or("", |before| tokens.at(before));
+                    tokens.at(at) == "=" && !matches!(before, "<" | ">" | "!")
+                })
+            };
+            let equals = is_equal(index.checked_sub(1)) || is_equal(Some(index + 3));
+            tokens.is_of_row(index) && is_key && equals
+        })
+    }
+
+    /// Whether it has one condition at most.
+    fn is_plain(&self, tokens: &Tokens<'_>) -> bool {
+        let mut condition = self.condition(tokens);
+        !condition
+            .any(|index| tokens.is(index, &["AND", "OR", "IS", "IN", "NOT", "LIKE", "EXISTS"]))
+    }
+
+    fn condition(&self, tokens: &Tokens<'_>) -> Range<usize> {
+        let depths = tokens.depths().into_iter();
+        let mut begins = depths.filter(|(at, depth)| *depth == 0 && tokens.is(*at, &["WHERE"]));
+        let end = tokens.all.len();
+        begins.next().map_or(end..end, |(at, _)| at + 1..end)
+    }
+
+    /// What it gives to columns of each row that is written, whatever the row is: `NEW.body := …`, or an
+    /// UPDATE of that row by these columns.
+    pub(in crate::migrate::later) fn of_each_row(&self, key: &[&str]) -> Vec<(String, Assigned)> {
+        let tokens = self.tokens();
+        match &self.facts.kind {
+            Kind::Update { .. } if self.is_of_row(key) && self.is_plain(&tokens) => {
+                self.assignments()
+            }
+            Kind::Update { .. } => Vec::new(),
+            _ => self.written().into_iter().collect(),
+        }
+    }
+
+    /// `column = value`, also `NEW.column := value`.
+    fn assignment(&self, tokens: &Tokens<'_>, part: &[usize]) -> Option<(String, Assigned)> {
+        let equals = part.iter().position(|index| tokens.at(*index) == "=")?;
+        let names = part[..equals].iter().rev();
+        let mut names = names.filter(|index| !matches!(tokens.at(**index), ":"));
+        let column = tokens.name(*names.next()?);
+        let value = &part[equals + 1..];
+        Some((column.to_owned(), self.assigned(tokens, value, column)))
+    }
+
+    fn assigned(&self, tokens: &Tokens<'_>, value: &[usize], column: &str) -> Assigned {
+        let Some(first) = value.first() else {
+            return Assigned::Other;
+        };
+        // A query of no table gives what it has.
+        let asks = tokens.at(*first) == "(" && tokens.is(first + 1, &["SELECT"]);
+        if asks && !value.iter().any(|index| tokens.is(*index, &["FROM"])) {
+            return self.assigned(tokens, &value[2..value.len() - 1], column);
+        }
+        // Behind a literal comes at most a cast.
+        let alone = value.len() == 1 || tokens.at(value[1]) == ":";
+        let kind = tokens.all[*first].kind;
+        let is_text = kind == TokenKind::String
+            || self.dialect == Dialect::Sqlite && kind == TokenKind::QuotedName;
+        let text = tokens.at(*first);
+        let empty = is_text && text.trim_start_matches(['E', 'e']).len() == 2;
+        if alone && (tokens.is(*first, &["NULL"]) || empty) {
+            return Assigned::Blank;
+        }
+        if let Some(length) = cut(tokens, value, column) {
+            return Assigned::Cut(length);
+        }
+        let flag = tokens.is(*first, &["TRUE", "FALSE"]) || matches!(text, "0" | "1");
+        if alone && flag {
+            return Assigned::Derived;
+        }
+        if alone && (is_text || kind == TokenKind::Number) {
+            return Assigned::Constant;
+        }
+        let is_own = |index: &usize| tokens.name(*index).eq_ignore_ascii_case(column);
+        let is_itself = value.len() == 1 && value.iter().all(is_own);
+        let sign = |index: &usize| matches!(tokens.at(*index), "+" | "-");
+        let counts = value.iter().any(is_own) && value.iter().any(sign);
+        let of_row = |index: &usize| tokens.is_of_row(*index);
+        let derived = |index: &usize| tokens.is(*index, &CLOCKS) || of_row(index);
+        let is_same = of_row(first) && value.len() == 3 && is_own(&value[2]);
+        let asks = value.iter().any(|index| tokens.is(*index, &["SELECT"]));
+        if is_same {
+            Assigned::Same
+        } else if is_itself || counts || value.iter().any(derived) {
+            Assigned::Derived
+        } else if asks {
+            Assigned::Asked
+        } else {
+            Assigned::Other
+        }
+    }
+
+    /// Whether it is such an assignment.
+    pub(in crate::migrate::later) fn writes_row(&self) -> bool {
+        self.written().is_some()
+    }
+
+    /// What it gives to a column of the row itself before the row is stored.
+    fn written(&self) -> Option<(String, Assigned)> {
+        let tokens = self.tokens();
+        let set = usize::from(tokens.is(0, &["SET"]));
+        if !tokens.is(set, &["NEW"]) || tokens.at(set + 1) != "." {
+            return None;
+        }
+        let part: Vec<_> = (set + 2..tokens.all.len()).collect();
+        self.assignment(&tokens, &part)
+    }
+}
+
+/// How many characters are kept of a column by a value that cuts it: `left(NEW.body, 5)`.
+fn cut(tokens: &Tokens<'_>, value: &[usize], column: &str) -> Option<u64> {
+    const CUTS: [&str; 5] = ["LEFT", "MID", "RIGHT", "SUBSTR", "SUBSTRING"];
+    let (first, last) = (*value.first()?, *value.last()?);
+    if !tokens.is(first, &CUTS) || tokens.at(first + 1) != "(" || tokens.at(last) != ")" {
+        return None;
+    }
+    let named = if tokens.is_of_row(first + 2) {
+        first + 4
+    } else {
+        first + 2
+    };
+    let is_it = tokens.name(named).eq_ignore_ascii_case(column);
+    let ends = matches!(tokens.at(named + 1), ",") || tokens.is(named + 1, &["FROM", "FOR"]);
+    // Behind the column are its place and its length, or the length alone.
+    let numbers: Option<Vec<u64>> = (named + 1..last)
+        .filter(|index| !matches!(tokens.at(*index), ",") && !tokens.is(*index, &["FROM", "FOR"]))
+        .map(|index| tokens.at(index).parse().ok())
+        .collect();
+    let is_place = !tokens.is(first, &["LEFT", "RIGHT"]) && !tokens.is(named + 1, &["FOR"]);
+    match numbers?.as_slice() {
+        [length] if is_it && ends && !is_place => Some(*length),
+        [1, length] if is_it && ends && is_place => Some(*length),
+        _ => None,
+    }
+}
