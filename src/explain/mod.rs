@@ -143,6 +143,7 @@ pub static ALL: &[Page] = &[
     page!("role-may-drop"),
     page!("role-unknown"),
     page!("rows-lost"),
+    page!("rows-unreadable"),
     page!("save-failed-silently"),
     page!("save-rate-low"),
     page!("saved-after-done"),

@@ -29,6 +29,7 @@ pub static CODES: &[&str] = &[
     "numbers-given-again",
     "objects-lost",
     "rows-lost",
+    "rows-unreadable",
     "schema-drift",
     "table-lost",
     "table-volatile",

@@ -60,6 +60,8 @@ pub struct Numbering {
     pub last: Option<i64>,
     /// How far apart two numbers are; below zero where they fall.
     pub step: i64,
+    /// Whether a crash of the server sets it back to its beginning.
+    pub volatile: bool,
 }
 
 impl Numbering {
@@ -113,6 +115,7 @@ mod tests {
             next,
             last,
             step,
+            volatile: false,
         }
     }
 

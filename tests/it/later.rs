@@ -57,6 +57,134 @@ fn numbers_that_a_refused_file_set_back_are_set_forward_again_on_postgres() {
     assert_eq!(texts(&store.url, COUNTED), ["50 true", "-50 true"]);
 }
 
+/// The harms of the warnings with a code.
+fn warned<'a>(ended: &'a Ended, code: &str) -> Vec<&'a str> {
+    let findings = ended.report["findings"].as_array().into_iter().flatten();
+    let found = findings.filter(|it| it["severity"] == "warning" && it["code"] == code);
+    found.filter_map(|it| it["harm"].as_str()).collect()
+}
+
+/// The rows are there, and who could read them sees none of them.
+#[test]
+fn who_could_read_rows_and_can_not_any_more_is_named_on_postgres() {
+    const SECURE: &str = "ALTER TABLE messages ENABLE ROW LEVEL SECURITY;\n";
+    let host = Host::postgres();
+    run_sql(
+        &host.empty("roles").url,
+        "CREATE ROLE app LOGIN; CREATE ROLE other LOGIN; CREATE ROLE readers",
+    );
+    let cases = [
+        (SECURE, "", true),
+        (SECURE, "CREATE POLICY p ON messages USING (false);", true),
+        (
+            SECURE,
+            "CREATE POLICY p ON messages FOR SELECT TO other USING (true);",
+            true,
+        ),
+        (
+            SECURE,
+            "CREATE POLICY p ON messages USING (true); CREATE POLICY q ON messages AS RESTRICTIVE USING (false);",
+            true,
+        ),
+        ("", "REVOKE SELECT ON messages FROM app;", true),
+        ("", "REVOKE USAGE ON SCHEMA public FROM PUBLIC, app;", true),
+        (
+            SECURE,
+            "ALTER TABLE messages OWNER TO app; ALTER TABLE messages FORCE ROW LEVEL SECURITY;",
+            true,
+        ),
+        (SECURE, "ALTER TABLE messages OWNER TO app;", false),
+        (
+            SECURE,
+            "CREATE POLICY p ON messages USING (conversation_id = 1);",
+            false,
+        ),
+        (
+            SECURE,
+            "GRANT readers TO app; CREATE POLICY p ON messages TO readers USING (true);",
+            false,
+        ),
+        ("", "REVOKE ALL ON SCHEMA public FROM PUBLIC;", false),
+        (
+            "",
+            "GRANT SELECT ON messages TO other; REVOKE INSERT ON messages FROM app;",
+            false,
+        ),
+        (
+            "",
+            "CREATE TABLE fresh (id integer); ALTER TABLE fresh ENABLE ROW LEVEL SECURITY;",
+            false,
+        ),
+    ];
+    for (number, (first, second, warns)) in cases.into_iter().enumerate() {
+        let store = host.store(&format!("readers_{number}"));
+        run_sql(
+            &store.url,
+            "GRANT USAGE ON SCHEMA public TO app; GRANT SELECT, INSERT ON messages TO app",
+        );
+        store.file("2_change.sql", &format!("{first}{second}\n"));
+        let ended = store.up(&[]);
+        assert_eq!(ended.exit, 0, "{second}: {ended:?}");
+        let named = warned(&ended, "rows-unreadable");
+        assert_eq!(!named.is_empty(), warns, "{second}: {ended:?}");
+        assert!(
+            named
+                .iter()
+                .all(|it| it.starts_with("`app` could read `messages`")),
+            "{named:?}"
+        );
+    }
+    // What was the owner's by being the owner goes with that.
+    let store = host.store("owners");
+    run_sql(&store.url, "ALTER TABLE messages OWNER TO app");
+    store.file("2_change.sql", "ALTER TABLE messages OWNER TO other;\n");
+    assert_eq!(warned(&store.up(&[]), "rows-unreadable").len(), 1);
+}
+
+/// Who switches a trigger off by its name means it.
+#[test]
+fn triggers_that_are_switched_off_together_are_named_on_postgres() {
+    let host = Host::postgres();
+    for (name, change, warns) in [
+        ("all", "ALTER TABLE messages DISABLE TRIGGER USER;\n", true),
+        (
+            "one",
+            "ALTER TABLE messages DISABLE TRIGGER noted;\n",
+            false,
+        ),
+        (
+            "again",
+            "ALTER TABLE messages DISABLE TRIGGER USER;\nALTER TABLE messages ENABLE TRIGGER USER;\n",
+            false,
+        ),
+    ] {
+        let store = host.store(name);
+        run_sql(
+            &store.url,
+            "CREATE FUNCTION noted() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END'; \
+             CREATE TRIGGER noted BEFORE UPDATE ON messages FOR EACH ROW EXECUTE FUNCTION noted(); \
+             CREATE TRIGGER idle BEFORE UPDATE ON messages FOR EACH ROW EXECUTE FUNCTION noted(); \
+             ALTER TABLE messages DISABLE TRIGGER idle",
+        );
+        store.file("2_change.sql", change);
+        let ended = store.up(&[]);
+        assert_eq!(ended.exit, 0, "{ended:?}");
+        let lost = !warned(&ended, "objects-lost").is_empty();
+        assert_eq!(lost, warns, "{change}: {ended:?}");
+        let text = ended.report.to_string();
+        assert_eq!(text.contains("which is switched off"), warns, "{text}");
+    }
+    // An index that is in another schema is there still.
+    let store = host.store("moved");
+    store.file(
+        "2_change.sql",
+        "CREATE SCHEMA chat;\nALTER TABLE messages SET SCHEMA chat;\n",
+    );
+    let ended = store.up(&[]);
+    assert_eq!(ended.exit, 0, "{ended:?}");
+    assert_eq!(warned(&ended, "objects-lost"), [] as [&str; 0]);
+}
+
 /// A database with large objects, and a file that names them and then waits for the rows of a table.
 fn with_large_objects(host: &Host, name: &str, then: &str) -> Store {
     let store = host.store(name);

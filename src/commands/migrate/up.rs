@@ -275,7 +275,7 @@ pub(super) fn tell(outcome: Outcome, acknowledged: &Acknowledgements<'_>, report
             "objects-lost",
             Severity::Warning,
             "schema",
-            "a rebuild of its table dropped what no statement drops by name",
+            "what no statement names was dropped with its table, or switched off",
             "create it again in the migration that rebuilds the table",
         );
         let finding = objects.iter().fold(finding, |finding, object| {
@@ -344,11 +344,12 @@ fn name(migration: &Ran) -> String {
 
 /// What is known of the rows after a file, in words, and how sure it is.
 fn proven(evidence: &Evidence) -> (Verdict, String) {
-    let acknowledged = evidence.lost.iter().any(|lost| lost.derived.is_none());
-    let but = match (evidence.lost.is_empty(), acknowledged) {
-        (true, _) => "",
-        (false, true) => ", except what is acknowledged",
-        (false, false) => ", but what the database itself keeps",
+    let acknowledged = evidence.lost.iter().any(|lost| !lost.is_explained());
+    let explained = evidence.lost.iter().any(|lost| lost.derived.is_some());
+    let but = match (explained, acknowledged) {
+        (_, true) => ", except what is acknowledged",
+        (true, false) => ", but what the database itself keeps",
+        (false, false) => "",
     };
     let touched = evidence.exact.len() + evidence.counted.len();
     let untouched = evidence.tables.saturating_sub(touched);
@@ -408,6 +409,18 @@ fn proven(evidence: &Evidence) -> (Verdict, String) {
 
 /// A loss that the migration acknowledges, or a change that is explained.
 fn known(migration: &Ran, lost: &Lost) -> Finding {
+    if lost.what == What::Unreadable {
+        let help =
+            "if it is meant, nothing; else create a policy or grant the right in the migration";
+        let finding = Finding::new(
+            code(lost),
+            Severity::Warning,
+            subject(lost),
+            format!("{lost}"),
+            help,
+        );
+        return finding.in_case(name(migration));
+    }
     let (harm, help) = match lost.derived {
         None => (
             format!("{lost}, as the migration acknowledges"),
@@ -467,6 +480,7 @@ fn code(lost: &Lost) -> &'static str {
         What::ValuesGone => "values-lost",
         What::ValuesChanged | What::Moved | What::Unseen => "values-changed",
         What::Volatile => "table-volatile",
+        What::Unreadable => "rows-unreadable",
         What::Later => "destroys-later",
         What::Rewound => "numbers-given-again",
     }

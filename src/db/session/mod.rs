@@ -51,7 +51,12 @@ pub struct Object {
     pub name: String,
     /// The table that it belongs to; a view belongs to itself.
     pub table: String,
+    /// By which the engine knows it again under another name, where it does.
+    pub id: Option<u64>,
 }
+
+/// What kind of [`Object`] a trigger is that is switched off.
+pub const SWITCHED_OFF: &str = "switched-off trigger";
 
 /// A foreign key.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -192,6 +197,11 @@ pub trait Session: Send {
     /// What bare names mean in sessions that begin later; none where they can mean one thing only.
     fn found_by_new_sessions(&mut self) -> anyhow::Result<Vec<Found>> {
         Ok(Vec::new())
+    }
+
+    /// Which tables each role may read rows of, by their numbers; none where it does not matter.
+    fn readers(&mut self) -> anyhow::Result<BTreeSet<(u64, String)>> {
+        Ok(BTreeSet::new())
     }
 
     /// How far the columns and sequences have come whose numbers the database gives.

@@ -3,7 +3,7 @@
 
 use super::{ApplyOptions, End, Failure};
 use crate::cli_error::CliError;
-use crate::db::{HISTORY_TABLE, OWN_TABLES, Object, Session};
+use crate::db::{HISTORY_TABLE, OWN_TABLES, Object, SWITCHED_OFF, Session};
 use crate::migrate::intent::Intent;
 use crate::migrate::preserve::{Lost, What};
 use crate::migrate::source::Version;
@@ -66,10 +66,14 @@ impl Opening {
     ) -> anyhow::Result<Vec<String>> {
         let is_there = |object: &&Object| {
             let mut now = now.iter();
-            now.any(|it| it.kind == object.kind && it.name == object.name)
+            now.any(|it| {
+                let same = it.name == object.name || it.id.is_some() && it.id == object.id;
+                it.kind == object.kind && same
+            })
         };
         let objects = self.objects.iter().flatten();
-        let gone: Vec<_> = objects.filter(|it| !is_there(it)).collect();
+        let gone = objects.filter(|it| it.kind != SWITCHED_OFF && !is_there(it));
+        let gone: Vec<_> = gone.collect();
         if gone.is_empty() {
             return Ok(Vec::new());
         }
@@ -86,7 +90,16 @@ impl Opening {
             .iter()
             .filter(|object| !part.iter().any(|intent| intent.drops(&object.name)))
             .filter(has_gone)
-            .map(|object| format!("{} `{}` on `{}`", object.kind, object.name, object.table));
+            .map(|object| {
+                let off = now
+                    .iter()
+                    .any(|it| it.kind == SWITCHED_OFF && it.id == object.id);
+                let how = if off { ", which is switched off" } else { "" };
+                format!(
+                    "{} `{}` on `{}`{how}",
+                    object.kind, object.name, object.table
+                )
+            });
         Ok(gone.collect())
     }
 

@@ -50,9 +50,12 @@ impl Evidence {
                 parts.push(format!("{how} {table} ({rows} rows)"));
             }
         }
-        parts.extend(self.lost.iter().map(|lost| match lost.derived {
-            None => format!("acknowledged: {lost}"),
-            Some(_) => format!("explained: {lost}"),
+        parts.extend(self.lost.iter().map(|lost| {
+            if lost.is_explained() {
+                format!("explained: {lost}")
+            } else {
+                format!("acknowledged: {lost}")
+            }
         }));
         parts.extend(backup.map(|path| format!("backup {}", path.display())));
         if parts.is_empty() {

@@ -3,12 +3,18 @@
 
 use crate::db::{Found, OWN_TABLES, Session};
 use crate::migrate::intent::Intent;
-use crate::migrate::later::{Deed, Target, deeds};
+use crate::migrate::later::{Deed, Only, Target, deeds};
 use crate::migrate::preserve;
 use crate::migrate::preserve::{Lost, Tables, What};
 use crate::model::{Action, Actions, NumberedColumn, Numbering, Sequence, Shape, Successor};
 use crate::sql::Dialect;
 use std::collections::BTreeSet;
+
+/// So many roles are named.
+const NAMED: usize = 3;
+
+/// Where a column has fewer values than these, they may be states or kinds.
+const FEW: i64 = 10;
 
 /// What there was before a file, of what its statements may change.
 pub(super) struct Outlook {
@@ -18,6 +24,8 @@ pub(super) struct Outlook {
     numbers: Option<Vec<Numbering>>,
     /// What bare names meant in new sessions.
     found: Vec<Found>,
+    /// Which tables each role could read.
+    readers: BTreeSet<(u64, String)>,
     dialect: Dialect,
 }
 
@@ -42,10 +50,16 @@ impl Outlook {
         } else {
             Vec::new()
         };
+        let readers = if intent.may_hide_rows() {
+            session.readers()?
+        } else {
+            BTreeSet::new()
+        };
         Ok(Self {
             deeds,
             numbers,
             found,
+            readers,
             dialect,
         })
     }
@@ -75,7 +89,7 @@ impl Outlook {
                 if told.iter().any(|own| deed.is_owned_as(own)) {
                     continue;
                 }
-                let rows = number(session, "count(*)", &deed.table)?.unwrap_or_default();
+                let rows = self.harmed(session, deed)?;
                 if rows > 0 {
                     told.push(deed);
                     let (column, words) = (deed.column.as_deref(), deed.words.clone());
@@ -94,7 +108,104 @@ impl Outlook {
             }
         }
         found.extend(self.hidden(session, intent, (before, after))?);
+        found.extend(self.unreadable(session, (before, after))?);
+        for (whole, part) in preserve::volatile_parts(before, after) {
+            let now = after.shapes.iter().find(|it| it.id == whole.id);
+            let now = now.map_or(&whole.name, |it| &it.name);
+            if number(session, "count(*)", now)?.unwrap_or_default() > 0 {
+                let words = format!(
+                    "a crash of the server would empty `{}`, the new part of `{}`",
+                    part.name, whole.name
+                );
+                found.push(preserve::later(
+                    What::Volatile,
+                    (whole, None),
+                    words,
+                    before,
+                ));
+            }
+        }
         Ok(found)
+    }
+
+    /// Tables with rows that a role could read, and can't any more.
+    fn unreadable(
+        &self,
+        session: &mut dyn Session,
+        (before, after): (Tables<'_>, Tables<'_>),
+    ) -> anyhow::Result<Vec<Lost>> {
+        if self.readers.is_empty() {
+            return Ok(Vec::new());
+        }
+        let now = session.readers()?;
+        let mut lost = Vec::new();
+        for shape in before.shapes {
+            let is_it = |(id, role): &&(u64, String)| {
+                shape.id == Some(*id) && !now.contains(&(*id, role.clone()))
+            };
+            let roles = self.readers.iter().filter(is_it);
+            let mut roles: Vec<_> = roles.map(|(_, role)| format!("`{role}`")).collect();
+            let more = roles.len().saturating_sub(NAMED);
+            roles.truncate(NAMED);
+            if more > 0 {
+                roles.push(format!("{more} more roles"));
+            }
+            let Some(table) = after.shapes.iter().find(|it| it.id == shape.id) else {
+                continue;
+            };
+            if roles.is_empty() || shape.whole.is_some() {
+                continue;
+            }
+            let rows = number(session, "count(*)", &table.name)?.unwrap_or_default();
+            if rows > 0 {
+                let words = format!(
+                    "{} could read `{}` and would see none of its {rows} rows any more",
+                    roles.join(", "),
+                    shape.name
+                );
+                lost.push(preserve::later(
+                    What::Unreadable,
+                    (shape, None),
+                    words,
+                    before,
+                ));
+            }
+        }
+        Ok(lost)
+    }
+
+    /// How many rows a deed would take something from that are there.
+    fn harmed(&self, session: &mut dyn Session, deed: &Deed) -> anyhow::Result<i64> {
+        let all = number(session, "count(*)", &deed.table)?.unwrap_or_default();
+        let Some(column) = deed.column.as_deref().filter(|_| all > 0) else {
+            return Ok(all);
+        };
+        let quote = session.names().quote;
+        let name = column.replace(quote, &format!("{quote}{quote}"));
+        let name = format!("{quote}{name}{quote}");
+        let text = match self.dialect {
+            Dialect::Postgres => format!("{name}::text"),
+            Dialect::Sqlite | Dialect::Mysql => name,
+        };
+        let rows = match deed.only {
+            Only::All => all,
+            Only::Different => {
+                let different = format!("count(DISTINCT {text})");
+                let different = number(session, &different, &deed.table)?.unwrap_or_default();
+                let filled = number(session, &format!("count({text})"), &deed.table)?;
+                let few = different < FEW || different * 2 < filled.unwrap_or_default();
+                if few { 0 } else { all }
+            }
+            Only::Longer(length) => {
+                let count = match self.dialect {
+                    Dialect::Sqlite => "length",
+                    Dialect::Postgres | Dialect::Mysql => "char_length",
+                };
+                let longer = format!("count(CASE WHEN {count}({text}) > {length} THEN 1 END)");
+                number(session, &longer, &deed.table)?.unwrap_or_default()
+            }
+        };
+        Ok(rows)
     }
 
     /// Tables whose names mean other ones in new sessions, which have not their rows.
@@ -210,10 +321,17 @@ fn rewound(
     let Some(now) = now(was, numbers, shape, (before, after, intent)) else {
         return Ok(None);
     };
-    if !now.is_set_back(was) {
+    let is_of_volatile = || {
+        let mut tables = after.shapes.iter();
+        let column = now.of.column();
+        column.is_some_and(|it| tables.any(|table| table.name == it.table && table.volatile))
+    };
+    let becomes_volatile = now.volatile && !was.volatile && !is_of_volatile();
+    if !now.is_set_back(was) && !becomes_volatile {
         return Ok(None);
     }
     let is_given_again = match now.of.column() {
+        _ if becomes_volatile => true,
         // Which rows have its numbers, nobody knows.
         None => !was.unused,
         Some(column) => {
@@ -229,6 +347,9 @@ fn rewound(
         return Ok(None);
     }
     let words = |what: &str| {
+        if becomes_volatile {
+            return format!("a crash of the server would set the counter of `{what}` back");
+        }
         format!(
             "the counter of `{what}` would go back to {}, although {} was next",
             now.next, was.next

@@ -180,7 +180,7 @@ fn once(
             Ok(proven) => proven,
             Err(end) => return Ok(Some(Refused::Other(end))),
         };
-        keeps_objects &= session.keeps_objects();
+        keeps_objects &= session.keeps_objects() && !intent.may_switch_off();
         let is_left_alone = proven.spares_own && session.is_undisturbed();
         is_calm &= is_left_alone;
         session.command("RELEASE chatctl_file")?;

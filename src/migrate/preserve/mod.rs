@@ -56,6 +56,8 @@ pub enum What {
     Unseen,
     /// What the migration made will delete or overwrite rows.
     Later,
+    /// A role that could read the rows can't any more.
+    Unreadable,
     /// New sessions find another table under the name, which has not these rows.
     Hidden,
     /// New rows will get numbers that rows had before.
@@ -309,6 +311,21 @@ pub fn volatile(was: &Shape, now: &Shape, rows: u64, before: Tables<'_>) -> Opti
     })
 }
 
+/// The new parts that a crash of the server empties, of tables that keep their rows: each with its whole, as
+/// it was.
+pub fn volatile_parts<'a>(before: Tables<'a>, after: Tables<'a>) -> Vec<(&'a Shape, &'a Shape)> {
+    let parts = after.shapes.iter().filter(|it| it.volatile && !it.heir);
+    let parts = parts.filter_map(|part| {
+        let now = after.called(part.whole.as_deref()?)?;
+        let mut were = before.shapes.iter();
+        let whole = were.find(|it| it.id.is_some() && it.id == now.id)?;
+        let mut were = before.shapes.iter();
+        let was_part = were.any(|it| it.id == part.id && it.whole.as_ref() == Some(&whole.name));
+        (!whole.volatile && !was_part).then_some((whole, part))
+    });
+    parts.collect()
+}
+
 /// A table that was written, of which counts alone are known.
 pub fn unseen(was: &Shape, rows: u64, before: Tables<'_>) -> Option<Lost> {
     (rows > 0).then(|| Lost {
@@ -416,9 +433,16 @@ pub fn unacknowledged<'a>(
         same && allowed.rows.is_none_or(|rows| lost.rows <= rows)
     };
     lost.iter()
-        .filter(|lost| lost.derived.is_none())
+        .filter(|lost| !lost.is_explained())
         .filter(|lost| !allowed.iter().any(|allowed| covers(lost, allowed)))
         .collect()
+}
+
+impl Lost {
+    /// Whether it is reported, and needs no acknowledgement.
+    pub fn is_explained(&self) -> bool {
+        self.derived.is_some() || self.what == What::Unreadable
+    }
 }
 
 impl fmt::Display for Lost {
@@ -461,7 +485,10 @@ impl fmt::Display for Lost {
                 f,
                 "`{table}` was written, and only counts of its {rows} rows are known{in_parts}"
             ),
-            What::Later | What::Hidden | What::Rewound => {
+            What::Later | What::Hidden | What::Rewound | What::Unreadable => {
+                f.write_str(self.by.as_deref().unwrap_or_default())
+            }
+            What::Volatile if self.by.is_some() => {
                 f.write_str(self.by.as_deref().unwrap_or_default())
             }
             What::Volatile => write!(

@@ -125,6 +125,7 @@ fn of_sequences(session: &mut MySql) -> anyhow::Result<Vec<Numbering>> {
             next,
             last: Some(next.saturating_sub(step)),
             step,
+            volatile: false,
         }));
     }
     Ok(all)
@@ -161,6 +162,7 @@ pub(super) fn numberings(session: &mut MySql) -> anyhow::Result<Vec<Numbering>> 
         next: next(row[2].to_string()),
         last: None,
         step: 1,
+        volatile: false,
     });
     let mut all: Vec<_> = rows.collect();
     all.extend(of_sequences(session)?);

@@ -270,6 +270,7 @@ impl Session for MySql {
             kind: row[0].to_string(),
             name: row[1].to_string(),
             table: row[2].to_string(),
+            id: None,
         });
         Ok(objects.collect())
     }

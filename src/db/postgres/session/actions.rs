@@ -21,7 +21,7 @@ const LANGUAGE: &str = "l.lanname::text, (l.lanname = 'internal' OR l.lanname = 
 impl Postgres {
     pub(super) fn all_actions(&mut self) -> anyhow::Result<Actions> {
         let of_user = "n.nspname <> 'information_schema' AND n.nspname !~ '^pg_'";
-        let [triggers, rules, events, defaults, routines] = self.several(&[
+        let [triggers, rules, events, defaults, checks, idle, routines] = self.several(&[
             format!(
                 "p.prosrc, {LANGUAGE}, t.tgname::text, n.nspname::text, c.relname::text, t.tgtype::text, (t.tgqual IS NOT NULL)::text \
                  FROM pg_trigger AS t JOIN pg_class AS c ON c.oid = t.tgrelid JOIN pg_namespace AS n ON n.oid = c.relnamespace \
@@ -43,7 +43,24 @@ impl Postgres {
                  JOIN pg_class AS c ON c.oid = d.adrelid JOIN pg_namespace AS n ON n.oid = c.relnamespace \
                  JOIN pg_attribute AS a ON a.attrelid = d.adrelid AND a.attnum = d.adnum \
                  WHERE a.attgenerated = '' AND c.relpersistence <> 't' AND {of_user} AND EXISTS (SELECT 1 FROM pg_depend AS p \
-                 WHERE p.classid = 'pg_attrdef'::regclass AND p.objid = d.oid AND p.refclassid = 'pg_proc'::regclass) ORDER BY d.oid"
+                 WHERE p.classid = 'pg_attrdef'::regclass AND p.objid = d.oid AND p.refclassid = 'pg_proc'::regclass) \
+                 UNION ALL SELECT '3', n.nspname::text, c.relname::text, a.attname::text, pg_get_expr(t.typdefaultbin, 0) FROM pg_attribute AS a \
+                 JOIN pg_class AS c ON c.oid = a.attrelid JOIN pg_namespace AS n ON n.oid = c.relnamespace JOIN pg_type AS t ON t.oid = a.atttypid \
+                 WHERE t.typtype = 'd' AND t.typdefaultbin IS NOT NULL AND NOT a.atthasdef AND NOT a.attisdropped AND c.relkind IN ('r', 'p') \
+                 AND c.relpersistence <> 't' AND {of_user} AND EXISTS (SELECT 1 FROM pg_depend AS p WHERE p.classid = 'pg_type'::regclass \
+                 AND p.objid = t.oid AND p.refclassid = 'pg_proc'::regclass) ORDER BY 2, 3, 4"
+            ),
+            format!(
+                "n.nspname::text, c.relname::text, k.conname::text, pg_get_constraintdef(k.oid) FROM pg_constraint AS k \
+                 JOIN pg_class AS c ON c.oid = k.conrelid JOIN pg_namespace AS n ON n.oid = c.relnamespace \
+                 WHERE k.contype = 'c' AND c.relpersistence <> 't' AND {of_user} AND EXISTS (SELECT 1 FROM pg_depend AS p \
+                 WHERE p.classid = 'pg_constraint'::regclass AND p.objid = k.oid AND p.refclassid = 'pg_proc'::regclass) ORDER BY k.oid"
+            ),
+            // The server keeps to a foreign key by triggers of its own, on both tables.
+            format!(
+                "k.conname::text, n.nspname::text, c.relname::text FROM pg_trigger AS t JOIN pg_constraint AS k ON k.oid = t.tgconstraint \
+                 JOIN pg_class AS c ON c.oid = t.tgrelid JOIN pg_namespace AS n ON n.oid = c.relnamespace \
+                 WHERE k.contype = 'f' AND t.tgisinternal AND t.tgenabled NOT IN ('O', 'A') AND {of_user} GROUP BY 2, 3, 4 ORDER BY 2, 3, 4"
             ),
             // The body of one that is written as SQL is not in its source.
             format!(
@@ -103,10 +120,34 @@ impl Postgres {
                 body: Body::Statements(format!("SELECT {}", row[3])),
             }
         });
+        let checks = checks.iter().map(|row| {
+            let table = self.shown(&row[0].to_string(), &row[1].to_string());
+            Action {
+                title: format!("check `{}` of `{table}`", row[2]),
+                table: Some(table),
+                on: vec![On::Insert, On::Update],
+                decides: false,
+                conditional: false,
+                body: Body::Statements(format!("SELECT {}", row[3])),
+            }
+        });
+        let idle = idle.iter().map(|row| {
+            let (title, table) = named("foreign key", row);
+            Action {
+                title: format!("{title}, which is switched off,"),
+                table,
+                on: Vec::new(),
+                decides: false,
+                conditional: false,
+                body: Body::Harms("would no longer act on".to_owned()),
+            }
+        });
         let all: Vec<_> = triggers
             .chain(rules)
             .chain(events)
             .chain(defaults)
+            .chain(checks)
+            .chain(idle)
             .collect();
         let settings = self.harmful_settings()?;
         let all = all.into_iter().chain(settings);

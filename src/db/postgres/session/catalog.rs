@@ -2,7 +2,7 @@
 
 use super::account::Account;
 use super::{Postgres, large_objects, numbers, quoted, text_literal};
-use crate::db::session::{OWN, Object, Session as _};
+use crate::db::session::{OWN, Object, SWITCHED_OFF, Session as _};
 use crate::model::{Cell, Shape, ShapeColumn};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -339,7 +339,14 @@ impl Postgres {
             .map(|(number, query)| format!("SELECT '{number}', {query}"))
             .collect();
         let mut all = [const { Vec::new() }; N];
-        for mut row in self.rows(&sql.join("; "))? {
+        // In a transaction chatctl's own path is in force; elsewhere it is for these queries only, and
+        // what a migration left in the temporary schema must not hide the catalogue.
+        let path = if self.transaction.is_none() {
+            "SET LOCAL search_path = pg_catalog, pg_temp; "
+        } else {
+            ""
+        };
+        for mut row in self.rows(&format!("{path}{}", sql.join("; ")))? {
             let number: usize = row.remove(0).to_string().parse()?;
             all[number].push(row);
         }
@@ -367,11 +374,11 @@ impl Postgres {
     /// longer than to read them.
     pub(super) fn all_objects(&mut self) -> anyhow::Result<BTreeSet<Object>> {
         let [schemas, relations, indexes, triggers, constraints] = self.several(&[
-            "oid::text, nspname::text FROM pg_namespace".to_owned(),
-            "oid::text, relname::text, relnamespace::text, relkind::text, relpersistence::text FROM pg_class WHERE relkind <> 't'".to_owned(),
-            "indexrelid::text, indrelid::text FROM pg_index".to_owned(),
-            "tgname::text, tgrelid::text FROM pg_trigger WHERE NOT tgisinternal".to_owned(),
-            "conindid::text FROM pg_constraint WHERE conindid <> 0".to_owned(),
+            "oid::text, nspname::text FROM pg_catalog.pg_namespace".to_owned(),
+            "oid::text, relname::text, relnamespace::text, relkind::text, relpersistence::text FROM pg_catalog.pg_class WHERE relkind <> 't'".to_owned(),
+            "indexrelid::text, indrelid::text FROM pg_catalog.pg_index".to_owned(),
+            "tgname::text, tgrelid::text, oid::text, tgenabled::text FROM pg_catalog.pg_trigger WHERE NOT tgisinternal".to_owned(),
+            "conindid::text FROM pg_catalog.pg_constraint WHERE conindid <> 0".to_owned(),
         ])?;
         let of_user = |name: &str| name != "information_schema" && !name.starts_with("pg_");
         let schemas: BTreeMap<_, _> = schemas
@@ -388,11 +395,12 @@ impl Postgres {
             .collect();
         let of_constraints: BTreeSet<_> = constraints.iter().map(|row| numbers(row)[0]).collect();
         let mut objects = BTreeSet::new();
-        let mut add = |kind: &str, schema: &str, name: &Cell, table: &Cell| {
+        let mut add = |kind: &str, schema: &str, (name, table): (&Cell, &Cell), id: u64| {
             objects.insert(Object {
                 kind: kind.to_owned(),
                 name: self.shown(schema, &name.to_string()),
                 table: self.shown(schema, &table.to_string()),
+                id: Some(id),
             });
         };
         for row in &indexes {
@@ -402,17 +410,22 @@ impl Postgres {
                 && table[4].text() != Some("t")
                 && !of_constraints.contains(&ids[0])
             {
-                add("index", schema, &index[1], &table[1]);
+                add("index", schema, (&index[1], &table[1]), ids[0]);
             }
         }
         for row in &triggers {
-            if let Some((schema, table)) = relations.get(&numbers(&row[1..])[0]) {
-                add("trigger", schema, &row[0], &table[1]);
+            let ids = numbers(&row[1..3]);
+            let kind = match row[3].text() {
+                Some("O" | "A") => "trigger",
+                _ => SWITCHED_OFF,
+            };
+            if let Some((schema, table)) = relations.get(&ids[0]) {
+                add(kind, schema, (&row[0], &table[1]), ids[1]);
             }
         }
-        for (schema, view) in relations.values() {
+        for (id, (schema, view)) in &relations {
             if matches!(view[3].text(), Some("v" | "m")) {
-                add("view", schema, &view[1], &view[1]);
+                add("view", schema, (&view[1], &view[1]), *id);
             }
         }
         Ok(objects)

@@ -391,6 +391,10 @@ impl Session for Postgres {
         self.own(Self::found_by_name)
     }
 
+    fn readers(&mut self) -> anyhow::Result<BTreeSet<(u64, String)>> {
+        self.own(Self::all_readers)
+    }
+
     fn numberings(&mut self) -> anyhow::Result<Vec<Numbering>> {
         self.own(Self::all_numberings)
     }
@@ -424,7 +428,8 @@ impl Session for Postgres {
 
     fn fire_deferred(&mut self) -> Result<(), Failed> {
         self.looked.forget();
-        let fire = "SET CONSTRAINTS ALL IMMEDIATE; SET CONSTRAINTS ALL DEFERRED";
+        // The server runs what is left of the query of a holdable cursor at COMMIT.
+        let fire = "SET CONSTRAINTS ALL IMMEDIATE; SET CONSTRAINTS ALL DEFERRED; CLOSE ALL";
         let back = self.settings_back();
         if self.transaction.is_none() {
             return self.send(&format!("{back}{fire}"));

@@ -4,7 +4,7 @@
 use super::{Postgres, text_literal};
 use crate::db::session::Found;
 use crate::model::{Action, Body, Cell, On};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// A setting that each new session of a role begins with.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,7 +21,7 @@ struct Setting {
 /// and what it does then.
 type Harm = (&'static str, fn(&str) -> bool, &'static str);
 
-const HARMS: [Harm; 4] = [
+const HARMS: [Harm; 6] = [
     (
         "default_transaction_read_only",
         is_on,
@@ -37,6 +37,16 @@ const HARMS: [Harm; 4] = [
         is_off,
         "would let a crash of the server take committed rows of",
     ),
+    (
+        "standard_conforming_strings",
+        is_off,
+        "would have texts with a backslash stored as other ones in",
+    ),
+    (
+        "client_encoding",
+        is_no_unicode,
+        "would have texts of clients that say no encoding stored as other ones in",
+    ),
     ("zero_damaged_pages", is_on, "would empty damaged pages of"),
 ];
 
@@ -50,6 +60,12 @@ fn is_on(value: &str) -> bool {
 fn is_off(value: &str) -> bool {
     let words = ["off", "false", "no", "0"];
     words.iter().any(|word| value.eq_ignore_ascii_case(word))
+}
+
+fn is_no_unicode(value: &str) -> bool {
+    let letters = value.chars().filter(char::is_ascii_alphanumeric);
+    let name = letters.collect::<String>().to_ascii_lowercase();
+    !["utf8", "unicode", "auto"].contains(&name.as_str())
 }
 
 fn is_replica(value: &str) -> bool {
@@ -161,6 +177,28 @@ impl Postgres {
     }
 }
 
+/// Whether a policy lets a role see any row of a table.
+const LETS_SEE: &str = "p.polrelid = c.oid AND p.polcmd IN ('r', '*') AND (0 = ANY (p.polroles) OR EXISTS ( \
+     SELECT 1 FROM unnest(p.polroles) AS m (id) WHERE pg_has_role(r.oid, m.id, 'USAGE')))";
+
+impl Postgres {
+    /// Which tables each role may read rows of: by its rights, and by policies, but for what a policy says of
+    /// single rows. Who sees all whatever a policy says is left out where there is nothing to ask.
+    pub(super) fn all_readers(&mut self) -> anyhow::Result<BTreeSet<(u64, String)>> {
+        let [rows] = self.several(&[format!(
+            "c.oid::text, r.rolname::text FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace CROSS JOIN pg_roles AS r \
+             WHERE c.relkind IN ('r', 'p') AND c.relpersistence <> 't' AND n.nspname <> 'information_schema' AND n.nspname !~ '^pg_' \
+             AND r.rolname !~ '^pg_' AND NOT r.rolsuper AND has_schema_privilege(r.oid, n.oid, 'USAGE') \
+             AND (has_table_privilege(r.oid, c.oid, 'SELECT') OR has_any_column_privilege(r.oid, c.oid, 'SELECT')) \
+             AND (NOT c.relrowsecurity OR r.rolbypassrls OR NOT c.relforcerowsecurity AND pg_has_role(r.oid, c.relowner, 'USAGE') \
+             OR EXISTS (SELECT 1 FROM pg_policy AS p WHERE {LETS_SEE} AND p.polpermissive AND pg_get_expr(p.polqual, p.polrelid) <> 'false') \
+             AND NOT EXISTS (SELECT 1 FROM pg_policy AS p WHERE {LETS_SEE} AND NOT p.polpermissive AND pg_get_expr(p.polqual, p.polrelid) = 'false'))"
+        )])?;
+        let reader = |row: &Vec<Cell>| Ok((row[0].to_string().parse()?, row[1].to_string()));
+        rows.iter().map(reader).collect()
+    }
+}
+
 /// The value that new sessions of a role begin with, where a setting says one: what is said more closely counts.
 fn value_of<'a>(settings: &'a [Setting], role: &str, name: &str) -> Option<&'a str> {
     let mut by_rank = BTreeMap::new();
@@ -217,7 +255,7 @@ fn schemas(path: &str, role: &str) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Setting, is_off, is_on, schemas, value_of};
+    use super::{Setting, is_no_unicode, is_off, is_on, schemas, value_of};
 
     #[test]
     fn a_path_is_read_as_the_server_reads_it() {
@@ -273,5 +311,15 @@ mod tests {
                 .all(|it| is_off(it))
         );
         assert!(!["on", "local", "remote_write"].iter().any(|it| is_off(it)));
+        assert!(
+            ["LATIN1", "WIN1252", "sql_ascii"]
+                .iter()
+                .all(|it| is_no_unicode(it))
+        );
+        assert!(
+            !["UTF8", "utf-8", "Unicode", "auto"]
+                .iter()
+                .any(|it| is_no_unicode(it))
+        );
     }
 }

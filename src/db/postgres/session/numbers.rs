@@ -19,7 +19,7 @@ pub(super) struct Counted {
 impl Postgres {
     pub(super) fn all_numberings(&mut self) -> anyhow::Result<Vec<Numbering>> {
         let [sequences, of_columns] = self.several(&[
-            "s.oid::text, n.nspname::text, s.relname::text, q.seqincrement::text, q.seqmin::text, q.seqmax::text, q.seqcycle::text, q.seqstart::text \
+            "s.oid::text, n.nspname::text, s.relname::text, q.seqincrement::text, q.seqmin::text, q.seqmax::text, q.seqcycle::text, q.seqstart::text, (s.relpersistence = 'u')::text \
              FROM pg_class AS s JOIN pg_namespace AS n ON n.oid = s.relnamespace JOIN pg_sequence AS q ON q.seqrelid = s.oid \
              WHERE s.relpersistence <> 't' AND CASE WHEN s.relkind = 'S' THEN has_sequence_privilege(s.oid, 'SELECT') END ORDER BY s.oid"
                 .to_owned(),
@@ -87,6 +87,7 @@ impl Postgres {
                 next,
                 last: Some(next.saturating_sub(step)),
                 step,
+                volatile: row[8].text() == Some("true"),
             }));
         }
         if self.counted.is_empty() {

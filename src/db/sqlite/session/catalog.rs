@@ -91,6 +91,7 @@ impl Sqlite {
                 kind: row[0].to_string(),
                 name: row[1].to_string(),
                 table: row[2].to_string(),
+                id: None,
             })
             .collect())
     }
@@ -121,6 +122,7 @@ impl Sqlite {
                 next: highest.saturating_add(1),
                 last,
                 step: 1,
+                volatile: false,
             });
         }
         Ok(all)
