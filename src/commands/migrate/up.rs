@@ -276,7 +276,7 @@ pub(super) fn tell(outcome: Outcome, acknowledged: &Acknowledgements<'_>, report
             Severity::Warning,
             "schema",
             "what no statement names was dropped with its table, or switched off",
-            "create it again in the migration that rebuilds the table",
+            "create it again, or switch it on, in the same migration",
         );
         let finding = objects.iter().fold(finding, |finding, object| {
             finding.with(Source::Catalog, object)

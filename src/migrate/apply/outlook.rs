@@ -159,7 +159,7 @@ impl Outlook {
             let rows = number(session, "count(*)", &table.name)?.unwrap_or_default();
             if rows > 0 {
                 let words = format!(
-                    "{} could read `{}` and would see none of its {rows} rows any more",
+                    "{} could read `{}`, and can see none of its {rows} rows any more",
                     roles.join(", "),
                     shape.name
                 );
