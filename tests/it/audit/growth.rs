@@ -7,12 +7,13 @@ use sqlx::{Connection as _, MySqlConnection, PgConnection};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 on_each_backend! { growth_while_a_snapshot_is_taken }
 
 /// Says something in each of its transactions, some of which last longer than others, until told
-/// to stop; counts what it has said.
+/// to stop; counts what it has said. After each it rests for as long: what is written while a snapshot is
+/// taken has to be read by the next look, and writers that do nothing else write faster than that.
 fn write(url: &str, writer: u64, stop: &AtomicBool, said: &AtomicU64) {
     let now = now(url);
     let mut random = fastrand::Rng::with_seed(writer);
@@ -40,6 +41,7 @@ fn write(url: &str, writer: u64, stop: &AtomicBool, said: &AtomicU64) {
             runtime.enable_all().build().unwrap().block_on(async {
                 let mut connection = <$connection>::connect(url).await.unwrap();
                 while !stop.load(Ordering::Relaxed) {
+                    let began = Instant::now();
                     let ([one, other], lasts) = transaction();
                     let wait = tokio::time::sleep(Duration::from_micros(lasts));
                     // What a framework does around a part that may fail.
@@ -53,6 +55,7 @@ fn write(url: &str, writer: u64, stop: &AtomicBool, said: &AtomicU64) {
                         .await
                         .unwrap();
                     said.fetch_add(2, Ordering::Relaxed);
+                    tokio::time::sleep(began.elapsed()).await;
                 }
             });
         }};
