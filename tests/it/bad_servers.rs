@@ -76,14 +76,15 @@ fn warns(mode: &'static str, code: &str) {
 #[test]
 fn the_good_server_is_silent() {
     let origin = "http://localhost:3000";
-    for (stack, auth) in [("sync", "none"), ("async", "bearer"), ("sync", "cookie")] {
-        let chat = Chat::alone("correct")
+    let cases = [("sync", "none"), ("async", "bearer"), ("sync", "cookie")];
+    side_by_side(&cases, |(stack, auth)| {
+        let chat = Chat::new("correct")
             .stack(stack)
             .set("CORS_ORIGIN", origin)
             .set("AUTH", auth);
         let session = two_turns(&chat);
         let text = fs::read_to_string(&session).unwrap();
-        let login = match auth {
+        let login = match *auth {
             "none" => "",
             "bearer" => {
                 "[login]\nrequest = \"POST /login\"\njson = { email = \"a@example.org\" }\nbearer = \"$.access_token\"\n"
@@ -110,7 +111,7 @@ fn the_good_server_is_silent() {
             ("proven", 0),
             "{stack} {auth}: {report:#}"
         );
-    }
+    });
 }
 
 /// A server that stores by the provider's id is right as long as no id is given twice: neither in
@@ -488,13 +489,14 @@ fn cors_blocked() {
 /// takes the proof away.
 #[test]
 fn provider_calls_beside_the_turns_are_told() {
-    for (mode, severity, code) in [
+    let cases = [
         ("titles", "note", "provider-call-extra"),
         ("speech", "warning", "provider-call-unmatched"),
-    ] {
-        let (report, exit) = Chat::alone(mode).report(&["--trials", "3"]);
+    ];
+    side_by_side(&cases, |(mode, severity, code)| {
+        let (report, exit) = Chat::new(mode).report(&["--trials", "3"]);
         assert!(
-            codes(&report, severity).contains(&code),
+            codes(&report, severity).contains(code),
             "{mode}: {report:#}"
         );
         assert_eq!(
@@ -502,7 +504,7 @@ fn provider_calls_beside_the_turns_are_told() {
             ("proven", 0),
             "{mode}: {report:#}"
         );
-    }
+    });
 }
 
 /// A first turn that is saved in time says nothing of a second one that is not.
@@ -517,7 +519,7 @@ fn every_turn_is_proven_by_itself() {
 /// A status that goes on changing after the answer is complete is no late save.
 #[test]
 fn a_status_that_changes_later_is_no_violation() {
-    let (report, _) = Chat::alone("delivered_later").report(&["--proof", "gate"]);
+    let (report, _) = Chat::new("delivered_later").report(&["--proof", "gate"]);
     assert_eq!(case(&report, "/order")["verdict"], "proven", "{report:#}");
 }
 

@@ -4,16 +4,16 @@ use crate::common::servers::{MariaDb, Postgres};
 use crate::common::{case, node, side_by_side};
 
 /// Every mode, each on a database of its own.
-fn every_mode(store: impl Fn(&str) -> (String, &'static str)) {
+fn every_mode(store: impl Fn(&str) -> (String, &'static str) + Sync) {
     let modes = node::modes();
     assert!(modes.len() >= 14, "{modes:?}");
-    for (mode, is_right) in modes {
-        let (url, settings) = store(&mode);
-        let report = node::verify(&mode, &url, settings);
-        let wanted = if is_right { "proven" } else { "violated" };
+    side_by_side(&modes, |(mode, is_right)| {
+        let (url, settings) = store(mode);
+        let report = node::verify(mode, &url, settings);
+        let wanted = if *is_right { "proven" } else { "violated" };
         let order = case(&report, "/order");
         assert_eq!(order["verdict"], wanted, "{mode}: {report:#}");
-    }
+    });
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! The ways to say what is wanted, each against a real server: the documented sessions, a
 //! declared mapping, the other gate, a server that runs already.
 
-use crate::common::{Chat, case, chatctl, codes, report, root};
+use crate::common::{Chat, case, chatctl, codes, report, root, side_by_side};
 use chatctl::http::Reserved;
 use std::fs;
 use std::process::{Child, Command, Stdio};
@@ -76,7 +76,7 @@ fn a_declared_mapping_is_taken() {
 /// conversation's row, in a row for each turn, in JSON, and in rows of parts.
 #[test]
 fn the_order_is_shown_in_every_shape() {
-    for (form, declared) in [
+    let forms = [
         ("blob", None),
         ("turn", None),
         ("json", None),
@@ -87,18 +87,22 @@ fn the_order_is_shown_in_every_shape() {
                  [store.parts]\ntable = 'msg_part'\nkey = 'msg_id'\norder = 'position'\ncontent = 'body'\n",
             ),
         ),
-    ] {
-        for (save, verdict) in [("before", "proven"), ("after", "violated")] {
-            let chat = Chat::kept(form, save);
-            let config = chat.folder.path().join("chatctl.toml");
-            fs::write(&config, declared.unwrap_or_default()).unwrap();
-            let config = ["--config", config.to_str().unwrap()];
-            let (report, _) =
-                chat.report(&[&config[..], &["--proof", "gate", "--trials", "3"]].concat());
-            let order = &case(&report, "/order")["verdict"];
-            assert_eq!(order, verdict, "{form} {save}: {report:#}");
-        }
-    }
+    ];
+    let saves = [("before", "proven"), ("after", "violated")];
+    let cases: Vec<_> = forms
+        .iter()
+        .flat_map(|form| saves.iter().map(move |save| (form, save)))
+        .collect();
+    side_by_side(&cases, |((form, declared), (save, verdict))| {
+        let chat = Chat::kept_beside(form, save);
+        let config = chat.folder.path().join("chatctl.toml");
+        fs::write(&config, declared.unwrap_or_default()).unwrap();
+        let config = ["--config", config.to_str().unwrap()];
+        let (report, _) =
+            chat.report(&[&config[..], &["--proof", "gate", "--trials", "3"]].concat());
+        let order = &case(&report, "/order")["verdict"];
+        assert_eq!(order, verdict, "{form} {save}: {report:#}");
+    });
 }
 
 /// SQLite's own write lock proves a violation, and says of a right server only what it can: it
