@@ -1,4 +1,4 @@
-//! The sentinel: something harmless that goes with its table only, and with nothing else.
+//! The sentinel: something harmless that goes with its table, and otherwise only if somebody removes it.
 //!
 //! It is a comment where tables have comments, and an index of no rows in SQLite. It outlives
 //! restarts, TRUNCATE, VACUUM, rebuilds and dumps, and no DROP. Writing it is the only thing that

@@ -1,4 +1,4 @@
-//! `chatctl audit arm`: a mark that goes with its table only.
+//! `chatctl audit arm`: a mark that survives everything but DROP TABLE, and somebody who removes it.
 
 use super::look;
 use crate::audit::arm;
@@ -11,7 +11,8 @@ use std::time::{Duration, Instant};
 /// Mark the tables, so that a recreated table is recognized for certain
 ///
 /// This is the only part of audit that writes: a comment on each table, in SQLite an empty index.
-/// The mark survives restarts, VACUUM, rebuilds and dumps, but not DROP TABLE.
+/// The mark survives restarts, VACUUM, rebuilds and dumps, but not DROP TABLE, nor DROP INDEX or a new
+/// comment.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// Remove the marks
@@ -42,8 +43,12 @@ pub(super) async fn run(args: Args, env: Env) -> anyhow::Result<Done> {
     report.checked = tables.len() as u64;
     for table in &tables {
         let reason = match (changed.contains(table), args.remove) {
-            (true, false) => "marked; only DROP TABLE removes the mark",
-            (true, true) => "as it was before it was marked",
+            (true, false) => {
+                "marked; the mark survives everything but DROP TABLE, and somebody who removes it"
+            }
+            (true, true) => {
+                "as it was before it was marked; take a new snapshot before the next comparison"
+            }
             (false, false) => "was marked before",
             (false, true) => "had no mark",
         };

@@ -73,7 +73,7 @@ static TABLE: &[Mark] = &[
     mark(
         "sentinel",
         "obj_description(c.oid, 'pg_class')",
-        "the comment with the sentinel disappears only with its table",
+        "the comment with the sentinel survives everything but DROP TABLE, and somebody who changes it",
     ),
     mark(
         "schema",

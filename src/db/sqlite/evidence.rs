@@ -69,7 +69,7 @@ static OTHERS: &[Mark] = &[
     mark(
         "sentinel",
         "",
-        "the sentinel index disappears only with its table",
+        "the sentinel index survives everything but DROP TABLE, and somebody who removes it",
     ),
     mark("schema", "", "columns, keys, indexes or triggers changed"),
 ];

@@ -15,6 +15,13 @@ pub const ALL: &[&str] = &[
     RECREATED, TRUNCATED, RESTORED, MISSING, REPLACED, REWOUND, SCHEMA,
 ];
 
+/// The harm of a table of which only signs show that it is another one.
+const MAYBE_RECREATED: &str =
+    "may not be the old table: it may have been dropped and created again";
+
+/// Why a table without its sentinel is the same all the same.
+pub(super) const UNMARKED: &str = "its sentinel was removed or replaced, and the table is the same (`chatctl audit arm` marks it)";
+
 /// A code, the harm, and the act.
 const TEXTS: &[(&str, &str, &str)] = &[
     (
@@ -83,6 +90,10 @@ impl Event {
 
     pub(super) fn finding(&self, subject: &str, facts: &[String]) -> Option<Finding> {
         let (code, harm, help) = TEXTS.iter().find(|(code, ..)| Some(*code) == self.code)?;
+        let harm = match (self.code, self.severity) {
+            (Some(RECREATED), Severity::Warning) => MAYBE_RECREATED,
+            _ => *harm,
+        };
         let harm = format!("`{subject}` {harm}");
         let finding = Finding::new(code, self.severity, subject, harm, *help)
             .with(Source::Catalog, self.why.clone());

@@ -88,7 +88,7 @@ pub fn judge(before: &Evidence, after: &Evidence, rows: &BTreeMap<String, Rows>)
         let mut events = if is_replaced {
             Vec::new()
         } else {
-            (rules.table)(case)
+            (rules.table)(case, &cases)
         };
         let is_lost = events.iter().any(|event| event.severity == Severity::Error);
         events.extend(rewound(case).filter(|_| !is_lost && !is_replaced));
@@ -102,8 +102,8 @@ pub fn judge(before: &Evidence, after: &Evidence, rows: &BTreeMap<String, Rows>)
 struct Rules {
     /// What happened to the database as a whole.
     database: fn(&super::Marks, &super::Marks, &[Case<'_>]) -> Vec<Event>,
-    /// What happened to a table.
-    table: fn(&Case<'_>) -> Vec<Event>,
+    /// What happened to a table, which is one of all.
+    table: fn(&Case<'_>, &[Case<'_>]) -> Vec<Event>,
     /// The facts that the engine keeps.
     facts: &'static Facts,
 }

@@ -18,10 +18,9 @@ pub(super) fn database(_: &Marks, _: &Marks, cases: &[Case<'_>]) -> Vec<Event> {
     }
 }
 
-pub(super) fn table(case: &Case<'_>) -> Vec<Event> {
+pub(super) fn table(case: &Case<'_>, _: &[Case<'_>]) -> Vec<Event> {
     if case.sentinel() == Sentinel::Gone {
-        let why = "the sentinel in its comment is gone: it was dropped and created again";
-        return vec![Event::of(codes::RECREATED, Severity::Error, why)];
+        return vec![unmarked(case)];
     }
     if case.is_elsewhere() {
         return Vec::new();
@@ -50,6 +49,24 @@ pub(super) fn table(case: &Case<'_>) -> Vec<Event> {
             "it was altered or renamed, and then changed back: only its creation time changed",
         )],
         (false, false) => Vec::new(),
+    }
+}
+
+/// The comment is another one: with the table, or because somebody changed it.
+fn unmarked(case: &Case<'_>) -> Event {
+    // Another server, and one that began with an empty folder, may give the same number again.
+    let keeps_number = !case.is_elsewhere() && (case.is_intact() || !case.is_restarted());
+    match case.changed("table_id") {
+        Some(false) if keeps_number => Event::harmless(codes::UNMARKED),
+        None if case.is_intact() => {
+            let why = "the sentinel in its comment is gone and its rows are there: it was dropped, created again and refilled, \
+                or its comment was changed";
+            Event::of(codes::RECREATED, Severity::Warning, why)
+        }
+        Some(_) | None => {
+            let why = "the sentinel in its comment is gone: it was dropped and created again";
+            Event::of(codes::RECREATED, Severity::Error, why)
+        }
     }
 }
 

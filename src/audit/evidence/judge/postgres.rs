@@ -23,7 +23,7 @@ pub(super) fn database(before: &Marks, after: &Marks, _: &[Case<'_>]) -> Vec<Eve
     events.map(|(_, why)| Event::harmless(why)).collect()
 }
 
-pub(super) fn table(case: &Case<'_>) -> Vec<Event> {
+pub(super) fn table(case: &Case<'_>, _: &[Case<'_>]) -> Vec<Event> {
     let is_other = ["oid", "reltype"]
         .iter()
         .any(|mark| case.changed(mark) == Some(true));

@@ -56,18 +56,32 @@ fn statements(before: &Marks, after: &Marks) -> Option<i64> {
 fn quiet(statements: Option<i64>, cases: &[Case<'_>]) -> Vec<Event> {
     let is_plain = cases
         .iter()
-        .all(|case| !case.is_altered() && table(case).is_empty());
+        .all(|case| !case.is_altered() && table(case, cases).is_empty());
     match statements {
         Some(count @ 1..) if is_plain => vec![Event::harmless(format!(
-            "the schema version rose by {count}, and no compared table changed: VACUUM and ANALYZE raise it too"
+            "the schema version rose by {count}, and no compared table changed: VACUUM, ANALYZE and `chatctl audit arm` raise it too"
         ))],
         _ => Vec::new(),
     }
 }
 
-pub(super) fn table(case: &Case<'_>) -> Vec<Event> {
-    let statements = statements(case.database.0, case.database.1);
-    let is_remade = statements.is_some_and(|count| count >= REMADE);
+/// What happened to the schema besides the making and the removal of sentinels, each of which is a
+/// statement; a table that is dropped takes its own along.
+fn others(case: &Case<'_>, cases: &[Case<'_>]) -> Option<i64> {
+    let of_sentinels = cases.iter().map(|case| {
+        let [was, is] = [case.before, case.after].map(|marks| marks.get("sentinel"));
+        match (was, is) {
+            (was, is) if was == is => 0,
+            (Some(_), Some(_)) => 2,
+            (Some(_), None) | (None, _) => 1,
+        }
+    });
+    Some(statements(case.database.0, case.database.1)? - of_sentinels.sum::<i64>())
+}
+
+pub(super) fn table(case: &Case<'_>, cases: &[Case<'_>]) -> Vec<Event> {
+    let others = others(case, cases);
+    let is_remade = others.is_some_and(|count| count >= REMADE);
     let is_forgotten = case.numbers("counted").is_some_and(|(was, is)| is < was);
     let is_moved = case.changed("rowid") == Some(true);
     let is_gone = case.sentinel() == Sentinel::Gone;
@@ -75,8 +89,11 @@ pub(super) fn table(case: &Case<'_>) -> Vec<Event> {
     if case.sentinel() == Sentinel::Kept {
         return Vec::new();
     }
+    if is_gone && others == Some(0) {
+        return vec![Event::harmless(codes::UNMARKED)];
+    }
     let why = match (is_gone, is_moved) {
-        (true, _) => "the sentinel index is gone, which disappears only with its table",
+        (true, _) => "the sentinel index is gone",
         (false, true) => "it is at another place in the catalogue",
         (false, false) => "its id counter was reset, which DELETE and VACUUM never do",
     };
@@ -84,14 +101,20 @@ pub(super) fn table(case: &Case<'_>) -> Vec<Event> {
         (true, true, true) => Event::harmless(format!(
             "{why}: a migration rebuilt it and copied its rows; if it was armed, arm it again"
         )),
-        (true, true, false) if is_gone => {
-            let why =
-                format!("{why}: it was dropped, created again with the same schema and refilled");
+        (true, true, false) if is_gone && is_remade && is_moved => {
+            let why = format!(
+                "{why}, and the table is at another place in the catalogue: it was dropped, created again with the same schema and refilled"
+            );
             Event::of(codes::RECREATED, Severity::Error, why)
         }
         (true, true, false) => {
+            let or = if is_gone {
+                "its sentinel was removed by hand"
+            } else {
+                "rebuilt by a migration"
+            };
             let why = format!(
-                "{why}: it was dropped, created again with the same schema and refilled, or rebuilt by a migration"
+                "{why}: it was dropped, created again with the same schema and refilled, or {or}"
             );
             Event::of(codes::RECREATED, Severity::Warning, why)
         }
@@ -103,7 +126,7 @@ pub(super) fn table(case: &Case<'_>) -> Vec<Event> {
             let why = format!(
                 "{} statements changed the schema and left its text as it was: it was dropped and created again, or rows were deleted and \
                 VACUUM or ANALYZE ran more than once; the file does not show which; `chatctl audit arm` would",
-                statements.unwrap_or(REMADE)
+                others.unwrap_or(REMADE)
             );
             Event::of(codes::RECREATED, Severity::Warning, why)
         }
