@@ -1,7 +1,7 @@
 //! The history that the server shows over HTTP.
 
 use super::{Account, RememberedTurn, answer};
-use crate::model::{Role, contradicts};
+use crate::model::{Role, contradicts, known_role};
 use crate::report::{Finding, Severity, Source};
 use crate::stream::run::Access;
 use crate::stream::session::Remembered;
@@ -280,13 +280,16 @@ fn follow<'t, 'r>(
     told: &'t [RememberedTurn],
     records: &mut std::iter::Peekable<impl Iterator<Item = &'r Remembered>>,
 ) -> Option<&'t str> {
-    for turn in told {
+    for (turn, later) in told.iter().zip(1..) {
         if !turn.acknowledged {
             records.next_if(|record| same(record, &turn.user));
-            while records
-                .next_if(|record| !record.role.eq_ignore_ascii_case("user"))
-                .is_some()
-            {}
+            // Not every word for the user is known: what has the mark of a later question is one too.
+            let is_asked = |record: &Remembered| {
+                let mut next = told[later..].iter();
+                known_role(&record.role) == Some("user")
+                    || next.any(|turn| record.content.contains(&turn.tag))
+            };
+            while records.next_if(|record| !is_asked(record)).is_some() {}
             continue;
         }
         for (who, text) in [(Role::User, &turn.user), (Role::Assistant, &turn.expected)] {

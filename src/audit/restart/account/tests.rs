@@ -151,6 +151,46 @@ fn nothing_was_promised_of_an_answer_that_was_cut_off() {
     );
 }
 
+/// What follows a turn that was cut off is found whatever the user is called.
+#[test]
+fn the_words_for_the_sides_do_not_matter_behind_a_turn_that_was_cut_off() {
+    let told = [turn(1, true), turn(2, false), turn(3, true)];
+    let all = ["ask [u1]", "say a1", "ask [u2]", "ask [u3]", "say a3"];
+    let all = rows(&all);
+    for words in [["user", "assistant"], ["human", "bot"], ["me", "them"]] {
+        let shown = |count: usize| {
+            let texts = all.iter().map(|row| row.content.as_str());
+            let mut shown = records(&texts.take(count).collect::<Vec<_>>());
+            for record in &mut shown {
+                record.role = words[usize::from(record.role != "user")].to_owned();
+            }
+            shown
+        };
+        let found = |count| {
+            let recalled = Recalled {
+                request: "GET /c".to_owned(),
+                status: 200,
+                messages: Ok(shown(count)),
+                access: Access::Kept,
+            };
+            codes(&Account {
+                session: "s",
+                way: &WAYS[KILL],
+                told: &told,
+                shown: HistoryBefore::default(),
+                recalled: Some(&recalled),
+                stored: Some(Stored {
+                    table: "message",
+                    before: &all,
+                    after: &all,
+                }),
+            })
+        };
+        assert!(found(5).is_empty(), "{words:?}: {:?}", found(5));
+        assert_eq!(found(4), ["history-differs"], "{words:?}");
+    }
+}
+
 #[test]
 fn another_history() {
     let turned = ["say a1", "ask [u1]", "ask [u2]", "say a2"];
