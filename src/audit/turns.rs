@@ -1,6 +1,6 @@
 //! The questions of a conversation, and what became of each: pure.
 
-use crate::model::{Role, State, StoredMessage};
+use crate::model::{Mark, Role, State, StoredMessage};
 
 /// A question, and what the store holds as its answer.
 #[derive(Debug, Clone, Copy)]
@@ -145,12 +145,14 @@ fn near(first: &StoredMessage, second: &StoredMessage, within: i64) -> bool {
 
 /// The best of several answers counts; of none the last says why.
 fn of(answers: &[&StoredMessage]) -> AnswerState {
-    let told = |answer: &&StoredMessage| match answer.state {
-        State::Failed => AnswerState::Failed,
-        State::Open => AnswerState::Open,
-        State::Deleted => AnswerState::Given,
-        _ if is_empty(answer) => AnswerState::Empty,
-        _ => AnswerState::Given,
+    let told = |answer: &&StoredMessage| match (answer.state, answer.mark) {
+        (State::Failed, _) => AnswerState::Failed,
+        (State::Open, _) => AnswerState::Open,
+        (State::Deleted, _) => AnswerState::Given,
+        (State::Whole, Mark::Writing) => AnswerState::Open,
+        (State::Whole, Mark::None | Mark::Finished) if has_failed(answer) => AnswerState::Failed,
+        (State::Whole, Mark::None | Mark::Finished) if is_empty(answer) => AnswerState::Empty,
+        (State::Whole, Mark::None | Mark::Finished) => AnswerState::Given,
     };
     let given = answers
         .iter()
@@ -162,10 +164,19 @@ fn of(answers: &[&StoredMessage]) -> AnswerState {
     }
 }
 
+/// Words in a status column that chat servers write when there will be no answer. What the user
+/// stopped is not among them.
+const FAILED: [&str; 5] = ["error", "errored", "failed", "failure", "timeout"];
+
+fn has_failed(answer: &StoredMessage) -> bool {
+    let status = answer.status.as_deref().unwrap_or_default().trim();
+    FAILED.iter().any(|word| word.eq_ignore_ascii_case(status))
+}
+
 #[cfg(test)]
 mod tests {
     use super::{AnswerState, asked};
-    use crate::model::{Role, State, StoredMessage};
+    use crate::model::{Mark, Role, State, StoredMessage};
 
     fn message(role: Role, text: &str, second: i64) -> StoredMessage {
         StoredMessage {
@@ -209,6 +220,26 @@ mod tests {
             AnswerState::Failed,
         ];
         assert_eq!(told(&messages), expected);
+    }
+
+    /// A mapping that declares nothing of it reads the status column all the same.
+    #[test]
+    fn an_answer_is_given_once_its_status_says_so() {
+        let of = |status: &str, mark| {
+            let mut answer = message(Role::Assistant, "half", 1);
+            (answer.status, answer.mark) = (Some(status.to_owned()), mark);
+            told(&[message(Role::User, "q", 0), answer])
+        };
+        for (status, mark, expected) in [
+            ("streaming", Mark::Writing, AnswerState::Open),
+            ("Failed", Mark::None, AnswerState::Failed),
+            (" error ", Mark::None, AnswerState::Failed),
+            ("complete", Mark::Finished, AnswerState::Given),
+            ("stopped", Mark::None, AnswerState::Given),
+            ("sent", Mark::None, AnswerState::Given),
+        ] {
+            assert_eq!(of(status, mark), [expected], "{status}");
+        }
     }
 
     #[test]

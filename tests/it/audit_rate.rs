@@ -143,6 +143,31 @@ fn windows_begin_on_the_clock_and_are_reported_by_it() {
     assert_eq!((metric(&report_, "answered", "questions"), exit), (0.0, 3));
 }
 
+/// The status column counts where no mapping declares it.
+#[test]
+fn an_answer_that_its_row_calls_unfinished_or_failed_does_not_count() {
+    for (status, share, exit) in [
+        ("complete", 1.0, 0),
+        ("stopped", 1.0, 0),
+        ("streaming", 0.5, 1),
+        ("failed", 0.5, 1),
+    ] {
+        let store = store(&[(10, "answered"), (20, "answered")]);
+        let sql = format!(
+            "ALTER TABLE message ADD COLUMN status TEXT;
+            UPDATE message SET status = CASE WHEN role = 'user' OR conversation_id = 0 THEN 'complete' ELSE '{status}' END"
+        );
+        run(async { execute(store.open().await.as_ref(), &sql).await });
+        let (report_, code) = report(&mut rate(&store, &["--min", "0.99"]));
+        assert_eq!(code, exit, "{status}: {report_:#}");
+        assert_eq!(
+            metric(&report_, "answered", "answered_share"),
+            share,
+            "{status}"
+        );
+    }
+}
+
 #[test]
 fn too_few_answers_fail_and_no_question_decides_nothing() {
     let store = store(TURNS);
