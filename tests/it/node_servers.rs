@@ -1,7 +1,7 @@
 //! A server on Node gets the verdict that it deserves, with the driver of each database.
 
 use crate::common::servers::{MariaDb, Postgres};
-use crate::common::{case, node, side_by_side};
+use crate::common::{case, chatctl, node, report, side_by_side};
 
 /// Every mode, each on a database of its own.
 fn every_mode(store: impl Fn(&str) -> (String, &'static str) + Sync) {
@@ -59,4 +59,18 @@ fn the_order_is_decided_with_better_sqlite3_and_a_rollback_journal() {
         let order = case(&report, "/order");
         assert_eq!(order["verdict"], *wanted, "{mode}: {report:#}");
     });
+}
+
+/// It is stored as three bytes that are no text, and the answer is there.
+#[test]
+fn half_of_a_surrogate_pair_is_no_lost_answer_with_better_sqlite3() {
+    let folder = tempfile::tempdir().unwrap();
+    let url = format!("sqlite:{}", folder.path().join("chat.db").display());
+    let start = node::start("MODE=correct DATABASE_PATH={database_path}");
+    let mut command = chatctl();
+    command.args(["verify-stream", "--ready", "/health", "--proof", "observe"]);
+    command.args(["--provider-fault", "lone-surrogate", "--database-url", &url]);
+    let (report, _) = report(command.args(["--settle", "500ms", "--start", &start]));
+    let case = case(&report, "/provider-lone-surrogate");
+    assert_eq!(case["verdict"], "held", "{report:#}");
 }

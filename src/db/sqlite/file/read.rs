@@ -5,7 +5,7 @@ use crate::model::{Cell, CellRef};
 use rusqlite::Connection;
 use rusqlite::types::ValueRef;
 
-/// All rows of one statement. What is stored as a text and is none is reported as bytes.
+/// All rows of one statement. What is stored as a text and is not UTF-8 is read as one, as in [`scan`].
 pub(in crate::db::sqlite) fn rows(
     connection: &Connection,
     sql: &str,
@@ -28,10 +28,7 @@ fn cell(value: ValueRef<'_>) -> Cell {
         ValueRef::Integer(number) => Cell::Int(number),
         ValueRef::Real(number) => Cell::Real(number),
         ValueRef::Blob(bytes) => Cell::Blob(bytes.to_vec()),
-        ValueRef::Text(bytes) => match std::str::from_utf8(bytes) {
-            Ok(text) => Cell::Text(text.to_owned()),
-            Err(_) => Cell::Blob(bytes.to_vec()),
-        },
+        ValueRef::Text(bytes) => Cell::Text(String::from_utf8_lossy(bytes).into_owned()),
     }
 }
 
