@@ -88,9 +88,12 @@ pub fn is_right(observed: &Observed, records: &[Remembered]) -> bool {
     difference(observed, records).is_none()
 }
 
+/// Whether the newest comes first: each message by itself, or a question and its answer together.
 fn is_reversed(observed: &Observed, records: &[Remembered]) -> bool {
-    let reversed: Vec<_> = records.iter().rev().cloned().collect();
-    is_right(observed, &reversed)
+    [1, 2].into_iter().any(|size| {
+        let reversed: Vec<_> = records.chunks(size).rev().flatten().cloned().collect();
+        is_right(observed, &reversed)
+    })
 }
 
 /// Records are matched one to one and in order. A greeting may come before them, and records of other roles (a
@@ -242,6 +245,39 @@ mod tests {
             record("assistant", "Hello"),
             record("user", "Good morning")
         ]));
+    }
+
+    #[test]
+    fn a_history_that_begins_with_the_newest_is_named_as_such() {
+        let harm = |order: [&str; 4]| {
+            let turn = |number, user: &str, expected: &str| TurnSeen {
+                user: user.to_owned(),
+                expected: expected.to_owned(),
+                ..TurnSeen::blank(number)
+            };
+            let records = order.map(|text| {
+                let role = if text.starts_with('q') {
+                    "user"
+                } else {
+                    "assistant"
+                };
+                record(role, text)
+            });
+            let observed = Observed {
+                turns: vec![turn(1, "q1", "a1"), turn(2, "q2", "a2")],
+                history: Some(Ok(Vec::from(records))),
+                ..Observed::default()
+            };
+            let found = check(&observed).into_iter().next();
+            found.map(|finding| finding.harm)
+        };
+        for order in [["a2", "q2", "a1", "q1"], ["q2", "a2", "q1", "a1"]] {
+            let harm = harm(order).unwrap();
+            assert!(harm.contains("opposite order"), "{harm}");
+        }
+        let mixed = harm(["q2", "a1", "q1", "a2"]).unwrap();
+        assert!(mixed.contains("not in its place"), "{mixed}");
+        assert_eq!(harm(["q1", "a1", "q2", "a2"]), None);
     }
 
     #[test]
