@@ -1,6 +1,7 @@
 //! Words that several formats share, so that one report reads the same in all of them.
 
 use super::escape;
+use crate::outcome::Outcome;
 use crate::report::{Case, Finding, Moment, Report, Severity, Verdict};
 use crate::text::plural;
 use std::borrow::Cow;
@@ -26,8 +27,14 @@ pub(super) fn summary(report: &Report) -> String {
         0 => String::new(),
         count => format!(", {count} skipped"),
     };
+    let pending = match Outcome::from(report) {
+        Outcome::Pending => {
+            "; not all migrations are applied (exit code 10): `chatctl migrate` applies what is pending"
+        }
+        _ => "",
+    };
     format!(
-        "{}: {}{}, {}{} in {}{skipped} ({}), {}",
+        "{}: {}{}, {}{} in {}{skipped} ({}), {}{pending}",
         report.verdict(),
         plural(report.errors() as u64, "error"),
         found(report, Severity::Error),

@@ -2,8 +2,8 @@
 //! folder or several, and change nothing.
 
 use crate::common::backend::Backend;
-use crate::common::report;
 use crate::common::sites::{Site, TestBed, on_each_bed};
+use crate::common::{chatctl, report, text};
 use serde_json::Value;
 use std::fs;
 
@@ -243,4 +243,37 @@ fn several_folders_are_one_history(bed: &TestBed) {
     twice.arg("--dir").arg(&more).arg("--dir").arg(&base);
     let told = crate::common::sites::refused(twice.output().unwrap());
     assert!(told.contains("both have version `3`"), "{told}");
+}
+
+/// Before the first `up` there is no file, and a check makes none.
+#[test]
+fn without_a_database_the_files_are_tried_from_empty() {
+    let folder = tempfile::tempdir().unwrap();
+    let files = folder.path().join("migrations");
+    fs::create_dir(&files).unwrap();
+    fs::write(files.join("1_begin.sql"), BEGIN).unwrap();
+    let url = format!("sqlite:{}", folder.path().join("chat.db").display());
+    let tell = |sub: &str| {
+        let mut command = chatctl();
+        command.args(["migrate", sub, "--database-url", &url, "--dir"]);
+        let output = command.arg(&files).output().unwrap();
+        let (out, err) = text(&output);
+        (output.status.code().unwrap(), out, err)
+    };
+    for (sub, expected) in [("plan", 10), ("status", 10), ("verify", 0), ("drift", 0)] {
+        let (exit, out, err) = tell(sub);
+        assert_eq!(exit, expected, "{sub}: {out}{err}");
+        assert!(err.contains("there is no database at"), "{sub}: {err}");
+        let is_pending = out.contains("`chatctl migrate` applies what is pending");
+        assert_eq!(is_pending, exit == 10, "{sub}: {out}");
+    }
+    fs::write(
+        files.join("2_wrong.sql"),
+        "ALTER TABLE none ADD COLUMN a TEXT;",
+    )
+    .unwrap();
+    let (exit, out, err) = tell("verify");
+    assert_eq!(exit, 1, "{out}{err}");
+    let left = fs::read_dir(folder.path()).unwrap().count();
+    assert_eq!(left, 1, "only the folder of migrations");
 }

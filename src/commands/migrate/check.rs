@@ -14,6 +14,7 @@ use crate::migrate::plan::{Newer, OutOfOrder, Policy};
 use crate::migrate::source::{Folder, Version};
 use crate::migrate::{apply, drift, ledger};
 use crate::report::{Finding, Report, Severity, Source, Verdict};
+use crate::text::plural;
 use crate::{migrate, temporary};
 use std::time::Duration;
 
@@ -21,9 +22,9 @@ use std::time::Duration;
 /// second run changes nothing.
 pub(super) fn verify(options: &Options, job: &Job) -> anyhow::Result<Done> {
     let folder = options.folder(job)?;
-    let target = job.target()?;
+    let aside = temporary::Folder::new()?;
+    let (mut session, target) = job.open_or_empty(job.target()?, &aside)?;
     let mut report = Report::new("migrate verify");
-    let mut session = job.open(&target, Missing::Fail, Waits::SHORT)?;
     job.env.progress.doing("copying the database".to_owned());
     let mut open = |target: &Target| job.open(target, Missing::Create, Waits::SHORT);
     let copy = Scratch::copy(session.as_mut(), &target, &mut open)?;
@@ -105,9 +106,9 @@ fn on_copy(
 /// The live schema next to what the applied migrations make.
 pub(super) fn drift(options: &Options, job: &Job) -> anyhow::Result<Done> {
     let folder = options.folder(job)?;
-    let target = job.target()?;
+    let aside = temporary::Folder::new()?;
+    let (mut session, target) = job.open_or_empty(job.target()?, &aside)?;
     let dialect = migrate::dialect(target.engine());
-    let mut session = job.open(&target, Missing::Fail, Waits::SHORT)?;
     let applied = ledger::look(session.as_mut(), dialect, &folder.migrations)?.applied;
     let last = applied.iter().map(|row| row.version.clone()).max();
     let there = session.schema()?;
@@ -135,7 +136,10 @@ pub(super) fn drift(options: &Options, job: &Job) -> anyhow::Result<Done> {
         count => case(
             "schema".into(),
             Verdict::Violated,
-            format!("{count} lines differ from what the migrations make, at {at}"),
+            format!(
+                "{} from what the migrations make, at {at}",
+                differ(count, "")
+            ),
         ),
     });
     report.findings.extend(differs(&differences));
@@ -204,8 +208,8 @@ fn differs(differences: &[SchemaDifference]) -> Option<Finding> {
         Severity::Error,
         "schema",
         format!(
-            "{} lines of the schema differ from what the migrations make",
-            differences.len()
+            "{} from what the migrations make",
+            differ(differences.len(), " of the schema")
         ),
         "write a migration that makes this change, or undo by hand what was changed by hand",
     );
@@ -223,8 +227,17 @@ fn differs(differences: &[SchemaDifference]) -> Option<Finding> {
             });
     Some(match differences.len().checked_sub(SHOWN) {
         None | Some(0) => shown,
-        Some(more) => shown.with(Source::Catalog, format!("and {more} more lines")),
+        Some(more) => {
+            let more = plural(more as u64, "more line");
+            shown.with(Source::Catalog, format!("and {more}"))
+        }
     })
+}
+
+/// `1 line differs`, `2 lines differ`.
+fn differ(count: usize, of: &str) -> String {
+    let verb = if count == 1 { "differs" } else { "differ" };
+    format!("{}{of} {verb}", plural(count as u64, "line"))
 }
 
 /// How many lines of a difference are shown.

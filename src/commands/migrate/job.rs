@@ -4,7 +4,7 @@ use super::FAILED;
 use crate::cli_error::CliError;
 use crate::commands::{Done, Env};
 use crate::db::{Door, Interrupter, Missing, Session, Target, Waits};
-use crate::{cli_error, clock, db};
+use crate::{cli_error, clock, db, temporary};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
@@ -163,7 +163,31 @@ impl Job {
 
     /// A connection that can't write; none when there is no database yet.
     pub(super) fn look(&self, target: &Target) -> anyhow::Result<Option<Box<dyn Session>>> {
-        if target.is_file() && !target.path().exists() {
+        if self.is_absent(target) {
+            return Ok(None);
+        }
+        self.open(target, Missing::Look, Waits::SHORT).map(Some)
+    }
+
+    /// A connection to the database, or to an empty one that `aside` holds where there is none yet.
+    pub(super) fn open_or_empty(
+        &self,
+        target: Target,
+        aside: &temporary::Folder,
+    ) -> anyhow::Result<(Box<dyn Session>, Target)> {
+        let (target, missing) = if self.is_absent(&target) {
+            let path = aside.path().join("empty.db").display().to_string();
+            (target.sibling(&path), Missing::Create)
+        } else {
+            (target, Missing::Fail)
+        };
+        Ok((self.open(&target, missing, Waits::SHORT)?, target))
+    }
+
+    /// Whether there is no database yet, which is said.
+    fn is_absent(&self, target: &Target) -> bool {
+        let is_absent = target.is_file() && !target.path().exists();
+        if is_absent {
             let path = target.path();
             let folder = path.parent().filter(|it| !it.as_os_str().is_empty());
             let then = match folder.filter(|it| !it.exists()) {
@@ -177,9 +201,8 @@ impl Job {
                 "there is no database at `{}`; {then}",
                 path.display()
             ));
-            return Ok(None);
         }
-        self.open(target, Missing::Look, Waits::SHORT).map(Some)
+        is_absent
     }
 
     /// A connection for chatctl's own writes.

@@ -22,7 +22,8 @@ pub(super) fn run(name: &str, dir: &Path) -> anyhow::Result<Done> {
     }
     suits(dir)?;
     std::fs::create_dir_all(dir).map_err(|error| unwritable(dir, &error))?;
-    let path = dir.join(format!("{}_{}.sql", next(dir), words.join("_")));
+    let name_of = format!("{}_{}.sql", next(dir, SystemTime::now()), words.join("_"));
+    let path = dir.join(name_of);
     let mut file = std::fs::File::create_new(&path).map_err(|error| unwritable(&path, &error))?;
     writeln!(file, "-- {name}").map_err(|error| unwritable(&path, &error))?;
     Ok(Done::Text(format!("{}\n", path.display())))
@@ -54,21 +55,23 @@ fn suits(dir: &Path) -> Result<(), CliError> {
     }
 }
 
-/// One more than the last, as many digits as it has; a time in a folder that is new or counts by times.
-fn next(dir: &Path) -> String {
+/// One more than the last, as many digits as it has; the time in a folder that is new or counts by
+/// times, where the last one is before it.
+fn next(dir: &Path, now: SystemTime) -> String {
     let last = source::read(dir, Some("sqlx")).ok().and_then(|folder| {
         let migration = folder.migrations.into_iter().next_back()?;
         let name = migration.file_name();
         let digits = name.split('_').next()?.to_owned();
         Some((migration.version.as_number()?, digits.len()))
     });
+    let now = humantime::format_rfc3339_seconds(now).to_string();
+    let now: String = now.chars().filter(char::is_ascii_digit).collect();
     match last {
-        // Fourteen digits are a time: 20261121203500.
-        Some((number, width)) if width < 14 => format!("{:0width$}", number + 1),
-        _ => {
-            let now = humantime::format_rfc3339_seconds(SystemTime::now()).to_string();
-            now.chars().filter(char::is_ascii_digit).collect()
+        // Fourteen digits are a time: 20261121203500. Two files may be made in one second.
+        Some((number, width)) if width < 14 || now.parse().is_ok_and(|now| number >= now) => {
+            format!("{:0width$}", number + 1)
         }
+        _ => now,
     }
 }
 
@@ -77,6 +80,7 @@ mod tests {
     use super::{next, run};
     use crate::cli_error::{CliError, Kind};
     use std::path::Path;
+    use std::time::SystemTime;
 
     fn folder(files: &[(&str, &str)]) -> tempfile::TempDir {
         let folder = tempfile::tempdir().unwrap();
@@ -84,6 +88,10 @@ mod tests {
             std::fs::write(folder.path().join(name), text).unwrap();
         }
         folder
+    }
+
+    fn now() -> SystemTime {
+        humantime::parse_rfc3339("2026-12-01T12:07:17Z").unwrap()
     }
 
     #[test]
@@ -95,12 +103,17 @@ mod tests {
             ("999_a.sql", "1000"),
         ] {
             let folder = folder(&[("0_first.sql", "SELECT 1;"), (last, "SELECT 1;")]);
-            assert_eq!(next(folder.path()), version, "{last}");
+            assert_eq!(next(folder.path(), now()), version, "{last}");
         }
-        for files in [&[][..], &[("20240101120000_a.sql", "SELECT 1;")]] {
-            let version = next(folder(files).path());
-            let is_time = version.len() == 14 && version.as_str() > "20240101120000";
-            assert!(is_time, "{files:?}: {version}");
+        for (files, version) in [
+            (&[][..], "20261201120717"),
+            (&["20240101120000_a.sql"], "20261201120717"),
+            // The same second, and one that is later than now.
+            (&["20261201120717_a.sql"], "20261201120718"),
+            (&["20261201235959_a.sql"], "20261201235960"),
+        ] {
+            let files: Vec<_> = files.iter().map(|name| (*name, "SELECT 1;")).collect();
+            assert_eq!(next(folder(&files).path(), now()), version, "{files:?}");
         }
     }
 

@@ -67,7 +67,7 @@ impl Sqlite {
         let connection = match missing {
             Missing::Look => Opened::open(target, waits.lock)?,
             Missing::Create | Missing::Fail => {
-                if target.path().exists() {
+                if missing == Missing::Fail || target.path().exists() {
                     file::about(target.path())?;
                 }
                 file::folder_is_there(target.path())?;
