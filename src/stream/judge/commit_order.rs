@@ -17,6 +17,7 @@
 //! completed the row, with no other commit let through since the phases began, proves the order.
 
 use super::order::{RowState, Tick, TrialOutcome};
+use crate::text::plural;
 
 #[cfg(test)]
 mod tests;
@@ -112,16 +113,16 @@ pub fn judge(trial: &Trial) -> TrialOutcome {
             Some(given) if final_at < given => TrialOutcome::Ambiguous(early()),
             // A lock that the commit gave back may have freed one of them, whose answer was withheld too.
             Some(_) if step.others > 0 && trial.quiet => TrialOutcome::Ambiguous(format!(
-                "{} more writers waited while the commit that completed the row was let through, and nothing \
+                "{} waited while the commit that completed the row was let through, and nothing \
                  that the store said reached the server before its answer: the final marker may have waited \
                  for any of it",
-                step.others
+                plural(step.others as u64, "more writer")
             )),
             // What is still withheld when the marker comes did not bring it.
             Some(_) if step.others > 0 && !is_last => TrialOutcome::Ambiguous(format!(
-                "{} more writers waited while the commit that completed the row was let through, and the final \
+                "{} waited while the commit that completed the row was let through, and the final \
                  marker came after a later commit: it may have waited for one of them",
-                step.others
+                plural(step.others as u64, "more writer")
             )),
             Some(_) => TrialOutcome::Proven,
         },

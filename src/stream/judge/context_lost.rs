@@ -3,6 +3,7 @@
 use super::{Check, Observed};
 use crate::model::Call;
 use crate::report::{Finding, Severity, Source};
+use crate::text::plural;
 
 pub(super) const CHECK: Check = Check {
     code: "context-lost",
@@ -47,7 +48,11 @@ fn check(observed: &Observed) -> Vec<Finding> {
         )
         .with(
             Source::Gateway,
-            format!("the request of turn {} has {} messages", turn.number, main.messages),
+            format!(
+                "the request of turn {} has {}",
+                turn.number,
+                plural(main.messages as u64, "message")
+            ),
         ),
     ]
 }

@@ -8,7 +8,7 @@ use super::next_turn::NextOutcome;
 use super::stage::Stage;
 use super::suite::Suite;
 use crate::model::{Role, State, StoredMessage};
-use crate::report::{Lane, Report, Verdict};
+use crate::report::{Lane, Report};
 use crate::store;
 use crate::stream::faults::{NONE, READ_TO_END};
 use crate::stream::judge::asked_again::{self, Again, AskedAgain, Old, Parts};
@@ -52,7 +52,7 @@ impl Stage<'_> {
                     judged.findings.into_iter().for_each(|it| report.add(it));
                 }
                 Err(error) => {
-                    self.end_case(case, Verdict::Inconclusive, format!("{error:#}"), report);
+                    self.end_failed(case, &error, report);
                 }
             }
             self.ask_in_vain(again, ask, report).await?;

@@ -1,11 +1,13 @@
 //! A case under way: its clock, its timeline, and how it gets into the report.
 
 use super::stage::Stage;
+use crate::cli_error;
 use crate::clock;
 use crate::clock::Tick;
 use crate::model::ProviderEnd;
 use crate::report::{Case, ClientMoment, CommitMoment, Lane, Report, Timeline, Verdict};
 use crate::stream::faults::{ClientBehaviour, GatewayFault};
+use crate::text::plural;
 use std::collections::BTreeMap;
 
 /// A case that was begun.
@@ -119,6 +121,12 @@ impl Stage<'_> {
             metrics: begun.metrics,
         });
     }
+
+    /// A case that could not be played to its end: there is no other place for the error's hint.
+    pub(super) fn end_failed(&self, begun: Begun, error: &anyhow::Error, report: &mut Report) {
+        let reason = cli_error::with_hint(error);
+        self.end_case(begun, Verdict::Inconclusive, reason, report);
+    }
 }
 
 /// How the server's requests to its provider ended, for a timeline.
@@ -131,7 +139,10 @@ pub(super) fn told(provider: ProviderEnd) -> String {
             "the provider's whole answer was sent, and the server had not hung up".to_owned()
         }
         ProviderEnd::HungUp { chunks } => {
-            format!("the server closed its connection to the provider after {chunks} chunks")
+            format!(
+                "the server closed its connection to the provider after {}",
+                plural(chunks as u64, "chunk")
+            )
         }
     }
 }

@@ -63,7 +63,7 @@ impl Stage<'_> {
             }
             Err(error) => {
                 case.timeline = moments.timeline;
-                self.end_case(case, Verdict::Inconclusive, format!("{error:#}"), report);
+                self.end_failed(case, &error, report);
             }
         }
         self.world.gateway.rest();

@@ -7,6 +7,7 @@ use super::stage::Stage;
 use crate::cli_error::CliError;
 use crate::model::{Role, StoredMessage, Table};
 use crate::store::{ColumnMatch, Mapping, Origin, Shape};
+use crate::text::plural;
 use crate::{clock, store};
 use std::time::Duration;
 
@@ -239,7 +240,8 @@ impl Stage<'_> {
         };
         CliError::unreachable(format!(
             "a chat was sent (the answer has {answer} characters), and neither its question nor its answer \
-             is in any of the {tables} tables of `{target}`"
+             is in any of the {} of `{target}`",
+            plural(tables as u64, "table")
         ))
         .hint(hint)
         .into()

@@ -320,7 +320,7 @@ impl Stage<'_> {
     /// The case that could not be finished.
     fn broke_off(&self, error: &anyhow::Error, report: &mut Report) {
         let case = self.begin_case("broke-off", &faults::NONE, &faults::READ_TO_END);
-        self.end_case(case, Verdict::Inconclusive, format!("{error:#}"), report);
+        self.end_failed(case, error, report);
     }
 
     /// The line of a report that names the store.

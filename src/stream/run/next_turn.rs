@@ -13,6 +13,7 @@ use crate::report::Lane;
 use crate::stream::faults::{NONE, READ_TO_END};
 use crate::stream::judge::ended_early::{NextTurn, OF_THE_CLIENT};
 use crate::stream::kept;
+use crate::text::plural;
 
 /// What became of the next turn, before it is compared with the store.
 pub(super) enum NextOutcome {
@@ -55,8 +56,8 @@ impl NextOutcome {
             Self::Refused { status, .. } => format!("the next turn is answered {status}"),
             Self::Failed(why) => format!("the next turn fails: {why}"),
             Self::Answered { heard, .. } => format!(
-                "the next turn is answered; its request had {} messages",
-                heard.texts.len()
+                "the next turn is answered; its request had {}",
+                plural(heard.texts.len() as u64, "message")
             ),
         }
     }

@@ -23,6 +23,7 @@ use crate::stream::judge::provider_faults::{
 };
 use crate::stream::kept;
 use crate::stream::kept::{AnswerFate, ExpectedAnswer};
+use crate::text::plural;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
@@ -72,7 +73,7 @@ impl Stage<'_> {
                 Err(error) => {
                     case.timeline = moments.timeline;
                     // A server that answers no chat any more answers none of the cases that follow.
-                    self.end_case(case, Verdict::Inconclusive, format!("{error:#}"), report);
+                    self.end_failed(case, &error, report);
                     break;
                 }
             }
@@ -207,7 +208,8 @@ impl Stage<'_> {
             ProviderEnd::NotAsked => Err("the server did not ask its provider".to_owned()),
             ProviderEnd::Open => Err("the server's request to its provider did not end".to_owned()),
             ProviderEnd::HungUp { chunks } => Err(format!(
-                "the server closed its connection to the provider after {chunks} chunks, before that"
+                "the server closed its connection to the provider after {}, before that",
+                plural(chunks as u64, "chunk")
             )),
             ProviderEnd::Whole => Ok(()),
         }

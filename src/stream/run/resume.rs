@@ -101,7 +101,7 @@ impl Stage<'_> {
                 }
                 Err(error) => {
                     // A server that answers no chat any more answers none of the cases that follow.
-                    self.end_case(case, Verdict::Inconclusive, format!("{error:#}"), report);
+                    self.end_failed(case, &error, report);
                     break;
                 }
             }

@@ -8,7 +8,7 @@ use super::live::Live;
 use super::stage::Stage;
 use super::suite::Suite;
 use crate::model::{Role, State, StoredMessage};
-use crate::report::{Lane, Report, Verdict};
+use crate::report::{Lane, Report};
 use crate::stream::faults::{DOUBLED, Doubled, NONE, STEP_BY_STEP, Second, TWICE, Way};
 use crate::stream::judge::sent_twice::{self, Answered, Copies, Idempotent, SentTwice};
 use crate::stream::session::IDEMPOTENCY_KEY;
@@ -44,7 +44,7 @@ impl Stage<'_> {
                     judged.findings.into_iter().for_each(|it| report.add(it));
                 }
                 Err(error) => {
-                    self.end_case(case, Verdict::Inconclusive, format!("{error:#}"), report);
+                    self.end_failed(case, &error, report);
                     break;
                 }
             }

@@ -78,7 +78,7 @@ impl Stage<'_> {
                 report.add_by_code(judged.findings);
             }
             Err(error) => {
-                self.end_case(case, Verdict::Inconclusive, format!("{error:#}"), report);
+                self.end_failed(case, &error, report);
             }
         }
     }
@@ -269,7 +269,7 @@ impl Stage<'_> {
                 self.end_case(case, Verdict::Violated, reason, report);
             }
             Err(error) => {
-                self.end_case(case, Verdict::Inconclusive, format!("{error:#}"), report);
+                self.end_failed(case, &error, report);
             }
         }
     }

@@ -4,6 +4,7 @@
 use super::case::Moments;
 use super::chat::AS_RECORDED;
 use super::stage::Stage;
+use crate::cli_error;
 use crate::model::Call;
 use crate::report::{Finding, Lane, Report, Severity, Source, Verdict};
 use crate::stream::faults::{NONE, READ_TO_END};
@@ -60,7 +61,7 @@ impl Stage<'_> {
                 report.add(finding.with(Source::Store, fact).in_case(&case.name));
                 (Verdict::Violated, format!("{gone} of turn 1 is gone"))
             }
-            Err(error) => (Verdict::Inconclusive, format!("{error:#}")),
+            Err(error) => (Verdict::Inconclusive, cli_error::with_hint(&error)),
         };
         self.end_case(case, verdict, reason, report);
     }

@@ -13,6 +13,7 @@ use crate::report::Lane;
 use crate::stream::faults::{NONE, READ_TO_END};
 use crate::stream::judge::order;
 use crate::stream::judge::order::{End, RowState, StepSeen, Trial, TrialOutcome};
+use crate::text::plural;
 use std::time::Duration;
 
 /// How many single writes are let through before giving up.
@@ -197,8 +198,8 @@ impl Stage<'_> {
             withheld,
             Lane::Gateway,
             format!(
-                "{} chunks sent; the last one, with a new nonce, is withheld",
-                live.chunks_before
+                "{} sent; the last one, with a new nonce, is withheld",
+                plural(live.chunks_before as u64, "chunk")
             ),
         );
         Ok(live)
