@@ -93,7 +93,9 @@ impl Config {
             return Ok(Self::of_environment());
         };
         let (text, about) = input::text_of(&path).map_err(|error| {
-            CliError::usage(format!("`{}` can't be read: {error}", path.display()))
+            CliError::usage(format!("`{}` can't be read: {error}", path.display())).hint(
+                "give a file that exists and that you may read; --config /dev/null reads none",
+            )
         })?;
         if named.is_none() {
             let link = std::fs::symlink_metadata(&path)?;

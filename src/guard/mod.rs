@@ -23,6 +23,7 @@ pub mod tree;
 
 use crate::cli_error::CliError;
 use crate::report::{Case, Finding, Report, Severity, Source, Timeline, Verdict};
+use crate::text::plural;
 use source_file::SourceFile;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -177,16 +178,16 @@ impl Found {
             let reason = "start-up code destroys tables, or leaves some out".to_owned();
             (Verdict::Violated, reason)
         } else if let Some(first) = self.unread.first() {
-            let count = self.unread.len();
-            let reason = format!("{count} files could not be read, the first is {first}");
+            let files = plural(self.unread.len() as u64, "file");
+            let reason = format!("{files} could not be read, the first is {first}");
             (Verdict::Inconclusive, reason)
         } else if self.files == 0 {
             let reason = "there is no source file that could be read".to_owned();
             (Verdict::Inconclusive, reason)
         } else {
             let reason = format!(
-                "nothing that destroys was recognised in {} files",
-                self.files
+                "nothing that destroys was recognised in {}",
+                plural(self.files as u64, "file")
             );
             (Verdict::Held, reason)
         };

@@ -322,3 +322,29 @@ fn since_needs_a_time() {
         );
     }
 }
+
+/// A mapping without a user selects nobody: that is no answer.
+#[test]
+fn user_needs_a_user() {
+    let store = Store::sqlite();
+    let sql = "CREATE TABLE messages (id INTEGER PRIMARY KEY, conversation_id INTEGER, role VARCHAR(9), content TEXT);
+        INSERT INTO messages VALUES (1, 1, 'user', 'buy milk'), (2, 1, 'assistant', 'Bought.')";
+    run(async { execute(&*store.open().await, sql).await });
+    let (code, out, err) = inspect(&store, &["conversations", "--user", "u1"]);
+    assert_eq!(code, 2, "{out}{err}");
+    assert!(err.contains("the mapping names no user"), "{err}");
+}
+
+/// JavaScript writes half of a surrogate pair as three bytes, which are no text.
+#[test]
+fn a_text_that_is_not_utf_8_is_read_as_a_text() {
+    let store = Store::sqlite();
+    let sql = "CREATE TABLE messages (id INTEGER PRIMARY KEY, conversation_id INTEGER, role VARCHAR(9), content TEXT);
+        INSERT INTO messages VALUES (1, 1, 'user', 'buy milk'), (2, 1, 'assistant', CAST(x'426f75676874eda0bd2e' AS TEXT)),
+            (3, 1, 'assistant', x'ff00')";
+    run(async { execute(&*store.open().await, sql).await });
+    let (code, out, err) = inspect(&store, &["show", "1"]);
+    assert_eq!(code, 0, "{err}");
+    assert!(out.contains("Bought\u{fffd}\u{fffd}\u{fffd}."), "{out}");
+    assert!(out.contains("ff00"), "{out}");
+}

@@ -111,9 +111,12 @@ fn ahead(count: u64) -> Finding {
         AHEAD,
         Severity::Warning,
         "times",
-        format!(
-            "{count} messages have a time in the future: their age is unknown, and they are judged as if they were old"
-        ),
+        match count {
+            1 => "1 message has a time in the future: its age is unknown, and it is judged as if it were old".to_owned(),
+            count => format!(
+                "{count} messages have a time in the future: their age is unknown, and they are judged as if they were old"
+            ),
+        },
         "set the clocks, and store times in UTC: a local time without its zone is hours off",
     )
 }

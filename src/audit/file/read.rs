@@ -47,7 +47,15 @@ pub struct Snapshot {
 /// Refuses what was cut short, was altered, was made with another key, or is of a newer version.
 pub fn open(path: &Path, key: &Key) -> anyhow::Result<Snapshot> {
     let shown = path.display().to_string();
-    let failed = |error| CliError::usage(format!("could not open the snapshot `{shown}`: {error}"));
+    let failed = |error: std::io::Error| {
+        let hint = match error.kind() {
+            std::io::ErrorKind::NotFound => {
+                format!("take one first: `chatctl audit snapshot -o {shown}`")
+            }
+            _ => "run chatctl as a user who may read it".to_owned(),
+        };
+        CliError::usage(format!("could not open the snapshot `{shown}`: {error}")).hint(hint)
+    };
     // Opening a pipe would wait for somebody who writes into it.
     if !fs::metadata(path).map_err(failed)?.is_file() {
         return Err(CliError::usage(format!("`{shown}` is not a file"))

@@ -8,6 +8,7 @@ use crate::commands::chats::Chats;
 use crate::commands::moment::span;
 use crate::migrate::source;
 use crate::report::{Report, Severity};
+use crate::text::plural;
 use crate::{audit, clock, db, migrate};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -191,10 +192,10 @@ fn expected(args: &Args, chats: &Chats, env: &Env) -> anyhow::Result<Option<Vec<
         .map(|migration| migration.up.as_str());
     let expected = audit::expected(ups, dialect);
     env.progress.note(&format!(
-        "migrations: {} in {} make {} tables",
+        "migrations: {} in {} make {}",
         folder.migrations.len(),
         dir.display(),
-        expected.len()
+        plural(expected.len() as u64, "table")
     ));
     Ok(Some(expected))
 }

@@ -127,9 +127,9 @@ pub(super) async fn run(args: Args, env: Env) -> anyhow::Result<Done> {
     );
     if summary.ahead > 0 {
         env.progress.warning(&format!(
-            "{} messages have a time after now: this machine's clock is wrong, or theirs was. If the text of such \
+            "{} with a time after now: this machine's clock is wrong, or theirs was. If the text of such \
              an answer changes, a comparison cannot know whether it should",
-            summary.ahead
+            plural(summary.ahead, "message")
         ));
     }
     case.took = began.elapsed();

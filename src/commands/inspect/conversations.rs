@@ -1,6 +1,7 @@
 //! `chatctl inspect conversations`: which there are, and which wait for an answer.
 
 use super::{moment, show};
+use crate::cli_error::CliError;
 use crate::commands::Env;
 use crate::commands::moment::span;
 use crate::model::{Conversation, Value};
@@ -33,6 +34,15 @@ pub(super) struct Args {
 pub(super) async fn run(args: &Args, env: &Env) -> anyhow::Result<()> {
     let (since, _) = span(args.since.as_deref(), None)?;
     let chats = env.chats().await?;
+    if args.user.is_some() && !has_user(&chats.mapping) {
+        return Err(
+            CliError::usage("the mapping names no user, so --user selects nothing")
+                .hint(
+                    "leave --user out, or declare `user` in [store.conversation] (docs/mapping.md)",
+                )
+                .into(),
+        );
+    }
     let filter = Filter {
         limit: match args.limit {
             0 => u32::MAX,
@@ -82,6 +92,13 @@ fn has_time(mapping: &Mapping) -> bool {
     let of_row = store.conversation.as_ref();
     let of_row = of_row.is_some_and(|row| row.updated.is_some() || row.created.is_some());
     store.message.time.is_some() || of_item.is_some() || of_row
+}
+
+/// Whether anything in the store says whose a conversation is.
+fn has_user(mapping: &Mapping) -> bool {
+    let store = mapping.store();
+    let of_row = store.conversation.as_ref();
+    store.message.user.is_some() || of_row.is_some_and(|row| row.user.is_some())
 }
 
 fn row(one: Conversation) -> Vec<Value> {

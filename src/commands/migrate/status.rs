@@ -107,8 +107,10 @@ fn foreign(seen: &Seen) -> Option<Finding> {
             (foreign.tool, fact, BY_HAND.to_owned())
         }
         (None, Some(tool)) if tool != "sqlx" => {
-            let count = seen.applied.len();
-            let fact = format!("its history says that {count} versions are applied");
+            let fact = match seen.applied.len() {
+                1 => "its history says that 1 version is applied".to_owned(),
+                count => format!("its history says that {count} versions are applied"),
+            };
             (
                 tool,
                 fact,

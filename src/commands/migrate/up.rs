@@ -510,7 +510,7 @@ fn loss(culprit: &Culprit, acknowledged: &Acknowledgements<'_>, changed: &str) -
             plural(lost.rows, "row"),
             lost.rows
         ),
-        Some(NearMiss::Name(near)) => format!("{near}; or {}", fix(lost)),
+        Some(NearMiss::Name(near)) => format!("{near} Or {}", fix(lost)),
         None => fix(lost),
     };
     let mut finding = Finding::new(

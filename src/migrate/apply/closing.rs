@@ -197,8 +197,10 @@ pub(super) fn orphaned(
             return Ok(Some(refusal(
                 &intent.migration.file_name(),
                 format!(
-                    "a foreign key would be broken: {rows} rows of `{}` refer to no row of `{}`",
-                    key.child, key.parent
+                    "a foreign key would be broken: `{}` has {rows} row{} without the row of `{}` that it refers to",
+                    key.child,
+                    if rows == "1" { "" } else { "s" },
+                    key.parent
                 ),
                 "delete or change these rows in the migration too",
             )));

@@ -144,10 +144,11 @@ fn unreadable(path: &Path, error: &std::io::Error) -> CliError {
             CliError::usage(format!("`{shown}` is a broken link"))
                 .hint("restore the file that it leads to, or remove the link")
         }
-        ErrorKind::NotFound => CliError::usage(format!("there is no folder `{shown}`"))
-            .hint("name the folder of migrations: `chatctl migrate status --dir DIR`"),
+        ErrorKind::NotFound => CliError::usage(format!("there is no folder `{shown}`")).hint(
+            "name the folder of migrations with --dir DIR, or create the first migration: `chatctl migrate new NAME`",
+        ),
         ErrorKind::NotADirectory => CliError::usage(format!("`{shown}` is not a folder"))
-            .hint("name the folder of migrations: `chatctl migrate status --dir DIR`"),
+            .hint("name the folder of migrations with --dir DIR"),
         _ => CliError::unreachable(format!("cannot read `{shown}`: {error}"))
             .hint("run chatctl as a user who may read it"),
     }
