@@ -180,7 +180,11 @@ impl Stage<'_> {
                 self.check_wired().await?;
             }
         }
-        let seen = self.turn_seen(&live, seen).await?;
+        let calls = self.world.gateway.calls_since(live.sent);
+        let seen = TurnSeen {
+            calls,
+            ..self.turn_seen(&live, seen).await?
+        };
         let is_whole = |row: &StoredMessage| kept::is_all_in(&live.user, &row.content);
         calibrated.learnt.whole_questions &= seen.with_tag.iter().any(is_whole);
         if seen.with_nonce.iter().any(|row| !row.decoded) {
@@ -199,7 +203,7 @@ impl Stage<'_> {
         Ok(seen)
     }
 
-    /// What the store holds of a turn.
+    /// What the client had of a turn, and what the store holds of it.
     pub(super) async fn turn_seen(
         &mut self,
         live: &Live,
@@ -219,7 +223,6 @@ impl Stage<'_> {
             content_type: seen.head.and_then(|head| head.content_type),
             turn: seen.turn,
             body,
-            calls: self.world.gateway.calls_since(live.sent),
             ..TurnSeen::default()
         };
         if let Some(mapping) = self.mapping.clone() {

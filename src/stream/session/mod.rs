@@ -30,6 +30,7 @@ use crate::stream::policy::Policy;
 use regex::Regex;
 use serde_json_path::JsonPath;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 pub use crate::stream::marker::FinalMarker;
@@ -212,8 +213,8 @@ pub struct Load {
 pub struct Step {
     /// Relative to the session file, as written.
     pub path: PathBuf,
-    /// What is in the file.
-    pub cassette: Cassette,
+    /// What is in the file; every turn that plays it has the same one.
+    pub cassette: Arc<Cassette>,
     /// The tools that it calls.
     pub calls: Vec<ToolCall>,
     /// What it says before.
@@ -227,8 +228,8 @@ pub enum Plays {
     Cassette {
         /// Relative to the session file, as written.
         path: PathBuf,
-        /// What is in the file.
-        cassette: Cassette,
+        /// What is in the file; every turn that plays it has the same one.
+        cassette: Arc<Cassette>,
         /// The text it says; absent when it is in a format that is not read.
         answer: Option<String>,
     },

@@ -12,6 +12,7 @@ use crate::model::ToolCall;
 use crate::source_error::SourceError;
 use crate::stream::cassette::{Cassette, Stamp};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 const TURN: Place = Place {
     name: "[[turn]]",
@@ -214,7 +215,10 @@ pub(super) fn step(item: &Item<'_>, outside: &Outside<'_>) -> Result<Step, Sourc
 }
 
 /// A recorded answer, and where it is.
-fn recorded(item: &Item<'_>, outside: &Outside<'_>) -> Result<(PathBuf, Cassette), SourceError> {
+fn recorded(
+    item: &Item<'_>,
+    outside: &Outside<'_>,
+) -> Result<(PathBuf, Arc<Cassette>), SourceError> {
     let written = not_empty(item)?;
     let bytes = (outside.read)(written).map_err(|reason| {
         item.error(format!("the cassette `{written}` cannot be read: {reason}"))
@@ -222,7 +226,7 @@ fn recorded(item: &Item<'_>, outside: &Outside<'_>) -> Result<(PathBuf, Cassette
     })?;
     let beside = Path::new(item.origin.file).with_file_name(written);
     let cassette = Cassette::parse(&beside.display().to_string(), &bytes)?;
-    Ok((PathBuf::from(written), cassette))
+    Ok((PathBuf::from(written), Arc::new(cassette)))
 }
 
 fn cassette(item: &Item<'_>, outside: &Outside<'_>) -> Result<Plays, SourceError> {
