@@ -13,6 +13,8 @@ use reqwest::cookie::{CookieStore as _, Jar};
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue, SET_COOKIE};
 use reqwest::redirect::Policy;
 use reqwest::{Method, StatusCode};
+use rustls::client::Resumption;
+use rustls::{ClientConfig, RootCertStore};
 use std::sync::Arc;
 use std::time::Duration;
 use url::Url;
@@ -90,8 +92,7 @@ impl Client {
         let jar = Arc::new(Jar::default());
         let mut builder = reqwest::Client::builder();
         if !may_encrypt(&base) {
-            // Reading the machine's certificates costs more than all requests of a turn.
-            builder = builder.tls_certs_only([]);
+            builder = builder.tls_backend_preconfigured(unencrypted());
         }
         let inner = builder
             .cookie_provider(Arc::clone(&jar))
@@ -425,6 +426,15 @@ fn at_home() -> Policy {
             attempt.follow()
         }
     })
+}
+
+/// The settings of a client that never encrypts. It reads none of the machine's certificates, which takes longer
+/// than all requests of a turn, and has no room for encrypted sessions: each conversation has a client of its own.
+fn unencrypted() -> ClientConfig {
+    let settings = ClientConfig::builder().with_root_certificates(RootCertStore::empty());
+    let mut settings = settings.with_no_client_auth();
+    settings.resumption = Resumption::disabled();
+    settings
 }
 
 /// Whether a request to this server can end at an encrypted one; see [`is_same`].
