@@ -4,8 +4,9 @@
 //! bytes it panics on a byte order mark, waits for the byte after a bare CR, goes deaf at the
 //! first invalid byte and takes quadratic time for a long line or a large chunk. So this decoder
 //! splits the bytes into lines itself and hands the crate complete lines of valid UTF-8 that end
-//! in LF, and only those that it has to interpret. As these are blank or start with `data`,
-//! `event` or `id`, the crate never meets a byte order mark.
+//! in LF, and only those that it has to interpret: a block whose only field is one `data` line, as
+//! most are, is an event as it is. As these lines are blank or start with `data`, `event` or `id`, the
+//! crate never meets a byte order mark.
 //!
 //! Source: WHATWG HTML, "Server-sent events", sections 9.2.5 "Parsing an event stream" and 9.2.6
 //! "Interpreting an event stream".
@@ -250,7 +251,8 @@ impl Decoder {
             }
         }
         match kind {
-            LineKind::Data | LineKind::Event => self.dispatcher.field(&text),
+            LineKind::Data => self.dispatcher.data(&text, value),
+            LineKind::Event => self.dispatcher.field(&text),
             LineKind::Id => {
                 if !value.contains('\0') {
                     self.block_id = Some(value.to_owned());
@@ -276,13 +278,15 @@ impl Decoder {
             self.last_event_id = id;
         }
         let block_start = self.block_start.take();
-        self.dispatcher.blank().map(|event| Frame {
-            at,
-            offset: block_start.expect("only a block with a data line makes an event"),
-            event: event.event,
-            data: event.data,
-            id: event.id,
-        })
+        self.dispatcher
+            .blank(&self.last_event_id)
+            .map(|event| Frame {
+                at,
+                offset: block_start.expect("only a block with a data line makes an event"),
+                event: event.event,
+                data: event.data,
+                id: event.id,
+            })
     }
 
     fn line(&self, at: Duration, kind: LineKind, text: String) -> Line {
@@ -319,8 +323,19 @@ fn classify(text: &str) -> (LineKind, &str) {
 struct Dispatcher {
     events: EventStream<Inbox>,
     inbox: Inbox,
+    block: Block,
     /// Complete lines that the crate has not seen yet.
     held: Vec<u8>,
+}
+
+/// The fields of the block under way.
+enum Block {
+    /// None up to now.
+    Empty,
+    /// One `data` line with this value: as most events are, and there is nothing to accumulate.
+    Data(String),
+    /// Others, which the crate has, or is to get.
+    Handed,
 }
 
 /// A block goes to the crate whole if it has at most this many bytes, else in several pieces of
@@ -334,11 +349,26 @@ impl Dispatcher {
         Self {
             events: EventStream::new(inbox.clone()),
             inbox,
+            block: Block::Empty,
             held: Vec::new(),
         }
     }
 
+    fn data(&mut self, line: &str, value: &str) {
+        match self.block {
+            Block::Empty => self.block = Block::Data(value.to_owned()),
+            Block::Data(_) | Block::Handed => self.field(line),
+        }
+    }
+
     fn field(&mut self, line: &str) {
+        if let Block::Data(first) = mem::replace(&mut self.block, Block::Handed) {
+            self.hold(&format!("data: {first}"));
+        }
+        self.hold(line);
+    }
+
+    fn hold(&mut self, line: &str) {
         if !self.held.is_empty() && self.held.len() + line.len() > PIECE {
             let event = self.hand_over();
             debug_assert!(event.is_none(), "only a blank line makes an event");
@@ -349,9 +379,21 @@ impl Dispatcher {
         self.held.push(b'\n');
     }
 
-    fn blank(&mut self) -> Option<Event> {
-        self.held.push(b'\n');
-        self.hand_over()
+    /// The event of the block, with the last event ID that is in force now.
+    fn blank(&mut self, id: &str) -> Option<Event> {
+        match mem::replace(&mut self.block, Block::Empty) {
+            Block::Empty => None,
+            Block::Data(data) => Some(Event {
+                event: "message".to_owned(),
+                data,
+                id: id.to_owned(),
+                retry: None,
+            }),
+            Block::Handed => {
+                self.held.push(b'\n');
+                self.hand_over()
+            }
+        }
     }
 
     fn hand_over(&mut self) -> Option<Event> {
