@@ -113,7 +113,8 @@ impl Stage<'_> {
             Suite::Sweep { .. } => true,
             Suite::Quick | Suite::Full => self.options.every_provider_fault,
         };
-        let every = faults::ALL.iter().map(Mix::of).filter(|mix| {
+        let of_suite = if all { faults::ALL } else { &[] };
+        let every = of_suite.iter().map(Mix::of).filter(|mix| {
             let script = self.script(0, AS_RECORDED, mix.clone());
             let has_form = script.reel(provider, 0, 0).is_ok();
             has_form && (self.asks_for_streams || !mix.needs_a_stream())
@@ -121,7 +122,7 @@ impl Stage<'_> {
         // `--cases` selects among what the suite adds, not among what was asked for by name.
         let is_added = !self.options.every_provider_fault;
         let named = named.map(|mix| (mix, false));
-        let every = every.filter(|_| all).map(|mix| (mix, is_added));
+        let every = every.map(|mix| (mix, is_added));
         let mixes = named.chain(every).zip(0..);
         mixes
             .map(|((mix, is_added), number): ((Mix, bool), u64)| {
