@@ -10,6 +10,7 @@ use crate::stream::judge;
 use crate::stream::judge::saved_row_changed_later::is_lost;
 use crate::{clock, store};
 use std::fmt;
+use std::time::Duration;
 
 /// How often; a save that takes no time may survive now and then.
 const TIMES: usize = 3;
@@ -91,6 +92,7 @@ impl Stage<'_> {
             case.timeline = moments.timeline;
         }
         self.world.gateway.rest();
+        case.metric("watched_ms", self.watch_rows(&stored).await);
         if let Some((lost, part)) = self.first_lost(&stored, report).await? {
             let reason = format!("{part} was lost when the client hung up at the final marker");
             let finding = self.deleted_at_final(lost, part, &case.name);
@@ -135,16 +137,23 @@ impl Stage<'_> {
         Ok(judge::findings(&observed).into_iter().find(is_new))
     }
 
+    /// Waits until the last of these rows was watched for long enough. That nothing happens to it shows only then.
+    async fn watch_rows(&self, stored: &[RowToRecheck]) -> Duration {
+        let watched = stored.last().map(|last| last.at + self.options.watch);
+        let left = watched.map_or(Duration::ZERO, |until| until.saturating_sub(clock::now()));
+        tokio::time::sleep(left).await;
+        left
+    }
+
     /// What the server does once it notices that the client is gone must leave the answers as they are.
     async fn first_lost<'r>(
         &self,
         stored: &'r [RowToRecheck],
         report: &Report,
     ) -> anyhow::Result<Option<(&'r RowToRecheck, Part)>> {
-        let (Some(mapping), Some(last)) = (&self.mapping, stored.last()) else {
+        let Some(mapping) = &self.mapping else {
             return Ok(None);
         };
-        tokio::time::sleep((last.at + self.options.watch).saturating_sub(clock::now())).await;
         for kept in stored {
             let rows = store::holding(self.world.db(), mapping, &kept.nonce).await?;
             if is_lost(&kept.row, &rows) {
