@@ -24,7 +24,7 @@ use crate::db::{Target, server};
 use crate::model::{Actions, Case, Cell, Compared, Content, Names, Numbering, Shape, Successor};
 use crate::text::hex;
 use before_images::BeforeImages;
-use runner::{Waiting, sets_session};
+use runner::{Waiting, own, sets_session};
 use sqlx::mysql::MySqlConnectOptions;
 use sqlx::{Executor as _, MySqlConnection};
 use std::collections::{BTreeMap, BTreeSet};
@@ -188,7 +188,7 @@ impl Session for MySql {
 
     fn write(&mut self, sql: &str, args: &[Cell]) -> anyhow::Result<()> {
         let sql = server::inlined(sql, args, <sqlx::MySql as Driver>::literal)?;
-        self.waiting.add(&sql);
+        self.waiting.add(&own(&sql));
         // What is in a transaction is committed by something that follows.
         if self.begun {
             return Ok(());
@@ -327,7 +327,7 @@ impl Session for MySql {
 
     fn seen(&mut self, sql: &str) -> anyhow::Result<Vec<Vec<Cell>>> {
         let runtime = self.runtime.clone();
-        runtime.block_on(as_written(self.runner()?, sql))
+        runtime.block_on(as_written(self.runner()?, &own(sql)))
     }
 
     fn placed(&mut self) -> anyhow::Result<Placed> {
@@ -354,9 +354,7 @@ impl Session for MySql {
     }
 
     fn is_in_transaction(&mut self) -> anyhow::Result<bool> {
-        let sql = "SELECT @@in_transaction";
-        let runtime = self.runtime.clone();
-        let open = runtime.block_on(as_written(self.runner()?, sql))?;
+        let open = self.seen("SELECT @@in_transaction")?;
         Ok(open[0][0].text() == Some("1"))
     }
 

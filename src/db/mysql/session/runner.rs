@@ -23,6 +23,19 @@ impl Waiting {
     }
 }
 
+/// A statement of chatctl's own, whatever a file set for its session: a limit of rows would hide what is there,
+/// and a safe mode would refuse an UPDATE. Other servers than MariaDB take the beginning for a comment.
+pub(super) fn own(sql: &str) -> String {
+    let changes = ["SELECT", "INSERT", "UPDATE", "DELETE"];
+    if changes.iter().any(|word| sql.starts_with(word)) {
+        format!(
+            "/*M! SET STATEMENT sql_select_limit = 18446744073709551615, sql_safe_updates = 0 FOR */ {sql}"
+        )
+    } else {
+        sql.to_owned()
+    }
+}
+
 impl MySql {
     /// The connection that statements run on, with all done that was to be done before.
     pub(super) fn runner(&mut self) -> anyhow::Result<&mut MySqlConnection> {
