@@ -275,6 +275,7 @@ impl Live {
             first_version: fingerprint::digest_of_first_version(store),
             order: order(store),
             sums: None,
+            summed: Vec::new(),
         }
     }
 

@@ -95,6 +95,15 @@ impl Mapping {
         }
     }
 
+    /// The same without the column that says whether a message is finished.
+    #[must_use]
+    pub fn without_status(mut self) -> Self {
+        for store in &mut self.stores {
+            store.message.status = None;
+        }
+        self
+    }
+
     /// Every table that it names.
     pub fn table_names(&self) -> Vec<String> {
         let mut names: Vec<_> = self.tables.iter().map(|table| table.name.clone()).collect();

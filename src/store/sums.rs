@@ -2,7 +2,7 @@
 
 use super::declared::Shape;
 use super::keys::Condition;
-use super::plan::Plan;
+use super::plan::{Plan, Slot};
 use super::select::{Order, Take};
 use super::{Mapping, keys, plan, select};
 use crate::db::Db;
@@ -57,6 +57,43 @@ pub fn unsummable(db: &dyn Db, mapping: &Mapping) -> Option<&'static str> {
     } else {
         None
     }
+}
+
+/// What of a message goes into its number, by the place that it has there. Names of columns may change.
+pub fn summed(db: &dyn Db, mapping: &Mapping) -> Vec<String> {
+    let plan = Plan::of(db, mapping.store());
+    let places = |slot: &Slot| slot.iter().map(|(place, _)| *place).collect::<Vec<_>>();
+    let of = |slot: &Option<Slot>| slot.as_ref().map(places).unwrap_or_default();
+    let one = |place: &Option<usize>| place.iter().copied().collect::<Vec<_>>();
+    let parts = [
+        ("key", plan.key.clone()),
+        (
+            "conversation",
+            plan.conversation.iter().flat_map(places).collect(),
+        ),
+        ("role", of(&plan.role)),
+        ("content", of(&plan.content)),
+        ("prompt", of(&plan.prompt)),
+        ("response", of(&plan.response)),
+        ("payload", plan.payload.clone()),
+        ("time", of(&plan.time)),
+        ("time of the response", of(&plan.response_time)),
+        ("append", one(&plan.append)),
+        ("parent", one(&plan.parent)),
+        ("tools", of(&plan.tools)),
+        ("status", one(&plan.status)),
+        ("extra", plan.extra.clone()),
+        ("open", one(&plan.open)),
+        ("error", one(&plan.error)),
+        ("failed", of(&plan.failed)),
+        ("deleted", one(&plan.deleted)),
+    ];
+    let there = parts.iter().filter(|(_, places)| !places.is_empty());
+    let word = |(name, places): &(&str, Vec<usize>)| {
+        let places: Vec<_> = places.iter().map(usize::to_string).collect();
+        format!("{name} ({})", places.join(" "))
+    };
+    there.map(word).collect()
 }
 
 /// The mark: the greatest number of the append column of which no message is younger than `settled`,

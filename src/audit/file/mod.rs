@@ -110,6 +110,9 @@ pub struct Mapping {
     /// Whose sums there are in the place of digests of messages; absent where there are digests.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sums: Option<String>,
+    /// What of a message these are of; empty where there are none, and in older files.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub summed: Vec<String>,
 }
 
 /// The end of the file: what is known only when all was written.

@@ -225,16 +225,26 @@ impl Snapshot {
         } else {
             &mapping.digest
         };
-        if self.header.mapping.digest == *digest {
+        if self.header.mapping.digest != *digest {
+            return Err(CliError::refused(format!(
+                "`{}` was taken with another mapping: {}, and now it is {}",
+                self.path.display(),
+                self.header.mapping.name,
+                mapping.name
+            ))
+            .hint("compare with the mapping of the snapshot, or take a new one"));
+        }
+        let (own, other) = (&self.header.mapping.summed, &mapping.summed);
+        if own.is_empty() || other.is_empty() || own == other {
             return Ok(());
         }
         Err(CliError::refused(format!(
-            "`{}` was taken with another mapping: {}, and now it is {}",
+            "`{}` holds sums of other columns: {}, and now they would be of {}",
             self.path.display(),
-            self.header.mapping.name,
-            mapping.name
+            own.join(", "),
+            other.join(", ")
         ))
-        .hint("compare with the mapping of the snapshot, or take a new one"))
+        .hint("take a new snapshot; without --quick it can be compared after columns came or went"))
     }
 
     /// Refuses a later snapshot whose digests are of what this one's are not.

@@ -116,12 +116,13 @@ fn the_words_in_the_file_are_these() {
         mapping: Mapping {
             first_version: "cd".into(),
             sums: Some("sqlite 3".into()),
+            summed: vec!["key (0)".into()],
             ..header().mapping
         },
         previous: Some("ef".into()),
         ..header()
     };
-    let written = r#"{"tool":"0.1.0","store":{"backend":"sqlite","url":"sqlite:chat.db","messages":"message","read":["conversation"],"running":[[3,5]],"log":7},"evidence":{"backend":"sqlite","database":{"schema_version":"2"},"tables":{"message":{"rootpage":"4"}}},"mapping":{"name":"message (declared)","digest":"ab","first_version":"cd","sums":"sqlite 3"},"previous":"ef"}"#;
+    let written = r#"{"tool":"0.1.0","store":{"backend":"sqlite","url":"sqlite:chat.db","messages":"message","read":["conversation"],"running":[[3,5]],"log":7},"evidence":{"backend":"sqlite","database":{"schema_version":"2"},"tables":{"message":{"rootpage":"4"}}},"mapping":{"name":"message (declared)","digest":"ab","first_version":"cd","sums":"sqlite 3","summed":["key (0)"]},"previous":"ef"}"#;
     assert_eq!(serde_json::to_string(&header).unwrap(), written);
     assert_eq!(serde_json::from_str::<Header>(written).unwrap(), header);
     let footer = Footer {

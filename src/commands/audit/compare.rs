@@ -69,7 +69,7 @@ pub(super) async fn run(args: Args, env: Env) -> anyhow::Result<Done> {
             (found, after.header.evidence.clone(), after.summary.messages)
         }
         None => {
-            let live = args.look.open(&env).await?;
+            let mut live = args.look.open(&env).await?;
             live.has_come_to(&before.header)?;
             let line = look::line(&live);
             url.clone_from(&line.url);
@@ -78,6 +78,7 @@ pub(super) async fn run(args: Args, env: Env) -> anyhow::Result<Done> {
             ranges = Some(live.ranges() as f64);
             unread = look::unread(&live);
             let (found, messages) = if before.header.mapping.sums.is_some() {
+                quick::reads_as(&mut live, &before);
                 let late = live.latecomers(&before, args.grace).await?;
                 let settings = settings(&args, &live)?;
                 quick::compared(&env, &before, &live, settings, &late).await?

@@ -110,10 +110,26 @@ pub(super) async fn compared(
     Ok((found, messages))
 }
 
+/// Reads the store as it was read for a snapshot of sums: a status that it did not have then would be in the sums
+/// of now, and says nothing of what was finished.
+pub(super) fn reads_as(live: &mut Live, before: &Snapshot) {
+    let summed = &before.header.mapping.summed;
+    let is_of = |live: &Live| *summed == store::summed(live.db.as_ref(), &live.mapping);
+    if summed.is_empty() || is_of(live) {
+        return;
+    }
+    let mapping = live.mapping.clone();
+    live.mapping = mapping.clone().without_status();
+    if !is_of(live) {
+        live.mapping = mapping;
+    }
+}
+
 /// The mapping of a snapshot of sums: those of one engine are not those of another.
 pub(super) fn mapping(live: &Live) -> file::Mapping {
     file::Mapping {
         sums: Some(live.db.target().engine().to_string()),
+        summed: store::summed(live.db.as_ref(), &live.mapping),
         ..live.fingerprinted()
     }
 }

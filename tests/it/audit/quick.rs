@@ -4,8 +4,8 @@ use super::ages::{ANSWERS, LAST, MORE, ago, say, silent};
 use super::chats::{Chats, MESSAGES, figure, now, text, told};
 use crate::common::stores::{Store, on_each_backend};
 
-on_each_backend! { postgres: sums_tell_growth_from_loss sums_keep_what_is_young }
-on_each_backend! { mysql: sums_tell_growth_from_loss sums_keep_what_is_young }
+on_each_backend! { postgres: sums_tell_growth_from_loss sums_keep_what_is_young a_status_that_came_since_is_not_summed }
+on_each_backend! { mysql: sums_tell_growth_from_loss sums_keep_what_is_young a_status_that_came_since_is_not_summed }
 
 /// What is said to a store after the snapshot, and what is reported then.
 const CHANGES: [(&str, &str); 7] = [
@@ -170,4 +170,32 @@ async fn sums_keep_what_is_young(store: &Store) {
             }
         }
     }
+}
+
+/// A migration that adds a status changes no message.
+async fn a_status_that_came_since_is_not_summed(store: &Store) {
+    let chats = Chats::in_store(store);
+    let named = |line: &&str| !line.contains("{status}");
+    let without: Vec<_> = super::chats::MAPPING.lines().filter(named).collect();
+    let without = without.join("\n");
+    let with = format!("{without}\nstatus = \"status\"\n");
+    chats.map(&without);
+    chats.snapshot_with("before.cas", &["--quick"]);
+    chats.map(&with);
+    let (report, code) = chats.compare(&["before.cas"]);
+    assert_eq!((told(&report).as_str(), code), ("", 0), "{report:#}");
+    chats.sql("DELETE FROM message WHERE id = 20");
+    let (report, code) = chats.compare(&["before.cas"]);
+    assert!(
+        told(&report).contains("E message-lost") && code == 1,
+        "{report:#}"
+    );
+
+    // What is not there any more can't be summed.
+    chats.snapshot_with("before.cas", &["--quick"]);
+    chats.map(&without);
+    let output = chats.audit(&["compare", "before.cas"]).output().unwrap();
+    let (_, told) = crate::common::text(&output);
+    assert_eq!(output.status.code(), Some(4), "{told}");
+    assert!(told.contains("status ("), "{told}");
 }
