@@ -156,17 +156,22 @@ impl Judged {
     }
 }
 
-/// A table that is not there any more; it may be there under another name.
+/// A table that is not there any more; it, or every row of it, may be there under another name.
 fn missing(table: &str, before: &Evidence, after: &Evidence, rows: Option<Rows>) -> Event {
     let identity = before.engine.and_then(|engine| facts(engine).identity);
+    let new = || {
+        let tables = after.tables.iter();
+        tables.filter(move |(name, _)| !before.tables.contains_key(*name))
+    };
     let same = |id: &str| {
         let was = before.tables.get(table)?.get(id)?;
-        let new = after
-            .tables
-            .iter()
-            .filter(|(name, _)| !before.tables.contains_key(*name));
-        let mut new = new.filter(|(_, marks)| marks.get(id) == Some(was));
-        new.next().map(|(name, _)| name)
+        let mut same = new().filter(|(_, marks)| marks.get(id) == Some(was));
+        same.next().map(|(name, _)| name)
+    };
+    // All that was compared was found, and it was read from a table that was not there before.
+    let is_read_elsewhere = || {
+        let kept = |rows: &Rows| rows.before > 0 && rows.kept == RowsFate::Intact;
+        rows.as_ref().is_some_and(kept) && new().next().is_some()
     };
     match identity.and_then(same) {
         Some(name) => Event::of(
@@ -174,6 +179,17 @@ fn missing(table: &str, before: &Evidence, after: &Evidence, rows: Option<Rows>)
             Severity::Note,
             format!("it is `{name}` now: the same table under another name"),
         ),
+        None if is_read_elsewhere() => {
+            let names: Vec<_> = new().map(|(name, _)| format!("`{name}`")).collect();
+            Event::of(
+                codes::SCHEMA,
+                Severity::Note,
+                format!(
+                    "its rows are all there, in a table of another name: {}",
+                    names.join(" or ")
+                ),
+            )
+        }
         None => {
             let severity = match rows {
                 Some(Rows { before: 0, .. }) => Severity::Warning,

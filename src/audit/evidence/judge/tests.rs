@@ -182,3 +182,41 @@ fn evidence_is_read_back_as_it_was_written() {
     assert_eq!(serde_json::from_str::<Evidence>(&text).unwrap(), evidence);
     assert!(text.contains(r#""t":{"oid":"1"}"#), "{text}");
 }
+
+#[test]
+fn a_table_whose_rows_are_all_read_from_a_new_one_was_renamed() {
+    let look = |table: &str| Evidence {
+        engine: Some(Engine::Sqlite),
+        database: marks("schema_version=1"),
+        tables: BTreeMap::from([(table.to_owned(), marks("rowid=4"))]),
+    };
+    let told = |after: Evidence, rows| {
+        let rows = BTreeMap::from([("t".to_owned(), rows)]);
+        let judged = judge(&look("t"), &after, &rows);
+        let codes = codes(&judged).into_iter();
+        codes
+            .map(|(code, severity)| (code.to_owned(), severity))
+            .collect::<Vec<_>>()
+    };
+    let is = |code: &str, severity| vec![(code.to_owned(), severity)];
+    let lost = Rows {
+        kept: RowsFate::Lost,
+        ..INTACT
+    };
+    let unknown = Rows {
+        kept: RowsFate::Unknown,
+        ..INTACT
+    };
+    let renamed = is("schema-changed", Severity::Note);
+    assert_eq!(told(look("u"), INTACT), renamed);
+    let missing = is("table-missing", Severity::Error);
+    for rows in [lost, unknown, EMPTY] {
+        assert_eq!(told(look("u"), rows), missing, "{rows:?}");
+    }
+    // Nothing else can have them.
+    let none = Evidence {
+        tables: BTreeMap::new(),
+        ..look("t")
+    };
+    assert_eq!(told(none, INTACT), missing);
+}
