@@ -23,7 +23,13 @@ pub enum Restore {
     AtOnce(fn(&Target, &Path) -> anyhow::Result<()>),
     /// Nothing can be taken back, so the dump must work on an empty database first.
     AfterTrial {
-        /// Loads a dump into a database.
+        /// Writes the database without its rows.
+        outline: fn(&Target, &Path) -> anyhow::Result<()>,
+        /// Loads a dump of the second database into the first one.
+        try_out: fn(&Target, &Target, &Path) -> anyhow::Result<()>,
+        /// Whether a message says that this user may not do something: another one may.
+        is_denied: fn(&str) -> bool,
+        /// Loads a dump into its database.
         load: fn(&Target, &Path) -> anyhow::Result<()>,
         /// Statements that drop what the database has and another one, by its name, has not.
         newer: fn(&mut dyn Session, &str) -> anyhow::Result<Vec<String>>,

@@ -6,8 +6,9 @@ pub use shelf::{Seal, keep, remove, verify};
 
 use super::intent::{Intent, Piece};
 use crate::cli_error::CliError;
-use crate::db::{Target, refused};
+use crate::db::{Missing, Restore, Scratch, Target, Waits, refused};
 use crate::sql::{Destroys, Dialect};
+use crate::temporary::Folder;
 use crate::{db, temporary};
 use std::path::{Path, PathBuf};
 
@@ -104,6 +105,40 @@ pub fn take(target: &Target, dir: Option<&Path>, run: &str) -> anyhow::Result<Pa
         return Err(refused("the backup could not be made, so nothing was run", &error).into());
     }
     Ok(path)
+}
+
+/// Looks whether a backup of this database could be restored, before anything is destroyed: its
+/// tables, views and routines are made in an empty database. The rows are not, which would take as
+/// long as the restore.
+pub(super) fn rehearse(target: &Target) -> anyhow::Result<()> {
+    let (outline, try_out, is_denied) = match db::dump(target.engine()).restore {
+        Restore::AtOnce(_) => return Ok(()),
+        Restore::AfterTrial {
+            outline,
+            try_out,
+            is_denied,
+            ..
+        } => (outline, try_out, is_denied),
+    };
+    let folder = Folder::new()?;
+    let path = folder.path().join("outline.sql");
+    outline(target, &path)
+        .map_err(|error| refused("the backup could not be made, so nothing was run", &error))?;
+    let mut session = db::open_session(target, Missing::Fail, Waits::SHORT)?;
+    // Whoever lacks a right for it may restore as another user.
+    let Ok(scratch) = Scratch::empty(session.as_mut(), target) else {
+        return Ok(folder.close()?);
+    };
+    let tried = try_out(&scratch.target, target, &path);
+    scratch.remove(session.as_mut())?;
+    match tried {
+        Err(error) if !is_denied(&format!("{error:#}")) => Err(CliError::refused(format!(
+            "a backup could not be restored, so nothing was run: {error:#}"
+        ))
+        .hint("correct or drop what the message names; then run it again")
+        .into()),
+        Ok(()) | Err(_) => Ok(folder.close()?),
+    }
 }
 
 fn unwritable(path: &Path, error: &std::io::Error) -> CliError {

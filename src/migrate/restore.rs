@@ -17,13 +17,18 @@ pub fn restore(target: &Target, from: &Path) -> anyhow::Result<()> {
     }
     let dump = db::dump(target.engine());
     (dump.check)(target, from).map_err(|error| unusable(&error))?;
-    let (load, newer) = match dump.restore {
+    let (try_out, load, newer) = match dump.restore {
         Restore::AtOnce(restore) => return restore(target, from),
-        Restore::AfterTrial { load, newer } => (load, newer),
+        Restore::AfterTrial {
+            try_out,
+            load,
+            newer,
+            ..
+        } => (try_out, load, newer),
     };
     let mut session = db::open_session(target, Missing::Fail, Waits::SHORT)?;
     let scratch = Scratch::empty(session.as_mut(), target)?;
-    let tried = load(&scratch.target, from);
+    let tried = try_out(&scratch.target, target, from);
     let newer = tried.and_then(|()| newer(session.as_mut(), &scratch.target.database()));
     scratch.remove(session.as_mut())?;
     for drop in newer.map_err(|error| unusable(&error))? {

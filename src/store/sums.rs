@@ -59,7 +59,8 @@ pub fn unsummable(db: &dyn Db, mapping: &Mapping) -> Option<&'static str> {
     }
 }
 
-/// What of a message goes into its number, by the place that it has there. Names of columns may change.
+/// What of a message goes into its number, by the place that it has there. Names of columns may
+/// change.
 pub fn summed(db: &dyn Db, mapping: &Mapping) -> Vec<String> {
     let plan = Plan::of(db, mapping.store());
     let places = |slot: &Slot| slot.iter().map(|(place, _)| *place).collect::<Vec<_>>();

@@ -19,7 +19,8 @@ on_each_bed! {
 }
 
 on_each_bed! { on_postgres Postgres: without_its_programs_nothing_is_run the_password_is_in_no_list_of_processes }
-on_each_bed! { on_mariadb Mysql: former_versions_of_rows_come_back }
+on_each_bed! { on_mariadb Mysql: former_versions_of_rows_come_back what_the_server_keeps_comes_back a_view_of_nothing_is_named }
+on_each_bed! { by_own_path Postgres: what_functions_find_by_the_path_comes_back }
 on_each_bed! { on_mysql Mysql: without_its_programs_nothing_is_run the_password_is_in_no_list_of_processes }
 
 const BEGIN: &str = "
@@ -475,4 +476,66 @@ fn former_versions_of_rows_come_back(bed: &TestBed) {
             .unwrap(),
     );
     assert_eq!(versions(), before);
+}
+
+/// Makes the loss, and brings the rows of all messages back.
+fn comes_back(site: &Site) {
+    let before = site.texts(BODIES);
+    let (_, told) = site.passed(&["up", "--backup-dir", "aside"]);
+    assert_ne!(site.texts(BODIES), before);
+    let backup = told_backup(&told).display().to_string();
+    let mut restore = site.bare(&["restore", &backup, "--backup-dir", "now"]);
+    crate::common::sites::passed(restore.output().unwrap());
+    assert_eq!(site.texts(BODIES), before);
+    site.left_nothing();
+}
+
+const BODIES: &str = "SELECT concat(id, coalesce(body, '-')) FROM messages ORDER BY id";
+
+/// A sequence that a default reads, a row that broke a condition when none was checked, and a view
+/// whose definer is not on this server.
+fn what_the_server_keeps_comes_back(bed: &TestBed) {
+    let site = bed.at("talk", &[BEGIN, LOSS]);
+    for statement in [
+        "CREATE SEQUENCE numbers",
+        "CREATE TABLE numbered (id BIGINT DEFAULT nextval(numbers) PRIMARY KEY, body TEXT)",
+        "INSERT INTO numbered (body) VALUES ('a')",
+        "CREATE TABLE rated (rate INT, CONSTRAINT k CHECK (rate > 5))",
+        "SET STATEMENT check_constraint_checks = 0 FOR INSERT INTO rated VALUES (1)",
+        "CREATE DEFINER = 'nobody'@'nowhere' VIEW bodies AS SELECT id, body FROM messages",
+    ] {
+        site.texts(statement);
+    }
+    comes_back(&site);
+    assert_eq!(site.texts("SELECT concat(id, body) FROM numbered"), ["1a"]);
+    assert_eq!(site.texts("SELECT concat(rate) FROM rated"), ["1"]);
+}
+
+/// A dump hides every name but the catalogue's from the functions that it calls.
+fn what_functions_find_by_the_path_comes_back(bed: &TestBed) {
+    let begin = format!(
+        "{BEGIN}CREATE FUNCTION inner_f(t text) RETURNS text IMMUTABLE LANGUAGE plpgsql AS $$ BEGIN RETURN lower(t); END $$;
+         CREATE FUNCTION outer_f(t text) RETURNS text IMMUTABLE LANGUAGE plpgsql AS $$ BEGIN RETURN inner_f(t); END $$;
+         CREATE INDEX messages_lower ON messages (outer_f(body));
+         CREATE MATERIALIZED VIEW lowered AS SELECT outer_f(body) AS body FROM messages;\n"
+    );
+    comes_back(&bed.at("talk", &[&begin, LOSS]));
+}
+
+/// The server keeps a view whose table is gone, and no dump of it can be made.
+fn a_view_of_nothing_is_named(bed: &TestBed) {
+    let site = bed.at("talk", &[BEGIN, LOSS]);
+    for statement in [
+        "CREATE TABLE gone (id INT)",
+        "CREATE VIEW orphaned AS SELECT id FROM gone",
+        "DROP TABLE gone",
+    ] {
+        site.texts(statement);
+    }
+    let before = site.texts(BODIES);
+    let told = site.refused(&["up", "--backup-dir", "aside"]);
+    assert!(told.contains("the view `orphaned`"), "{told}");
+    assert_eq!(site.texts(BODIES), before);
+    site.texts("DROP VIEW orphaned");
+    site.passed(&["up", "--backup-dir", "aside"]);
 }

@@ -110,8 +110,8 @@ pub(super) async fn compared(
     Ok((found, messages))
 }
 
-/// Reads the store as it was read for a snapshot of sums: a status that it did not have then would be in the sums
-/// of now, and says nothing of what was finished.
+/// Reads the store as it was read for a snapshot of sums: a status that it did not have then would
+/// be in the sums of now, and says nothing of what was finished.
 pub(super) fn reads_as(live: &mut Live, before: &Snapshot) {
     let summed = &before.header.mapping.summed;
     let is_of = |live: &Live| *summed == store::summed(live.db.as_ref(), &live.mapping);

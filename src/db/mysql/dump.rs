@@ -1,22 +1,42 @@
 //! Dumps of MySQL and MariaDB, by their own programs.
 
+use super::catalog::quote;
 use super::session;
 use super::tools::{MYSQL, MYSQL_DUMP};
+use crate::cli_error::CliError;
 use crate::db::client_tools::{input, login, run};
 use crate::db::dump::{Dump, Restore, wrong};
 use crate::db::{Missing, Session, Target, Waits};
+use crate::temporary::Folder;
 use std::fs::File;
-use std::io::{Read as _, Seek as _, SeekFrom};
+use std::io::{BufRead as _, BufReader, BufWriter, Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::Path;
 
 pub(super) static DUMP: Dump = Dump {
     ending: "sql",
     write,
     check,
-    restore: Restore::AfterTrial { load, newer },
+    restore: Restore::AfterTrial {
+        outline,
+        try_out,
+        is_denied,
+        load,
+        newer,
+    },
 };
 
 fn write(target: &Target, path: &Path) -> anyhow::Result<()> {
+    // Former rows with their times: a restore without them would lose them for good.
+    let history = has_history(target)?.then_some("--dump-history");
+    dump(target, path, history)
+}
+
+/// Everything but the rows.
+fn outline(target: &Target, path: &Path) -> anyhow::Result<()> {
+    dump(target, path, Some("--no-data"))
+}
+
+fn dump(target: &Target, path: &Path, more: Option<&str>) -> anyhow::Result<()> {
     let login = login(target)?;
     let mut command = MYSQL_DUMP.command(&login)?;
     command.args([
@@ -24,14 +44,30 @@ fn write(target: &Target, path: &Path) -> anyhow::Result<()> {
         "--routines",
         "--triggers",
         "--hex-blob",
+        // Under a lock of one table no default could read a sequence.
+        "--skip-add-locks",
     ]);
     command.arg(format!("--result-file={}", path.display()));
-    if has_history(target)? {
-        // Former rows with their times: a restore without them would lose them for good.
-        command.arg("--dump-history");
-    }
-    command.arg(login.database);
-    Ok(run(&mut command)?)
+    command.args(more).arg(login.database);
+    run(&mut command).map_err(|error| match broken_view(target) {
+        Some(view) => CliError::refused(error.message).hint(format!(
+            "repair the view `{view}`, or drop it: a table, column or user that it names does not exist"
+        )),
+        None => error,
+    })?;
+    Ok(())
+}
+
+/// A view that can't be read, such as one of a table that was dropped: the server keeps it.
+fn broken_view(target: &Target) -> Option<String> {
+    let mut session = session::open(target, Missing::Look, Waits::SHORT).ok()?;
+    let sql = "SELECT table_name FROM information_schema.views WHERE table_schema = database() ORDER BY 1";
+    let names = session.rows(sql).ok()?;
+    let mut names = names.iter().map(|row| row[0].to_string());
+    names.find(|name| {
+        let fields = format!("SHOW FIELDS FROM {}", session.quote(name));
+        session.rows(&fields).is_err()
+    })
 }
 
 /// Whether a database of MariaDB keeps the former versions of rows.
@@ -58,8 +94,69 @@ fn check(_: &Target, path: &Path) -> anyhow::Result<()> {
 fn load(target: &Target, from: &Path) -> anyhow::Result<()> {
     let login = login(target)?;
     let mut command = MYSQL.command(&login)?;
+    // A row that broke a condition comes back as well; the dump itself turns foreign keys off.
+    command.arg(
+        "--init-command=SET SESSION foreign_key_checks = 0 /*M! , check_constraint_checks = 0 */",
+    );
     command.arg(&login.database).stdin(input(from)?);
     Ok(run(&mut command)?)
+}
+
+/// Loads a dump of one database into another one: the server writes the name of the database before
+/// some columns of views and before sequences.
+fn try_out(scratch: &Target, of: &Target, from: &Path) -> anyhow::Result<()> {
+    let named = |target: &Target| format!("{}.", quote(&target.database()));
+    let (own, other) = (named(of), named(scratch));
+    let mut is_named = false;
+    each_line(from, |line| {
+        is_named |= renamed(line, &own, &other).is_some();
+        Ok(())
+    })?;
+    if !is_named {
+        return load(scratch, from);
+    }
+    let folder = Folder::new()?;
+    let path = folder.path().join("dump.sql");
+    let mut into = BufWriter::new(File::create(&path)?);
+    each_line(from, |line| match renamed(line, &own, &other) {
+        Some(text) => into.write_all(text.as_bytes()),
+        None => into.write_all(line),
+    })?;
+    into.flush()?;
+    load(scratch, &path)?;
+    // The rows of all conversations were in it.
+    Ok(folder.close()?)
+}
+
+/// A line that names a database with another one's name; none where it does not, or where it is of
+/// rows.
+fn renamed(line: &[u8], own: &str, other: &str) -> Option<String> {
+    let text = std::str::from_utf8(line).ok()?;
+    let is_of_schema = !text.starts_with("INSERT ");
+    (is_of_schema && text.contains(own)).then(|| text.replace(own, other))
+}
+
+/// 1044 and 1045 ER_*ACCESS_DENIED_ERROR, 1142 and 1143 ER_*ACCESS_DENIED_ERROR of a table and a
+/// column, 1227 ER_SPECIFIC_ACCESS_DENIED_ERROR as for the definer of a view, 1370
+/// ER_PROCACCESS_DENIED_ERROR, 1419 ER_BINLOG_CREATE_ROUTINE_NEED_SUPER.
+fn is_denied(message: &str) -> bool {
+    let numbers = [1044, 1045, 1142, 1143, 1227, 1370, 1419];
+    numbers
+        .iter()
+        .any(|number| message.contains(&format!("ERROR {number} (")))
+}
+
+fn each_line(
+    path: &Path,
+    mut take: impl FnMut(&[u8]) -> std::io::Result<()>,
+) -> std::io::Result<()> {
+    let mut lines = BufReader::new(File::open(path)?);
+    let mut line = Vec::new();
+    while lines.read_until(b'\n', &mut line)? > 0 {
+        take(&line)?;
+        line.clear();
+    }
+    Ok(())
 }
 
 /// Statements that drop what the database has and the other one has not.
@@ -78,4 +175,21 @@ fn newer(session: &mut dyn Session, other: &str) -> anyhow::Result<Vec<String>> 
     });
     let unchecked = "SET SESSION foreign_key_checks = 0".to_owned();
     Ok([unchecked].into_iter().chain(drops).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::renamed;
+
+    #[test]
+    fn only_the_schema_gets_another_name() {
+        let told = |line: &str| renamed(line.as_bytes(), "`a`.", "`b`.");
+        assert_eq!(
+            told("  `id` int DEFAULT nextval(`a`.`s`),").unwrap(),
+            "  `id` int DEFAULT nextval(`b`.`s`),"
+        );
+        for line in ["  `a` int,", "INSERT INTO `t` VALUES ('`a`.`s`');"] {
+            assert_eq!(told(line), None, "{line}");
+        }
+    }
 }

@@ -5,6 +5,8 @@ use crate::db::Target;
 use crate::db::client_tools::{login, run};
 use crate::db::dump::{Dump, Restore, unusable};
 use crate::temporary::Folder;
+use std::fs::File;
+use std::io::{BufRead as _, BufReader, BufWriter, Write as _};
 use std::path::Path;
 
 pub(super) static DUMP: Dump = Dump {
@@ -45,6 +47,7 @@ pub(super) fn load(target: &Target, path: &Path) -> anyhow::Result<()> {
 
 /// Drops what belongs to no extension; what hangs on it, such as a trigger, goes with it.
 const DROP_ALL: &str = r"
+SET TRANSACTION READ WRITE;
 DO $chatctl$
 DECLARE it text;
 BEGIN
@@ -85,14 +88,42 @@ fn restore(target: &Target, from: &Path) -> anyhow::Result<()> {
     command.args(["--clean", "--if-exists", "--exit-on-error", "--no-owner"]);
     command.arg("--file").arg(&script).arg(from);
     run(&mut command)?;
-    let mut command = PSQL.command(login)?;
-    command.args(["--no-psqlrc", "--quiet", "--single-transaction"]);
-    command.arg("--set=ON_ERROR_STOP=1");
-    command.arg(format!("--dbname={}", login.database));
-    for file in [&before, &script] {
-        command.arg("--file").arg(file);
+    let play = |script: &Path| {
+        let mut command = PSQL.command(login)?;
+        command.args(["--no-psqlrc", "--quiet", "--single-transaction"]);
+        command.arg("--set=ON_ERROR_STOP=1");
+        command.arg(format!("--dbname={}", login.database));
+        for file in [before.as_path(), script] {
+            command.arg("--file").arg(file);
+        }
+        run(&mut command)
+    };
+    if let Err(error) = play(&script) {
+        // A function of an index, a condition or a view may name what only the database's own path
+        // finds.
+        let found = folder.path().join("found.sql");
+        if !with_own_path(&script, &found)? || play(&found).is_err() {
+            return Err(error.into());
+        }
     }
-    run(&mut command)?;
     // The rows of all conversations were in it.
     Ok(folder.close()?)
+}
+
+/// The statement of a dump's head that hides every name but the catalogue's.
+const NO_PATH: &[u8] = b"SELECT pg_catalog.set_config('search_path', '', false);\n";
+
+/// Writes a script again without that statement; whether there was one.
+fn with_own_path(script: &Path, into: &Path) -> anyhow::Result<bool> {
+    let mut lines = BufReader::new(File::open(script)?);
+    let mut into = BufWriter::new(File::create(into)?);
+    let mut line = Vec::new();
+    // All of the head is before the first object.
+    while lines.read_until(b'\n', &mut line)? > 0 && line != NO_PATH {
+        into.write_all(&line)?;
+        line.clear();
+    }
+    std::io::copy(&mut lines, &mut into)?;
+    into.flush()?;
+    Ok(line == NO_PATH)
 }

@@ -99,6 +99,7 @@ impl ApplyOptions<'_> {
             return Ok(None);
         }
         (self.tell)("making a backup");
+        backup::rehearse(self.target)?;
         backup::take(self.target, self.backup.dir.as_deref(), run).map(Some)
     }
 }

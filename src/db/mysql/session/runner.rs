@@ -23,8 +23,9 @@ impl Waiting {
     }
 }
 
-/// A statement of chatctl's own, whatever a file set for its session: a limit of rows would hide what is there,
-/// and a safe mode would refuse an UPDATE. Other servers than MariaDB take the beginning for a comment.
+/// A statement of chatctl's own, whatever a file set for its session: a limit of rows would hide
+/// what is there, and a safe mode would refuse an UPDATE. Other servers than MariaDB take the
+/// beginning for a comment.
 pub(super) fn own(sql: &str) -> String {
     let changes = ["SELECT", "INSERT", "UPDATE", "DELETE"];
     if changes.iter().any(|word| sql.starts_with(word)) {
