@@ -28,7 +28,8 @@ pub struct Intent<'a> {
     pub isolation: Option<Isolation>,
     /// Statements that the file commits together by a BEGIN and a COMMIT in the middle of it.
     blocks: Vec<Range<usize>>,
-    dialect: Dialect,
+    /// The engine that it was read for.
+    pub dialect: Dialect,
 }
 
 /// A statement of a migration.
@@ -170,7 +171,11 @@ impl<'a> Intent<'a> {
     /// Why a statement may not be run: it would get around what is measured.
     pub fn forbidden(&self, piece: &Piece<'_>) -> Option<String> {
         let text = piece.text.to_ascii_lowercase();
-        if self.dialect == Dialect::Mysql && text.contains("chatctl_before_") {
+        let own = match self.dialect {
+            Dialect::Mysql => "chatctl_before_",
+            Dialect::Postgres | Dialect::Sqlite => "chatctl_file",
+        };
+        if text.contains(own) {
             return Some(
                 "names that begin with `chatctl_` are chatctl's own: take another one".into(),
             );
@@ -235,6 +240,8 @@ impl<'a> Intent<'a> {
         let drops = |action: &AlterAction| match action {
             AlterAction::DropIndex { name: it }
             | AlterAction::DropConstraint { name: Some(it) } => it.eq_ignore_ascii_case(name),
+            // The primary key of MySQL has no other name.
+            AlterAction::DropConstraint { name: None } => name == "PRIMARY",
             AlterAction::Other { text } => {
                 let words = text.split(|c: char| c.is_whitespace() || c == '`' || c == '"');
                 words

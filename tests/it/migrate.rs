@@ -182,6 +182,24 @@ fn what_a_rebuild_takes_along_is_reported() {
     );
 }
 
+/// A copy by CREATE TABLE AS has no key, so that a new row has no id.
+#[test]
+fn a_rebuild_without_the_key_is_reported() {
+    let rebuilt = |made: &str| {
+        let (_, report) = applied(&format!(
+            "CREATE TABLE a {made}; DROP TABLE attachments; ALTER TABLE a RENAME TO attachments;"
+        ));
+        let lost = codes(&report, "warning").contains(&"objects-lost");
+        let key = "primary key `id` on `attachments`";
+        assert_eq!(lost, report.to_string().contains(key), "{report:#}");
+        lost
+    };
+    let with_key = "(id INTEGER PRIMARY KEY, message_id INTEGER NOT NULL REFERENCES messages (id) ON DELETE CASCADE); \
+        INSERT INTO a SELECT * FROM attachments";
+    assert!(!rebuilt(with_key));
+    assert!(rebuilt("AS SELECT * FROM attachments"));
+}
+
 #[test]
 fn deleted_rows_are_refused_with_their_statement() {
     let report = refused(

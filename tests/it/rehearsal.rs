@@ -23,7 +23,9 @@ on_each_bed! {
 
 on_each_bed! { of_a_file Sqlite: the_folder_of_a_killed_run_is_removed_by_the_next }
 on_each_bed! { on_postgres Postgres: an_interrupted_rehearsal_ends_at_once the_copy_of_a_killed_run_is_removed_by_the_next }
-on_each_bed! { on_mysql Mysql: an_interrupted_rehearsal_ends_at_once the_copy_of_a_killed_run_is_removed_by_the_next }
+on_each_bed! { on_mysql Mysql: an_interrupted_rehearsal_ends_at_once the_copy_of_a_killed_run_is_removed_by_the_next
+code_may_not_ask_for_the_database_by_name what_is_gone_only_in_the_database_is_not_proven
+a_column_is_not_dropped_with_what_came_meanwhile }
 
 const BEGIN: &str = "\
 CREATE TABLE conversations (id BIGINT PRIMARY KEY, title VARCHAR(100) NOT NULL DEFAULT 'New chat');
@@ -210,6 +212,74 @@ fn up_leaves_no_copy_behind(bed: &TestBed) {
             .into_iter()
             .find(|table| table.starts_with("chatctl_"));
         assert_eq!(left, None, "{name}");
+    }
+}
+
+/// The copy has another name, so that code would find nothing there.
+fn code_may_not_ask_for_the_database_by_name(bed: &TestBed) {
+    let drops = |schema: &str| {
+        format!(
+            "SET @q = (SELECT IF(count(*) > 0, 'ALTER TABLE messages DROP COLUMN note', 'SELECT 1') FROM information_schema.columns \
+             WHERE table_schema = {schema} AND table_name = 'messages' AND column_name = 'note');\nPREPARE s FROM @q;\nEXECUTE s;\n"
+        )
+    };
+    let begin = format!("{BEGIN}ALTER TABLE messages ADD note TEXT;\n");
+    let site = bed.at("named", &[&begin, GOOD]);
+    let database = site.texts("SELECT database()").concat();
+    site.file("2_file.sql", &drops(&format!("'{database}'")));
+    let told = site.refused(&["up"]);
+    assert!(
+        told.contains("2_file.sql:1 asks for the database by its name"),
+        "{told}"
+    );
+    assert!(told.contains("write DATABASE()"), "{told}");
+    site.file("2_file.sql", &drops("DATABASE()"));
+    let (report, exit) = site.report(&["up"]);
+    assert_eq!(exit, 0, "{report:#}");
+    let left = "SELECT column_name FROM information_schema.columns WHERE table_schema = database() AND column_name = 'note'";
+    assert!(site.texts(left).is_empty());
+}
+
+/// Code that asks where it runs.
+const IN_THE_DATABASE: &str = "DATABASE() NOT LIKE 'chatctl\\_scratch%'";
+
+fn what_is_gone_only_in_the_database_is_not_proven(bed: &TestBed) {
+    for (condition, exit) in [(IN_THE_DATABASE, 1), ("DATABASE() IS NULL", 0)] {
+        let name = format!("gone{exit}");
+        let drops = format!(
+            "BEGIN NOT ATOMIC IF {condition} THEN DROP TABLE conversations; END IF; END;\n"
+        );
+        let site = bed.at(&name, &[BEGIN, &drops]);
+        let (report, code) = site.report(&["up"]);
+        assert_eq!(code, exit, "{report:#}");
+        if exit == 1 {
+            let told = evidence(&report, "migration-failed");
+            assert!(told.contains("the table `conversations` is gone"), "{told}");
+            assert!(
+                report.to_string().contains("chatctl migrate restore"),
+                "{report:#}"
+            );
+        }
+    }
+}
+
+fn a_column_is_not_dropped_with_what_came_meanwhile(bed: &TestBed) {
+    for (condition, exit) in [(IN_THE_DATABASE, 1), ("DATABASE() IS NULL", 0)] {
+        let begin = format!("{BEGIN}ALTER TABLE messages ADD note TEXT;\n");
+        let change = format!(
+            "BEGIN NOT ATOMIC IF {condition} THEN UPDATE messages SET note = 'precious' WHERE id = 1; END IF; END;\n\
+             ALTER TABLE messages DROP COLUMN note;\n"
+        );
+        let site = bed.at(&format!("late{exit}"), &[&begin, &change]);
+        let (report, code) = site.report(&["up"]);
+        assert_eq!(code, exit, "{report:#}");
+        if exit == 1 {
+            assert_eq!(
+                site.texts("SELECT note FROM messages WHERE id = 1"),
+                ["precious"]
+            );
+            assert!(report.to_string().contains("column-lost"), "{report:#}");
+        }
     }
 }
 

@@ -26,9 +26,10 @@ const AROUND: [&str; 4] = ["(", "timezone('utc',", "timezone('utc'::text,", "cas
 pub(in crate::db) fn function_keeps_time(source: &str, column: &str) -> bool {
     let text = bare(source);
     let column = bare(column);
-    [":=", "="]
-        .iter()
-        .any(|sign| is_set_to_now(&text, &format!("new.{column}{sign}")))
+    tells_of_change(&column)
+        && [":=", "="]
+            .iter()
+            .any(|sign| is_set_to_now(&text, &format!("new.{column}{sign}")))
 }
 
 /// Whether a trigger of SQLite sets this column of its own table to the time of the change.
@@ -36,7 +37,20 @@ pub(in crate::db) fn trigger_keeps_time(sql: &str, table: &str, column: &str) ->
     let text = bare(sql);
     let (table, column) = (bare(table), bare(column));
     let on_update = text.contains("afterupdate") || text.contains("beforeupdate");
-    on_update && is_set_to_now(&text, &format!("update{table}set{column}="))
+    tells_of_change(&column)
+        && on_update
+        && is_set_to_now(&text, &format!("update{table}set{column}="))
+}
+
+/// Whether a column is called as the time of the last change is. Another time that a change sets
+/// anew, such as `created_at`, is lost by it: messages are in its order.
+pub(in crate::db) fn tells_of_change(column: &str) -> bool {
+    const WORDS: [&str; 15] = [
+        "upd", "modif", "chang", "touch", "edit", "mtime", "last", "sync", "refresh", "seen",
+        "access", "activ", "writ", "revis", "version",
+    ];
+    let column = column.to_lowercase();
+    WORDS.iter().any(|word| column.contains(word))
 }
 
 fn is_set_to_now(text: &str, assignment: &str) -> bool {
@@ -135,6 +149,13 @@ mod tests {
         ] {
             assert!(!function_keeps_time(source, "updated_at"), "{source}");
         }
+    }
+
+    #[test]
+    fn a_time_that_is_no_time_of_a_change_is_not_explained() {
+        let source = "BEGIN NEW.created_at = now(); NEW.last_seen = now(); RETURN NEW; END";
+        assert!(!function_keeps_time(source, "created_at"));
+        assert!(function_keeps_time(source, "last_seen"));
     }
 
     #[test]

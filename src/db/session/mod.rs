@@ -42,7 +42,12 @@ impl Waits {
     };
 }
 
-/// An index, a trigger or a view, and the table that it belongs to.
+/// The kind of [`Object`] that a table has one of: its primary key,
+pub(in crate::db) const KEY: &str = "primary key";
+/// and the counter that never gives a number again.
+pub(in crate::db) const COUNTER: &str = "AUTOINCREMENT";
+
+/// An index, a trigger, a view or what a table has one of, and the table that it belongs to.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Object {
     /// What it is: `index`.
@@ -57,6 +62,17 @@ pub struct Object {
 
 /// What kind of [`Object`] a trigger is that is switched off.
 pub const SWITCHED_OFF: &str = "switched-off trigger";
+
+impl Object {
+    /// Whether it is the same one: by its name, or as what the table has one of.
+    pub fn is(&self, other: &Self) -> bool {
+        let same = match self.kind.as_str() {
+            KEY | COUNTER => self.table == other.table,
+            _ => self.name == other.name || self.id.is_some() && self.id == other.id,
+        };
+        self.kind == other.kind && same
+    }
+}
 
 /// A foreign key.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -187,6 +203,13 @@ pub trait Session: Send {
     /// The names of a table's columns, in the schema that a bare name means; none where there is no
     /// such table. It costs less than the whole catalogue.
     fn columns(&mut self, table: &str) -> anyhow::Result<Option<Vec<String>>>;
+
+    /// The names of a view's columns.
+    fn shows(&mut self, view: &str) -> anyhow::Result<Vec<String>>;
+
+    /// An expression for the value of a column that is equal for equal values only, whatever its
+    /// collation.
+    fn exact(&self, column: &str) -> String;
 
     /// Every index, trigger and view.
     fn objects(&mut self) -> anyhow::Result<BTreeSet<Object>>;

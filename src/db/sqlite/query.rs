@@ -28,6 +28,8 @@ const ASKED: &[&str] = &[
     "auto_vacuum",
     "collation_list",
     "compile_options",
+    // A full-text table asks for it when it is read.
+    "data_version",
     "database_list",
     "encoding",
     "freelist_count",

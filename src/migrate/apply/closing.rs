@@ -66,10 +66,7 @@ impl Opening {
     ) -> anyhow::Result<Vec<String>> {
         let is_there = |object: &&Object| {
             let mut now = now.iter();
-            now.any(|it| {
-                let same = it.name == object.name || it.id.is_some() && it.id == object.id;
-                it.kind == object.kind && same
-            })
+            now.any(|it| it.is(object))
         };
         let objects = self.objects.iter().flatten();
         let gone = objects.filter(|it| it.kind != SWITCHED_OFF && !is_there(it));

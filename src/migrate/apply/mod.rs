@@ -4,6 +4,8 @@
 
 mod closing;
 mod copies;
+mod definer;
+mod elsewhere;
 mod evidence;
 mod fresh;
 mod options;
@@ -16,6 +18,7 @@ mod stepwise;
 mod transact;
 mod unfinished;
 mod unseen;
+mod views;
 
 use super::intent::Intent;
 use super::journal::{Journal, Mark, State};
@@ -164,7 +167,12 @@ fn all(session: &mut dyn Session, options: &ApplyOptions<'_>) -> anyhow::Result<
         .collect::<Result<_, _>>()?;
     options.backup.allowed(&intents)?;
     match options.dialect {
-        Dialect::Mysql => intents.iter().try_for_each(stepwise::keeps_together)?,
+        Dialect::Mysql => {
+            intents.iter().try_for_each(stepwise::keeps_together)?;
+            let database = options.target.database();
+            let allowed = |intent: &Intent<'_>| elsewhere::allowed(intent, &database);
+            intents.iter().try_for_each(allowed)?;
+        }
         Dialect::Postgres | Dialect::Sqlite => intents
             .iter()
             .filter(|intent| intent.stepwise())

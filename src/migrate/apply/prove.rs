@@ -6,14 +6,14 @@
 
 use super::closing::{Own, orphaned};
 use super::outlook::Outlook;
-use super::{ApplyOptions, Culprit, End, Evidence, Failure, Guard};
+use super::{ApplyOptions, Culprit, End, Evidence, Failure, Guard, definer, views};
 use crate::cli_error::CliError;
 use crate::clock;
-use crate::db::{Failed, Measure, OWN_TABLES, Object, Session};
+use crate::db::{Failed, Measure, OWN_TABLES, Session};
 use crate::migrate::intent::Intent;
 use crate::migrate::preserve;
 use crate::migrate::preserve::{Lost, Meaning, Tables, What};
-use crate::model::{Compared, Names, Shape};
+use crate::model::{Names, Shape};
 use crate::sql::Dialect;
 use anyhow::Context as _;
 use std::collections::BTreeSet;
@@ -207,10 +207,14 @@ pub(super) fn try_out(
     intent: &Intent<'_>,
     number: usize,
 ) -> Result<(), Failed> {
-    if intent.is_of_server(&intent.pieces[number]) {
-        Ok(())
-    } else {
-        run(session, intent, number)
+    let piece = &intent.pieces[number];
+    if intent.is_of_server(piece) {
+        return Ok(());
+    }
+    match (intent.dialect, intent.forbidden(piece)) {
+        (_, Some(why)) => Err(Failed::because(why)),
+        (Dialect::Mysql, None) => session.run(&definer::blanked(piece.text)),
+        (Dialect::Postgres | Dialect::Sqlite, None) => session.run(piece.text),
     }
 }
 
@@ -351,11 +355,13 @@ impl Watched<'_> {
         for shape in self.before.iter().filter(|shape| measured(shape)) {
             let aside = preserve::put_aside(shape, before, after, renames);
             let renamed = preserve::renamed(shape, before, after, renames);
-            let hidden = match renamed {
-                Some(now) if shape.whole.is_none() => view_rows(session, shape, now)?,
-                Some(_) | None => None,
+            let by_view = match renamed {
+                Some(now) if shape.whole.is_none() => views::has_name(session, shape, now)?,
+                Some(_) | None => false,
             };
-            let hides = scope == Scope::All && (aside.is_some() || hidden.is_some());
+            let hides_column = preserve::hides_column(shape, before, after, renames);
+            let hides = aside.is_some() || by_view || hides_column;
+            let hides = scope == Scope::All && hides;
             if !touched.contains(&shape.name) && !hides {
                 continue;
             }
@@ -384,20 +390,11 @@ impl Watched<'_> {
             evidence
                 .lost
                 .extend(preserve::lost(shape, successor.as_ref(), &compared, before));
-            if let Some(rows) = hidden {
-                let missing = compared.before.saturating_sub(rows);
-                let fewer = Compared {
-                    missing: missing.max(compared.missing),
-                    ..Compared::default()
-                };
-                let is_known = evidence.lost.iter().any(|it| it.table == shape.name);
-                if !is_known {
-                    let fewer = preserve::lost(shape, successor.as_ref(), &fewer, before);
-                    evidence.lost.extend(fewer.into_iter().map(|it| Lost {
-                        before: compared.before,
-                        ..it
-                    }));
-                }
+            let is_known = evidence.lost.iter().any(|it| it.table == shape.name);
+            if let Some(successor) = successor.as_ref().filter(|_| by_view && !is_known) {
+                let shown = views::compare(session, shape, successor, compared.before)?;
+                let lost = preserve::lost(shape, Some(successor), &shown, before);
+                evidence.lost.extend(lost);
             }
             let now = successor.as_ref().and_then(|it| after.called(&it.table));
             let rows = compared.before.saturating_sub(compared.missing);
@@ -419,17 +416,6 @@ impl Watched<'_> {
         evidence.lost = preserve::of_wholes(evidence.lost, before, after);
         Ok(Found::All(evidence))
     }
-}
-
-/// How many rows a view shows that has the name which a table had before; none where there is no such view.
-fn view_rows(session: &mut dyn Session, was: &Shape, now: &Shape) -> anyhow::Result<Option<u64>> {
-    let is_it = |it: &Object| it.kind == "view" && it.name == was.name;
-    if was.name == now.name || !session.objects()?.iter().any(is_it) {
-        return Ok(None);
-    }
-    let name = session.quote(&was.name);
-    let rows = session.rows(&format!("SELECT count(*) FROM {name}"))?;
-    Ok(rows[0][0].to_string().parse().ok())
 }
 
 /// Which statement did it: the file once more, compared after each statement. What a rebuild takes

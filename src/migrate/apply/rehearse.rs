@@ -2,6 +2,7 @@
 //! The pending files run on a copy of the database first; only when nothing is lost on the copy,
 //! they run on the database itself.
 
+use super::elsewhere::{Gone, Inventory, runs_code};
 use super::options::{BUDGET, SAMPLE};
 use super::prove::Remaining;
 use super::reach::{Known, Reach};
@@ -40,6 +41,8 @@ pub(super) struct Rehearsed {
     pub(super) before: Vec<(Shape, String)>,
     /// What the run made until its end.
     pub(super) made: Made,
+    /// The tables and columns that were gone at its end, where it runs code.
+    pub(super) gone: Gone,
     /// The statement that it began with.
     pub(super) first: usize,
     /// Whether the journal said nothing of the file.
@@ -180,6 +183,7 @@ fn try_fresh(
             },
             before: Vec::new(),
             made: Made::tables(file.made),
+            gone: Gone::new(),
             first: 0,
             is_new: false,
             rows: vec![None; rest.intent.pieces.len()],
@@ -252,6 +256,11 @@ impl Stage<'_> {
                 (shape, home)
             });
             let before = before.collect();
+            let began = if runs_code(rest.intent) {
+                Some(Inventory::of(&copy.catalog()?))
+            } else {
+                None
+            };
             let remaining = if index + 1 == self.files.len() {
                 Remaining::Nothing
             } else {
@@ -262,7 +271,9 @@ impl Stage<'_> {
             };
             match attempt(copy, (options, rest, remaining), &mut again)? {
                 Ok(evidence) => {
-                    let mut made = Made::of(&copy.catalog()?, &copy.older());
+                    let now = copy.catalog()?;
+                    let gone = began.map(|began| began.gone(&Inventory::of(&now)));
+                    let mut made = Made::of(&now, &copy.older());
                     if remaining == Remaining::More && rest.intent.pieces.iter().any(may_place) {
                         made.placed = copy.placed()?;
                     }
@@ -275,6 +286,7 @@ impl Stage<'_> {
                         },
                         before,
                         made,
+                        gone: gone.unwrap_or_default(),
                         first: rest.first,
                         is_new: false,
                         rows: self.rows(index, copy.changed()),

@@ -7,6 +7,7 @@ mod in_flight;
 mod late;
 
 use super::closing::{Opening, Pending, Refused};
+use super::elsewhere::{Inventory, runs_code};
 use super::prove::Remaining;
 use super::rehearse::Rehearsed;
 use super::unfinished::Unfinished;
@@ -83,6 +84,10 @@ pub(super) fn run(
         return Ok(Some(end));
     }
     let mut evidence = Evidence::default();
+    let inventory = match rehearsed {
+        Some(_) if runs_code(intent) => Some(Inventory::of(&session.catalog()?)),
+        Some(_) | None => None,
+    };
     let began = clock::now();
     let first = steps.resolve_in_flight(session, &standing)?;
     let ended = match options.dialect {
@@ -94,6 +99,13 @@ pub(super) fn run(
         return Ok(Some(end));
     }
     let took = clock::now() - began;
+    if let (Some(inventory), Some((rehearsed, _))) = (inventory, &rehearsed) {
+        let gone = inventory.gone(&Inventory::of(&session.catalog()?));
+        if let Some((table, column)) = gone.difference(&rehearsed.gone).next() {
+            outcome.stays = Some("all statements of the file are applied and stay".to_owned());
+            return Ok(Some(gone_here((table, column.as_deref()), intent, outcome)));
+        }
+    }
     patiently(session, options, |session| session.begin())?;
     if !steps.begun {
         steps.begin(session)?;
@@ -122,6 +134,29 @@ pub(super) fn run(
     evidence.bare = bare.count();
     outcome.ran.push(Ran::new(intent.migration, took, evidence));
     Ok(None)
+}
+
+/// What to say where a file took something from the database that it left on the copy.
+fn gone_here((table, column): (&str, Option<&str>), intent: &Intent<'_>, outcome: &Outcome) -> End {
+    let what = match column {
+        Some(column) => format!("the column `{table}.{column}` is"),
+        None => format!("the table `{table}` is"),
+    };
+    let restore = match outcome.backup {
+        Some(_) => format!("`chatctl migrate restore {}`", outcome.run),
+        None => "restore a backup".to_owned(),
+    };
+    End::Failed(Failure {
+        file: intent.migration.file_name(),
+        line: None,
+        message: format!(
+            "{what} gone, which was there at the end of the rehearsal: the file does on a copy what it does not do here"
+        ),
+        help: format!(
+            "bring it back: {restore}; then write the file so that it does the same in every database and at any time"
+        ),
+        busy: false,
+    })
 }
 
 /// Refuses a file that destroys data outside a transaction, where nothing can be proven or rolled back.

@@ -86,7 +86,7 @@ pub fn successor(
 ) -> Option<Successor> {
     let now = same_table(was, before, after, renames)?;
     let same = was.id.is_some() && was.id == now.id;
-    let new = in_its_place(was, now, before, (after, renames));
+    let new = in_its_place(was, now, before, after);
     let unnamed = Renames::default();
     let (now, renames) = match new {
         // The names that the statements gave are those of the table that was kept under another name.
@@ -94,20 +94,22 @@ pub fn successor(
         None => (of_whole(was, now, before, after).unwrap_or(now), renames),
     };
     let by_id = same && was.whole == now.whole && now.id == was.id;
-    let columns: Vec<_> = was
-        .columns
-        .iter()
-        .filter_map(|column| {
-            Some((
-                column.clone(),
-                column_after((was, column), (now, after.names), by_id, renames)?,
-            ))
-        })
-        .collect();
+    let followed = |column: &ShapeColumn| {
+        let new = column_after((was, column), (now, after.names), by_id, renames)?;
+        Some((column.clone(), new))
+    };
+    let is_read = is_read(was, now, before, after);
+    let read = |column: &ShapeColumn| {
+        let namesake = named(&column.name, (now, after.names)).filter(|_| is_read);
+        let read = namesake.map(|new| (column.clone(), new.clone()));
+        read.or_else(|| followed(column))
+    };
+    let columns: Vec<_> = was.columns.iter().filter_map(read).collect();
+    // A row is the same one by the column that it was known by, whatever that is called now.
     let key: Option<Vec<_>> = was
         .key
         .iter()
-        .map(|name| columns.iter().find(|(old, _)| old.name == *name).cloned())
+        .map(|name| followed(was.columns.iter().find(|it| it.name == *name)?))
         .collect();
     let key = key.unwrap_or_default();
     let keyed = key.iter().map(|(_, new)| &new.name).eq(now.key.iter());
@@ -119,6 +121,19 @@ pub fn successor(
     })
 }
 
+/// Whether an application that reads by the names of before finds another column under one of them,
+/// in a table that the engine knows again and may not call touched.
+pub fn hides_column(was: &Shape, before: Tables<'_>, after: Tables<'_>, renames: &Renames) -> bool {
+    let Some(now) = same_table(was, before, after, renames) else {
+        return false;
+    };
+    let is_other = |column: &ShapeColumn| {
+        let other = named(&column.name, (now, after.names));
+        column.id.is_some() && other.is_some_and(|it| it.id != column.id)
+    };
+    was.id.is_some() && was.id == now.id && was.columns.iter().any(is_other)
+}
+
 /// The table that has got another name while a new one took its own: an application that reads by the name
 /// finds the rows of the new one.
 pub fn put_aside<'a>(
@@ -128,7 +143,7 @@ pub fn put_aside<'a>(
     renames: &Renames,
 ) -> Option<&'a Shape> {
     let now = same_table(was, before, after, renames)?;
-    in_its_place(was, now, before, (after, renames)).map(|_| now)
+    in_its_place(was, now, before, after).map(|_| now)
 }
 
 /// The table that a renamed one is called now, where that is another one: not where a view has its old name.
@@ -142,12 +157,12 @@ pub fn renamed<'a>(
     after.namesake(was).is_none().then_some(now)
 }
 
-/// The new table that has the name which another one had before.
+/// The other table that has the name which one had before: a new one, or one that was there.
 fn in_its_place<'a>(
     was: &Shape,
     now: &Shape,
     before: Tables<'_>,
-    (after, renames): (Tables<'a>, &Renames),
+    after: Tables<'a>,
 ) -> Option<&'a Shape> {
     let named = match &was.whole {
         None => was,
@@ -159,13 +174,14 @@ fn in_its_place<'a>(
         (Some(_), Some(whole)) => after.called(whole)?,
         (Some(_), None) => return None,
     };
-    let new = after.namesake(named).filter(|it| it.name != moved.name)?;
-    let mut others = before.shapes.iter().filter(|it| it.name != named.name);
-    let was_there = |other: &Shape| {
-        same_table(other, before, after, renames).is_some_and(|it| it.name == new.name)
-    };
-    // One that was there before was given this name on purpose.
-    (!others.any(was_there)).then_some(new)
+    after.namesake(named).filter(|it| it.name != moved.name)
+}
+
+/// Whether an application that reads by the name which a table had before reads this one.
+fn is_read(was: &Shape, now: &Shape, before: Tables<'_>, after: Tables<'_>) -> bool {
+    let whole = was.whole.as_deref().filter(|_| !was.heir);
+    let named = whole.and_then(|whole| before.called(whole)).unwrap_or(was);
+    after.namesake(named).is_some_and(|it| it.name == now.name)
 }
 
 /// The table that an application finds the rows of a part in: they may move to another part of the
@@ -225,24 +241,26 @@ fn same_table<'a>(
         .or_else(|| after.called(was.whole.as_deref()?))
 }
 
+/// The column that is called so.
+fn named<'a>(name: &str, (now, names): (&'a Shape, Names)) -> Option<&'a ShapeColumn> {
+    let mut columns = now.columns.iter();
+    columns.find(|column| names.columns.same(&column.name, name))
+}
+
+/// What a column has become: by the engine's own identity, else by the names that the statements
+/// gave.
 fn column_after(
     (table, was): (&Shape, &ShapeColumn),
     (now, names): (&Shape, Names),
     by_id: bool,
     renames: &Renames,
 ) -> Option<ShapeColumn> {
-    let named = |name: &str| {
-        let mut columns = now.columns.iter();
-        columns
-            .find(|column| names.columns.same(&column.name, name))
-            .cloned()
-    };
     let same = now.columns.iter().find(|column| column.id == was.id);
-    if let Some(same) = same.filter(|_| by_id && was.id.is_some()) {
-        return Some(same.clone());
-    }
+    let same = same.filter(|_| by_id && was.id.is_some());
+    let renamed = || named(&renames.of_column(table, &was.name, names), (now, names));
     // A column that was filled from the old one may have taken its name.
-    named(&renames.of_column(table, &was.name, names)).or_else(|| named(&was.name))
+    let found = same.or_else(renamed);
+    found.or_else(|| named(&was.name, (now, names))).cloned()
 }
 
 /// What the comparison of a table says is lost.

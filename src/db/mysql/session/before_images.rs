@@ -4,6 +4,7 @@
 use super::held::{Held, Move};
 use super::{MySql, compare, copied, quoted, seeds, text_literal};
 use crate::db::session::copying::reached;
+use crate::db::session::derived::tells_of_change;
 use crate::db::session::witness::Copies;
 use crate::db::session::{Failed, Seeds, Session as _, image_name, numbers};
 use crate::model::{Compared, Content, Derived, Shape, ShapeColumn, Successor};
@@ -273,7 +274,8 @@ fn explain(
 ) -> anyhow::Result<()> {
     let began = session.images.as_ref().map(|images| images.began.clone());
     for (column, counts) in shape.columns.iter().zip(&mut found.columns) {
-        if counts.changed == 0 || !held.clocks.contains(&column.name) {
+        let is_clock = held.clocks.contains(&column.name) && tells_of_change(&column.name);
+        if counts.changed == 0 || !is_clock {
             continue;
         }
         let began = began.as_deref().unwrap_or_default();
@@ -322,6 +324,8 @@ pub(super) fn accept(session: &mut MySql) -> anyhow::Result<()> {
     }
     let mut copies = Copies::new();
     let mut lost = BTreeSet::new();
+    // One that two tables became, which held the same: the rows of both are the users'.
+    let mut shared = BTreeSet::new();
     for (moved, held) in moves.into_values().zip(kept) {
         let is_smaller = |it: &Successor| it.columns.len() < moved.shape.columns.len();
         if !moved.is_whole || moved.successor.as_ref().is_none_or(is_smaller) {
@@ -363,7 +367,9 @@ pub(super) fn accept(session: &mut MySql) -> anyhow::Result<()> {
                 key: key.collect(),
                 ..moved.shape
             };
-            images.old.insert(successor.table.clone(), shape);
+            if images.old.insert(successor.table.clone(), shape).is_some() {
+                shared.insert(successor.table.clone());
+            }
             if let Some(held) = held {
                 images.kept.insert(successor.table.clone(), held);
             }
@@ -376,13 +382,13 @@ pub(super) fn accept(session: &mut MySql) -> anyhow::Result<()> {
         .images
         .as_mut()
         .map(|it| std::mem::take(&mut it.aside));
-    let aside = aside.filter(|it| !it.is_empty() && more_follows);
-    for shape in match &aside {
-        Some(_) => session.catalog()?,
-        None => Vec::new(),
-    } {
-        if aside.as_ref().is_some_and(|it| it.contains(&shape.name)) {
-            take_rows(session, shape)?;
+    let mut taken = aside.unwrap_or_default();
+    taken.extend(shared);
+    if !taken.is_empty() && more_follows {
+        for shape in session.catalog()? {
+            if taken.contains(&shape.name) {
+                take_rows(session, shape)?;
+            }
         }
     }
     if more_follows && !lost.is_empty() {

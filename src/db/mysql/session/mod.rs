@@ -260,9 +260,22 @@ impl Session for MySql {
         Ok(Some(names).filter(|names| !names.is_empty()))
     }
 
+    fn shows(&mut self, view: &str) -> anyhow::Result<Vec<String>> {
+        let rows = self.rows(&format!(
+            "SELECT column_name FROM information_schema.columns WHERE table_schema = database() AND table_name = {}",
+            text_literal(view)
+        ))?;
+        Ok(rows.iter().map(|row| row[0].to_string()).collect())
+    }
+
+    fn exact(&self, column: &str) -> String {
+        format!("CAST({} AS BINARY)", quoted(column))
+    }
+
     fn objects(&mut self) -> anyhow::Result<BTreeSet<Object>> {
         let rows = self.rows(
             "SELECT DISTINCT 'index', index_name, table_name FROM information_schema.statistics WHERE table_schema = database() AND index_name <> 'PRIMARY' \
+             UNION ALL SELECT DISTINCT 'primary key', index_name, table_name FROM information_schema.statistics WHERE table_schema = database() AND index_name = 'PRIMARY' \
              UNION ALL SELECT 'trigger', trigger_name, event_object_table FROM information_schema.triggers WHERE trigger_schema = database() \
              UNION ALL SELECT 'view', table_name, table_name FROM information_schema.views WHERE table_schema = database()",
         )?;

@@ -18,7 +18,8 @@ impl Trigger {
         // The extension `moddatetime` takes the column's name.
         let by_extension =
             self.function == "moddatetime" && self.arguments.split('\\').next() == Some(column);
-        by_extension || derived::function_keeps_time(&self.source, column)
+        by_extension && derived::tells_of_change(column)
+            || derived::function_keeps_time(&self.source, column)
     }
 }
 

@@ -379,6 +379,20 @@ impl Session for Postgres {
         Ok(())
     }
 
+    fn shows(&mut self, view: &str) -> anyhow::Result<Vec<String>> {
+        let view = self.quote(view).replace('\'', "''");
+        let rows = self.rows(&format!(
+            "SELECT attname::text FROM pg_attribute WHERE attrelid = '{view}'::regclass AND attnum > 0 AND NOT attisdropped"
+        ))?;
+        Ok(rows.iter().map(|row| row[0].to_string()).collect())
+    }
+
+    fn exact(&self, column: &str) -> String {
+        // A cast to text may be the user's own; this is what the type itself writes.
+        let column = quoted(column);
+        format!("(CASE WHEN {column} IS NOT NULL THEN pg_catalog.format('%s', {column}) END) COLLATE \"C\"")
+    }
+
     fn objects(&mut self) -> anyhow::Result<BTreeSet<Object>> {
         self.all_objects()
     }

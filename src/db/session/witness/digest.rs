@@ -31,6 +31,8 @@ pub(in crate::db) enum Form {
     Raw,
     /// As a number, whether it is stored as one or as its text.
     Number,
+    /// As the text that a number is read as, whether it is stored as one or as that text.
+    Written,
     /// As a document, whatever its spaces and the order of its names.
     Document,
 }
@@ -49,6 +51,10 @@ impl Secret {
             (_, CellRef::Null) => NULL,
             (Form::Number, cell) => match number::canonical(cell) {
                 Some(text) => self.bytes(b'n', text.as_bytes()),
+                None => self.raw(cell, Kind::Any),
+            },
+            (Form::Written, cell) => match number::written(cell) {
+                Some(text) => self.raw(CellRef::Text(&text), Kind::Any),
                 None => self.raw(cell, Kind::Any),
             },
             (Form::Document, CellRef::Text(text)) => {

@@ -5,7 +5,7 @@ use super::ident_of;
 use super::made::OfTable;
 use super::reading::{Known, Reading};
 use super::rows::Loaded;
-use super::sides::{OfRun, Sides, Sight, moved};
+use super::sides::{OfRun, Pair, Sides, Sight, moved};
 use super::went::Went;
 use crate::model::Compared;
 use std::collections::HashMap;
@@ -37,7 +37,7 @@ impl Sides<'_> {
         before: &mut Reading,
         after: &mut Reading,
     ) -> io::Result<Result<Sight, Twice>> {
-        let mut matching = Matching::new(self, &before.slots, &after.slots);
+        let mut matching = Matching::new(self);
         for (old, new) in before.rows.parts().zip(after.rows.parts()) {
             let (old, new) = (old?, new?);
             let mut places = HashMap::with_capacity(old.len());
@@ -93,10 +93,8 @@ struct Matching<'a> {
     went: Went,
     of_run: OfRun<'a>,
     known: Known,
-    /// For each column of before its slot, and for each column of after its own.
-    slots: (Vec<usize>, Vec<usize>),
-    /// For each column of before the slot of its successor.
-    successors: Vec<Option<usize>>,
+    /// For each column of before the slots of its values and of its successor's.
+    successors: Vec<Option<(usize, usize)>>,
     /// The places of each row of the user's before and after.
     order: Vec<(u64, u64)>,
     /// For each column of after the values that are equal to one that went, with their rows.
@@ -104,10 +102,10 @@ struct Matching<'a> {
 }
 
 impl<'a> Matching<'a> {
-    fn new(sides: &'a Sides<'a>, old_slots: &[usize], new_slots: &[usize]) -> Self {
+    fn new(sides: &'a Sides<'a>) -> Self {
         let successors = (0..sides.shape.columns.len()).map(|column| {
-            let place = sides.pairs.iter().position(|pair| *pair == Some(column));
-            Some(new_slots[place?])
+            let pair = sides.pairs.iter().find(|pair| pair.old == column);
+            pair.map(|pair| pair.slots)
         });
         Self {
             sides,
@@ -116,7 +114,6 @@ impl<'a> Matching<'a> {
             went: Went::default(),
             of_run: OfRun::new(sides.made, sides.shape, sides.secret),
             known: Known::of(sides.now, sides.secret),
-            slots: (old_slots.to_vec(), new_slots.to_vec()),
             successors: successors.collect(),
             order: Vec::new(),
             equal: vec![Vec::new(); sides.now.columns.len()],
@@ -147,11 +144,13 @@ impl<'a> Matching<'a> {
             let left = values.filter(|value| !lost.contains(value));
             self.went.add(sides.secret, lost.iter().copied(), left);
         }
-        for (column, pair) in sides.pairs.iter().enumerate() {
-            let is_users = match (was, *pair) {
-                (Some(was), Some(pair)) => self.value(was, pair, (new, now), column),
-                _ => false,
-            };
+        let mut are_users = vec![false; sides.now.columns.len()];
+        if let Some(was) = was {
+            for pair in sides.pairs {
+                are_users[pair.new] |= self.value(was, pair, (new, now));
+            }
+        }
+        for (column, is_users) in are_users.into_iter().enumerate() {
             // What is left of a value that went may be the user's in its other column.
             let value = new.value(now, column);
             if sides.remembers && !is_users {
@@ -167,19 +166,10 @@ impl<'a> Matching<'a> {
 
     /// Compares the value in a column of before with the one in its successor. Returns whether it is
     /// the user's still.
-    fn value(
-        &mut self,
-        was: &Before<'_>,
-        pair: usize,
-        (new, now): (&Loaded, usize),
-        column: usize,
-    ) -> bool {
-        let (a, b) = (
-            was.value(self.slots.0[pair]),
-            new.value(now, self.slots.1[column]),
-        );
-        let own = was.made || self.of_run.value(was.part, was.row, pair);
-        let counts = &mut self.compared.columns[pair];
+    fn value(&mut self, was: &Before<'_>, pair: &Pair, (new, now): (&Loaded, usize)) -> bool {
+        let (a, b) = (was.value(pair.slots.0), new.value(now, pair.slots.1));
+        let own = was.made || self.of_run.value(was.part, was.row, pair.old);
+        let counts = &mut self.compared.columns[pair.old];
         if !own && a != b && a != NULL {
             match b {
                 NULL => counts.nulled += 1,
@@ -192,8 +182,8 @@ impl<'a> Matching<'a> {
     /// The values of the user's in a row that are not in their columns any more.
     fn lost(&self, was: &Before<'_>, (new, now): (&Loaded, usize)) -> Vec<Value> {
         let gone = |column: &usize| {
-            let is_there = self.successors[*column]
-                .is_some_and(|place| was.value(self.slots.0[*column]) == new.value(now, place));
+            let is_there =
+                self.successors[*column].is_some_and(|(a, b)| was.value(a) == new.value(now, b));
             !is_there
                 && was.value(*column) != NULL
                 && !self.of_run.value(was.part, was.row, *column)

@@ -22,7 +22,7 @@ use crate::model::{CellRef, Compared, ComparedColumn, Shape, ShapeColumn, Succes
 use digest::Secret;
 use made::{Made, OfTable};
 use reading::Known;
-use sides::{OfRun, Sides, pairs};
+use sides::{OfRun, Pair, Sides};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use went::Went;
@@ -32,8 +32,8 @@ pub(in crate::db) struct Witness {
     secret: Secret,
     forms: Forms,
     held: BTreeMap<String, Reading>,
-    /// The columns of which another type is known that they become, by the table.
-    expected: BTreeMap<String, Vec<(ShapeColumn, ShapeColumn)>>,
+    /// What tables become, where their columns get another type by it.
+    expected: BTreeMap<String, Successor>,
     /// Tables with values that have no form in the other type.
     formless: BTreeSet<String>,
     /// Whether more of the run follows, which may change what it made.
@@ -93,13 +93,21 @@ impl Witness {
 
     /// A table is about to be read, as it is before.
     pub(in crate::db) fn before(&self, shape: &Shape) -> Reading {
-        let expected = self.expected.get(&shape.name).map(Vec::as_slice);
-        let pair = |column: &ShapeColumn| {
-            let pairs = expected.unwrap_or_default().iter();
-            let mut pairs = pairs.filter(|(old, _)| old == column);
-            pairs.next().map(|(_, new)| new.clone())
-        };
-        Reading::new(self.secret, self.forms, shape, pair, &shape.key)
+        let own: Vec<_> = key_of(shape).map(|it| (it.clone(), it.clone())).collect();
+        let form = self.form(shape);
+        match self.expected.get(&shape.name) {
+            None => Reading::new(self.secret, form, shape, (&[], &own)),
+            Some(it) if it.key.len() == own.len() => {
+                Reading::new(self.secret, form, shape, (&it.columns, &it.key))
+            }
+            Some(it) => Reading::new(self.secret, form, shape, (&it.columns, &own)),
+        }
+    }
+
+    /// How the values of a table are read next to those of another type.
+    fn form(&self, shape: &Shape) -> impl Fn(&ShapeColumn, &ShapeColumn) -> Field + use<> {
+        let (forms, formless) = (self.forms, self.formless.contains(&shape.name));
+        move |own, other| forms(own, if formless { own } else { other })
     }
 
     /// Its values can't be cast, so they are compared as they are. False when they are already.
@@ -126,29 +134,18 @@ impl Witness {
         now: &Shape,
     ) -> Option<Reading> {
         let held = self.held.get(&shape.name)?;
-        let formless = self.formless.contains(&shape.name);
-        let fits = |(old, new): &(ShapeColumn, ShapeColumn)| {
-            let place = shape.columns.iter().position(|column| column == old);
-            place.is_some_and(|index| held.fields[held.slots[index]] == (self.forms)(old, new))
-        };
-        if !formless && !successor.columns.iter().all(fits) {
-            self.expected
-                .insert(shape.name.clone(), successor.columns.clone());
+        let form = self.form(shape);
+        let mut pairs = successor.columns.iter().chain(&successor.key);
+        if !pairs.all(|(old, new)| held.slot(&form(old, new)).is_some()) {
+            self.expected.insert(shape.name.clone(), successor.clone());
             return None;
         }
-        let pair = |column: &ShapeColumn| {
-            let mut pairs = successor.columns.iter().filter(|(_, new)| new == column);
-            pairs
-                .next()
-                .filter(|_| !formless)
-                .map(|(old, _)| old.clone())
+        let turned = |pairs: &[(ShapeColumn, ShapeColumn)]| -> Vec<_> {
+            let pairs = pairs.iter().cloned();
+            pairs.map(|(old, new)| (new, old)).collect()
         };
-        let key: Vec<_> = successor
-            .key
-            .iter()
-            .map(|(_, new)| new.name.clone())
-            .collect();
-        Some(Reading::new(self.secret, self.forms, now, pair, &key))
+        let (pairs, key) = (turned(&successor.columns), turned(&successor.key));
+        Some(Reading::new(self.secret, form, now, (&pairs, &key)))
     }
 
     /// Compares what a table held with what it has become.
@@ -159,15 +156,25 @@ impl Witness {
         (now, after): (&Shape, Reading),
     ) -> io::Result<Compared> {
         let nothing = OfTable::default();
+        let form = self.form(shape);
         let Some(before) = self.held.get_mut(&shape.name) else {
             return Ok(Compared::default());
         };
+        let pair = |(old, new): &(ShapeColumn, ShapeColumn)| {
+            let (a, b) = (form(old, new), form(new, old));
+            let words = before.has_words(&a);
+            Some(Pair {
+                old: shape.columns.iter().position(|it| it == old)?,
+                new: now.columns.iter().position(|it| it == new)?,
+                slots: (before.slot_in(&a, words)?, after.slot_in(&b, words)?),
+            })
+        };
+        let pairs: Vec<_> = successor.columns.iter().filter_map(pair).collect();
         let sides = Sides {
-            pairs: &pairs(shape, successor, now),
+            pairs: &pairs,
             shape,
             now,
-            places: (before.placed && after.placed)
-                .then_some((before.fields.len(), after.fields.len())),
+            places: (before.placed && after.placed).then_some((before.place(), after.place())),
             secret: self.secret,
             made: self.made.get(&ident(shape)).unwrap_or(&nothing),
             remembers: self.more_follows,
@@ -215,7 +222,8 @@ impl Witness {
 
     /// A table that the run made is about to be read.
     pub(in crate::db) fn of_new(&self, shape: &Shape) -> Reading {
-        Reading::new(self.secret, self.forms, shape, |_| None, &shape.key)
+        let key: Vec<_> = key_of(shape).map(|it| (it.clone(), it.clone())).collect();
+        Reading::new(self.secret, self.forms, shape, (&[], &key))
     }
 
     /// Every row of it is the run's.
@@ -348,6 +356,12 @@ impl Witness {
     }
 }
 
+/// The columns of a table's key.
+fn key_of(shape: &Shape) -> impl Iterator<Item = &ShapeColumn> {
+    let column = |name: &String| shape.columns.iter().find(|it| it.name == *name);
+    shape.key.iter().filter_map(column)
+}
+
 /// What a table is known by.
 fn ident(shape: &Shape) -> u64 {
     shape.id.unwrap_or_else(|| by_name(&shape.name))
@@ -359,5 +373,5 @@ fn ident_of(column: &ShapeColumn) -> u64 {
 }
 
 fn by_name(name: &str) -> u64 {
-    Secret(0, 0).value(CellRef::Text(&name.to_lowercase()), Form::Raw)
+    Secret(0, 0).value(CellRef::Text(&name.to_ascii_lowercase()), Form::Raw)
 }

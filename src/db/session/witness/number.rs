@@ -12,6 +12,46 @@ pub(super) fn canonical(cell: CellRef<'_>) -> Option<String> {
     }
 }
 
+/// The text that SQLite makes of a number, where no digit of the number is lost by it. None for a
+/// text, which is what it is.
+pub(super) fn written(cell: CellRef<'_>) -> Option<String> {
+    match cell {
+        CellRef::Int(number) => Some(number.to_string()),
+        CellRef::Real(number) if number.is_finite() => {
+            // It has no zero below zero.
+            let text = of_real(number + 0.0)?;
+            (text.parse() == Ok(number)).then_some(text)
+        }
+        CellRef::Real(_)
+        | CellRef::Text(_)
+        | CellRef::Null
+        | CellRef::Blob(_)
+        | CellRef::Garbled(_) => None,
+    }
+}
+
+/// As `%!.15g` writes it (sqlite.org/printf.html): fifteen digits, without the zeros at their end
+/// but for one.
+fn of_real(number: f64) -> Option<String> {
+    let rounded = format!("{number:.14e}");
+    let (mantissa, exponent) = rounded.split_once('e')?;
+    let exponent: i32 = exponent.parse().ok()?;
+    let trimmed = |digits: &str| {
+        let digits = digits.trim_end_matches('0');
+        let zero = if digits.ends_with('.') { "0" } else { "" };
+        format!("{digits}{zero}")
+    };
+    if (-4..15).contains(&exponent) {
+        let behind = usize::try_from(14 - exponent).ok()?;
+        let plain = format!("{number:.behind$}");
+        let point = if behind == 0 { "." } else { "" };
+        return Some(trimmed(&format!("{plain}{point}")));
+    }
+    let sign = if exponent < 0 { '-' } else { '+' };
+    let size = exponent.abs();
+    Some(format!("{}e{sign}{size:02}", trimmed(mantissa)))
+}
+
 /// `-12.50e1` as `-125`: a decimal number without its scale.
 pub(super) fn plain(text: &str) -> Option<String> {
     let (sign, digits) = match text.strip_prefix('-') {
@@ -47,7 +87,7 @@ pub(super) fn plain(text: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::{CellRef, canonical};
+    use super::{CellRef, canonical, written};
 
     #[test]
     fn a_number_is_itself_in_each_type_and_no_other() {
@@ -80,5 +120,26 @@ mod tests {
         for (a, b) in other {
             assert_ne!(canonical(a), canonical(b), "{a:?} {b:?}");
         }
+    }
+
+    /// The texts are those of `CAST(… AS TEXT)` in SQLite.
+    #[test]
+    fn a_number_is_written_as_the_engine_writes_it() {
+        for (number, text) in [
+            (100.0, "100.0"),
+            (0.1, "0.1"),
+            (-2.5, "-2.5"),
+            (1e300, "1.0e+300"),
+            (1.5e-7, "1.5e-07"),
+            (0.0001, "0.0001"),
+            (123_456_789_012_345.0, "123456789012345.0"),
+            (1e15, "1.0e+15"),
+        ] {
+            assert_eq!(written(CellRef::Real(number)).as_deref(), Some(text));
+        }
+        assert_eq!(written(CellRef::Int(-7)).as_deref(), Some("-7"));
+        // It has more digits than its text.
+        assert_eq!(written(CellRef::Real(1_767_225_600.123_451)), None);
+        assert_eq!(written(CellRef::Text("1.10")), None);
     }
 }

@@ -1,6 +1,7 @@
 //! The rows of a table while they are read.
 
 use super::digest::{Form, NULL, Row, Secret, Value};
+use super::number;
 use super::rows::Rows;
 use crate::model::{CellRef, Shape, ShapeColumn};
 use std::io;
@@ -17,15 +18,22 @@ pub(in crate::db) struct Field {
 /// How a column's value is read in a form that it has in another type too.
 pub(in crate::db) type Forms = fn(&ShapeColumn, &ShapeColumn) -> Field;
 
+/// Columns of a table, each with one that it is compared with.
+pub(super) type Pairs<'a> = &'a [(ShapeColumn, ShapeColumn)];
+
 /// The rows of a table while they are read: each value as it is, and in the form of another type
 /// where it is to be compared with one.
 pub(in crate::db) struct Reading {
     pub(super) secret: Secret,
-    pub(super) fields: Vec<Field>,
-    /// The field that is compared, by the column.
-    pub(super) slots: Vec<usize>,
+    /// The columns as they are, and then the other forms. A number is followed by how it is
+    /// written.
+    fields: Vec<Field>,
+    /// How many columns there are.
+    pub(super) width: usize,
+    /// Which fields have a text that is no number, although it was to be read as one.
+    worded: Vec<bool>,
     /// The fields that a row is found by.
-    pub(super) key: Vec<usize>,
+    key: Vec<usize>,
     /// Whether no row has NULL in its key.
     pub(super) keyed: bool,
     pub(super) rows: Rows,
@@ -36,50 +44,72 @@ pub(in crate::db) struct Reading {
 }
 
 impl Reading {
-    /// Of a table whose columns are compared with other ones, each where there is one.
+    /// Of a table of which these columns are compared with other ones, and those of its key.
     pub(super) fn new(
         secret: Secret,
-        forms: Forms,
+        form: impl Fn(&ShapeColumn, &ShapeColumn) -> Field,
         shape: &Shape,
-        other: impl Fn(&ShapeColumn) -> Option<ShapeColumn>,
-        key: &[String],
+        (pairs, key): (Pairs<'_>, Pairs<'_>),
     ) -> Self {
-        let own = shape.columns.iter().map(|column| forms(column, column));
+        let own = shape.columns.iter().map(|column| form(column, column));
         let mut fields: Vec<_> = own.collect();
-        let mut slots = Vec::new();
-        for (index, column) in shape.columns.iter().enumerate() {
-            let form = other(column).map(|other| forms(column, &other));
-            match form.filter(|form| *form != fields[index]) {
-                None => slots.push(index),
-                Some(form) => {
-                    slots.push(fields.len());
-                    fields.push(form);
-                }
+        let mut slot = |(own, other): &(ShapeColumn, ShapeColumn)| {
+            let field = form(own, other);
+            if let Some(place) = fields.iter().position(|it| *it == field) {
+                return place;
             }
+            let place = fields.len();
+            let written = (field.form == Form::Number).then(|| Field {
+                form: Form::Written,
+                ..field.clone()
+            });
+            fields.push(field);
+            fields.extend(written);
+            place
+        };
+        for pair in pairs {
+            slot(pair);
         }
-        let place = |name: &String| shape.columns.iter().position(|it| it.name == *name);
-        let key: Vec<_> = key
-            .iter()
-            .filter_map(place)
-            .map(|index| slots[index])
-            .collect();
+        let key: Vec<_> = key.iter().map(slot).collect();
         Self {
             secret,
             rows: Rows::new(fields.len() + usize::from(shape.placed)),
             placed: shape.placed,
             count: 0,
+            width: shape.columns.len(),
+            worded: vec![false; fields.len()],
             fields,
-            slots,
             keyed: !key.is_empty(),
             key,
             values: Vec::new(),
         }
     }
 
+    /// Where among the values of a row one is that is read so, if it is read so.
+    pub(super) fn slot(&self, field: &Field) -> Option<usize> {
+        self.fields.iter().position(|it| it == field)
+    }
+
+    /// The same, where a number is a text as it is written if there are words among the numbers:
+    /// they are not what an application reckons with.
+    pub(super) fn slot_in(&self, field: &Field, words: bool) -> Option<usize> {
+        let slot = self.slot(field)?;
+        Some(slot + usize::from(words && field.form == Form::Number))
+    }
+
+    /// Whether there are words among what is read so.
+    pub(super) fn has_words(&self, field: &Field) -> bool {
+        self.slot(field).is_some_and(|slot| self.worded[slot])
+    }
+
+    /// How many values of a row come before its place.
+    pub(super) fn place(&self) -> usize {
+        self.fields.len()
+    }
+
     /// Whether a value is read in the form of another type, which it may not have.
     pub(in crate::db) fn casts(&self) -> bool {
-        let own = 0..self.slots.len();
-        !self.slots.iter().copied().eq(own)
+        self.fields.len() > self.width
     }
 
     /// The expressions to read.
@@ -98,23 +128,29 @@ impl Reading {
         cells: impl Iterator<Item = CellRef<'a>>,
     ) -> io::Result<()> {
         self.values.clear();
-        let values = cells
-            .zip(&self.fields)
-            .map(|(cell, field)| self.secret.value(cell, field.form));
-        self.values.extend(values);
+        for (cell, (field, worded)) in cells.zip(self.fields.iter().zip(&mut self.worded)) {
+            *worded |= !*worded && field.form == Form::Number && is_word(cell);
+            self.values.push(self.secret.value(cell, field.form));
+        }
         self.keyed &= !self.key.iter().any(|slot| self.values[*slot] == NULL);
         let by = if self.key.is_empty() {
-            &self.slots
+            // Rows without a key are put into another order before they are compared.
+            self.secret.row(self.values[..self.width].iter().copied())
         } else {
-            &self.key
+            self.secret
+                .row(self.key.iter().map(|slot| self.values[*slot]))
         };
-        let by = self.secret.row(by.iter().map(|slot| self.values[*slot]));
         if self.placed {
             self.values.push(self.count);
         }
         self.count += 1;
         self.rows.push(by, &self.values)
     }
+}
+
+/// Whether a cell holds a text that is no number.
+fn is_word(cell: CellRef<'_>) -> bool {
+    matches!(cell, CellRef::Text(_)) && number::canonical(cell).is_none()
 }
 
 /// What a row is known by among those that the run made: its key as it is, or all of it.

@@ -6,17 +6,18 @@ use super::made::OfTable;
 use super::reading::{Known, Reading};
 use super::rows::Loaded;
 use super::went::Went;
-use crate::model::{Compared, ComparedColumn, Shape, ShapeColumn, Successor};
+use crate::model::{Compared, ComparedColumn, Shape};
 use std::collections::{HashMap, VecDeque};
 use std::io;
 
-/// For each column of after the place of the one before that it is compared with.
-pub(super) fn pairs(shape: &Shape, successor: &Successor, now: &Shape) -> Vec<Option<usize>> {
-    let place = |column: &ShapeColumn| {
-        let pair = successor.columns.iter().find(|(_, new)| new == column)?;
-        shape.columns.iter().position(|old| *old == pair.0)
-    };
-    now.columns.iter().map(place).collect()
+/// A column of before and the one of after that it is compared with. Two of before may have become
+/// one.
+pub(super) struct Pair {
+    /// The places of the columns among those of their tables.
+    pub(super) old: usize,
+    pub(super) new: usize,
+    /// The places of the values that are compared.
+    pub(super) slots: (usize, usize),
 }
 
 /// Which rows of a table are the run's own, asked row by row.
@@ -97,8 +98,7 @@ pub(super) fn moved(mut order: Vec<(u64, u64)>) -> u64 {
 pub(super) struct Sides<'a> {
     pub(super) shape: &'a Shape,
     pub(super) now: &'a Shape,
-    /// For each column of after the place of the one before.
-    pub(super) pairs: &'a [Option<usize>],
+    pub(super) pairs: &'a [Pair],
     /// Where the place of a row is among its values, before and after.
     pub(super) places: Option<(usize, usize)>,
     pub(super) secret: Secret,
@@ -128,15 +128,7 @@ impl Sides<'_> {
         let (mut compared, mut fresh) = (self.empty(), OfTable::default());
         let mut of_run = OfRun::new(self.made, self.shape, self.secret);
         let known = Known::of(self.now, self.secret);
-        let places = |slots: &[usize], of: fn(usize, usize) -> usize| -> Vec<usize> {
-            let pairs = self.pairs.iter().enumerate();
-            let pairs = pairs.filter_map(|(new, old)| Some(of((*old)?, new)));
-            pairs.map(|index| slots[index]).collect()
-        };
-        let (olds, news) = (
-            places(&before.slots, |old, _| old),
-            places(&after.slots, |_, new| new),
-        );
+        let (olds, news): (Vec<_>, Vec<_>) = self.pairs.iter().map(|pair| pair.slots).unzip();
         let secret = self.secret;
         let of = |slots: Vec<usize>| {
             move |values: &[u64]| secret.row(slots.iter().map(|slot| values[*slot]))

@@ -54,7 +54,8 @@ fn action(name: &str, table: &str, sql: &str) -> Option<Action> {
 
 /// Whether a constraint of a table deletes the rows that a new one conflicts with.
 fn replaces(sql: &str) -> bool {
-    let tokens = tokenize(sql, Dialect::Sqlite);
+    let mut tokens = tokenize(sql, Dialect::Sqlite);
+    tokens.retain(|it| it.kind != TokenKind::Comment);
     let words = ["ON", "CONFLICT", "REPLACE"];
     tokens.windows(3).any(|found| {
         let mut pairs = found.iter().zip(words);
@@ -83,6 +84,9 @@ mod tests {
     #[test]
     fn a_constraint_that_replaces_rows_is_known_by_its_words() {
         assert!(replaces("CREATE TABLE m (a UNIQUE ON CONFLICT REPLACE)"));
+        assert!(replaces(
+            "CREATE TABLE m (a UNIQUE on\n\tconflict/**/replace)"
+        ));
         assert!(!replaces(
             "CREATE TABLE m (a UNIQUE ON CONFLICT IGNORE, b DEFAULT 'on conflict replace')"
         ));

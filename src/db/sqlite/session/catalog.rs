@@ -2,7 +2,7 @@
 
 use super::super::sentinel::INDEX;
 use super::{Sqlite, modules, text_literal};
-use crate::db::session::{OWN, Object, Session as _};
+use crate::db::session::{COUNTER, KEY, OWN, Object, Session as _};
 use crate::model::{Cell, Numbered, NumberedColumn, Numbering, Shape, ShapeColumn};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -24,11 +24,13 @@ impl Sqlite {
             .filter(|(_, kind, _)| kind == "virtual")
             .map(|(name, _, sql)| (name.as_str(), sql.as_str()))
             .collect();
+        let known = self.rows("SELECT lower(name) FROM pragma_module_list")?;
+        let known: BTreeSet<_> = known.iter().map(|row| row[0].to_string()).collect();
         let measured = tables.iter().filter_map(|(name, kind, sql)| {
             let is_virtual = kind == "virtual";
             let is = match kind.as_str() {
                 "table" => true,
-                "virtual" => !modules::only_shows(sql),
+                "virtual" => !modules::only_shows(sql) && modules::is_among(&known, sql),
                 "shadow" => !modules::keeps(&virtuals, name, sql),
                 _ => false,
             };
@@ -54,10 +56,12 @@ impl Sqlite {
         )?;
         let numbered: BTreeSet<_> = numbered.iter().map(|row| row[0].to_string()).collect();
         // Only columns that are stored: generated ones are created again from them.
-        let columns = self.rows(
+        let names: Vec<_> = shapes.iter().map(|it| text_literal(&it.name)).collect();
+        let columns = self.rows(&format!(
             "SELECT l.name, x.name, x.type, x.pk FROM pragma_table_list AS l, pragma_table_xinfo(l.name, 'main') AS x \
-             WHERE l.schema = 'main' AND x.hidden = 0 ORDER BY l.name, x.cid",
-        )?;
+             WHERE l.schema = 'main' AND l.name IN ({}) AND x.hidden = 0 ORDER BY l.name, x.cid",
+            names.join(", ")
+        ))?;
         let mut rows = columns.iter().peekable();
         for shape in &mut shapes {
             let mut key = Vec::new();
@@ -85,7 +89,13 @@ impl Sqlite {
         let rows = self.rows(
             "SELECT type, name, tbl_name FROM main.sqlite_master WHERE type IN ('index', 'trigger', 'view') AND sql IS NOT NULL",
         )?;
-        let rows = rows.iter().filter(|row| !is_sentinel(row));
+        let keys = self.rows(&format!(
+            "SELECT '{KEY}', group_concat(x.name, ', '), l.name FROM pragma_table_list AS l, pragma_table_xinfo(l.name, 'main') AS x \
+             WHERE l.schema = 'main' AND l.type = 'table' AND x.pk > 0 GROUP BY l.name \
+             UNION ALL SELECT '{COUNTER}', x.name, m.name FROM main.sqlite_master AS m, pragma_table_xinfo(m.name, 'main') AS x \
+             WHERE m.type = 'table' AND instr(lower(m.sql), 'autoincrement') > 0 AND x.pk > 0"
+        ))?;
+        let rows = rows.iter().filter(|row| !is_sentinel(row)).chain(&keys);
         Ok(rows
             .map(|row| Object {
                 kind: row[0].to_string(),
@@ -105,7 +115,7 @@ impl Sqlite {
         let rows = self.rows(
             "SELECT m.name, x.name, (SELECT max(CAST(s.seq AS INTEGER)) FROM main.sqlite_sequence AS s WHERE s.name = m.name) \
              FROM main.sqlite_master AS m, pragma_table_info(m.name, 'main') AS x \
-             WHERE m.type = 'table' AND m.sql LIKE '%autoincrement%' AND x.pk = 1 AND lower(x.type) = 'integer'",
+             WHERE m.type = 'table' AND instr(lower(m.sql), 'autoincrement') > 0 AND x.pk = 1 AND lower(x.type) = 'integer'",
         )?;
         let mut all = Vec::new();
         for row in &rows {
@@ -130,17 +140,24 @@ impl Sqlite {
 
     pub(super) fn all_broken_keys(&mut self) -> anyhow::Result<BTreeSet<String>> {
         let rows = self.rows("PRAGMA main.foreign_key_check")?;
-        // Rows of a table without row numbers are told by how many there are.
-        let mut unnumbered: BTreeMap<String, u64> = BTreeMap::new();
-        let words = rows.iter().map(|row| {
-            let leads = format!("of `{}` refers to no row of `{}`", row[0], row[2]);
-            match &row[1] {
-                Cell::Null => {
-                    let number = unnumbered.entry(format!("{leads} {}", row[3])).or_default();
-                    *number += 1;
-                    format!("row number {number} {leads} by its foreign key {}", row[3])
-                }
+        // Rows without a number, and the keys of one row to the same table, are told by how many
+        // there are.
+        let mut times: BTreeMap<String, u64> = BTreeMap::new();
+        let words = rows.iter().map(|found| {
+            let leads = format!("of `{}` refers to no row of `{}`", found[0], found[2]);
+            let key = &found[3];
+            let same = match &found[1] {
+                Cell::Null => format!("{leads} {key}"),
                 row => format!("row {row} {leads}"),
+            };
+            let number = times.entry(same.clone()).or_default();
+            *number += 1;
+            match (&found[1], *number) {
+                (Cell::Null, number) => {
+                    format!("row number {number} {leads} by its foreign key {key}")
+                }
+                (_, 1) => same,
+                (_, number) => format!("{same} by {number} of its foreign keys"),
             }
         });
         Ok(words.collect())

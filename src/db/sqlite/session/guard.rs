@@ -34,20 +34,21 @@ impl Notes {
             AuthAction::Delete { table_name }
             | AuthAction::DropTable { table_name }
             | AuthAction::DropVtable { table_name, .. } => {
-                self.written.insert(table_name.to_lowercase());
+                self.written.insert(table_name.to_ascii_lowercase());
             }
             AuthAction::Update {
                 table_name,
                 column_name,
             } => {
-                let column = column_name.to_lowercase();
-                self.updated.insert((table_name.to_lowercase(), column));
+                let column = column_name.to_ascii_lowercase();
+                self.updated
+                    .insert((table_name.to_ascii_lowercase(), column));
             }
             AuthAction::Insert { table_name } => {
-                self.inserted.insert(table_name.to_lowercase());
+                self.inserted.insert(table_name.to_ascii_lowercase());
             }
             AuthAction::AlterTable { table_name, .. } => {
-                self.altered.insert(table_name.to_lowercase());
+                self.altered.insert(table_name.to_ascii_lowercase());
             }
             _ => {}
         }
@@ -56,7 +57,7 @@ impl Notes {
 
     /// Whether rows or values of before may be gone or other ones.
     pub(super) fn touches(&self, shape: &Shape) -> bool {
-        let table = shape.name.to_lowercase();
+        let table = shape.name.to_ascii_lowercase();
         let mut updated = self
             .updated
             .iter()
@@ -70,7 +71,7 @@ impl Notes {
             let mut names = shape
                 .columns
                 .iter()
-                .map(|column| column.name.to_lowercase());
+                .map(|column| column.name.to_ascii_lowercase());
             names.any(|name| name == *column) || ROW_ID.contains(&column.as_str())
         };
         self.written.contains(&table) || replaced || updated.any(of_before)
@@ -78,7 +79,7 @@ impl Notes {
 
     /// Whether rows were added, or values of columns that are new.
     pub(super) fn adds_to(&self, shape: &Shape) -> bool {
-        let table = shape.name.to_lowercase();
+        let table = shape.name.to_ascii_lowercase();
         self.inserted.contains(&table) || self.updated.iter().any(|(of, _)| *of == table)
     }
 
@@ -92,7 +93,7 @@ impl Notes {
     /// Whether a virtual table or one of its shadow tables was written in any way: an INSERT may
     /// be a command to its module, and a module may have prepared its statements before.
     pub(super) fn wrote_virtual(&self, table: &str) -> bool {
-        let table = table.to_lowercase();
+        let table = table.to_ascii_lowercase();
         let of_it = |name: &String| {
             name.strip_prefix(&table)
                 .is_some_and(|rest| rest.is_empty() || rest.starts_with('_'))

@@ -125,7 +125,7 @@ impl Sqlite {
         let was = self
             .before
             .iter()
-            .find(|shape| shape.name.to_lowercase() == name);
+            .find(|shape| shape.name.to_ascii_lowercase() == name);
         let Some(was) = was else { return Ok(true) };
         let sql = format!(
             "SELECT name FROM pragma_table_xinfo({}, 'main') WHERE hidden = 0 ORDER BY cid",
@@ -271,6 +271,18 @@ impl Session for Sqlite {
         Ok(Some(names).filter(|names| !names.is_empty()))
     }
 
+    fn shows(&mut self, view: &str) -> anyhow::Result<Vec<String>> {
+        let view = text_literal(view);
+        let rows = self.rows(&format!(
+            "SELECT name FROM pragma_table_info({view}, 'main')"
+        ))?;
+        Ok(rows.iter().map(|row| row[0].to_string()).collect())
+    }
+
+    fn exact(&self, column: &str) -> String {
+        format!("quote({})", quoted(column))
+    }
+
     fn objects(&mut self) -> anyhow::Result<BTreeSet<Object>> {
         self.all_objects()
     }
@@ -292,7 +304,20 @@ impl Session for Sqlite {
     }
 
     fn reset(&mut self) -> Result<(), Failed> {
-        Ok(())
+        // What is temporary is of the file's own connection.
+        let temporary = self.rows(
+            "SELECT type, name FROM temp.sqlite_master WHERE type IN ('trigger', 'view', 'table') \
+             AND substr(name, 1, 7) <> 'sqlite_' ORDER BY type = 'table', instr(lower(sql), 'create virtual') <> 1",
+        );
+        for row in temporary.map_err(|error| Failed::because(format!("{error:#}")))? {
+            let name = quoted(&row[1].to_string());
+            self.command(&format!("DROP {} IF EXISTS temp.{name}", row[0]))?;
+        }
+        self.command(
+            "PRAGMA case_sensitive_like = OFF; PRAGMA ignore_check_constraints = OFF; \
+             PRAGMA legacy_alter_table = OFF; PRAGMA recursive_triggers = OFF; \
+             PRAGMA reverse_unordered_selects = OFF",
+        )
     }
 
     fn names(&self) -> Names {

@@ -5,6 +5,7 @@
 
 use super::words::Order;
 use crate::sql::{Dialect, Token, TokenKind, tokenize};
+use std::collections::BTreeSet;
 
 /// Modules that only show what is stored elsewhere.
 const SHOW: [&str; 3] = ["fts5vocab", "fts4aux", "dbstat"];
@@ -130,6 +131,12 @@ pub(super) fn keeps(virtuals: &[(&str, &str)], name: &str, sql: &str) -> bool {
         let others = !KEPT.iter().any(|(of, ..)| module == *of);
         (known && !without) || others
     })
+}
+
+/// Whether the module of a virtual table is one of these: the rows of a table whose module is not
+/// there can't be read, and no statement can write them.
+pub(super) fn is_among(known: &BTreeSet<String>, sql: &str) -> bool {
+    module(sql).is_some_and(|module| known.contains(&module))
 }
 
 /// The module of a virtual table, in lower case.

@@ -37,7 +37,7 @@ impl Sqlite {
     /// index finds them by it.
     pub(super) fn keeps_numbers(&mut self) -> anyhow::Result<Option<String>> {
         let virtuals = self.rows(
-            "SELECT name, sql FROM main.sqlite_master WHERE type = 'table' AND sql LIKE 'create virtual%'",
+            "SELECT name, sql FROM main.sqlite_master WHERE type = 'table' AND lower(substr(sql, 1, 14)) = 'create virtual'",
         )?;
         let tables = self.catalog()?;
         for row in &virtuals {

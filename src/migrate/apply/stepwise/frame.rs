@@ -11,7 +11,7 @@ use crate::migrate::apply::{End, patiently, prove};
 use crate::migrate::intent::{Intent, Piece};
 use crate::migrate::journal;
 use crate::migrate::journal::State;
-use crate::sql::Kind;
+use crate::sql::{AlterAction, Kind};
 use std::collections::BTreeSet;
 use std::ops::Range;
 
@@ -99,6 +99,13 @@ pub(in crate::migrate::apply) fn allowed(intent: &Intent<'_>) -> Result<(), CliE
                 "write the rows as INSERT, or leave LOCAL out and put the file where the server reads it",
             );
         }
+        if matches!(kind, Kind::AlterTable { actions } if actions.iter().any(discards)) {
+            return refused(
+                number,
+                "takes every row out of a table with the file that it is in",
+                "leave DISCARD TABLESPACE out, or do it by hand",
+            );
+        }
         if first_word(piece.text).eq_ignore_ascii_case("xa") {
             return refused(
                 number,
@@ -116,6 +123,10 @@ pub(in crate::migrate::apply) fn allowed(intent: &Intent<'_>) -> Result<(), CliE
         ),
         Frame::Nothing | Frame::Locks(_) => Ok(()),
     }
+}
+
+fn discards(action: &AlterAction) -> bool {
+    matches!(action, AlterAction::Other { text } if first_word(text).eq_ignore_ascii_case("discard"))
 }
 
 /// One walk through a file.
@@ -277,6 +288,9 @@ impl Walk<'_, '_> {
         if let (Some((rehearsed, _)), false) = (&self.rehearsed, self.is_locked()) {
             let piece = (self.steps.intent, number);
             if let Some(end) = late::dropped(session, piece, rehearsed)? {
+                return Ok(Some(end));
+            }
+            if let Some(end) = late::altered(session, piece, rehearsed)? {
                 return Ok(Some(end));
             }
         }

@@ -7,8 +7,8 @@ use crate::migrate::apply::{Culprit, End, Failure, origin};
 use crate::migrate::intent::Intent;
 use crate::migrate::preserve;
 use crate::migrate::preserve::{Lost, Renames, Tables, What};
-use crate::model::{Compared, Shape};
-use crate::sql::{Conflict, Kind};
+use crate::model::{Compared, Names, Shape, ShapeColumn};
+use crate::sql::{AlterAction, Conflict, Kind, Name};
 
 /// What a statement does to the rows that it changes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,19 +50,7 @@ pub(super) fn changed(
     if now <= then || does == Does::Nothing {
         return Ok(None);
     }
-    let (tables, names) = (session.catalog()?, session.names());
-    let tables = Tables {
-        shapes: &tables,
-        names,
-    };
-    let done = intent.renames_of(rehearsed.first..number);
-    // What the run itself made is its own.
-    let mut older = rehearsed.before.iter();
-    let older = older.find_map(|(was, _)| {
-        let shape = origin::present(was, &done, tables)?;
-        names.tables.same(&shape.table, &table.name).then_some(was)
-    });
-    let Some(shape) = older else {
+    let Some((shape, _)) = older(session, (intent, number), rehearsed, table)? else {
         return Ok(None);
     };
     let before: Vec<_> = rehearsed
@@ -72,7 +60,7 @@ pub(super) fn changed(
         .collect();
     let before = Tables {
         shapes: &before,
-        names,
+        names: session.names(),
     };
     let lost = more((does, shape), now - then, &rehearsed.evidence.lost, before);
     let refused = preserve::unacknowledged(&lost, &intent.allowed, before);
@@ -93,6 +81,138 @@ pub(super) fn changed(
             busy: false,
         })
     }))
+}
+
+/// The table of before the run that a statement names, as it was when the file began and as it is
+/// now.
+fn older<'a>(
+    session: &mut dyn Session,
+    (intent, number): (&Intent<'_>, usize),
+    rehearsed: &'a Rehearsed,
+    table: &Name,
+) -> anyhow::Result<Option<(&'a Shape, Shape)>> {
+    let (tables, names) = (session.catalog()?, session.names());
+    let tables = Tables {
+        shapes: &tables,
+        names,
+    };
+    let done = intent.renames_of(rehearsed.first..number);
+    // What the run itself made is its own.
+    let mut older = rehearsed.before.iter();
+    Ok(older.find_map(|(was, _)| {
+        let shape = origin::present(was, &done, tables)?;
+        let is_it = names.tables.same(&shape.table, &table.name);
+        is_it.then_some((was, shape))
+    }))
+}
+
+/// What a statement would take with a column or with a partition that had less in it on the copy.
+pub(super) fn altered(
+    session: &mut dyn Session,
+    (intent, number): (&Intent<'_>, usize),
+    rehearsed: &Rehearsed,
+) -> anyhow::Result<Option<End>> {
+    let piece = &intent.pieces[number];
+    let (Kind::AlterTable { actions }, Some(table)) = (&piece.facts.kind, &piece.facts.table)
+    else {
+        return Ok(None);
+    };
+    let takes = |action: &AlterAction| {
+        matches!(
+            action,
+            AlterAction::DropColumn { .. }
+                | AlterAction::DropPartition { .. }
+                | AlterAction::TruncatePartition { .. }
+        )
+    };
+    if !actions.iter().any(takes) {
+        return Ok(None);
+    }
+    let Some((was, now)) = older(session, (intent, number), rehearsed, table)? else {
+        return Ok(None);
+    };
+    let names = session.names();
+    let before: Vec<_> = rehearsed
+        .before
+        .iter()
+        .map(|(was, _)| was.clone())
+        .collect();
+    let before = Tables {
+        shapes: &before,
+        names,
+    };
+    let done = intent.renames_of(rehearsed.first..number);
+    let rows = session.quote(&now.name);
+    let mut lost = Vec::new();
+    for action in actions {
+        let (sql, column) = match action {
+            AlterAction::DropColumn { column, .. } => {
+                let is_it = |it: &&ShapeColumn| {
+                    let called = done.of_column(was, &it.name, names);
+                    names.columns.same(&called, column)
+                };
+                let old = was.columns.iter().find(is_it);
+                let Some(old) = old.filter(|_| !is_taken(intent, column, names)) else {
+                    continue;
+                };
+                let column = session.quote(column);
+                (
+                    format!("SELECT count({column}) FROM {rows}"),
+                    Some(&old.name),
+                )
+            }
+            AlterAction::DropPartition { partitions }
+            | AlterAction::TruncatePartition { partitions } => {
+                let parts: Vec<_> = partitions.iter().map(|it| session.quote(it)).collect();
+                let parts = parts.join(", ");
+                (
+                    format!("SELECT count(*) FROM {rows} PARTITION ({parts})"),
+                    None,
+                )
+            }
+            _ => continue,
+        };
+        let what = match column {
+            Some(_) => What::ColumnGone,
+            None => What::RowsGone,
+        };
+        let then = rehearsed
+            .evidence
+            .lost
+            .iter()
+            .find(|it| (it.what, &it.table, it.column.as_ref()) == (what, &was.name, column));
+        let there: u64 = session.rows(&sql)?[0][0].to_string().parse()?;
+        if there > then.map_or(0, |it| it.rows) {
+            lost.push(Lost {
+                table: was.name.clone(),
+                column: column.cloned(),
+                subject: before.subject(was, column.map(String::as_str)),
+                what,
+                rows: there,
+                before: there,
+                in_parts: false,
+                by: None,
+                derived: None,
+            });
+        }
+    }
+    let refused = preserve::unacknowledged(&lost, &intent.allowed, before);
+    let refused: Vec<_> = refused.into_iter().cloned().collect();
+    Ok((!refused.is_empty()).then(|| culprits(intent, number, refused)))
+}
+
+/// Whether another column takes this name in the file, which has its values then.
+fn is_taken(intent: &Intent<'_>, column: &str, names: Names) -> bool {
+    let takes = |action: &AlterAction| match action {
+        AlterAction::AddColumn { column: to, .. }
+        | AlterAction::RenameColumn { to, .. }
+        | AlterAction::Change { to, .. } => names.columns.same(to, column),
+        _ => false,
+    };
+    intent.pieces.iter().any(|piece| match &piece.facts.kind {
+        Kind::AlterTable { actions } => actions.iter().any(takes),
+        _ => false,
+    })
 }
 
 /// The losses of the rehearsal, with so many more rows.

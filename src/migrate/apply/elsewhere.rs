@@ -1,0 +1,106 @@
+//! What a file of MySQL does in the database, though it does not on the copy: code may ask where it
+//! runs. Pure.
+
+use super::reach;
+use crate::cli_error::CliError;
+use crate::migrate::intent::{Intent, Piece};
+use crate::model::Shape;
+use crate::sql;
+use crate::sql::{Dialect, Kind, TokenKind};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Whether what a file does depends on more than its text and the rows.
+pub(super) fn runs_code(intent: &Intent<'_>) -> bool {
+    let runs = |piece: &Piece<'_>| {
+        let reads = matches!(piece.facts.kind, Kind::Select | Kind::SetVariable { .. });
+        !reads && !reach::is_plain(piece)
+    };
+    intent.pieces.iter().any(runs)
+}
+
+/// Refuses code that asks the catalogue for the database by its name: the copy has another one, so
+/// that it would find nothing there.
+pub(super) fn allowed(intent: &Intent<'_>, database: &str) -> Result<(), CliError> {
+    let asks = |piece: &Piece<'_>| {
+        let text = piece.text.to_ascii_lowercase();
+        text.contains("information_schema")
+    };
+    if database.is_empty() || !intent.pieces.iter().any(asks) || !runs_code(intent) {
+        return Ok(());
+    }
+    let concerns = |piece: &&Piece<'_>| {
+        matches!(piece.facts.kind, Kind::SetVariable { .. }) || !reach::is_plain(piece)
+    };
+    let mut concerned = intent.pieces.iter().filter(concerns);
+    match concerned.find(|piece| names(piece.text, database)) {
+        None => Ok(()),
+        Some(piece) => Err(CliError::refused(format!(
+            "{}:{} asks for the database by its name, which the copy that it is rehearsed on has not",
+            intent.migration.path.display(),
+            piece.line
+        ))
+        .hint(format!("write DATABASE() instead of '{database}'"))),
+    }
+}
+
+/// Whether one of the strings of a text is this name, or has a string in it that is.
+fn names(text: &str, database: &str) -> bool {
+    let database = database.to_lowercase();
+    let mut tokens = sql::tokenize(text, Dialect::Mysql).into_iter();
+    tokens.any(|token| {
+        let string = token.text(text).to_lowercase();
+        let inside = string.replace("''", "'").replace("\\'", "'");
+        let quoted = ['\'', '"'].map(|mark| format!("{mark}{database}{mark}"));
+        token.kind == TokenKind::String && quoted.iter().any(|it| inside.contains(it))
+    })
+}
+
+/// The tables of a database, each with its columns.
+pub(super) struct Inventory(BTreeMap<String, BTreeSet<String>>);
+
+/// A table that is gone, or a column of one that is not.
+pub(super) type Gone = BTreeSet<(String, Option<String>)>;
+
+impl Inventory {
+    pub(super) fn of(tables: &[Shape]) -> Self {
+        let columns = |shape: &Shape| shape.columns.iter().map(|it| it.name.clone()).collect();
+        let tables = tables.iter();
+        Self(tables.map(|it| (it.name.clone(), columns(it))).collect())
+    }
+
+    /// What is not there any more.
+    pub(super) fn gone(&self, now: &Self) -> Gone {
+        let mut gone = Gone::new();
+        for (table, columns) in &self.0 {
+            match now.0.get(table) {
+                None => {
+                    gone.insert((table.clone(), None));
+                }
+                Some(left) => gone.extend(
+                    columns
+                        .difference(left)
+                        .map(|column| (table.clone(), Some(column.clone()))),
+                ),
+            }
+        }
+        gone
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::names;
+
+    #[test]
+    fn a_string_names_the_database_also_inside_of_another_one() {
+        for (text, is) in [
+            ("SET @d = 'chat'", true),
+            ("SELECT 1 FROM t WHERE table_schema IN (\"Chat\")", true),
+            ("EXECUTE IMMEDIATE 'SELECT IF(s = ''chat'', 1, 2)'", true),
+            ("INSERT INTO t VALUES ('a chat', 'chats')", false),
+            ("SELECT chat FROM t -- 'chat'", false),
+        ] {
+            assert_eq!(names(text, "chat"), is, "{text}");
+        }
+    }
+}
