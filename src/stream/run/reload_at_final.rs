@@ -146,9 +146,12 @@ impl Stage<'_> {
     /// Whether a reload shows the answer; none where the server gives no answer.
     async fn is_shown(&self, chat: &Chat, live: &Live, limit: Duration) -> Option<bool> {
         let records = self.history_now(chat, limit).await?;
-        let is_it = |content: &str| match self.learnt.whole_history {
-            true => kept::is_all_in(&live.expected, content),
-            false => content.contains(&live.nonce),
+        let is_it = |content: &str| {
+            if self.learnt.whole_history {
+                kept::is_all_in(&live.expected, content)
+            } else {
+                content.contains(&live.nonce)
+            }
         };
         Some(records.iter().any(|it| is_it(&it.content)))
     }

@@ -390,7 +390,9 @@ impl Session for Postgres {
     fn exact(&self, column: &str) -> String {
         // A cast to text may be the user's own; this is what the type itself writes.
         let column = quoted(column);
-        format!("(CASE WHEN {column} IS NOT NULL THEN pg_catalog.format('%s', {column}) END) COLLATE \"C\"")
+        format!(
+            "(CASE WHEN {column} IS NOT NULL THEN pg_catalog.format('%s', {column}) END) COLLATE \"C\""
+        )
     }
 
     fn objects(&mut self) -> anyhow::Result<BTreeSet<Object>> {
