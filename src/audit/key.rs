@@ -124,7 +124,7 @@ fn read(path: &Path) -> Result<Key, CliError> {
     let mode = fs::metadata(path).map_err(failed)?.permissions().mode();
     if mode & 0o077 != 0 {
         return Err(CliError::refused(format!(
-            "the key `{shown}` may be read by others (mode {:o})",
+            "the key `{shown}` can be read by others (mode {:o})",
             mode & 0o777
         ))
         .hint(format!("chmod 600 {shown}")));

@@ -35,7 +35,7 @@ pub struct ServerArgs {
 }
 
 const GOOD: &str =
-    "1. A chat server as it should be: it commits the assistant's message and then sends `[DONE]`.";
+    "1. A correct chat server: it commits the assistant's message, and then sends `[DONE]`.";
 const BAD: &str = "2. The same server with the bug of a real incident: it sends `[DONE]` first and saves afterwards.\n   \
     A browser that hangs up at `[DONE]` cancels the save, and the answer is gone after a reload.";
 const END: &str = "Both verdicts are as expected. Now your own server:\n\n  \

@@ -223,7 +223,7 @@ async fn clean(env: &Env) -> anyhow::Result<String> {
     let db = db::open(env.parsed(&database_url(env)?)?).await?;
     let swept = gate::sweep(db.as_ref()).await?;
     Ok(if swept.is_empty() {
-        "the store holds nothing of chatctl\n".to_owned()
+        "the store holds nothing that chatctl left behind\n".to_owned()
     } else {
         format!("removed: {}\n", swept.join(", "))
     })

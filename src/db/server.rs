@@ -96,7 +96,7 @@ fn hint(target: &Target, error: &sqlx::Error) -> String {
             target.database()
         ),
         // SQLSTATE, class 28: the log-in is refused.
-        (_, Some("28000" | "28P01")) => "fix user and password in --database-url; write special characters encoded, such as %40 for @".to_owned(),
+        (_, Some("28000" | "28P01")) => "fix user and password in --database-url; percent-encode special characters, such as %40 for @".to_owned(),
         // SQLSTATE: a pooler that keeps no settings for a connection.
         (_, Some("08P01")) => "if a pooler listens there, give the database behind it with --read-from".to_owned(),
         _ => "check --database-url".to_owned(),

@@ -110,7 +110,7 @@ impl Ignore<'_> {
             let help = format!("write `chatctl: ignore {code} reason=\"…\"`");
             (harm, help)
         } else {
-            let harm = format!("the comment has no effect: there is no `{code}` here any more");
+            let harm = format!("the comment has no effect: `{code}` no longer occurs here");
             let help = "remove the comment, so that it cannot hide a later finding".to_owned();
             (harm, help)
         };

@@ -168,7 +168,7 @@ pub fn inspect(paths: &[PathBuf]) -> Result<Found, CliError> {
 
 impl Found {
     /// The findings as a report. Without a finding the verdict is `held`: code that was read
-    /// and not recognised as harmful is not proof. A file that could not be read leaves it open.
+    /// and not recognized as harmful is not proof. A file that could not be read leaves it open.
     pub fn into_report(self, took: Duration) -> Report {
         let errors = self
             .findings
@@ -186,7 +186,7 @@ impl Found {
             (Verdict::Inconclusive, reason)
         } else {
             let reason = format!(
-                "nothing that destroys was recognised in {}",
+                "nothing that destroys was recognized in {}",
                 plural(self.files as u64, "file")
             );
             (Verdict::Held, reason)

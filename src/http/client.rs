@@ -466,7 +466,7 @@ fn elsewhere(response: &reqwest::Response) -> Option<String> {
 
 fn sent_on(elsewhere: &str) -> String {
     format!(
-        "it sends on to `{elsewhere}`, another host, where chatctl never follows with keys and log-ins; if that is the server under test, give its address as --server"
+        "it redirects to `{elsewhere}`, a different host, and chatctl sends no keys or log-ins there; if that is the server under test, give its address as --server"
     )
 }
 

@@ -173,7 +173,7 @@ fn is_in_order(code: CloseCode) -> bool {
 
 fn not_socket_io(did: &str) -> CliError {
     CliError::unreachable(format!(
-        "the server {did} where Socket.IO's handshake was to come"
+        "the server {did} where Socket.IO's handshake was expected"
     ))
     .hint("check the path: Socket.IO listens at `/socket.io/`, or below another path")
 }
@@ -238,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn every_packet_is_recognised() {
+    fn every_packet_is_recognized() {
         for (text, packet) in [
             ("0{\"sid\":\"a\"}", Packet::Open),
             ("2", Packet::Ping),

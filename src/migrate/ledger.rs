@@ -128,7 +128,7 @@ fn ours(seen: Seen) -> anyhow::Result<Vec<Applied>> {
 }
 
 /// How a database is begun with that another tool migrated.
-pub const BY_HAND: &str = "if the database has what the files make up to a version: `chatctl migrate baseline VERSION`; if none of these files was ever run here: `chatctl migrate baseline --none`";
+pub const BY_HAND: &str = "if the database has what the files up to a version create: `chatctl migrate baseline VERSION`; if none of these files was ever run here: `chatctl migrate baseline --none`";
 
 /// Makes the history when there is none, as sqlx 0.9 does.
 pub(super) fn create(session: &mut dyn Session, dialect: Dialect) -> anyhow::Result<()> {
@@ -203,7 +203,7 @@ fn number(version: &Version) -> Result<Cell, CliError> {
         CliError::refused(format!(
             "version `{version}` is not a whole number, which sqlx's history needs"
         ))
-        .hint("continue with the tool that names its versions so; `chatctl migrate plan` and `lint` read its files")
+        .hint("continue with the tool that names its versions that way; `chatctl migrate plan` and `lint` read its files")
     })
 }
 

@@ -113,7 +113,7 @@ impl Facts {
     }
 }
 
-/// Reads one statement. It never fails: what is not recognised is [`Kind::Other`].
+/// Reads one statement. It never fails: what is not recognized is [`Kind::Other`].
 pub fn facts(statement: &Statement<'_>, dialect: Dialect) -> Facts {
     let mut unclosed = false;
     let tokens: Vec<Token> = tokenize(statement.text, dialect)

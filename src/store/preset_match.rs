@@ -165,7 +165,7 @@ mod tests {
 
     /// Checkpoints are serialized; the items of an agent are JSON, which can be read.
     #[test]
-    fn a_store_that_only_its_application_can_read_is_recognised() {
+    fn a_store_that_only_its_application_can_read_is_recognized() {
         let checkpoints = schema("langgraph", "");
         let mapping = sealed(&checkpoints).unwrap();
         assert_eq!(mapping.table(), "checkpoints");

@@ -21,7 +21,7 @@ static CAUSES: &[Cause] = &[cause(
 )];
 
 fn unfit(context: &CheckContext<'_>) -> Option<&'static str> {
-    const ORDERED: &str = "another column than the time orders the messages";
+    const ORDERED: &str = "a column other than the time orders the messages";
     let store = context.mapping.store();
     let by_place = match store.shape {
         Shape::Turn | Shape::Blob | Shape::Chain => true,

@@ -20,19 +20,19 @@ impl Comparison {
         };
         let mut told = match (verdict, totals.messages.saturating_sub(self.other(rules))) {
             (Verdict::Violated, _) => format!(
-                "{} of {} are what they were; {} of loss or change {} found",
+                "{} of {} are unchanged; {} of loss or change {} found",
                 totals.intact,
                 plural(totals.conversations, "conversation"),
                 plural(errors as u64, "kind"),
                 if errors == 1 { "was" } else { "were" }
             ),
             (_, same) if same == totals.messages => format!(
-                "every one of {} in {} is what it was",
+                "all of {} in {} are unchanged",
                 plural(totals.messages, "message"),
                 plural(totals.conversations, "conversation")
             ),
             (_, same) => format!(
-                "{same} of {} in {} are what they were",
+                "{same} of {} in {} are unchanged",
                 plural(totals.messages, "message"),
                 plural(totals.conversations, "conversation")
             ),

@@ -227,7 +227,7 @@ impl Snapshot {
         };
         if self.header.mapping.digest != *digest {
             return Err(CliError::refused(format!(
-                "`{}` was taken with another mapping: {}, and now it is {}",
+                "`{}` was taken with another mapping: {} then, {} now",
                 self.path.display(),
                 self.header.mapping.name,
                 mapping.name

@@ -69,7 +69,7 @@ pub(super) async fn wait(
             return server.wait_until_ready().await;
         }
         if clock::now() >= deadline {
-            return Err(CliError::unreachable("the server did not reload: all its processes are the ones they were")
+            return Err(CliError::unreachable("the server did not reload: all its processes are the same as before")
                 .hint("start it so that it watches its sources (uvicorn --reload), and name one with --reload-file")
                 .into());
         }

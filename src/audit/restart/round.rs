@@ -424,8 +424,8 @@ impl Round {
             Severity::Error,
             &of.stage.session().name,
             format!("the server does not start again after {}", self.way.words),
-            "look at the end of its output; what it needs at its start must not depend on how it ended; one that needs \
-             longer is given more time with --ready-timeout",
+            "look at the end of its output; what it needs at its start must not depend on how it ended; if it needs \
+             longer to start, raise --ready-timeout",
         )
         .with(Source::Log, why)
     }

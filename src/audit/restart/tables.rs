@@ -102,7 +102,7 @@ pub(super) fn compare(
         return findings;
     }
     let harm = format!(
-        "`{}` has {gone} rows of other conversations less after {}",
+        "`{}` has {gone} fewer rows of other conversations after {}",
         before.table, way.words
     );
     let help =

@@ -68,7 +68,7 @@ pub(super) async fn run(args: &Args, env: &Env) -> anyhow::Result<()> {
     show(env, Piece::Head(Head::Sheet(head))).await;
     if since.is_some() && found.is_empty() && !has_time(&chats.mapping) {
         env.progress.note(
-            "the mapping has no time, so --since cannot select: leave it out, or declare `time` (docs/mapping.md)",
+            "the mapping has no time, so --since selects nothing: leave it out, or declare `time` (docs/mapping.md)",
         );
     }
     for one in found {

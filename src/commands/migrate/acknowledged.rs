@@ -42,8 +42,8 @@ fn covers_nothing(unused: &Acknowledged) -> Finding {
         "unused-acknowledgement",
         Severity::Note,
         written,
-        format!("nothing of `{written}` was lost, which {place} allows"),
-        "remove the acknowledgement if no loss is meant; from an empty database nothing can be lost",
+        format!("{place} allows a loss of `{written}`, and nothing of it was lost"),
+        "if no loss is intended, remove the acknowledgement; an empty database has nothing to lose",
     );
     let (file, line) = place.rsplit_once(':').unwrap_or((place, ""));
     finding.place.file = Some(file.to_owned());

@@ -114,13 +114,13 @@ pub(super) fn of(failure: &Failure, history: History, dialect: Dialect) -> Optio
     let says = |parts: &[&str]| parts.iter().any(|part| message.contains(part));
     if failure.busy {
         return Some(format!(
-            "another session held a lock in every try: end it, or wait until it ends, and run `chatctl migrate` again; {}; --lock-timeout and --retries wait longer",
+            "another session held a lock on every try: end it, or wait until it ends, and run `chatctl migrate` again; {}; --lock-timeout and --retries wait longer",
             holder(dialect)
         ));
     }
     if history == History::Empty && says(THERE) {
         return Some(
-            "no migration was applied here before; if the database already has what the files make up to a version, say so: `chatctl migrate baseline VERSION`; else fix the statement".to_owned(),
+            "no migration was applied here before; if the database already has what the files up to a version create, record that: `chatctl migrate baseline VERSION`; otherwise fix the statement".to_owned(),
         );
     }
     ADVICE

@@ -36,7 +36,7 @@ pub(super) fn history(job: &Job) -> anyhow::Result<Done> {
             reason.push_str(&format!(": {}", entry.detail));
         }
         if entry.state == State::Backup && !Path::new(&entry.detail).exists() {
-            reason.push_str(" (not there any more)");
+            reason.push_str(" (no longer there)");
         }
         // What failed then is not a failure of looking at it now.
         let name = format!("{}{place}", entry.run);

@@ -95,7 +95,7 @@ impl Lints {
         };
         if args.server_version.is_some() && dialects != [Dialect::Postgres] {
             env.progress
-                .warning("--server-version counts for PostgreSQL only");
+                .warning("--server-version applies to PostgreSQL only");
         }
         let settings = |dialect| Settings {
             dialect,

@@ -82,7 +82,7 @@ fn risk(intent: &Intent<'_>, piece: &Piece<'_>) -> Option<Finding> {
     let harm = match piece.facts.destroys() {
         Destroys::No => return None,
         Destroys::Possibly if piece.facts.kind == Kind::Other => {
-            "is not recognised, so it may destroy anything"
+            "is not recognized, so it may destroy anything"
         }
         Destroys::Possibly => "may destroy stored data",
         Destroys::Certainly => "destroys stored data, if there is any",

@@ -19,7 +19,7 @@ pub(super) fn baseline(
         with(job, &folder, |mut ledger| ledger.begin())?;
         let count = folder.migrations.len();
         return Ok(Done::Text(format!(
-            "the history is begun, and all {count} migrations are pending\n"
+            "the history exists now, and all {count} migrations are pending\n"
         )));
     };
     let to = folder.version(version)?;

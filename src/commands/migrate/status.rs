@@ -139,7 +139,7 @@ fn since(state: State, when: &str) -> String {
             format!(": applied at {when}; {what}")
         }
         State::Missing => format!(": applied at {when}; its file is gone"),
-        State::Newer => format!(": applied at {when}; no file is as new"),
+        State::Newer => format!(": applied at {when}; it is newer than every file"),
         State::Applied
         | State::Pending
         | State::HalfApplied

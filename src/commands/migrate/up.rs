@@ -496,7 +496,7 @@ fn subject(lost: &Lost) -> String {
 /// How to get past a loss that nothing acknowledges.
 fn fix(lost: &Lost) -> String {
     format!(
-        "fix the migration; if the loss is meant, write into it (or into acknowledgements.toml next to it): {}",
+        "fix the migration; if the loss is intended, add to it (or to acknowledgements.toml next to it): {}",
         allow(lost)
     )
 }

@@ -73,7 +73,7 @@ fn columns(context: &RuleContext<'_>, violations: &mut Violations<'_>) {
                 list(&lost)
             ),
             format!(
-                "drop it when nobody reads it any more, and acknowledge the loss: `-- chatctl: \
+                "drop it when nothing reads it, and acknowledge the loss: `-- chatctl: \
                  allow-loss {} reason=\"…\"`",
                 target(table, Some(first))
             ),

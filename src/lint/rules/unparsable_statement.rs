@@ -1,4 +1,4 @@
-//! What is not recognised counts as destructive until somebody looked at it.
+//! What is not recognized counts as destructive until somebody looked at it.
 
 use super::super::{Rule, RuleContext, UNPARSABLE, Violation, Violations};
 use super::EVERY;
@@ -9,7 +9,7 @@ pub(super) const RULE: Rule = Rule {
     code: UNPARSABLE,
     severity: Severity::Error,
     dialects: EVERY,
-    why: "a statement is not recognised, so it may destroy anything",
+    why: "a statement is not recognized, so it may destroy anything",
     check,
 };
 
@@ -77,7 +77,7 @@ fn check(context: &RuleContext<'_>, violations: &mut Violations<'_>) {
     violations.add(
         context,
         Violation::new(
-            format!("`{words}` is not recognised, so it may destroy anything"),
+            format!("`{words}` is not recognized, so it may destroy anything"),
             "review its effect, then write `-- chatctl: ignore unparsable-statement reason=\"…\"` above it",
         ),
     );

@@ -271,7 +271,7 @@ impl Steps<'_> {
             file: self.intent.migration.file_name(),
             line: self.intent.line(number, None),
             message: format!(
-                "statement {} was applied already and is not as it was",
+                "statement {} was already applied, and has changed since",
                 number + 1
             ),
             help: format!(

@@ -67,7 +67,7 @@ pub fn verify(path: &Path) -> Result<Seal, CliError> {
     match sum(path).map_err(|error| unreadable(path, &error))? {
         sum if sum.eq_ignore_ascii_case(wanted) => Ok(Seal::Whole),
         _ => Err(CliError::refused(format!(
-            "the backup `{}` is not what it was when it was made: its checksum is not that of `{}`",
+            "the backup `{}` was changed after it was made: its checksum is not that of `{}`",
             path.display(),
             beside.display()
         ))

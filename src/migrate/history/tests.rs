@@ -91,7 +91,7 @@ fn versions(applied: &[Applied]) -> Vec<&str> {
 }
 
 #[test]
-fn every_table_is_recognised_as_its_own_tool() {
+fn every_table_is_recognized_as_its_own_tool() {
     for (tool, name, columns) in TABLES {
         for name in [(*name).to_owned(), format!("public.{name}")] {
             let found = recognise(&[table("chat", "id title"), table(&name, columns)]);
@@ -122,7 +122,7 @@ fn supabase_s_history_is_known_by_its_schema_and_those_of_its_services_are_left_
 }
 
 #[test]
-fn a_renamed_table_is_recognised_by_its_columns() {
+fn a_renamed_table_is_recognized_by_its_columns() {
     let found = recognise(&[table("steps", "id version_id is_applied tstamp")]);
     assert_eq!(found[0].history.tool, "goose");
     // A single column `version` says too little.

@@ -204,7 +204,7 @@ pub(super) fn in_state(wrong: Wrong, rows: &[Row]) -> Result<(), Refusal> {
         ),
         Wrong::Newer => (
             format!(
-                "the database is newer than the files: {who} {} applied, and no file is as new",
+                "the database is newer than the files: {who} {} applied, and newer than every file",
                 was(one)
             ),
             format!(

@@ -104,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn a_checkout_with_other_line_ends_is_recognised() {
+    fn a_checkout_with_other_line_ends_is_recognized() {
         let found = difference(CRLF, LF).unwrap();
         assert_eq!((found.line_ends, found.bom), (Some(LineEnds::Lf), None));
         let found = difference(LF, CRLF).unwrap();
@@ -114,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn a_byte_order_mark_is_recognised_with_and_without_line_ends() {
+    fn a_byte_order_mark_is_recognized_with_and_without_line_ends() {
         let marked = format!("\u{FEFF}{CRLF}");
         assert_eq!(difference(&marked, CRLF).unwrap().bom, Some(false));
         assert_eq!(difference(CRLF, &marked).unwrap().bom, Some(true));
@@ -127,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn a_checksum_with_ignored_characters_is_recognised() {
+    fn a_checksum_with_ignored_characters_is_recognized() {
         let applied = format!("\u{FEFF}{CRLF}");
         let recorded = checksum_ignoring(&applied, &['\r', '\u{FEFF}'].into());
         // Without them the text is the file with line ends LF, which is the simpler explanation.

@@ -130,7 +130,7 @@ pub enum Kind {
     Attach,
     /// SQLite's `DETACH`.
     Detach,
-    /// Not recognised.
+    /// Not recognized.
     Other,
 }
 
@@ -222,7 +222,7 @@ pub enum Constraint {
     Check,
     /// `EXCLUDE`.
     Exclude,
-    /// `NOT NULL`, or something that is not recognised.
+    /// `NOT NULL`, or something that is not recognized.
     Other,
 }
 

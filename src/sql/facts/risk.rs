@@ -135,7 +135,7 @@ impl Kind {
 
     /// Whether it commits what was done before it, so that no rollback takes it back.
     ///
-    /// Only MySQL does that. `CALL` and what is not recognised may commit and counts.
+    /// Only MySQL does that. `CALL` and what is not recognized may commit and counts.
     pub fn implicit_commit(&self, dialect: Dialect) -> bool {
         if dialect != Dialect::Mysql {
             return false;

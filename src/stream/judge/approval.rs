@@ -339,7 +339,7 @@ fn reload(seen: &Seen, stored: &Stored) -> Option<Finding> {
         (_, _) => return None,
     };
     let says = (
-        "a reload shows another turn than the one that the user approved",
+        "a reload shows a different turn from the one that the user approved",
         "return the stored messages one by one, in the order in which they were said",
     );
     let fact = (Source::Stream, fact);

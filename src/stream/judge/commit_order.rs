@@ -189,7 +189,7 @@ fn without_final(end: &End) -> String {
                 .into()
         }
         End::Steps => {
-            "the final marker did not come after the greatest number of commits".into()
+            "the final marker did not come after as many commits as a trial lets through".into()
         }
         End::CommitFailed(why) => format!("a commit that was let through failed: {why}"),
         End::GateLost(how) => format!("the gate was lost: {how}"),

@@ -211,7 +211,7 @@ fn error(seen: &ToolFailed, stored: &Stored) -> Option<Finding> {
 fn stuck(seen: &ToolFailed, stored: &Stored) -> Option<Finding> {
     let row = stored.open.as_ref()?;
     let says = (
-        "a row stays in progress for ever when a tool fails",
+        "a row stays in progress forever when a tool fails",
         "finish the row in a `finally`",
     );
     let fact = format!("row {row} is still being written");

@@ -202,7 +202,7 @@ fn text(seen: &Resumed) -> Option<Finding> {
     Some(finding(
         seen,
         "resume-text-differs",
-        "a page that reconnects in mid-answer shows another text than the answer",
+        "a page that reconnects in mid-answer shows a text that differs from the answer",
         "number the events, keep them until the turn is stored, and send exactly those after the client's last one",
         Source::Stream,
     ))

@@ -32,7 +32,7 @@ fn check(observed: &Observed) -> Vec<Finding> {
             &observed.session,
             format!(
                 "the stream of turn {} shows {streamed} of the answer's {all} characters, and all of it is stored: \
-                 the user sees another text before a reload than after it",
+                 the user sees one text before a reload and another after it",
                 turn.number
             ),
             "send the client every piece that is stored, up to the last one, before the final marker",

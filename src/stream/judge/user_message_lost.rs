@@ -104,7 +104,7 @@ fn other_text(
         severity,
         observed.subject(),
         format!(
-            "the user's message of turn {} is stored as another text: a reload shows what the user did not write",
+            "the user's message of turn {} is stored as a different text: a reload shows what the user did not write",
             turn.number
         ),
         "store the message as the user sent it; change a copy of it for search or for the model",

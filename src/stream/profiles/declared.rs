@@ -36,7 +36,7 @@ impl Declaration {
         let expected = self.next.replace(number.saturating_add(1));
         let gap = expected.filter(|expected| *expected != number)?;
         Some(StreamEvent::Broken(format!(
-            "`{path}` is {number} where {gap} was to come"
+            "`{path}` is {number} where {gap} was expected"
         )))
     }
 }

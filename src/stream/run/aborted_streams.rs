@@ -152,9 +152,9 @@ impl Stage<'_> {
     }
 
     fn exhausted(&self, aborted: usize, failed: &[String], since: Tick) -> Finding {
-        let harm = "after streams were aborted the server answers no turn any more";
-        let help = "release what a turn holds (session, lock, place in a queue) in a `finally` or a context manager: the session of the database, \
-                    the lock, the place in a queue";
+        let harm = "after aborted streams the server no longer answers any turn";
+        let help = "release what a turn holds in a `finally` or a context manager: the database session, the lock, \
+                    the place in a queue";
         let subject = self.observed().subject();
         let mut finding = Finding::new("pool-exhausted", Severity::Error, subject, harm, help);
         for how in failed {

@@ -59,7 +59,7 @@ impl Stage<'_> {
             let mut case = self.begin_case(fault.name(), &NONE, &READ_TO_END);
             case.fault = fault.name().to_owned();
             if server == Server::Hangs {
-                let reason = "the server answers no chat any more since an earlier save failed";
+                let reason = "since an earlier save failed, the server no longer answers any chat";
                 self.end_case(case, Verdict::Inconclusive, reason, report);
                 continue;
             }
@@ -363,7 +363,7 @@ fn verdict(
         {
             (
                 Verdict::Inconclusive,
-                format!("{happened}, and the server answers no chat any more"),
+                format!("{happened}, and the server no longer answers any chat"),
             )
         }
         FaultOutcome::Saved => (

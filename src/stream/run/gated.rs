@@ -80,7 +80,7 @@ impl Stage<'_> {
             Some(hold) => {
                 if hold < least {
                     self.world.progress.warning(&format!(
-                        "--hold {} is too short to show anything of this server: taking {} ms",
+                        "--hold {} is too short for this server: using {} ms",
                         humantime::format_duration(hold),
                         least.as_millis()
                     ));

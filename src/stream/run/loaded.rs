@@ -31,7 +31,9 @@ impl Stage<'_> {
         let history = history.ok_or("the session has no [history]")?;
         let url = url_in(&history.json(body)?, load)?;
         let content = match url.strip_prefix("data:") {
-            Some(data) => inline(data).ok_or_else(|| format!("`{}` is no data URL", cut(&url)))?,
+            Some(data) => {
+                inline(data).ok_or_else(|| format!("`{}` is not a data URL", cut(&url)))?
+            }
             None => self.fetch_file(chat, &url).await?,
         };
         same(&content, &load.content).map_err(|how| format!("`{}` {how}", cut(&url)))
@@ -39,7 +41,7 @@ impl Stage<'_> {
 
     async fn fetch_file(&self, chat: &Chat, text: &str) -> Result<Vec<u8>, String> {
         let base = &self.world.base;
-        let no_url = |error| format!("`{}` is no URL: {error}", cut(text));
+        let no_url = |error| format!("`{}` is not a URL: {error}", cut(text));
         let mut url = base.join(text).map_err(no_url)?;
         for _ in 0..=HOPS {
             let root = url.join("/").map_err(no_url)?;
@@ -60,7 +62,7 @@ impl Stage<'_> {
                 (status, _) => return Err(format!("`{}` is answered {status}", cut(text))),
             }
         }
-        Err(format!("`{}` sends on and on", cut(text)))
+        Err(format!("`{}` redirects in a loop", cut(text)))
     }
 }
 
@@ -78,7 +80,12 @@ fn asking(url: &Url) -> Outgoing {
 fn url_in(history: &Value, load: &Load) -> Result<String, String> {
     let found = load.url.query(history).exactly_one();
     let text = found.ok().and_then(Value::as_str).map(str::to_owned);
-    text.ok_or_else(|| format!("`{}` selects no single text in the history", load.url))
+    text.ok_or_else(|| {
+        format!(
+            "`{}` does not select exactly one text in the history",
+            load.url
+        )
+    })
 }
 
 /// The content of a data URL (RFC 2397), after its scheme.

@@ -313,7 +313,7 @@ impl Stage<'_> {
     fn demand_proof(&self, report: &mut Report) {
         let case = self.begin_case("require-proven", &faults::NONE, &faults::READ_TO_END);
         let reason =
-            "nothing wrong was seen, and the order was not proven: --require proven asks for that";
+            "nothing wrong was seen, but the order was not proven, which --require proven demands";
         self.end_case(case, Verdict::Inconclusive, reason, report);
     }
 

@@ -54,7 +54,7 @@ impl Stage<'_> {
             return Ok(());
         }
         self.note(&format!(
-            "{}: {} cases of a provider that says something odd, or fails",
+            "{}: {} cases of a provider that sends unusual data, or fails",
             self.session.name,
             mixes.len()
         ));

@@ -48,7 +48,7 @@ impl UnknownEnd {
                 ),
             ),
             LastEvent::OneJson { path } => (
-                "the answer came as one JSON text, which is no stream".to_owned(),
+                "the answer came as one JSON text, not as a stream".to_owned(),
                 match path {
                     Some(path) => format!(
                         "check that the path in [request] is the one that streams; if the server answers in one piece, \

@@ -229,7 +229,7 @@ impl Stage<'_> {
         if moment == Moment::AfterTheEnd && kept::differs_after(&first.turn.text, &answer).is_some()
         {
             anyhow::bail!(
-                "the text of the stream is not what the provider said, so nobody knows whether a part of it is missing"
+                "the text of the stream is not what the provider sent, so nobody knows whether a part of it is missing"
             );
         }
         let seen = Resumed {
@@ -270,7 +270,7 @@ impl Stage<'_> {
             // The server has hung up on its provider.
             () = live.play.until_idle() => Ok(()),
             () = tokio::time::sleep(self.options.response_timeout) => {
-                Err("the server did not read its provider's answer on".to_owned())
+                Err("the server stopped reading its provider's answer".to_owned())
             }
         }
     }

@@ -210,7 +210,7 @@ impl Stage<'_> {
                     return Ok(server);
                 }
                 SaveFailure::Withheld | SaveFailure::Reported if server == Server::Hangs => {
-                    format!("{saw}, and the server answers no chat any more")
+                    format!("{saw}, and the server no longer answers any chat")
                 }
                 SaveFailure::Withheld | SaveFailure::Reported if tried.freed => continue,
                 SaveFailure::Withheld | SaveFailure::Reported => {
@@ -281,7 +281,7 @@ impl Stage<'_> {
         case: &str,
     ) -> Finding {
         let harm = match (response, &broken) {
-            (_, Some(_)) => "after a save that failed the server answers no chat any more",
+            (_, Some(_)) => "after a failed save the server no longer answers any chat",
             (true, None) => {
                 "after a save that failed the response does not end: the user waits, and is shown no error"
             }

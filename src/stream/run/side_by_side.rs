@@ -110,7 +110,7 @@ impl Stage<'_> {
         second.play.release();
         let over = second.watching.until(|seen| seen.over.is_some());
         let _ = tokio::time::timeout(BEGUN_BY_THEN, over).await;
-        moments.now(Lane::Gateway, "the provider says the rest of turn 1");
+        moments.now(Lane::Gateway, "the provider sends the rest of turn 1");
         first.play.release();
         Ok([first, second].map(|live| Running { live, chat: 0 }).into())
     }

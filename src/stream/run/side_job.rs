@@ -52,7 +52,7 @@ impl Stage<'_> {
                     "turn-overwritten",
                     Severity::Error,
                     self.observed().subject(),
-                    "a turn is gone when a job next to it, such as for a title, ends after it",
+                    "a turn is gone after a job next to it, such as one that makes a title, ends later",
                     "let the job write what is its own, such as the title, and never the conversation that it read before",
                 );
                 let fact = format!(

@@ -142,7 +142,7 @@ impl<'a> Answered<'a> {
         let Ok(body) = serde_json::from_slice::<Value>(self.body) else {
             return Err(CaptureError {
                 message: format!(
-                    "`{path}` wants JSON, but the answer of `{request}` is none; it says: {}",
+                    "`{path}` needs JSON, but the answer of `{request}` is not JSON; it says: {}",
                     beginning(self.body)
                 ),
             });

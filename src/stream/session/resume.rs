@@ -98,7 +98,7 @@ pub(super) fn resume(
             let written = &request.written;
             return Err(item
                 .key_error(format!(
-                    "the answer comes over a WebSocket, and `{written}` of [resume] is none"
+                    "the answer comes over a WebSocket, and `{written}` of [resume] does not open one"
                 ))
                 .help("write the request as `WS /path`"));
         }

@@ -41,22 +41,22 @@ const TEXTS: &[(&str, &str, &str)] = &[
     ),
     (
         MISSING,
-        "is not there any more",
+        "no longer exists",
         "look for what dropped it, and restore it from a backup",
     ),
     (
         REPLACED,
-        "is in another file than before",
+        "is in a different file than before",
         "put the file on a volume that outlives the server, and look for what deletes or copies it at start",
     ),
     (
         REWOUND,
-        "will assign ids again that were in use: an old link or a cached page shows another chat",
+        "will assign ids that were already used: an old link or a cached page shows another chat",
         "set the sequence to the highest id that was ever assigned",
     ),
     (
         SCHEMA,
-        "has another schema than before",
+        "has a different schema than before",
         "nothing, if a migration was intended",
     ),
 ];

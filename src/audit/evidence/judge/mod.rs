@@ -198,7 +198,7 @@ fn missing(table: &str, before: &Evidence, after: &Evidence, rows: Option<Rows>)
             Event::of(
                 codes::MISSING,
                 severity,
-                "the catalogue has no table of that name any more",
+                "the catalogue no longer has a table of that name",
             )
         }
     }
@@ -219,11 +219,11 @@ fn rewound(case: &Case<'_>) -> Option<Event> {
     } else {
         Severity::Warning
     };
-    let why = format!("its ids had been counted to {was}, and are counted from {is} on now");
+    let why = format!("its id counter was at {was}, and is now at {is}");
     Some(Event::of(codes::REWOUND, severity, why))
 }
 
 fn altered(case: &Case<'_>) -> Option<Event> {
-    let why = "its columns, keys, indexes or triggers are not those of before";
+    let why = "its columns, keys, indexes or triggers have changed";
     (case.changed("schema") == Some(true)).then(|| Event::of(codes::SCHEMA, Severity::Note, why))
 }

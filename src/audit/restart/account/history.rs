@@ -49,14 +49,14 @@ impl Account<'_> {
         let harm = if records.is_empty() {
             format!("a reload shows an empty history after {way}")
         } else if !self.was_right() {
-            format!("a reload shows another conversation, before and after {way}")
+            format!("a reload shows a different conversation, before and after {way}")
         } else if self.differs_in_new(records) {
             format!(
-                "a reload shows another conversation than the one that took place; whether {way} changed it is not known, \
+                "a reload shows a conversation that differs from the one that took place; whether {way} changed it is not known, \
                  since what differs was said after the last look"
             )
         } else {
-            format!("a reload shows another conversation after {way}")
+            format!("a reload shows a different conversation after {way}")
         };
         Some(self.differing(harm, fact))
     }

@@ -43,7 +43,7 @@ pub(super) async fn run(args: &Args, env: &Env, report: &mut Report) -> anyhow::
     } else if !probes.reads {
         env.progress.note(&format!(
             "profile `{}` does not read the text of this server's stream, so it is not known how much of an answer \
-             a client had seen; what is stored is known by the text that the gateway said",
+             a client had seen; what is stored is known by the text that the gateway sent",
             probes.profile
         ));
     }

@@ -177,7 +177,7 @@ fn rows_and_sessions_of_mysql() {
 }
 
 #[test]
-fn several_statements_in_one_are_not_recognised() {
+fn several_statements_in_one_are_not_recognized() {
     let sql = "DELIMITER //\nSELECT 1; DROP TABLE m;\n//";
     assert_eq!(of(sql, Dialect::Mysql).kind, Kind::Other);
     // The server gets the whole and runs both.

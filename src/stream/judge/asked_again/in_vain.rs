@@ -123,7 +123,7 @@ fn tell(seen: &InVain, stored: &Remains) -> String {
         Old::Aside => "kept off the branch that is shown",
         Old::Shown => "shown",
         Old::Kept => "kept",
-        Old::Elsewhere => "in another table than that of the messages",
+        Old::Elsewhere => "in a table other than that of the messages",
     };
     let new = match stored.new {
         New::Whole => "all of the new one is stored",
@@ -161,7 +161,7 @@ fn finding(
 
 fn question(seen: &InVain, stored: &Remains) -> Option<Finding> {
     let says = (
-        "the question is lost when its answer is asked for again in vain",
+        "the question is lost when regenerating its answer fails",
         "store the question, in its new words, before the provider is called, and remove the old one with it",
     );
     let (code, severity, says, fact) = match (stored.questions, stored.old_question) {
@@ -182,7 +182,7 @@ fn question(seen: &InVain, stored: &Remains) -> Option<Finding> {
             "turn-stored-twice",
             Severity::Error,
             (
-                "the question is stored again when its answer is asked for again",
+                "the question is stored again when its answer is regenerated",
                 "let the new answer follow the question that is there",
             ),
             "more than one row that is shown holds the question",
@@ -211,16 +211,16 @@ fn old_lost(seen: &InVain, stored: &Remains) -> Option<Finding> {
         (Some(OldAnswer::Replace) | None, New::Nothing, _) => Severity::Error,
     };
     let harm = match stored.new {
-        New::Whole | New::Part => "the old answer is lost when another one was asked for in vain",
+        New::Whole | New::Part => "the old answer is lost when regenerating it fails",
         New::Nothing | New::Unknown => {
-            "the old answer is lost, and no new one has come: the question has no answer any more"
+            "the old answer is lost, and no new one has come: the question no longer has an answer"
         }
     };
     let says = (
         harm,
         "delete the old answer in the transaction that stores the new one, and not before the provider is called",
     );
-    let fact = (Source::Store, "no row holds the old answer any more");
+    let fact = (Source::Store, "no row holds the old answer now");
     Some(finding(seen, "old-answer-lost", severity, says, fact))
 }
 
@@ -265,7 +265,7 @@ fn reload(seen: &InVain, stored: &Remains) -> Option<Finding> {
         (_, _) => return None,
     };
     let says = (
-        "a reload does not show the conversation as it was before an answer was asked for again in vain",
+        "after a failed regenerate a reload does not show the conversation as it was before",
         "let the history show the old answer until there is a new one",
     );
     let fact = (Source::Stream, fact);
@@ -294,7 +294,7 @@ fn context(seen: &InVain, stored: &Remains) -> Option<Finding> {
 fn next(seen: &InVain) -> Option<Finding> {
     let (severity, how) = seen.next.failure()?;
     let says = (
-        "the conversation can't be continued after an answer was asked for again in vain",
+        "the conversation can't be continued after a failed regenerate",
         "end a turn's row and its lock in a `finally`, and accept a question without an answer before it",
     );
     let fact = (Source::Stream, how.as_str());

@@ -119,7 +119,7 @@ fn tell(seen: &AskedAgain) -> String {
         Old::Aside => "kept off the branch that is shown",
         Old::Shown => "shown with it",
         Old::Kept => "kept",
-        Old::Elsewhere => "in another table than that of the messages",
+        Old::Elsewhere => "in a table other than that of the messages",
     };
     format!(
         "the answer was {}: the new one {answer} stored, the old one is {old}, the question is there {questions} times",
@@ -142,7 +142,7 @@ fn finding(
 
 fn answer(seen: &AskedAgain) -> Option<Finding> {
     let says = (
-        "an answer that was asked for again is lost",
+        "a regenerated answer is lost",
         "save the new answer, and commit it before the final marker is sent",
     );
     let fact = (Source::Store, "no row holds the new answer");
@@ -153,7 +153,7 @@ fn answer(seen: &AskedAgain) -> Option<Finding> {
 fn late(seen: &AskedAgain) -> Option<Finding> {
     let is_late = seen.at_marker == Some(RowState::Incomplete) && seen.stored.answer;
     let says = (
-        "an answer that was asked for again is saved after the final marker: a crash, or a reload that is faster than the save, loses it",
+        "a regenerated answer is saved after the final marker: a crash, or a reload that is faster than the save, loses it",
         "save the new answer, and commit it before the final marker is sent",
     );
     let fact = (
@@ -167,7 +167,7 @@ fn question(seen: &AskedAgain) -> Option<Finding> {
     match seen.stored.questions {
         0 => {
             let says = (
-                "the question is lost when its answer is asked for again",
+                "the question is lost when its answer is regenerated",
                 "store the question, in its new words, before the provider is called",
             );
             let fact = (Source::Store, "no row holds the question");
@@ -182,7 +182,7 @@ fn question(seen: &AskedAgain) -> Option<Finding> {
         1 => None,
         _ => {
             let says = (
-                "the question is stored again when its answer is asked for again",
+                "the question is stored again when its answer is regenerated",
                 "let the new answer follow the question that is there",
             );
             let fact = (
@@ -203,10 +203,10 @@ fn question(seen: &AskedAgain) -> Option<Finding> {
 fn old_lost(seen: &AskedAgain) -> Option<Finding> {
     let is_lost = seen.old_answer == Some(OldAnswer::Keep) && seen.stored.old == Old::Gone;
     let says = (
-        "the old answer is gone when another one is asked for",
+        "the old answer is gone after a regenerate",
         "store the new answer next to the old one, as another version of it",
     );
-    let fact = (Source::Store, "no row holds the old answer any more");
+    let fact = (Source::Store, "no row holds the old answer now");
     is_lost.then(|| finding(seen, "old-answer-lost", Severity::Error, says, fact))
 }
 
@@ -231,7 +231,7 @@ fn old_shown(seen: &AskedAgain) -> Option<Finding> {
         None => Severity::Warning,
     };
     let says = (
-        "the old answer is still part of the conversation when another one was asked for",
+        "the old answer is still part of the conversation after a regenerate",
         "remove the old answer, or link the new one to the question and leave the old one out of the shown branch",
     );
     Some(finding(seen, "old-answer-shown", severity, says, fact))
@@ -240,7 +240,7 @@ fn old_shown(seen: &AskedAgain) -> Option<Finding> {
 fn parent(seen: &AskedAgain) -> Option<Finding> {
     let how = seen.wrong_parent.as_deref()?;
     let says = (
-        "a message that was asked for again is linked to the wrong one",
+        "a regenerated or edited message is linked to the wrong one",
         "link a new answer to its question, and an edited question to what the old one was linked to",
     );
     Some(finding(
@@ -260,7 +260,7 @@ fn reload(seen: &AskedAgain) -> Option<Finding> {
         _ => return None,
     };
     let says = (
-        "a reload does not show the answer that was asked for again",
+        "a reload does not show the regenerated answer",
         "return the branch with the new answer as the history",
     );
     Some(finding(
@@ -280,7 +280,7 @@ fn context(seen: &AskedAgain) -> Option<Finding> {
         _ => return None,
     };
     let says = (
-        "in the next turn the model does not know the answer that was asked for again",
+        "in the next turn the model does not know the regenerated answer",
         "build the provider's messages from the branch with the new answer",
     );
     Some(finding(

@@ -106,7 +106,7 @@ fn answer(seen: &ProviderFailed, stored: &Stored) -> Option<Finding> {
 
 fn differs(seen: &ProviderFailed, stored: &Stored) -> Option<Finding> {
     let how = stored.differs.as_ref()?;
-    let harm = "the stored answer is not the text that the provider said";
+    let harm = "the stored answer is not the text that the provider sent";
     Some(changed(seen, unless_told(seen), harm, how.clone()))
 }
 
