@@ -171,11 +171,19 @@ impl<'a> Intent<'a> {
     /// Why a statement may not be run: it would get around what is measured.
     pub fn forbidden(&self, piece: &Piece<'_>) -> Option<String> {
         let text = piece.text.to_ascii_lowercase();
-        let own = match self.dialect {
-            Dialect::Mysql => "chatctl_before_",
-            Dialect::Postgres | Dialect::Sqlite => "chatctl_file",
+        let is_own = match self.dialect {
+            Dialect::Mysql => text.contains("chatctl_before_"),
+            // The savepoint around a file. In a text or a comment it is a word like any other.
+            Dialect::Postgres | Dialect::Sqlite => {
+                let tokens = sql::tokenize(piece.text, self.dialect);
+                tokens.iter().any(|token| {
+                    let name = token.text(piece.text).trim_matches(['"', '`', '[', ']']);
+                    matches!(token.kind, TokenKind::Word | TokenKind::QuotedName)
+                        && name.eq_ignore_ascii_case("chatctl_file")
+                })
+            }
         };
-        if text.contains(own) {
+        if is_own {
             return Some(
                 "names that begin with `chatctl_` are chatctl's own: take another one".into(),
             );

@@ -233,7 +233,7 @@ fn evidence(shape: Shape, rows: &[StoredMessage]) -> Vec<(i32, String)> {
 fn several(first: &Candidate, second: &Candidate) -> CliError {
     let told = |candidate: &Candidate| format!("{} [{}]", candidate.mapping.short(), candidate.why);
     CliError::unreachable(format!(
-        "two places look equally like the chats: {}; and {}",
+        "two places fit the chats equally well: {}; and {}",
         told(first),
         told(second)
     ))

@@ -366,7 +366,7 @@ async fn two_tables_that_nothing_distinguishes(store: &Store) {
     let db = filled(store, &[&a, &b, &c, &d]).await;
     let why = chosen(db.as_ref()).await.unwrap_err();
     assert!(
-        why.contains("two places look like the chats alike"),
+        why.contains("two places fit the chats equally well"),
         "{why}"
     );
     assert!(

@@ -179,7 +179,7 @@ fn users_may_delete_some_and_not_all() {
         match severity {
             Severity::Note => {
                 assert_eq!(verdict, Verdict::Held);
-                let expected = "900 of 1000 messages in 100 conversations are what they were; \
+                let expected = "900 of 1000 messages in 100 conversations are unchanged; \
                      100 are gone or changed, which `allow` lets users do";
                 assert_eq!(why, expected);
             }

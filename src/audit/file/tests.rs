@@ -184,7 +184,7 @@ fn what_does_not_fit_is_refused_and_says_why() {
     let snapshot = open(&path, &key()).unwrap();
     let other = snapshot.fits(&mapping).unwrap_err().message;
     assert!(
-        other.contains("message (declared), and now it is notes"),
+        other.contains("message (declared) then, notes (declared) now"),
         "{other}"
     );
     let mut bytes = fs::read(&path).unwrap();

@@ -1,4 +1,4 @@
-//! `chatctl audit arm`: a mark that survives everything but DROP TABLE, and somebody who removes it.
+//! `chatctl audit arm`: a mark that survives everything except DROP TABLE and removal by hand.
 
 use super::look;
 use crate::audit::arm;
@@ -44,7 +44,7 @@ pub(super) async fn run(args: Args, env: Env) -> anyhow::Result<Done> {
     for table in &tables {
         let reason = match (changed.contains(table), args.remove) {
             (true, false) => {
-                "marked; the mark survives everything but DROP TABLE, and somebody who removes it"
+                "marked; the mark survives everything except DROP TABLE and removal by hand"
             }
             (true, true) => {
                 "as it was before it was marked; take a new snapshot before the next comparison"

@@ -46,7 +46,7 @@ pub(super) async fn run(args: &Args, env: &Env) -> anyhow::Result<()> {
     if let [first, second, ..] = found.as_slice()
         && !first.beats(second)
     {
-        let text = "two places look equally like the chats: keep the right one in chatctl.toml";
+        let text = "two places fit the chats equally well: keep the right one in chatctl.toml";
         env.progress.note(text);
         show(
             env,

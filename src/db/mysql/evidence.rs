@@ -69,7 +69,7 @@ static TABLE: &[Mark] = &[
     mark(
         "sentinel",
         "t.table_comment",
-        "the comment with the sentinel survives everything but DROP TABLE, and somebody who changes it",
+        "the comment with the sentinel is lost only if the table is dropped or somebody changes the comment",
     ),
 ];
 

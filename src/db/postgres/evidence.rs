@@ -73,7 +73,7 @@ static TABLE: &[Mark] = &[
     mark(
         "sentinel",
         "obj_description(c.oid, 'pg_class')",
-        "the comment with the sentinel survives everything but DROP TABLE, and somebody who changes it",
+        "the comment with the sentinel is lost only if the table is dropped or somebody changes the comment",
     ),
     mark(
         "schema",

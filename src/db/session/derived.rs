@@ -42,11 +42,11 @@ pub(in crate::db) fn trigger_keeps_time(sql: &str, table: &str, column: &str) ->
         && is_set_to_now(&text, &format!("update{table}set{column}="))
 }
 
-/// Whether a column is called as the time of the last change is. Another time that a change sets
-/// anew, such as `created_at`, is lost by it: messages are in its order.
+/// Whether a column is called as the time of the last change is. Another time that a change
+/// overwrites, such as `created_at`, is lost by it: messages are in its order.
 pub(in crate::db) fn tells_of_change(column: &str) -> bool {
     const WORDS: [&str; 15] = [
-        "upd", "modif", "chang", "touch", "edit", "mtime", "last", "sync", "refresh", "seen",
+        "upd", "mod", "chang", "touch", "edit", "mtime", "last", "sync", "refresh", "seen",
         "access", "activ", "writ", "revis", "version",
     ];
     let column = column.to_lowercase();

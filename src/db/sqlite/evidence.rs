@@ -69,7 +69,7 @@ static OTHERS: &[Mark] = &[
     mark(
         "sentinel",
         "",
-        "the sentinel index survives everything but DROP TABLE, and somebody who removes it",
+        "the sentinel index is lost only if the table is dropped or somebody removes the index",
     ),
     mark("schema", "", "columns, keys, indexes or triggers changed"),
 ];

@@ -13,8 +13,11 @@ pub(super) fn blanked(text: &str) -> Cow<'_, str> {
         token.is_some_and(|it| it.text(text).eq_ignore_ascii_case(word))
     };
     let creates = is(tokens.first(), "CREATE") || is(tokens.first(), "ALTER");
-    let at =
-        (0..tokens.len()).find(|at| is(tokens.get(*at), "DEFINER") && is(tokens.get(at + 1), "="));
+    // Behind the word for its kind, it is a column or a variable of that name.
+    let kinds = ["VIEW", "TRIGGER", "PROCEDURE", "FUNCTION", "EVENT"];
+    let mut head =
+        (0..tokens.len()).take_while(|at| !kinds.iter().any(|it| is(tokens.get(*at), it)));
+    let at = head.find(|at| is(tokens.get(*at), "DEFINER") && is(tokens.get(at + 1), "="));
     let (true, Some(at)) = (creates, at) else {
         return Cow::Borrowed(text);
     };

@@ -35,7 +35,7 @@ pub(super) fn allowed(intent: &Intent<'_>, database: &str) -> Result<(), CliErro
     match concerned.find(|piece| names(piece.text, database)) {
         None => Ok(()),
         Some(piece) => Err(CliError::refused(format!(
-            "{}:{} asks for the database by its name, which the copy that it is rehearsed on has not",
+            "{}:{} names the database, but the copy for the rehearsal has another name",
             intent.migration.path.display(),
             piece.line
         ))
@@ -43,15 +43,28 @@ pub(super) fn allowed(intent: &Intent<'_>, database: &str) -> Result<(), CliErro
     }
 }
 
-/// Whether one of the strings of a text is this name, or has a string in it that is.
+/// Whether one of the strings of a text is this name, or has a string in it that is. What is compared with the name
+/// of a table or of a column is not the database's.
 fn names(text: &str, database: &str) -> bool {
     let database = database.to_lowercase();
-    let mut tokens = sql::tokenize(text, Dialect::Mysql).into_iter();
-    tokens.any(|token| {
+    let mut tokens = sql::tokenize(text, Dialect::Mysql);
+    tokens.retain(|token| token.kind != TokenKind::Comment);
+    let of_another = |at: usize| {
+        let before = tokens[..at].iter().rev();
+        let mut before = before.map(|token| token.text(text).to_ascii_lowercase());
+        let compared = before.find(|it| !["=", "(", "in"].contains(&it.as_str()));
+        compared.is_some_and(|it| {
+            let it = it.trim_matches('`');
+            it != "schema_name" && it.ends_with("_name")
+        })
+    };
+    tokens.iter().enumerate().any(|(at, token)| {
         let string = token.text(text).to_lowercase();
         let inside = string.replace("''", "'").replace("\\'", "'");
         let quoted = ['\'', '"'].map(|mark| format!("{mark}{database}{mark}"));
-        token.kind == TokenKind::String && quoted.iter().any(|it| inside.contains(it))
+        token.kind == TokenKind::String
+            && quoted.iter().any(|it| inside.contains(it))
+            && !(quoted.contains(&inside) && of_another(at))
     })
 }
 

@@ -390,10 +390,11 @@ impl Watched<'_> {
             evidence
                 .lost
                 .extend(preserve::lost(shape, successor.as_ref(), &compared, before));
-            let is_known = evidence.lost.iter().any(|it| it.table == shape.name);
-            if let Some(successor) = successor.as_ref().filter(|_| by_view && !is_known) {
+            if let Some(successor) = successor.as_ref().filter(|_| by_view) {
                 let shown = views::compare(session, shape, successor, compared.before)?;
-                let lost = preserve::lost(shape, Some(successor), &shown, before);
+                let mut lost = preserve::lost(shape, Some(successor), &shown, before);
+                let of = |it: &Lost| (it.what, it.table.clone(), it.column.clone());
+                lost.retain(|new| !evidence.lost.iter().any(|known| of(known) == of(new)));
                 evidence.lost.extend(lost);
             }
             let now = successor.as_ref().and_then(|it| after.called(&it.table));

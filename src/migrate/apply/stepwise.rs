@@ -150,7 +150,7 @@ fn gone_here((table, column): (&str, Option<&str>), intent: &Intent<'_>, outcome
         file: intent.migration.file_name(),
         line: None,
         message: format!(
-            "{what} gone, which was there at the end of the rehearsal: the file does on a copy what it does not do here"
+            "{what} gone, which was there at the end of the rehearsal: the file does here what it does not do on a copy, or somebody else removed it"
         ),
         help: format!(
             "bring it back: {restore}; then write the file so that it does the same in every database and at any time"

@@ -31,7 +31,8 @@ pub(super) fn compare(
     let (of_table, of_view) = (session.quote(&now.table), session.quote(&was.name));
     let mut missing = |pairs: &[&(ShapeColumn, ShapeColumn)]| -> anyhow::Result<u64> {
         let list = |name: fn(&(ShapeColumn, ShapeColumn)) -> &String| {
-            let list = pairs.iter().map(|pair| session.exact(name(pair)));
+            let list = pairs.iter().enumerate();
+            let list = list.map(|(at, pair)| format!("{} AS c{at}", session.exact(name(pair))));
             list.collect::<Vec<_>>().join(", ")
         };
         let (table, view) = (list(|(_, new)| &new.name), list(|(old, _)| &old.name));

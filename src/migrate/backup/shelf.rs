@@ -135,7 +135,7 @@ mod tests {
             verify(&path)
                 .unwrap_err()
                 .message
-                .contains("is not what it was")
+                .contains("was changed after it was made")
         );
         fs::remove_file(checksum(&path)).unwrap();
         assert_eq!(verify(&path).unwrap(), Seal::Absent);

@@ -200,16 +200,32 @@ pub(super) fn asks(body: &str, dialect: Dialect) -> bool {
 /// Whether a body keeps foreign keys and other triggers from acting, and does not let them act again.
 pub(super) fn mutes(body: &str, dialect: Dialect) -> bool {
     let tokens = Tokens::of(body, dialect);
-    let says = |words: &[&str]| {
-        (0..tokens.all.len()).any(|index| {
-            let text = tokens.at(index).trim_matches('\'');
-            words.iter().any(|word| text.eq_ignore_ascii_case(word))
+    let is_setting = |index: &usize| {
+        let text = tokens.at(*index).trim_matches('\'');
+        text.eq_ignore_ascii_case("session_replication_role")
+    };
+    let settings: Vec<_> = (0..tokens.all.len()).filter(is_setting).collect();
+    // What it is set to is at most three tokens behind it: `= replica`, `', 'replica'`.
+    let is_set_to = |words: &[&str]| {
+        let mut near = settings.iter().flat_map(|index| index + 1..=index + 3);
+        near.any(|index| {
+            let text = if index < tokens.all.len() {
+                tokens.at(index)
+            } else {
+                ""
+            };
+            words
+                .iter()
+                .any(|word| text.trim_matches('\'').eq_ignore_ascii_case(word))
         })
     };
+    let is_reset = settings
+        .iter()
+        .any(|index| *index > 0 && tokens.is(index - 1, &["RESET"]));
     dialect == Dialect::Postgres
-        && says(&["session_replication_role"])
-        && says(&["replica"])
-        && !says(&["origin", "default", "local_only"])
+        && is_set_to(&["replica"])
+        && !is_set_to(&["origin", "default", "local_only"])
+        && !is_reset
 }
 
 /// Whether a body gives up the row that it was called for, whatever the row is.

@@ -61,10 +61,13 @@ pub fn later(observed: &Observed) -> Option<Finding> {
         .iter()
         .flat_map(|turn| [&turn.user, &turn.expected]);
     let has_text = |(record, text): (&Remembered, &String)| record.content.contains(text.trim());
-    let talk: Vec<_> = records
-        .iter()
-        .filter(|record| is_talk(observed, record))
-        .collect();
+    let is_first = |record: &Remembered| {
+        let turn = observed.turns.first();
+        turn.is_some_and(|turn| record.content.contains(turn.user.trim()))
+    };
+    let talk = records.iter().filter(|record| is_talk(observed, record));
+    // A greeting may come first.
+    let talk: Vec<_> = talk.skip_while(|record| !is_first(record)).collect();
     let is_longer =
         talk.len() == 2 * observed.turns.len() && talk.iter().copied().zip(texts).all(has_text);
     let is_swapped = talk.iter().zip(1..).any(|(record, number)| {
@@ -173,7 +176,7 @@ fn is_talk(observed: &Observed, record: &Remembered) -> bool {
             turns.any(|turn| {
                 [&turn.user, &turn.expected]
                     .into_iter()
-                    .any(|text| record.content.trim() == text.trim())
+                    .any(|text| record.content.contains(text.trim()))
             })
         }
     }

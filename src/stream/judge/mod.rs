@@ -235,6 +235,7 @@ impl TurnSeen {
             row.role == Role::Assistant
                 && row.status == whole.status
                 && row.state == whole.state
+                && row.on_branch == whole.on_branch
                 && kept::is_beginning(answer, &row.content)
         };
         of_turn.filter(is_part).collect()

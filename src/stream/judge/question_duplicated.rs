@@ -24,7 +24,7 @@ fn check(observed: &Observed) -> Vec<Finding> {
     let (severity, help) = if is_versioned {
         (
             Severity::Warning,
-            "if the other rows are not shown, say so in the mapping: `where = \"{status} <> 'superseded'\"`",
+            "if the other rows are not shown, exclude them by `where` in the mapping (docs/mapping.md)",
         )
     } else {
         (

@@ -89,7 +89,7 @@ pub fn is_lost<'a>(
 ) -> bool {
     let text = first.content.trim();
     let is_there = |row: &StoredMessage| {
-        row.content.contains(text)
+        (text.is_empty() || kept::is_all_in(text, &row.content))
             && row.conversation == first.conversation
             && row.role == first.role
             && (row.state != State::Deleted || first.state == State::Deleted)

@@ -43,7 +43,7 @@ impl Missing {
                 format!("the {whose} of turn {turn} is in no row at the final marker")
             }
             Self::Answer(_) => {
-                "a reload shows the answer only after a commit that follows the final marker"
+                "a reload shows the conversation as it was said only after a commit that follows the final marker"
                     .to_owned()
             }
         }
@@ -53,7 +53,9 @@ impl Missing {
 impl Stage<'_> {
     /// Reads the store at the final marker. A store that can't be read then says nothing.
     pub(super) async fn store_at_final(&self, chat: &Chat, live: &Live) -> AtFinal {
-        let row = self.whole_row(live).await.ok().flatten();
+        let Ok(row) = self.whole_row(live).await else {
+            return AtFinal::default();
+        };
         let missing = self.missing_at_final(chat, live).await;
         AtFinal {
             row,
@@ -73,13 +75,20 @@ impl Stage<'_> {
         if !rows.iter().any(is_whole) {
             return Ok(Some(Missing::Question));
         }
+        if !self.learnt.keeps_earlier {
+            return Ok(None);
+        }
         for (turn, earlier) in (1..live.number).zip(chat.marks()) {
+            // A turn that was not stored, for whatever reason, is not gone.
+            let Some(kept) = self.kept.iter().find(|it| it.nonce == earlier.nonce) else {
+                continue;
+            };
             let both = [
-                ("question", earlier.tag, self.learnt.whole_questions),
-                ("answer", earlier.nonce, self.learnt.whole_answers),
+                ("question", earlier.tag, kept.question.is_some()),
+                ("answer", earlier.nonce, true),
             ];
-            for (whose, mark, is_known) in both {
-                if is_known && store::holding(db, mapping, &mark).await?.is_empty() {
+            for (whose, mark, was_there) in both {
+                if was_there && store::holding(db, mapping, &mark).await?.is_empty() {
                     return Ok(Some(Missing::Earlier { turn, whose }));
                 }
             }
@@ -103,15 +112,15 @@ impl Stage<'_> {
             "saved-after-done",
             Severity::Error,
             &self.session.name,
-            format!("a reload shows the answer only after a commit that follows `{marker}`: a reload that is faster misses it, and a crash in between may hide it for good"),
+            format!("a reload shows the conversation as it was said only after a commit that follows `{marker}`: a reload that is faster misses a message, and a crash in between may hide it for good"),
             format!("commit all that the history reads together with the answer, before `{marker}` is sent"),
         )
-        .with(Source::Stream, format!("at `{marker}`, `{}` did not show the answer", hidden.request))
+        .with(Source::Stream, format!("at `{marker}`, `{}` did not show the conversation as it was said", hidden.request))
         .with(Source::Store, match &hidden.commit {
             Some(commit) => format!("the answer's row was there, and a commit was withheld: {commit}"),
             None => "the answer's row was there, and the closed gate kept every later write back".to_owned(),
         })
-        .with(Source::Stream, "once the commit was let through, the history showed the answer".to_owned())
+        .with(Source::Stream, "once the commit was let through, the history showed it".to_owned())
         .in_case(case)
     }
 

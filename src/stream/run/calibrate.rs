@@ -71,13 +71,21 @@ impl Stage<'_> {
                     ..self.observed()
                 },
             };
+            calibrated.learnt.keeps_earlier &= self.keeps_all(&chat).await?;
             if number == 0 && calibrated.learnt.whole_history {
                 calibrated.first_chat = Some(chat);
             }
             report.checked += 1;
-            let has_versions = rows::has_versions(report);
+            let has_versions = rows::has_versions(&self.session.name, report);
+            // Only the first chat has a history, which may show what the rows do not spell out.
+            let is_only_shown = calibrated.learnt.whole_history
+                && observed.history.is_none()
+                && observed.turns.iter().all(|turn| !turn.with_tag.is_empty());
             for finding in judge::findings(&observed) {
                 if has_versions && finding.code == rows::DOUBLED {
+                    continue;
+                }
+                if is_only_shown && finding.code == rows::QUESTION_LOST {
                     continue;
                 }
                 let is_error = finding.severity == Severity::Error;
@@ -110,6 +118,7 @@ impl Stage<'_> {
         }
         if calibrated.wrong.is_none() {
             self.learn_finished().await?;
+            calibrated.learnt.has_versions = rows::has_versions(&self.session.name, report);
             self.learnt = calibrated.learnt;
         }
         Ok(calibrated)
@@ -364,6 +373,24 @@ impl Stage<'_> {
             }
         }
         None
+    }
+
+    /// Whether every message of a chat that is over is stored.
+    async fn keeps_all(&self, chat: &Chat) -> anyhow::Result<bool> {
+        let Some(mapping) = &self.mapping else {
+            return Ok(false);
+        };
+        for marks in chat.marks() {
+            for mark in [&marks.tag, &marks.nonce] {
+                if store::holding(self.world.db(), mapping, mark)
+                    .await?
+                    .is_empty()
+                {
+                    return Ok(false);
+                }
+            }
+        }
+        Ok(true)
     }
 
     /// What the status column says of a finished answer: the one value that every row had when

@@ -132,7 +132,7 @@ impl Stage<'_> {
         let is_new = |finding: &Finding| {
             [DOUBLED, QUESTION_DOUBLED].contains(&finding.code)
                 && finding.severity == Severity::Error
-                && !has(report, finding.code)
+                && !has(&self.session.name, report, finding.code)
         };
         Ok(judge::findings(&observed).into_iter().find(is_new))
     }
@@ -160,9 +160,7 @@ impl Stage<'_> {
                 return Ok(Some((kept, Part::Answer)));
             }
             let questions = store::holding(self.world.db(), mapping, &kept.tag).await?;
-            let is_gone = |question| is_lost(question, &questions);
-            let is_gone = kept.question.as_ref().map_or(questions.is_empty(), is_gone);
-            if is_gone && has_questions(report) {
+            if kept.is_question_lost(&questions) && has_questions(&self.session.name, report) {
                 return Ok(Some((kept, Part::Question)));
             }
         }

@@ -183,11 +183,13 @@ impl Stage<'_> {
             .map(|(ended, count)| format!("{count} {}", ended.word()))
             .collect();
         let counted = counted.join(", ");
-        let missing = missing(&judged).filter(|(_, missing, _)| match missing {
+        // Where a question is never found, that is reported already.
+        let has_questions = has_questions(&self.session.name, report);
+        let counts = |missing: &Missing| match missing {
             Missing::Answer(_) | Missing::Earlier { .. } => true,
-            // Where a question is never found, that is reported already.
-            Missing::Question => has_questions(report),
-        });
+            Missing::Question => has_questions,
+        };
+        let missing = missing(&judged, counts);
         if let (TrialOutcome::Proven, Some((first, missing, times))) = (&sum, missing) {
             case.timeline = first.moments.timeline.clone();
             let finding = self.missed(missing, &case.name);
@@ -340,10 +342,13 @@ fn longest(gate: &AnyGate, max_hold: Duration) -> Duration {
 }
 
 /// What is missing at the marker, in at least two trials: the first of them, and how many there are.
-fn missing(judged: &[Judged]) -> Option<(&Judged, &Missing, usize)> {
+fn missing(
+    judged: &[Judged],
+    counts: impl Fn(&Missing) -> bool,
+) -> Option<(&Judged, &Missing, usize)> {
     let mut found: Vec<_> = judged
         .iter()
-        .filter_map(|judged| Some((judged, judged.missing.as_ref()?)))
+        .filter_map(|judged| Some((judged, judged.missing.as_ref().filter(|it| counts(it))?)))
         .collect();
     found.sort_by_key(|(_, missing)| *missing);
     let same = |a: &(&Judged, &Missing), b: &(&Judged, &Missing)| {

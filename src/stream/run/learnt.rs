@@ -14,15 +14,21 @@ pub(super) struct Learnt {
     pub(super) in_conversation: bool,
     /// The history shows all that was said.
     pub(super) whole_history: bool,
+    /// What was said in earlier turns is still there when a chat is over.
+    pub(super) keeps_earlier: bool,
+    /// Former versions of answers are kept, under another status.
+    pub(super) has_versions: bool,
 }
 
 impl Learnt {
-    /// Before the first chat: what no chat shows otherwise.
+    /// All of it, until a chat shows otherwise.
     pub(super) const ALL: Self = Self {
         whole_answers: true,
         whole_questions: true,
         in_conversation: true,
         whole_history: true,
+        keeps_earlier: true,
+        has_versions: false,
     };
 
     /// One more answer and its row.

@@ -4,6 +4,7 @@ use super::client::Watching;
 use crate::clock::Tick;
 use crate::gateway::Play;
 use crate::model::StoredMessage;
+use crate::stream::judge::saved_row_changed_later::is_lost;
 use crate::stream::kept;
 use std::sync::Arc;
 
@@ -64,4 +65,19 @@ pub(super) struct RowToRecheck {
     pub(super) tag: String,
     pub(super) at: Tick,
     pub(super) number: usize,
+}
+
+impl RowToRecheck {
+    /// Whether the question is in none of the rows that hold its mark now, as it was or as the user sent it.
+    pub(super) fn is_question_lost(&self, rows: &[StoredMessage]) -> bool {
+        let Some(question) = &self.question else {
+            return rows.is_empty();
+        };
+        let is_it = |row: &StoredMessage| {
+            row.role == question.role
+                && row.conversation == question.conversation
+                && kept::is_all_in(&self.user, &row.content)
+        };
+        is_lost(question, rows) && !rows.iter().any(is_it)
+    }
 }

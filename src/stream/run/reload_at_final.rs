@@ -156,16 +156,6 @@ impl Stage<'_> {
         Some(records.iter().any(|it| is_it(&it.content)))
     }
 
-    /// The first chat's history once more, after the time that rows are watched: it may not have got worse.
-    pub(super) async fn reload_again(&self, first_chat: Option<&Chat>) -> Option<Finding> {
-        let chat = first_chat?;
-        let records = self.history_now(chat, PATIENCE).await?;
-        let mut observed = self.observed();
-        observed.turns = chat.said_so_far();
-        observed.history = Some(Ok(records));
-        history_differs::later(&observed)
-    }
-
     /// The same of the whole conversation so far, where the history showed that without a gate.
     async fn is_all_shown(&self, chat: &Chat, live: &Live, limit: Duration) -> Option<bool> {
         if !self.learnt.whole_history {
@@ -178,16 +168,42 @@ impl Stage<'_> {
     }
 
     /// The records of the history now. One that can't be read, or is refused, has none.
-    pub(super) async fn history_now(
-        &self,
-        chat: &Chat,
-        limit: Duration,
-    ) -> Option<Vec<Remembered>> {
+    async fn history_now(&self, chat: &Chat, limit: Duration) -> Option<Vec<Remembered>> {
         let history = self.session.history.as_ref()?;
         let asked = tokio::time::timeout(limit, chat.ask(&history.request)).await;
         let answer = asked.ok()?.ok()?;
         let is_accepted = history.request.accepts(answer.status);
         let records = history.read(&answer.body).ok().filter(|_| is_accepted);
         Some(records.unwrap_or_default())
+    }
+
+    /// The first chat's history once more, after the time that rows are watched: it may not have got worse. One that
+    /// is refused by now, or is another chat's, says nothing.
+    pub(super) async fn reload_again(&self, first_chat: Option<&Chat>) -> Option<Finding> {
+        let (chat, history) = (first_chat?, self.session.history.as_ref()?);
+        let turns = chat.said_so_far();
+        let is_of_chat = |text: &str| {
+            let mut turns = turns.iter();
+            turns.any(|turn| text.contains(&turn.tag) || text.contains(&turn.nonce))
+        };
+        let mut observed = self.observed();
+        observed.turns = chat.said_so_far();
+        let until = clock::now() + self.options.settle;
+        loop {
+            let asked = tokio::time::timeout(PATIENCE, chat.ask(&history.request)).await;
+            let answer = asked.ok()?.ok()?;
+            let is_accepted = history.request.accepts(answer.status);
+            let records = history.read(&answer.body).ok().filter(|_| is_accepted)?;
+            if !records.iter().any(|it| is_of_chat(&it.content)) {
+                return None;
+            }
+            observed.history = Some(Ok(records));
+            let finding = history_differs::later(&observed)?;
+            // It may be read from a replica, or from a cache.
+            if clock::now() >= until {
+                return Some(finding);
+            }
+            tokio::time::sleep(ASK).await;
+        }
     }
 }

@@ -6,12 +6,11 @@ use super::stage::Stage;
 use crate::clock::Tick;
 use crate::db::Db;
 use crate::gate::{Gate, Waiting};
-use crate::model::StoredMessage;
-use crate::report::{Report, Severity};
+use crate::model::{Role, StoredMessage};
+use crate::report::{Finding, Report, Severity};
 use crate::store::Mapping;
 use crate::stream::judge::TurnSeen;
 use crate::stream::judge::order::{ENOUGH, RowState};
-use crate::stream::judge::saved_row_changed_later::is_lost;
 use crate::stream::kept::Ending;
 use crate::stream::{judge, kept};
 use crate::{clock, db, store};
@@ -26,19 +25,29 @@ pub(super) const QUESTION_LOST: &str = "user-message-lost";
 
 /// Whether a look that had the history has shown that further rows of an answer are its former versions.
 /// Without a history that can't be seen.
-pub(super) fn has_versions(report: &Report) -> bool {
-    let mut findings = report.findings.iter();
+pub(super) fn has_versions(session: &str, report: &Report) -> bool {
+    let mut findings = of_session(session, report);
     findings.any(|found| found.code == DOUBLED && found.severity == Severity::Warning)
 }
 
 /// Whether the questions of the first chats were found in the store.
-pub(super) fn has_questions(report: &Report) -> bool {
-    !has(report, QUESTION_LOST)
+pub(super) fn has_questions(session: &str, report: &Report) -> bool {
+    let mut findings = of_session(session, report);
+    // A question that is only spelled in another way is there.
+    !findings.any(|found| found.code == QUESTION_LOST && found.severity == Severity::Error)
 }
 
-/// Whether something is reported already.
-pub(super) fn has(report: &Report, code: &str) -> bool {
-    report.findings.iter().any(|found| found.code == code)
+/// Whether something is reported of this session already.
+pub(super) fn has(session: &str, report: &Report, code: &str) -> bool {
+    of_session(session, report).any(|found| found.code == code)
+}
+
+fn of_session<'r>(session: &'r str, report: &'r Report) -> impl Iterator<Item = &'r Finding> {
+    let findings = report.findings.iter();
+    findings.filter(move |found| {
+        let rest = found.subject.strip_prefix(session);
+        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(" in table "))
+    })
 }
 
 impl Stage<'_> {
@@ -189,7 +198,11 @@ impl Stage<'_> {
     async fn question_of(&self, live: &Live) -> Option<StoredMessage> {
         let mapping = self.mapping.as_ref()?;
         let rows = store::holding(self.world.db(), mapping, &live.tag).await;
-        rows.ok()?.into_iter().next()
+        let rows = rows.ok()?;
+        let is_it = |row: &&StoredMessage| {
+            row.role == Role::User && kept::is_all_in(&live.user, &row.content)
+        };
+        rows.iter().find(is_it).or(rows.first()).cloned()
     }
 
     /// Looks at remembered rows once more: nothing may have changed after the final marker, and their
@@ -229,25 +242,26 @@ impl Stage<'_> {
                 now.unwrap_or(gone)
             };
             let mut turn = self.turn_now(&mapping, &kept).await?;
-            if let Some(question) = &kept.question
-                && is_lost(question, &turn.with_tag)
-            {
+            if kept.is_question_lost(&turn.with_tag) {
                 // What is left of it is not what the user wrote.
-                turn.with_tag.clear();
+                turn.altered = std::mem::take(&mut turn.with_tag).into_iter().next();
             }
             turn.first_and_last = Some((kept.row, last));
             observed.turns.push(turn);
         }
-        let has_versions = has_versions(report);
-        let was_there = has_questions(report);
+        let session = &self.session.name;
+        let has_versions = has_versions(session, report);
+        let was_there = has_questions(session, report);
+        let is_gone = observed.turns.iter().any(|turn| turn.with_tag.is_empty());
         for finding in judge::findings(&observed) {
             // A second row may come later than the first, and a question may go later. Everything else was
             // looked at before.
             let is_new = match finding.code {
                 "saved-row-changed-later" => true,
                 DOUBLED => !has_versions,
-                QUESTION_DOUBLED => !has(report, QUESTION_DOUBLED),
-                QUESTION_LOST => was_there,
+                QUESTION_DOUBLED => !has(session, report, QUESTION_DOUBLED),
+                // How it is spelled was judged before.
+                QUESTION_LOST => was_there && is_gone,
                 _ => false,
             };
             if is_new {

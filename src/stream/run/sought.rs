@@ -94,8 +94,9 @@ impl Sought {
             return Vec::new();
         };
         let is_copy = |row: &&&StoredMessage| {
-            is_whole(row)
+            row.on_branch == whole.on_branch && is_whole(row)
                 || kept::is_beginning(&self.answer.text, &row.content)
+                    && row.on_branch == whole.on_branch
                     && row.status == whole.status
                     && row.mark == whole.mark
                     && row.state == whole.state
@@ -164,7 +165,8 @@ impl Stage<'_> {
         if found.kept == AnswerFate::Whole {
             let answer = with_nonce.iter().find(is_answer);
             let own = answer.and_then(|answer| answer.conversation.as_deref());
-            if let Some(key) = own.or(keys.first().copied()) {
+            let key = own.or(keys.first().copied());
+            if let Some(key) = key.filter(|_| !self.learnt.has_versions) {
                 found.copies = sought.copies(&store::conversation(db, mapping, key).await?);
             }
             found.rows = with_nonce;

@@ -118,14 +118,17 @@ impl Stage<'_> {
         if let Some(hidden) = &hidden {
             moments.now(
                 Lane::Client,
-                format!("`{}` does not show the answer", hidden.request),
+                format!(
+                    "`{}` does not show the conversation as it was said",
+                    hidden.request
+                ),
             );
         }
         let opened = gate.open().await?;
         moments.at(opened, Lane::Store, "gate open");
         if hidden.is_some() {
             if self.is_shown_after(chat, &live, holds.hold).await {
-                moments.now(Lane::Client, "now it shows the answer");
+                moments.now(Lane::Client, "now it does");
             } else {
                 hidden = None;
             }

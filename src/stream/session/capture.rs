@@ -246,7 +246,7 @@ mod tests {
             (
                 json_path("$.id"),
                 "",
-                "`$.id` wants JSON, but the answer of `POST /conversations` is none; it says: nothing",
+                "`$.id` needs JSON, but the answer of `POST /conversations` is not JSON; it says: nothing",
             ),
             (
                 CaptureFrom::Header("x-id".to_owned()),

@@ -122,7 +122,7 @@ async fn only_the_text_of_a_young_answer_is_open(store: &Store) {
     let (report, code) = chats.compare(&["before.cas"]);
     assert_eq!((told(&report).as_str(), code), ("", 0), "{report:#}");
     let every = format!(
-        "every one of {all} messages in {} conversations is what it was",
+        "all of {all} messages in {} conversations are unchanged",
         8 + MORE
     );
     assert_eq!(line(&report), every);
@@ -259,7 +259,7 @@ async fn what_users_deleted_is_reported_and_all_of_it_is_an_error(store: &Store)
     );
     let all = 48 + 2 * MORE;
     let expected = format!(
-        "{} of {all} messages in {} conversations are what they were; 12 are gone or changed, which `allow` lets users do",
+        "{} of {all} messages in {} conversations are unchanged; 12 are gone or changed, which `allow` lets users do",
         all - 12,
         8 + MORE
     );

@@ -103,7 +103,12 @@ const DESTROYING: &[Op] = &[
         made_again,
         // In the file nothing but the count of statements differs, and no row is another one.
         ["", "W table-recreated", "W table-recreated"],
-        ["E table-recreated"; 3],
+        // Whoever removes the mark of SQLite, and changes the table, leaves the same behind.
+        [
+            "W table-recreated",
+            "E table-recreated",
+            "E table-recreated",
+        ],
     ),
     op(
         "created again",

@@ -60,14 +60,14 @@ fn the_text_of_a_young_answer_may_go_on_and_what_is_not_judged_is_counted() {
     for age in [0, 20, 45, 55, 90, 119] {
         let found = young(age, go_on);
         assert!(found.intact() && found.totals.completed == 1, "{age}");
-        let expected = "every one of 40 messages in 4 conversations is what it was";
+        let expected = "all of 40 messages in 4 conversations are unchanged";
         assert_eq!(verdict(&found), (Verdict::Held, expected.to_owned()));
         let found = young(age, rewrite);
         assert_eq!(
             verdict(&found),
             (
                 Verdict::Held,
-                "39 of 40 messages in 4 conversations are what they were; not judged: the text of 1 message, \
+                "39 of 40 messages in 4 conversations are unchanged; not judged: the text of 1 message, \
                  which had not settled at the snapshot"
                     .to_owned()
             )

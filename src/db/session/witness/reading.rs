@@ -31,7 +31,7 @@ pub(in crate::db) struct Reading {
     /// How many columns there are.
     pub(super) width: usize,
     /// Which fields have a text that is no number, although it was to be read as one.
-    worded: Vec<bool>,
+    words: Vec<Words>,
     /// The fields that a row is found by.
     key: Vec<usize>,
     /// Whether no row has NULL in its key.
@@ -77,7 +77,7 @@ impl Reading {
             placed: shape.placed,
             count: 0,
             width: shape.columns.len(),
-            worded: vec![false; fields.len()],
+            words: vec![Words::default(); fields.len()],
             fields,
             keyed: !key.is_empty(),
             key,
@@ -99,7 +99,8 @@ impl Reading {
 
     /// Whether there are words among what is read so.
     pub(super) fn has_words(&self, field: &Field) -> bool {
-        self.slot(field).is_some_and(|slot| self.worded[slot])
+        self.slot(field)
+            .is_some_and(|slot| self.words[slot].others && self.words[slot].numbers)
     }
 
     /// How many values of a row come before its place.
@@ -128,8 +129,10 @@ impl Reading {
         cells: impl Iterator<Item = CellRef<'a>>,
     ) -> io::Result<()> {
         self.values.clear();
-        for (cell, (field, worded)) in cells.zip(self.fields.iter().zip(&mut self.worded)) {
-            *worded |= !*worded && field.form == Form::Number && is_word(cell);
+        for (cell, (field, words)) in cells.zip(self.fields.iter().zip(&mut self.words)) {
+            if field.form == Form::Number {
+                words.see(cell);
+            }
             self.values.push(self.secret.value(cell, field.form));
         }
         self.keyed &= !self.key.iter().any(|slot| self.values[*slot] == NULL);
@@ -148,9 +151,24 @@ impl Reading {
     }
 }
 
-/// Whether a cell holds a text that is no number.
-fn is_word(cell: CellRef<'_>) -> bool {
-    matches!(cell, CellRef::Text(_)) && number::canonical(cell).is_none()
+/// Which texts there are among values that are read as numbers.
+#[derive(Debug, Clone, Copy, Default)]
+struct Words {
+    /// Texts that are written like numbers.
+    numbers: bool,
+    /// Other texts.
+    others: bool,
+}
+
+impl Words {
+    fn see(&mut self, cell: CellRef<'_>) {
+        if (!self.numbers || !self.others) && matches!(cell, CellRef::Text(_)) {
+            match number::canonical(cell) {
+                Some(_) => self.numbers = true,
+                None => self.others = true,
+            }
+        }
+    }
 }
 
 /// What a row is known by among those that the run made: its key as it is, or all of it.

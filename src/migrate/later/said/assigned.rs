@@ -202,8 +202,12 @@ impl Said {
         };
         // A query of no table gives what it has.
         let asks = tokens.at(*first) == "(" && tokens.is(first + 1, &["SELECT"]);
-        if asks && !value.iter().any(|index| tokens.is(*index, &["FROM"])) {
-            return self.assigned(tokens, &value[2..value.len() - 1], column);
+        // One that is put together in pieces may end here.
+        let asked = value.get(2..value.len() - 1).filter(|_| asks);
+        if let Some(asked) = asked
+            && !value.iter().any(|index| tokens.is(*index, &["FROM"]))
+        {
+            return self.assigned(tokens, asked, column);
         }
         // Behind a literal comes at most a cast.
         let alone = value.len() == 1 || tokens.at(value[1]) == ":";
