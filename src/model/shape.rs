@@ -124,6 +124,19 @@ pub struct Successor {
     pub keyed: bool,
 }
 
+impl Successor {
+    /// The columns of now, each once: two of before may have become one.
+    pub fn columns_now(&self) -> Vec<ShapeColumn> {
+        let mut columns: Vec<ShapeColumn> = Vec::new();
+        for (_, new) in self.columns.iter().chain(&self.key) {
+            if !columns.contains(new) {
+                columns.push(new.clone());
+            }
+        }
+        columns
+    }
+}
+
 /// How many rows a table has, and how many values each of its columns.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Content {

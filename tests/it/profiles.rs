@@ -173,7 +173,7 @@ fn a_gap_in_the_numbers_is_a_fault() {
     assert_eq!(
         gap.faults,
         [turn::Fault::Broken(
-            "`$.sequence_number` is 5 where 4 was to come".to_owned()
+            "`$.sequence_number` is 5 where 4 was expected".to_owned()
         )]
     );
 }
@@ -372,7 +372,7 @@ fn a_history_that_the_session_misreads_is_not_judged() {
     let mut findings = report["findings"].as_array().unwrap().iter();
     let lost = findings.find(|finding| finding["code"] == "user-message-lost");
     let harm = lost.unwrap()["harm"].as_str().unwrap();
-    assert!(harm.contains("is stored as another text"), "{harm}");
+    assert!(harm.contains("is stored as a different text"), "{harm}");
     let history = case(&report, "/history");
     assert_eq!(history["verdict"], "inconclusive", "{report:#}");
     let reason = history["reason"].as_str().unwrap();

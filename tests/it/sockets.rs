@@ -314,7 +314,7 @@ fn what_does_not_fit_a_socket_is_an_error_before_anything_starts() {
         ),
         (
             "profile = \"chainlit\"\n[request]\nrequest = \"POST /chat\"\nbody = \"{user}\"\n[[turn]]\nuser = \"a\"\nanswer = \"b\"\n".to_owned(),
-            "profile `chainlit` reads a WebSocket, and `POST /chat` is none",
+            "profile `chainlit` reads a WebSocket, and `POST /chat` does not open one",
         ),
     ] {
         let folder = tempfile::tempdir().unwrap();
@@ -371,7 +371,7 @@ fn mistakes_have_a_place() {
         ),
         (
             format!("{own}\n[resume]\nrequest = \"GET /rest\"\n"),
-            "s.toml:20:2: the answer comes over a WebSocket, and `GET /rest` of [resume] is none",
+            "s.toml:20:2: the answer comes over a WebSocket, and `GET /rest` of [resume] does not open one",
             "write the request as `WS /path`",
         ),
         (

@@ -596,7 +596,10 @@ INSERT INTO message VALUES (1, x'ff00', 'user', 'x'), (2, 'c', 'user', CAST(x'ff
         let schema = db.schema().await.unwrap();
         let mapping = store::by_names(&schema).unwrap();
         assert_eq!(listed(db.as_ref(), &mapping).await[1], "c - 1 ?");
-        assert_eq!(told(db.as_ref(), &mapping, "c").await, ["user: fffe"]);
+        assert_eq!(
+            told(db.as_ref(), &mapping, "c").await,
+            ["user: \u{fffd}\u{fffd}"]
+        );
     });
 }
 

@@ -1,13 +1,12 @@
 //! A case under way: its clock, its timeline, and how it gets into the report.
 
 use super::stage::Stage;
-use crate::cli_error;
-use crate::clock;
 use crate::clock::Tick;
 use crate::model::ProviderEnd;
 use crate::report::{Case, ClientMoment, CommitMoment, Lane, Report, Timeline, Verdict};
 use crate::stream::faults::{ClientBehaviour, GatewayFault};
 use crate::text::plural;
+use crate::{cli_error, clock};
 use std::collections::BTreeMap;
 
 /// A case that was begun.

@@ -417,7 +417,7 @@ fn no_redirect_carries_a_secret_to_another_host() {
             );
             assert_eq!(reached.load(Ordering::SeqCst), 0, "{status}: {told}");
             assert!(
-                told.contains("another host, where chatctl never follows"),
+                told.contains("a different host, and chatctl sends no keys or log-ins there"),
                 "{status}: {told}"
             );
             assert!(

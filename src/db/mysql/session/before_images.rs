@@ -358,12 +358,11 @@ pub(super) fn accept(session: &mut MySql) -> anyhow::Result<()> {
             held => held,
         };
         if let Some(images) = &mut session.images {
-            let columns = successor.columns.iter().map(|(_, new)| new.clone());
             let key = successor.key.iter().map(|(_, new)| new.name.clone());
             let shape = Shape {
                 name: successor.table.clone(),
                 table: successor.table.clone(),
-                columns: columns.collect(),
+                columns: successor.columns_now(),
                 key: key.collect(),
                 ..moved.shape
             };
@@ -485,8 +484,7 @@ fn rebased(
     };
     compare::save_rest_image(session, (&held.table, &table), &moved.shape, successor)?;
     session.look_by(&format!("DROP TABLE {}", held.table))?;
-    let columns = successor.columns.iter().map(|(_, new)| new.clone());
-    let mut rest = hold(session, table, columns.collect())?;
+    let mut rest = hold(session, table, successor.columns_now())?;
     rest.clocks = clocks(session, &successor.table)?;
     if let Some(former) = &held.history {
         session.look_by(&format!("DROP TABLE {}", former.table))?;

@@ -106,11 +106,12 @@ pub(super) fn save_rest_image(
     successor: &Successor,
 ) -> anyhow::Result<()> {
     let now = quoted(&successor.table);
-    let list = successor
-        .columns
+    let list = successor.columns_now();
+    let list: Vec<_> = list
         .iter()
-        .map(|(_, new)| format!("b.{}", quoted(&new.name)));
-    let list = list.collect::<Vec<_>>().join(", ");
+        .map(|new| format!("b.{}", quoted(&new.name)))
+        .collect();
+    let list = list.join(", ");
     // Without a key, rows can't be told apart that the run added: they count as older.
     let joins = if !shape.key.is_empty() && is_key(session, &now, successor)? {
         let on = successor.key.iter();
