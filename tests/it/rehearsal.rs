@@ -228,10 +228,7 @@ fn code_may_not_ask_for_the_database_by_name(bed: &TestBed) {
     let database = site.texts("SELECT database()").concat();
     site.file("2_file.sql", &drops(&format!("'{database}'")));
     let told = site.refused(&["up"]);
-    assert!(
-        told.contains("2_file.sql:1 asks for the database by its name"),
-        "{told}"
-    );
+    assert!(told.contains("2_file.sql:1 names the database"), "{told}");
     assert!(told.contains("write DATABASE()"), "{told}");
     site.file("2_file.sql", &drops("DATABASE()"));
     let (report, exit) = site.report(&["up"]);
