@@ -163,12 +163,27 @@ pub(super) fn altered(
             }
             AlterAction::DropPartition { partitions }
             | AlterAction::TruncatePartition { partitions } => {
-                let parts: Vec<_> = partitions.iter().map(|it| session.quote(it)).collect();
-                let parts = parts.join(", ");
-                (
-                    format!("SELECT count(*) FROM {rows} PARTITION ({parts})"),
-                    None,
-                )
+                let sql = match partitions.as_slice() {
+                    [all] if all.eq_ignore_ascii_case("ALL") => {
+                        format!("SELECT count(*) FROM {rows}")
+                    }
+                    _ => {
+                        // `IF EXISTS` may name one that is not there.
+                        let there = partitions_of(session, &now)?;
+                        let is_there =
+                            |it: &&String| there.iter().any(|name| name.eq_ignore_ascii_case(it));
+                        let parts = partitions.iter().filter(is_there);
+                        let parts: Vec<_> = parts.map(|it| session.quote(it)).collect();
+                        if parts.is_empty() {
+                            continue;
+                        }
+                        format!(
+                            "SELECT count(*) FROM {rows} PARTITION ({})",
+                            parts.join(", ")
+                        )
+                    }
+                };
+                (sql, None)
             }
             _ => continue,
         };
@@ -199,6 +214,23 @@ pub(super) fn altered(
     let refused = preserve::unacknowledged(&lost, &intent.allowed, before);
     let refused: Vec<_> = refused.into_iter().cloned().collect();
     Ok((!refused.is_empty()).then(|| culprits(intent, number, refused)))
+}
+
+/// The partitions of a table, and their parts.
+fn partitions_of(session: &mut dyn Session, table: &Shape) -> anyhow::Result<Vec<String>> {
+    let name = table.table.replace('\\', "\\\\").replace('\'', "''");
+    let of = |column: &str| {
+        format!(
+            "SELECT {column} FROM information_schema.partitions WHERE table_schema = database() \
+             AND table_name = '{name}' AND {column} IS NOT NULL"
+        )
+    };
+    let rows = session.rows(&format!(
+        "{} UNION {}",
+        of("partition_name"),
+        of("subpartition_name")
+    ))?;
+    Ok(rows.iter().map(|row| row[0].to_string()).collect())
 }
 
 /// Whether another column takes this name in the file, which has its values then.
