@@ -232,6 +232,8 @@ DELIMITER = "␃🔚␗"
 
 @app.websocket("/ws/{chat}")
 async def talk(socket: WebSocket, chat: str) -> None:
+    # Before the page knows that it is connected again, so nothing of what follows is counted.
+    told_before = len(runs[chat].events) if chat in runs else 0
     await socket.accept()
     hello = await socket.receive_json()
     assert hello == {"kind": "hello"}, hello
@@ -265,7 +267,7 @@ async def talk(socket: WebSocket, chat: str) -> None:
         if run is None or options.resume == "refuse":
             await socket.close()
             return
-        missing = {"rest": after, "twice": max(after - 1, 0), "now": len(run.events)}
+        missing = {"rest": after, "twice": max(after - 1, 0), "now": told_before}
         with contextlib.suppress(WebSocketDisconnect, RuntimeError):
             await run.tell_after(missing[options.resume], say)
 

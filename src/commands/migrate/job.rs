@@ -184,7 +184,7 @@ impl Job {
         Ok((self.open(&target, missing, Waits::SHORT)?, target))
     }
 
-    /// Whether there is no database yet, which is said.
+    /// Whether there is no database yet; the run says so.
     fn is_absent(&self, target: &Target) -> bool {
         let is_absent = target.is_file() && !target.path().exists();
         if is_absent {

@@ -44,7 +44,7 @@ impl Intent<'_> {
                 | Kind::Do
                 | Kind::Call
                 | Kind::Other => true,
-                // Who is no more reads nothing.
+                // A role that was dropped reads nothing.
                 Kind::DropOther { object, .. } => !matches!(object.as_str(), "ROLE" | "USER"),
                 Kind::AlterTable { actions } => actions.iter().any(|it| begins(it, &WORDS)),
                 _ => false,

@@ -121,7 +121,7 @@ impl Stage<'_> {
         });
     }
 
-    /// A case that could not be played to its end: there is no other place for the error's hint.
+    /// A case that could not be played to its end. Only its reason can hold the hint of the error.
     pub(super) fn end_failed(&self, begun: Begun, error: &anyhow::Error, report: &mut Report) {
         let reason = cli_error::with_hint(error);
         self.end_case(begun, Verdict::Inconclusive, reason, report);
