@@ -2,21 +2,20 @@
 //!
 //! It puts the server into a process group of its own and ends the whole group when the
 //! pipe from chatctl closes, which also happens when chatctl is killed. As the server's parent it
-//! is also what may trace it. One thread does it all: only the thread that traces a process may
-//! wait for it.
+//! is also what may trace it. One thread does it all, since only the thread that traces a process may
+//! wait for it; two others do nothing but wake it.
 
 use super::helper::Asked;
 use crate::clock;
 use crate::clock::Tick;
 use crate::trace::Server;
 use crate::trace::wire::TracerMessage;
-use nix::sys::signal::{Signal, killpg};
+use nix::sys::signal::{SigSet, Signal, killpg};
 use nix::unistd::Pid;
 use std::io::{BufRead as _, Write};
 use std::os::unix::process::CommandExt as _;
 use std::process::{Command, Stdio};
 use std::sync::mpsc;
-use std::sync::mpsc::RecvTimeoutError;
 use std::time::Duration;
 
 /// How long the server may take to end by itself once chatctl is gone.
@@ -40,6 +39,16 @@ enum Ends {
     WithGroup,
     /// When the server does, and then at the latest: chatctl is gone.
     At(Tick),
+}
+
+/// What the helper wakes up for.
+enum Event {
+    /// chatctl asks for something.
+    Asked(Asked),
+    /// chatctl is gone.
+    Alone,
+    /// A process or a traced thread has stopped or ended.
+    Stopped,
 }
 
 /// Runs the command until it ends or chatctl is gone. The first line that it writes to `out` tells
@@ -71,54 +80,66 @@ pub fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<i32> {
     let group = Pid::from_raw(i32::try_from(child.id())?);
     let mut server = Server::new(group);
     say(out, &TracerMessage::Group(child.id()));
-    let code = follow(group, &mut server, &asks(), out);
+    let (events, inbox) = mpsc::channel();
+    // Not before the server is started, which would begin with the mask.
+    tell_stops(events.clone());
+    tell_asks(events);
+    let code = follow(group, &mut server, &inbox, out);
     let _ = killpg(group, Signal::SIGKILL);
     Ok(code.unwrap_or(1))
 }
 
-/// What chatctl asks, as it comes. The channel closes with the pipe.
-fn asks() -> mpsc::Receiver<Asked> {
-    let (asks, inbox) = mpsc::channel();
+/// Passes on what chatctl asks, until it is gone.
+fn tell_asks(events: mpsc::Sender<Event>) {
     std::thread::spawn(move || {
         let lines = std::io::stdin().lock().lines();
         for asked in lines.map_while(Result::ok) {
             let Ok(asked) = serde_json::from_str(&asked) else {
                 break;
             };
-            if asks.send(asked).is_err() {
-                break;
+            if events.send(Event::Asked(asked)).is_err() {
+                return;
             }
         }
+        let _ = events.send(Event::Alone);
     });
-    inbox
+}
+
+/// Tells of each stop and end. The signal is blocked from here on, also in threads that begin later, so that
+/// none is lost while nobody waits for it.
+fn tell_stops(events: mpsc::Sender<Event>) {
+    let stops = SigSet::from(Signal::SIGCHLD);
+    if stops.thread_block().is_err() {
+        return;
+    }
+    std::thread::spawn(move || while stops.wait().is_ok() && events.send(Event::Stopped).is_ok() {});
 }
 
 /// Waits until the server has ended or its time is over. The exit code, where it is known.
 fn follow(
     group: Pid,
     server: &mut Server,
-    inbox: &mpsc::Receiver<Asked>,
+    inbox: &mpsc::Receiver<Event>,
     out: &mut dyn Write,
 ) -> Option<i32> {
     let mut ends = Ends::WithServer;
     loop {
         match inbox.recv_timeout(server.pause()) {
-            Ok(Asked::Trace(ask)) => server.ask(ask).iter().for_each(|told| say(out, told)),
-            Ok(Asked::End) => {
+            Ok(Event::Asked(Asked::Trace(ask))) => {
+                server.ask(ask).iter().for_each(|told| say(out, told));
+            }
+            Ok(Event::Asked(Asked::End)) => {
                 // A group that is gone already can't be signalled, and needn't be.
                 let _ = killpg(group, Signal::SIGTERM);
                 ends = Ends::WithGroup;
             }
-            Err(RecvTimeoutError::Timeout) => {}
-            Err(RecvTimeoutError::Disconnected) => {
-                if !matches!(ends, Ends::At(_)) {
-                    // A thread that is held hears no signal.
-                    server.let_go();
-                    let _ = killpg(group, Signal::SIGTERM);
-                    ends = Ends::At(clock::now() + GRACE);
-                }
-                std::thread::sleep(server.pause());
+            Ok(Event::Alone) => {
+                // A thread that is held hears no signal.
+                server.let_go();
+                let _ = killpg(group, Signal::SIGTERM);
+                ends = Ends::At(clock::now() + GRACE);
             }
+            Ok(Event::Stopped) | Err(_) => {}
         }
         server.look().iter().for_each(|told| say(out, told));
         let over = match ends {

@@ -29,7 +29,7 @@ mod processes;
 
 /// How long every thread may take to be traced, or to be let go.
 const ALL_STOPPED: Duration = Duration::from_secs(2);
-/// Between two looks while nothing happens.
+/// Between two looks while every thread is stopped or let go.
 const LOOK: Duration = Duration::from_micros(50);
 
 /// A server that this process has started, and may trace.
@@ -105,11 +105,11 @@ impl Server {
         self.ended
     }
 
-    /// How long the next look may be put off.
+    /// How long the next look may be put off while no thread stops: what is held has its time.
     pub fn pause(&self) -> Duration {
         match self.gate {
             Gate::Open => Duration::from_millis(10),
-            Gate::Closed(_) | Gate::Opening => LOOK,
+            Gate::Closed(_) | Gate::Opening => Duration::from_millis(1),
         }
     }
 
