@@ -1,7 +1,7 @@
 //! What a turn shows that paused until the user decided on a tool call. Pure.
 
 use super::ended_early::{NextTurn, OF_THE_CLIENT};
-use super::judged::{self, Judged};
+use super::judged::{self, Judged, LATE};
 use super::sent_twice::Answered;
 use crate::report::{Finding, Severity, Source};
 use std::fmt;
@@ -157,16 +157,14 @@ pub struct Copies {
 
 /// Judges it.
 pub fn judge(seen: &Seen) -> Judged {
-    if let Err(why) = &seen.met {
-        return Judged::unseen(why.clone());
-    }
-    let stored = match judged::read(&seen.stored) {
-        Ok(stored) => stored,
-        Err(unread) => return unread,
-    };
+    shown(seen).unwrap_or_else(|unseen| unseen)
+}
+
+fn shown(seen: &Seen) -> Result<Judged, Judged> {
+    let stored = judged::met(&seen.met, &seen.stored)?;
     // From the page that asked, a decision that changes nothing may be the session's own mistake.
     if let (Decided::Here, Some(why)) = (seen.approved.decided, unanswered(seen)) {
-        return Judged::unseen(why);
+        return Err(Judged::unseen(why));
     }
     let found = [
         lost(seen),
@@ -180,9 +178,8 @@ pub fn judge(seen: &Seen) -> Judged {
         next(seen),
     ];
     let findings: Vec<_> = found.into_iter().flatten().collect();
-    let told = tell(seen, stored);
-    let late = "it came later than the settling time, which --settle makes longer";
-    Judged::by(findings, told, seen.came_late.then(|| late.to_owned()))
+    let doubt = seen.came_late.then(|| LATE.to_owned());
+    Ok(Judged::by(findings, tell(seen, stored), doubt))
 }
 
 fn tell(seen: &Seen, stored: &Stored) -> String {

@@ -4,7 +4,7 @@
 
 use super::approval::Call;
 use super::ended_early::NextTurn;
-use super::judged::{self, Judged};
+use super::judged::{self, Judged, LATE};
 use crate::report::{Finding, Severity, Source};
 
 /// What was seen.
@@ -61,13 +61,11 @@ pub enum Results {
 
 /// Judges it.
 pub fn judge(seen: &ToolFailed) -> Judged {
-    if let Err(why) = &seen.met {
-        return Judged::unseen(why.clone());
-    }
-    let stored = match judged::read(&seen.stored) {
-        Ok(stored) => stored,
-        Err(unread) => return unread,
-    };
+    shown(seen).unwrap_or_else(|unseen| unseen)
+}
+
+fn shown(seen: &ToolFailed) -> Result<Judged, Judged> {
+    let stored = judged::met(&seen.met, &seen.stored)?;
     let found = [
         question(seen, stored),
         before(seen, stored),
@@ -78,9 +76,8 @@ pub fn judge(seen: &ToolFailed) -> Judged {
         next(seen),
     ];
     let findings: Vec<_> = found.into_iter().flatten().collect();
-    let told = tell(seen, stored);
-    let late = "it came later than the settling time, which --settle makes longer";
-    Judged::by(findings, told, seen.came_late.then(|| late.to_owned()))
+    let doubt = seen.came_late.then(|| LATE.to_owned());
+    Ok(Judged::by(findings, tell(seen, stored), doubt))
 }
 
 fn tell(seen: &ToolFailed, stored: &Stored) -> String {

@@ -16,7 +16,7 @@ pub struct Judged {
 
 impl Judged {
     /// What was looked for could not be seen.
-    pub(super) fn unseen(reason: impl Into<String>) -> Self {
+    pub(in crate::stream) fn unseen(reason: impl Into<String>) -> Self {
         Self {
             verdict: Verdict::Inconclusive,
             reason: reason.into(),
@@ -48,6 +48,20 @@ pub(super) fn asked(provider: ProviderEnd) -> Result<(), Judged> {
             "the server's request to its provider did not end, so its save may still come",
         )),
         ProviderEnd::Whole | ProviderEnd::HungUp { .. } => Ok(()),
+    }
+}
+
+/// Why what is wrong in a store that still changed is no proof.
+pub(super) const LATE: &str = "it came later than the settling time: a longer --settle includes it";
+
+/// What is stored of a case that happened as it was meant to.
+pub(super) fn met<'s, T>(
+    met: &Result<(), String>,
+    stored: &'s Result<T, String>,
+) -> Result<&'s T, Judged> {
+    match met {
+        Ok(()) => read(stored),
+        Err(why) => Err(Judged::unseen(why)),
     }
 }
 

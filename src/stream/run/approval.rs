@@ -7,7 +7,6 @@ use super::ended_early::HEARD_BY_THEN;
 use super::exchange::{ClientTask, ResponseProgress};
 use super::live::Live;
 use super::next_turn;
-use super::next_turn::NextOutcome;
 use super::stage::Stage;
 use super::suite::Suite;
 use crate::http::Again;
@@ -26,8 +25,6 @@ use std::time::Duration;
 
 /// So long a response that stays open while the turn waits has nothing to say.
 const WAITS: Duration = Duration::from_millis(500);
-/// Between two looks at the store.
-const ASK: Duration = Duration::from_millis(50);
 
 impl Stage<'_> {
     /// Decides on a call in every way.
@@ -54,24 +51,12 @@ impl Stage<'_> {
                 self.look_at_log(report);
             }
             report.checked += 1;
-            let mut case = self.begin_case(&name, &NONE, &READ_TO_END);
+            let case = self.begin_case(&name, &NONE, &READ_TO_END);
             let mut moments = Moments::default();
-            let played = self
+            let seen = self
                 .play_approval((asked, approved), sends, &case.name, &mut moments)
                 .await;
-            match played {
-                Ok(seen) => {
-                    let judged = approval::judge(&seen);
-                    moments.now(Lane::Store, judged.reason.as_str());
-                    case.timeline = moments.timeline;
-                    self.end_case(case, judged.verdict, judged.reason, report);
-                    report.add_by_code(judged.findings);
-                }
-                Err(error) => {
-                    case.timeline = moments.timeline;
-                    self.end_failed(case, &error, report);
-                }
-            }
+            self.end_judged(case, moments, seen, approval::judge, report);
         }
         self.world.gateway.rest();
         Ok(())
@@ -153,7 +138,9 @@ impl Stage<'_> {
             let answers = usize::from(went_on);
             stored.copies.questions == 1 && stored.copies.answers == answers
         };
-        let _ = self.await_stored((&live, &calls), is_right).await;
+        let deadline = clock::now() + self.options.settle;
+        let look = async || self.stored_calls(&live, &calls).await;
+        let _ = self.stored_when(deadline, look, is_right).await;
         // A second copy may come late.
         tokio::time::sleep(self.options.watch).await;
         let stored = self.stored_calls(&live, &calls).await;
@@ -163,15 +150,7 @@ impl Stage<'_> {
             .await?;
         let turn = (&chat, self.session.turns.len() - 1);
         let outcome = self.finish_or_again(turn, following, moments).await?;
-        let context = match &outcome {
-            NextOutcome::Answered { heard, sent } if sent.is_none() && !heard.continues => {
-                Some(copies_in(heard.texts.iter().map(String::as_str), &live))
-            }
-            NextOutcome::Answered { .. } | NextOutcome::Refused { .. } | NextOutcome::Failed(_) => {
-                None
-            }
-        };
-        let seen = Seen {
+        let mut seen = Seen {
             subject: self.observed().subject(),
             case: case.to_owned(),
             approved,
@@ -182,10 +161,15 @@ impl Stage<'_> {
             came_late: false,
             stored: stored.map_err(|error| format!("{error:#}")),
             history,
+            context: outcome.context().map(|texts| copies_in(texts, &live)),
             next: next_turn::as_it_is(outcome),
-            context,
         };
-        self.look_at_calls_again(seen, &live, &calls).await
+        if approval::judge(&seen).verdict == Verdict::Violated {
+            let look = self.stored_calls(&live, &calls);
+            let patience = self.options.settle;
+            seen.came_late = self.came_late(&mut seen.stored, patience, look).await;
+        }
+        Ok(seen)
     }
 
     /// Kills the server, which chatctl started, and starts it again.
@@ -244,9 +228,8 @@ impl Stage<'_> {
     }
 
     async fn copies_shown(&self, chat: &mut Chat, live: &Live) -> anyhow::Result<Option<Copies>> {
-        let recalled = self.recall(chat).await?;
-        let messages = recalled.and_then(|recalled| recalled.messages.ok());
-        Ok(messages.map(|messages| copies_in(messages.iter().map(|it| it.content.as_str()), live)))
+        let texts = self.shown_texts(chat).await?;
+        Ok(texts.map(|texts| copies_in(&texts, live)))
     }
 
     /// The answer may go on in the response that was open all the time.
@@ -255,41 +238,6 @@ impl Stage<'_> {
             Answered::ToTheEnd => Answered::ToTheEnd,
             Answered::Cut | Answered::Refused(_) | Answered::Otherwise(_) => otherwise,
         }
-    }
-
-    async fn await_stored(
-        &self,
-        (live, calls): (&Live, &[ToolCall]),
-        is_right: impl Fn(&Stored) -> bool,
-    ) -> anyhow::Result<Stored> {
-        let deadline = clock::now() + self.options.settle;
-        loop {
-            let stored = self.stored_calls(live, calls).await;
-            if stored.as_ref().is_ok_and(&is_right) || clock::now() >= deadline {
-                return stored;
-            }
-            tokio::time::sleep(ASK).await;
-        }
-    }
-
-    /// What is wrong may be only late.
-    async fn look_at_calls_again(
-        &self,
-        seen: Seen,
-        live: &Live,
-        calls: &[ToolCall],
-    ) -> anyhow::Result<Seen> {
-        if approval::judge(&seen).verdict != Verdict::Violated {
-            return Ok(seen);
-        }
-        tokio::time::sleep(self.options.settle).await;
-        let now = self.stored_calls(live, calls).await;
-        let now = Seen {
-            stored: now.map_err(|error| format!("{error:#}")),
-            came_late: true,
-            ..seen.clone()
-        };
-        Ok(if now.stored == seen.stored { seen } else { now })
     }
 
     async fn stored_calls(&self, live: &Live, calls: &[ToolCall]) -> anyhow::Result<Stored> {
@@ -334,8 +282,8 @@ fn distinct(rows: &[StoredMessage]) -> usize {
     keys.collect::<BTreeSet<_>>().len()
 }
 
-fn copies_in<'t>(texts: impl Iterator<Item = &'t str> + Clone, live: &Live) -> Copies {
-    let count = |mark: &str| texts.clone().filter(|text| text.contains(mark)).count();
+fn copies_in(texts: &[String], live: &Live) -> Copies {
+    let count = |mark: &str| texts.iter().filter(|text| text.contains(mark)).count();
     Copies {
         questions: count(&live.tag),
         answers: count(&live.nonce),

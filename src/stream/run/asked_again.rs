@@ -4,7 +4,6 @@ use super::case::Moments;
 use super::chat::{Chat, Instead, Sent, Vary};
 use super::client::Watching;
 use super::live::Live;
-use super::next_turn::NextOutcome;
 use super::stage::Stage;
 use super::suite::Suite;
 use crate::model::{Role, State, StoredMessage};
@@ -41,20 +40,10 @@ impl Stage<'_> {
                 continue;
             }
             report.checked += 1;
-            let mut case = self.begin_case(&again.to_string(), &NONE, &READ_TO_END);
+            let case = self.begin_case(&again.to_string(), &NONE, &READ_TO_END);
             let mut moments = Moments::default();
-            let played = self.play_again(again, ask, &case.name, &mut moments).await;
-            case.timeline = moments.timeline;
-            match played {
-                Ok(seen) => {
-                    let judged = asked_again::judge(&seen);
-                    self.end_case(case, judged.verdict, judged.reason, report);
-                    judged.findings.into_iter().for_each(|it| report.add(it));
-                }
-                Err(error) => {
-                    self.end_failed(case, &error, report);
-                }
-            }
+            let seen = self.play_again(again, ask, &case.name, &mut moments).await;
+            self.end_judged(case, moments, seen, asked_again::judge, report);
             self.ask_in_vain(again, ask, report).await?;
         }
         self.world.gateway.rest();
@@ -98,22 +87,10 @@ impl Stage<'_> {
         stored.old = self.sought_elsewhere(stored.old, &first).await?;
         let wrong_parent = self.wrong_parent(again, &old, &live).await?;
         let asked = live.play.heard().is_some();
-        let history = self.recall(&mut chat).await?;
-        let history = history.and_then(|recalled| recalled.messages.ok());
-        let history = history.map(|messages| {
-            let texts: Vec<_> = messages.iter().map(|it| it.content.as_str()).collect();
-            parts_in(&texts, &first, &live)
-        });
+        let shown = self.shown_texts(&mut chat).await?;
         let following = self.send_next(&chat, 0, moments).await?;
-        let next = match self.finish_next(following, moments).await {
-            NextOutcome::Answered { heard, sent } if sent.is_none() && !heard.continues => {
-                let texts: Vec<_> = heard.texts.iter().map(String::as_str).collect();
-                Some(parts_in(&texts, &first, &live))
-            }
-            NextOutcome::Answered { .. } | NextOutcome::Refused { .. } | NextOutcome::Failed(_) => {
-                None
-            }
-        };
+        let outcome = self.finish_next(following, moments).await;
+        let parts = |texts: &[String]| parts_in(texts, &first, &live);
         Ok(AskedAgain {
             subject: self.observed().subject(),
             case: case.to_owned(),
@@ -124,8 +101,8 @@ impl Stage<'_> {
             at_marker,
             stored,
             wrong_parent,
-            history,
-            next,
+            history: shown.as_deref().map(parts),
+            next: outcome.context().map(parts),
         })
     }
 
@@ -278,7 +255,7 @@ fn is_right(ask: &AskAgain, stored: Parts) -> bool {
 }
 
 /// The parts of a turn in some texts.
-fn parts_in(texts: &[&str], first: &Live, live: &Live) -> Parts {
+fn parts_in(texts: &[String], first: &Live, live: &Live) -> Parts {
     let count = |mark: &str| texts.iter().filter(|text| text.contains(mark)).count();
     Parts {
         questions: count(&live.tag),

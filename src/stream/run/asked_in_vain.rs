@@ -7,7 +7,6 @@ use super::client::Watching;
 use super::ended_early::HEARD_BY_THEN;
 use super::live::Live;
 use super::next_turn;
-use super::next_turn::NextOutcome;
 use super::script::error_mark;
 use super::stage::Stage;
 use crate::gateway::faults::{self, Mix};
@@ -21,12 +20,9 @@ use crate::stream::kept;
 use crate::stream::kept::{AnswerFate, ExpectedAnswer};
 use crate::stream::session::AskAgain;
 use crate::{clock, store};
-use std::time::Duration;
 
 /// What a provider does in place of answering: before its first word, and after some.
 const FAILS: [&str; 2] = ["http-503", "error-in-stream"];
-/// Between two looks at the store.
-const ASK: Duration = Duration::from_millis(50);
 
 /// Why no answer comes.
 enum Ends {
@@ -80,22 +76,10 @@ impl Stage<'_> {
                 case.fault = mix.to_string();
             }
             let mut moments = Moments::default();
-            let played = self
+            let seen = self
                 .play_in_vain((again, ask), &ends, &case.name, &mut moments)
                 .await;
-            match played {
-                Ok(seen) => {
-                    let judged = in_vain::judge(&seen);
-                    moments.now(Lane::Store, judged.reason.as_str());
-                    case.timeline = moments.timeline;
-                    self.end_case(case, judged.verdict, judged.reason, report);
-                    report.add_by_code(judged.findings);
-                }
-                Err(error) => {
-                    case.timeline = moments.timeline;
-                    self.end_failed(case, &error, report);
-                }
-            }
+            self.end_judged(case, moments, seen, in_vain::judge, report);
         }
         Ok(())
     }
@@ -155,30 +139,17 @@ impl Stage<'_> {
             again: &live,
             next: None,
         };
-        let mut stored = self.await_remains(&turns, self.options.settle).await;
+        let mut stored = self.await_remains(&turns).await;
         // What is right may be only for now.
         tokio::time::sleep(self.options.watch).await;
         let before = stored.as_ref().ok().copied();
         stored = self.remains_anywhere(&turns).await;
-        let history = self.recall(&mut chat).await?;
-        let history = history.and_then(|recalled| recalled.messages.ok());
-        let history = history.map(|messages| {
-            let texts: Vec<_> = messages.iter().map(|it| it.content.as_str()).collect();
-            known_in(&texts, &turns)
-        });
+        let shown = self.shown_texts(&mut chat).await?;
         let following = self.send_next(&chat, 0, moments).await?;
         turns.next = Some([following.tag.clone(), following.nonce.clone()]);
         let outcome = self.finish_or_again((&chat, 0), following, moments).await?;
-        let context = match &outcome {
-            NextOutcome::Answered { heard, sent } if sent.is_none() && !heard.continues => {
-                let texts: Vec<_> = heard.texts.iter().map(String::as_str).collect();
-                Some(known_in(&texts, &turns))
-            }
-            NextOutcome::Answered { .. } | NextOutcome::Refused { .. } | NextOutcome::Failed(_) => {
-                None
-            }
-        };
-        let seen = InVain {
+        let known = |texts: &[String]| known_in(texts, &turns);
+        let mut seen = InVain {
             subject: self.observed().subject(),
             case: case.to_owned(),
             again,
@@ -190,11 +161,17 @@ impl Stage<'_> {
             met,
             stored: stored.map_err(|error| format!("{error:#}")),
             came_late: false,
-            history,
+            history: shown.as_deref().map(known),
+            context: outcome.context().map(known),
             next: next_turn::as_it_is(outcome),
-            context,
         };
-        self.look_late_again(seen, before, &turns).await
+        if in_vain::judge(&seen).verdict == Verdict::Violated {
+            let had_time = before == seen.stored.as_ref().ok().copied();
+            let patience = self.options.settle * if had_time { 1 } else { 2 };
+            let look = self.remains_anywhere(&turns);
+            seen.came_late = self.came_late(&mut seen.stored, patience, look).await;
+        }
+        Ok(seen)
     }
 
     /// Lets it happen, and waits until the server has had the time to notice. Says whether it happened.
@@ -235,44 +212,12 @@ impl Stage<'_> {
         }
     }
 
-    /// What is wrong may be only late: it is looked at once more, after as much time again.
-    async fn look_late_again(
-        &self,
-        seen: InVain,
-        before: Option<Remains>,
-        turns: &Turns<'_>,
-    ) -> anyhow::Result<InVain> {
-        let is_wrong = |seen: &InVain| in_vain::judge(seen).verdict == Verdict::Violated;
-        if !is_wrong(&seen) {
-            return Ok(seen);
-        }
-        let had_time = before == seen.stored.as_ref().ok().copied();
-        let patience = self.options.settle * if had_time { 1 } else { 2 };
-        tokio::time::sleep(patience).await;
-        let now = self.remains_anywhere(turns).await;
-        let now = InVain {
-            stored: now.map_err(|error| format!("{error:#}")),
-            came_late: true,
-            ..seen.clone()
-        };
-        Ok(if now.stored == seen.stored { seen } else { now })
-    }
-
     /// What is stored, as soon as the old answer and the question are, or when the time is over.
-    async fn await_remains(
-        &self,
-        turns: &Turns<'_>,
-        patience: Duration,
-    ) -> anyhow::Result<Remains> {
-        let deadline = clock::now() + patience;
-        loop {
-            let remains = self.remains(turns).await;
-            let is_right = |it: &Remains| it.questions == 1 && it.old != Old::Gone;
-            if remains.as_ref().is_ok_and(is_right) || clock::now() >= deadline {
-                return remains;
-            }
-            tokio::time::sleep(ASK).await;
-        }
+    async fn await_remains(&self, turns: &Turns<'_>) -> anyhow::Result<Remains> {
+        let deadline = clock::now() + self.options.settle;
+        let is_right = |it: &Remains| it.questions == 1 && it.old != Old::Gone;
+        self.stored_when(deadline, async || self.remains(turns).await, is_right)
+            .await
     }
 
     /// The same, and whether an old answer that is gone is in another table.
@@ -352,7 +297,7 @@ impl Stage<'_> {
 }
 
 /// What of the conversation is in some texts.
-fn known_in(texts: &[&str], turns: &Turns<'_>) -> Known {
+fn known_in(texts: &[String], turns: &Turns<'_>) -> Known {
     let has = |mark: &str| texts.iter().any(|text| text.contains(mark));
     Known {
         question: has(&turns.again.tag),

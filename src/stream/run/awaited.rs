@@ -14,11 +14,44 @@ use std::time::Duration;
 const QUIET: Duration = Duration::from_millis(30);
 /// A server that collects the answer before it streams sends nothing: then this is long enough.
 const QUIET_AT_MOST: Duration = Duration::from_millis(250);
+/// Between two looks at the store.
+const ASK: Duration = Duration::from_millis(20);
 
 /// What to look at when a server fails.
 pub(super) const SERVER_LOG: &str = "check the server's log";
 
 impl Stage<'_> {
+    /// What is stored, as soon as it is enough, or when the time is over. A store that is busy at the moment is
+    /// asked again.
+    pub(super) async fn stored_when<T>(
+        &self,
+        deadline: Tick,
+        look: impl AsyncFn() -> anyhow::Result<T>,
+        is_enough: impl Fn(&T) -> bool,
+    ) -> anyhow::Result<T> {
+        loop {
+            let stored = look().await;
+            if stored.as_ref().is_ok_and(&is_enough) || clock::now() >= deadline {
+                return stored;
+            }
+            tokio::time::sleep(ASK).await;
+        }
+    }
+
+    /// What is wrong may be only late: it is looked at once more. Says whether it is another by then.
+    pub(super) async fn came_late<T: PartialEq>(
+        &self,
+        stored: &mut Result<T, String>,
+        patience: Duration,
+        look: impl Future<Output = anyhow::Result<T>>,
+    ) -> bool {
+        tokio::time::sleep(patience).await;
+        let now = look.await.map_err(|error| format!("{error:#}"));
+        let came_late = now != *stored;
+        *stored = now;
+        came_late
+    }
+
     /// Waits until the server has everything but the withheld end, and the client is quiet.
     pub(super) async fn until_withheld(&self, live: &Live) -> anyhow::Result<Tick> {
         let mut withheld = live.play.withheld();

@@ -5,6 +5,7 @@ use crate::clock::Tick;
 use crate::model::ProviderEnd;
 use crate::report::{Case, ClientMoment, CommitMoment, Lane, Report, Timeline, Verdict};
 use crate::stream::faults::{ClientBehaviour, GatewayFault};
+use crate::stream::judge::Judged;
 use crate::text::plural;
 use crate::{cli_error, clock};
 use std::collections::BTreeMap;
@@ -121,10 +122,40 @@ impl Stage<'_> {
         });
     }
 
-    /// A case that could not be played to its end. Only its reason can hold the hint of the error.
-    pub(super) fn end_failed(&self, begun: Begun, error: &anyhow::Error, report: &mut Report) {
-        let reason = cli_error::with_hint(error);
-        self.end_case(begun, Verdict::Inconclusive, reason, report);
+    /// Ends a case with what was seen in it, or with the error that kept it from being played.
+    pub(super) fn end_judged<T>(
+        &self,
+        mut case: Begun,
+        mut moments: Moments,
+        seen: anyhow::Result<T>,
+        judge: fn(&T) -> Judged,
+        report: &mut Report,
+    ) {
+        let judged = match seen {
+            Ok(seen) => {
+                let judged = judge(&seen);
+                moments.now(Lane::Store, judged.reason.as_str());
+                judged
+            }
+            // Only its reason can hold the hint of the error.
+            Err(error) => Judged::unseen(cli_error::with_hint(&error)),
+        };
+        case.timeline = moments.timeline;
+        self.end_all([(case, judged)], report);
+    }
+
+    /// Ends cases that are judged together: what several of them found is one finding a code.
+    pub(super) fn end_all(
+        &self,
+        cases: impl IntoIterator<Item = (Begun, Judged)>,
+        report: &mut Report,
+    ) {
+        let mut findings = Vec::new();
+        for (case, judged) in cases {
+            self.end_case(case, judged.verdict, judged.reason, report);
+            findings.extend(judged.findings);
+        }
+        report.add_by_code(findings);
     }
 }
 

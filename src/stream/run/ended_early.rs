@@ -30,8 +30,6 @@ use std::time::Duration;
 pub(super) const HEARD_BY_THEN: Duration = Duration::from_millis(250);
 /// The same for a server that went on as if nothing had happened: it may only have been slow.
 const HEARD_AT_LAST: Duration = Duration::from_secs(2);
-/// Between two looks at the store.
-const ASK: Duration = Duration::from_millis(20);
 /// As many late saves as the slowest turn seen are waited for.
 const TIMES_THE_LAG: u32 = 3;
 
@@ -139,13 +137,10 @@ impl Stage<'_> {
         }
         self.world.gateway.rest();
         self.look_late(&mut played, patience).await;
-        let mut findings = Vec::new();
-        for played in played {
-            let judged = ended_early::judge(&played.seen);
-            self.end_case(played.case, judged.verdict, judged.reason, report);
-            findings.extend(judged.findings);
-        }
-        report.add_by_code(findings);
+        let judged = played
+            .into_iter()
+            .map(|played| (played.case, ended_early::judge(&played.seen)));
+        self.end_all(judged, report);
         Ok(())
     }
 
@@ -483,17 +478,9 @@ impl Stage<'_> {
         provider: ProviderEnd,
         deadline: Tick,
     ) -> anyhow::Result<Found> {
-        loop {
-            let found = self.look(sought, &self.endings).await;
-            let is_enough = found
-                .as_ref()
-                .is_ok_and(|found| self.is_final(found, play, provider));
-            // A store that is busy at the moment is asked again.
-            if is_enough || clock::now() >= deadline {
-                return found;
-            }
-            tokio::time::sleep(ASK).await;
-        }
+        let look = async || self.look(sought, &self.endings).await;
+        let is_enough = |found: &Found| self.is_final(found, play, provider);
+        self.stored_when(deadline, look, is_enough).await
     }
 
     /// Whether what is stored stays so, as far as anybody can tell, and is what was declared.
@@ -529,9 +516,10 @@ impl Stage<'_> {
             Err(why) => return Ok(Some(Reload::Unreadable(why))),
         };
         let texts: Vec<&str> = messages.iter().map(|it| it.content.as_str()).collect();
+        let text = texts.join("\n");
         Ok(Some(Reload::Shows {
-            question: texts.iter().any(|text| text.contains(&sought.tag)),
-            answer: is_known(rows, sought, &texts),
+            question: text.contains(&sought.tag),
+            answer: is_known(rows, sought, &text),
         }))
     }
 

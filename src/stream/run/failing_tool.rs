@@ -18,14 +18,11 @@ use crate::stream::kept;
 use crate::stream::session::Turn;
 use crate::{clock, store};
 use std::collections::BTreeSet;
-use std::time::Duration;
 
 /// The case.
 const CASE: &str = "tool-fails";
 /// A shorter text of an error may be in an answer by chance.
 const TELLING: usize = 12;
-/// Between two looks at the store.
-const ASK: Duration = Duration::from_millis(50);
 
 /// What is looked for in the store.
 struct Sought<'t> {
@@ -50,22 +47,10 @@ impl Stage<'_> {
             return Ok(());
         }
         report.checked += 1;
-        let mut case = self.begin_case(CASE, &NONE, &READ_TO_END);
+        let case = self.begin_case(CASE, &NONE, &READ_TO_END);
         let mut moments = Moments::default();
-        let played = self.play_failing(turn, &case.name, &mut moments).await;
-        match played {
-            Ok(seen) => {
-                let judged = failing_tool::judge(&seen);
-                moments.now(Lane::Store, judged.reason.as_str());
-                case.timeline = moments.timeline;
-                self.end_case(case, judged.verdict, judged.reason, report);
-                report.add_by_code(judged.findings);
-            }
-            Err(error) => {
-                case.timeline = moments.timeline;
-                self.end_failed(case, &error, report);
-            }
-        }
+        let seen = self.play_failing(turn, &case.name, &mut moments).await;
+        self.end_judged(case, moments, seen, failing_tool::judge, report);
         self.world.gateway.rest();
         Ok(())
     }
@@ -118,15 +103,8 @@ impl Stage<'_> {
             stored.question && stored.before && stored.answers == usize::from(went_on)
         };
         let deadline = clock::now() + self.options.settle;
-        while !self
-            .stored_of_failing(&sought)
-            .await
-            .as_ref()
-            .is_ok_and(right)
-            && clock::now() < deadline
-        {
-            tokio::time::sleep(ASK).await;
-        }
+        let look = async || self.stored_of_failing(&sought).await;
+        let _ = self.stored_when(deadline, look, right).await;
         // A second copy may come late.
         tokio::time::sleep(self.options.watch).await;
         let stored = self.stored_of_failing(&sought).await;
@@ -135,7 +113,7 @@ impl Stage<'_> {
         let outcome = self
             .finish_or_again((&chat, index), following, moments)
             .await?;
-        let seen = ToolFailed {
+        let mut seen = ToolFailed {
             subject: self.observed().subject(),
             case: case.to_owned(),
             met,
@@ -145,18 +123,12 @@ impl Stage<'_> {
             came_late: false,
             next: next_turn::as_it_is(outcome),
         };
-        if failing_tool::judge(&seen).verdict != Verdict::Violated {
-            return Ok(seen);
+        if failing_tool::judge(&seen).verdict == Verdict::Violated {
+            let look = self.stored_of_failing(&sought);
+            let patience = self.options.settle;
+            seen.came_late = self.came_late(&mut seen.stored, patience, look).await;
         }
-        // What is wrong may be only late.
-        tokio::time::sleep(self.options.settle).await;
-        let now = self.stored_of_failing(&sought).await;
-        let now = ToolFailed {
-            stored: now.map_err(|error| format!("{error:#}")),
-            came_late: true,
-            ..seen.clone()
-        };
-        Ok(if now.stored == seen.stored { seen } else { now })
+        Ok(seen)
     }
 
     async fn stored_of_failing(&self, sought: &Sought<'_>) -> anyhow::Result<Stored> {

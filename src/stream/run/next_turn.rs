@@ -51,6 +51,16 @@ impl From<Refusal> for NextOutcome {
 }
 
 impl NextOutcome {
+    /// The texts that the provider got with it, the newest first; absent where they do not show what the server
+    /// knows: what the provider keeps is not in the request, and where the client sends the history, that is all
+    /// that the server has to pass on.
+    pub(super) fn context(&self) -> Option<&[String]> {
+        match self {
+            Self::Answered { heard, sent: None } if !heard.continues => Some(&heard.texts),
+            Self::Answered { .. } | Self::Refused { .. } | Self::Failed(_) => None,
+        }
+    }
+
     pub(super) fn what(&self) -> String {
         match self {
             Self::Refused { status, .. } => format!("the next turn is answered {status}"),
@@ -143,17 +153,14 @@ pub(super) fn next_turn(
     shown: &[StoredMessage],
     later: &[StoredMessage],
 ) -> NextTurn {
-    let heard = match outcome {
-        // What the provider keeps is not in the request, and where the client sends the history, that is all
-        // that the server has to pass on.
-        NextOutcome::Answered { heard, sent: None } if !heard.continues => heard,
-        other => return as_it_is(other),
+    let Some(texts) = outcome.context() else {
+        return as_it_is(outcome);
     };
-    let texts: Vec<&str> = heard.texts.iter().map(String::as_str).collect();
+    let text = texts.join("\n");
     NextTurn::Answered {
-        question: texts.iter().any(|text| text.contains(&sought.tag)),
-        answer: is_known(shown, sought, &texts),
-        answer_later: is_known(later, sought, &texts),
+        question: text.contains(&sought.tag),
+        answer: is_known(shown, sought, &text),
+        answer_later: is_known(later, sought, &text),
     }
 }
 
@@ -170,14 +177,13 @@ pub(super) fn as_it_is(outcome: NextOutcome) -> NextTurn {
     }
 }
 
-/// Whether what is stored of an answer is in some texts; also where nothing is stored.
-pub(super) fn is_known(rows: &[StoredMessage], sought: &Sought, texts: &[&str]) -> bool {
-    let joined = texts.join("\n");
+/// Whether what is stored of an answer is in a text; also where nothing is stored.
+pub(super) fn is_known(rows: &[StoredMessage], sought: &Sought, text: &str) -> bool {
     rows.iter()
         .filter(|row| row.role == Role::Assistant && row.state != State::Deleted)
         .filter(|row| !row.content.trim().is_empty())
         .all(|row| {
             let is_whole = row.content.contains(&sought.nonce);
-            is_whole && joined.contains(&sought.nonce) || kept::is_all_in(&row.content, &joined)
+            is_whole && text.contains(&sought.nonce) || kept::is_all_in(&row.content, text)
         })
 }

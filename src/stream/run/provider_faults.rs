@@ -85,21 +85,14 @@ impl Stage<'_> {
             played.seen.stored = self.stored_after(played).await;
         }
         self.look_at_wrong_ones_again(&mut played, patience).await;
-        let mut findings = Vec::new();
-        for Played {
-            mut case,
-            mut moments,
-            seen,
-            ..
-        } in played
-        {
-            let judged = provider_faults::judge(&seen);
+        let judged = played.into_iter().map(|played| {
+            let (mut case, mut moments) = (played.case, played.moments);
+            let judged = provider_faults::judge(&played.seen);
             moments.now(Lane::Store, judged.reason.as_str());
             case.timeline = moments.timeline;
-            self.end_case(case, judged.verdict, judged.reason, report);
-            findings.extend(judged.findings);
-        }
-        report.add_by_code(findings);
+            (case, judged)
+        });
+        self.end_all(judged, report);
         Ok(())
     }
 

@@ -108,13 +108,10 @@ impl Stage<'_> {
         }
         self.world.gateway.rest();
         self.count_copies(&mut played, patience).await;
-        let mut findings = Vec::new();
-        for played in played {
-            let judged = resumed::judge(&played.seen);
-            self.end_case(played.case, judged.verdict, judged.reason, report);
-            findings.extend(judged.findings);
-        }
-        report.add_by_code(findings);
+        let judged = played
+            .into_iter()
+            .map(|played| (played.case, resumed::judge(&played.seen)));
+        self.end_all(judged, report);
         Ok(())
     }
 

@@ -33,20 +33,13 @@ impl Stage<'_> {
                 continue;
             }
             report.checked += 1;
-            let mut case = self.begin_case(doubled.name, &NONE, &TWICE);
+            let case = self.begin_case(doubled.name, &NONE, &TWICE);
             let mut moments = Moments::default();
-            let sent = self.play_twice(doubled, &case.name, &mut moments).await;
-            case.timeline = moments.timeline;
-            match sent {
-                Ok(seen) => {
-                    let judged = sent_twice::judge(&seen);
-                    self.end_case(case, judged.verdict, judged.reason, report);
-                    judged.findings.into_iter().for_each(|it| report.add(it));
-                }
-                Err(error) => {
-                    self.end_failed(case, &error, report);
-                    break;
-                }
+            let seen = self.play_twice(doubled, &case.name, &mut moments).await;
+            let is_over = seen.is_err();
+            self.end_judged(case, moments, seen, sent_twice::judge, report);
+            if is_over {
+                break;
             }
         }
         self.world.gateway.rest();

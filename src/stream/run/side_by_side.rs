@@ -59,7 +59,7 @@ impl Stage<'_> {
             return;
         }
         report.checked += 1;
-        let mut case = self.begin_case(name, &NONE, &READ_TO_END);
+        let case = self.begin_case(name, &NONE, &READ_TO_END);
         let mut moments = Moments::default();
         let since = clock::now();
         let running = match together {
@@ -70,17 +70,7 @@ impl Stage<'_> {
             Ok(running) => self.seen_together(&case.name, running, since).await,
             Err(error) => Err(error),
         };
-        case.timeline = moments.timeline;
-        match seen {
-            Ok(seen) => {
-                let judged = side_by_side::judge(&seen);
-                self.end_case(case, judged.verdict, judged.reason, report);
-                report.add_by_code(judged.findings);
-            }
-            Err(error) => {
-                self.end_failed(case, &error, report);
-            }
-        }
+        self.end_judged(case, moments, seen, side_by_side::judge, report);
     }
 
     /// A second turn is sent while the first one is answered.

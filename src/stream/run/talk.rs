@@ -319,6 +319,14 @@ impl Stage<'_> {
         }))
     }
 
+    /// The texts that a reload shows; none where the session has no history, or it can't be read.
+    pub(super) async fn shown_texts(&self, chat: &mut Chat) -> anyhow::Result<Option<Vec<String>>> {
+        let recalled = self.recall(chat).await?;
+        let messages = recalled.and_then(|recalled| recalled.messages.ok());
+        let texts = messages.map(|messages| messages.into_iter().map(|it| it.content));
+        Ok(texts.map(Iterator::collect))
+    }
+
     /// Logs in once more, if the session says how and the server lets the user in.
     async fn log_in_again(&self, chat: &mut Chat) -> anyhow::Result<Access> {
         let Some(login) = &self.session.login else {

@@ -6,7 +6,7 @@
 use super::{Again, Old};
 use crate::report::{Finding, Severity, Source};
 use crate::stream::judge::ended_early::NextTurn;
-use crate::stream::judge::judged::{self, Judged};
+use crate::stream::judge::judged::{self, Judged, LATE};
 use crate::stream::policy::{Keep, Policy};
 use crate::stream::session::OldAnswer;
 
@@ -85,13 +85,11 @@ pub struct Known {
 
 /// Judges it.
 pub fn judge(seen: &InVain) -> Judged {
-    if let Err(why) = &seen.met {
-        return Judged::unseen(why.clone());
-    }
-    let stored = match judged::read(&seen.stored) {
-        Ok(stored) => stored,
-        Err(unread) => return unread,
-    };
+    shown(seen).unwrap_or_else(|unseen| unseen)
+}
+
+fn shown(seen: &InVain) -> Result<Judged, Judged> {
+    let stored = judged::met(&seen.met, &seen.stored)?;
     let found = [
         question(seen, stored),
         old_lost(seen, stored),
@@ -103,9 +101,7 @@ pub fn judge(seen: &InVain) -> Judged {
     let findings: Vec<_> = found.into_iter().flatten().collect();
     let told = tell(seen, stored);
     let doubt = match (stored.old, stored.new) {
-        _ if seen.came_late => {
-            Some("it came later than the settling time, which --settle makes longer")
-        }
+        _ if seen.came_late => Some(LATE),
         (Old::Gone, New::Unknown) if seen.again == Again::Regenerated => {
             Some("a part of the new answer can't be told from other texts")
         }
@@ -114,7 +110,7 @@ pub fn judge(seen: &InVain) -> Judged {
         }
         (Old::Gone | Old::Aside | Old::Shown | Old::Kept | Old::Elsewhere, _) => None,
     };
-    Judged::by(findings, told, doubt.map(str::to_owned))
+    Ok(Judged::by(findings, told, doubt.map(str::to_owned)))
 }
 
 fn tell(seen: &InVain, stored: &Remains) -> String {

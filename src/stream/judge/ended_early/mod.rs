@@ -8,7 +8,7 @@ mod findings;
 #[cfg(test)]
 mod tests;
 
-use super::judged::{self, Judged};
+use super::judged::{self, Judged, LATE};
 use crate::model::ProviderEnd;
 use crate::report::Severity;
 use crate::stream::faults::{Point, Way};
@@ -199,9 +199,7 @@ fn shown(seen: &EndedEarly) -> Result<Judged, Judged> {
     let stored = judged::read(&seen.stored)?;
     let findings = findings::all(seen, stored);
     let doubt = match &stored.answer {
-        _ if seen.came_late => {
-            Some("it came later than the settling time: a longer --settle includes it".to_owned())
-        }
+        _ if seen.came_late => Some(LATE.to_owned()),
         AnswerFate::Unknown(why) => Some((*why).to_owned()),
         AnswerFate::Nothing | AnswerFate::Cut { .. } if !stored.is_verbatim => Some(
             "the store changes the text of answers, so a part of one can't be recognized"

@@ -8,7 +8,7 @@ mod same;
 mod tests;
 
 use super::ended_early::NextTurn;
-use super::judged::{self, Judged};
+use super::judged::{self, Judged, LATE};
 use crate::stream::kept::AnswerFate;
 
 pub use same::{same, without_marks};
@@ -104,16 +104,10 @@ pub fn judge(seen: &ProviderFailed) -> Judged {
 }
 
 fn shown(seen: &ProviderFailed) -> Result<Judged, Judged> {
-    if let Err(why) = &seen.met {
-        return Err(Judged::unseen(why));
-    }
-    let stored = judged::read(&seen.stored)?;
+    let stored = judged::met(&seen.met, &seen.stored)?;
     let findings = findings::all(seen, stored);
-    Ok(Judged::by(
-        findings,
-        tell(seen, stored),
-        doubt(seen, stored),
-    ))
+    let doubt = doubt(seen, stored);
+    Ok(Judged::by(findings, tell(seen, stored), doubt))
 }
 
 /// Why nothing is known, where nothing wrong was found.
@@ -123,9 +117,7 @@ fn doubt(seen: &ProviderFailed, stored: &Stored) -> Option<String> {
         ResponseEnd::Failed(_) | ResponseEnd::WithWords
     );
     match &stored.answer {
-        _ if seen.came_late => {
-            Some("it came later than the settling time: a longer --settle includes it".to_owned())
-        }
+        _ if seen.came_late => Some(LATE.to_owned()),
         AnswerFate::Whole => None,
         _ if seen.said == Said::NoText => None,
         AnswerFate::Unknown(why) if !told => Some((*why).to_owned()),
