@@ -18,7 +18,7 @@ use super::snapshot_builder::{
 use super::spill::Sorter;
 use super::sum::Sum;
 use super::table::Table;
-use crate::model::{Listed, State, StoredMessage};
+use crate::model::{Listed, RankTies, State, StoredMessage};
 use std::collections::HashMap;
 use std::io;
 
@@ -122,9 +122,15 @@ impl Sums {
         Ok(())
     }
 
-    /// Takes the order of a conversation's messages: a sum, of how many, and whether some of them
-    /// have none. Fails when there is no room to spill.
-    pub fn take_order(&mut self, key: &str, sum: u64, messages: u64, tied: bool) -> io::Result<()> {
+    /// Takes the order of a conversation's messages: a sum, and of how many. Fails when there is no room to
+    /// spill.
+    pub fn take_order(
+        &mut self,
+        key: &str,
+        sum: u64,
+        messages: u64,
+        ties: RankTies,
+    ) -> io::Result<()> {
         let conversation = self.hasher.conversation(Some(key));
         let mut bytes = conversation.0.to_vec();
         bytes.extend_from_slice(&sum.to_le_bytes());
@@ -135,7 +141,10 @@ impl Sums {
             conversation,
             digest: halves[0],
             messages: u32::try_from(messages).unwrap_or(u32::MAX),
-            ties: if tied { Ties::Exact } else { Ties::None },
+            ties: match ties {
+                RankTies::None => Ties::None,
+                RankTies::Some => Ties::Exact,
+            },
         })
     }
 

@@ -18,7 +18,7 @@ pub use cell::{Cell, CellRef};
 pub use engine::Engine;
 pub use frame::{Frame, Line, LineKind};
 pub use numbering::{Numbered, NumberedColumn, Numbering, Sequence};
-pub use order_key::{Nulls, OrderKey};
+pub use order_key::{Nulls, OrderKey, RankTies};
 pub use provider::{Call, ProviderCall, ProviderEnd};
 pub use role_words::{contradicts, known_role};
 pub use schema::{Column, Table};

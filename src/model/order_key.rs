@@ -102,6 +102,15 @@ fn bytes(text: &[u8]) -> (i128, bool) {
     (i128::from_be_bytes(number), text.len() <= TEXT)
 }
 
+/// Whether some messages of a conversation have the same rank.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RankTies {
+    /// Each has one of its own.
+    None,
+    /// Some share one.
+    Some,
+}
+
 #[cfg(test)]
 mod tests {
     use super::{Nulls, OrderKey};

@@ -6,7 +6,7 @@ use super::plan::{Plan, Slot};
 use super::select::{Order, Take};
 use super::{Mapping, keys, plan, select};
 use crate::db::Db;
-use crate::model::{Cell, CellRef, StoredMessage};
+use crate::model::{Cell, CellRef, RankTies, StoredMessage};
 use std::ops::ControlFlow;
 
 /// What the database tells of a conversation.
@@ -30,7 +30,7 @@ pub struct OrderOf<'a> {
     /// How many these are.
     pub messages: u64,
     /// Whether some of them have the same rank.
-    pub tied: bool,
+    pub ties: RankTies,
 }
 
 /// What takes each conversation's order.
@@ -284,7 +284,10 @@ pub async fn orders(
             conversation: key,
             sum: sum as u64,
             messages: u64::try_from(*messages)?,
-            tied: !matches!(tied, CellRef::Int(0) | CellRef::Text("0")),
+            ties: match tied {
+                CellRef::Int(0) | CellRef::Text("0") => RankTies::None,
+                _ => RankTies::Some,
+            },
         })
     };
     db.scan(&sql, &[], &mut row).await

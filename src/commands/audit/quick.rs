@@ -53,7 +53,7 @@ pub(super) async fn taken(
             conversations += 1;
             Ok(sums.take(of.conversation, of.sum, of.messages, of.grown)?)
         }
-        It::Order(of) => Ok(sums.take_order(of.conversation, of.sum, of.messages, of.tied)?),
+        It::Order(of) => Ok(sums.take_order(of.conversation, of.sum, of.messages, of.ties)?),
     })
     .await?;
     Ok(Taken {
@@ -89,7 +89,7 @@ pub(super) async fn compared(
             messages += of.messages + of.grown;
             Ok(sums.take(of.conversation, of.sum, of.messages, of.grown)?)
         }
-        It::Order(of) => Ok(sums.take_order(of.conversation, of.sum, of.messages, of.tied)?),
+        It::Order(of) => Ok(sums.take_order(of.conversation, of.sum, of.messages, of.ties)?),
     })
     .await?;
     let mut found = audit::compare_sums(before, &mapping(live), sums.halves()?)?;
