@@ -112,7 +112,9 @@ fn tell_stops(events: mpsc::Sender<Event>) {
     if stops.thread_block().is_err() {
         return;
     }
-    std::thread::spawn(move || while stops.wait().is_ok() && events.send(Event::Stopped).is_ok() {});
+    std::thread::spawn(
+        move || while stops.wait().is_ok() && events.send(Event::Stopped).is_ok() {},
+    );
 }
 
 /// Waits until the server has ended or its time is over. The exit code, where it is known.

@@ -2,13 +2,13 @@
 //! nothing left for it.
 
 use super::case::Moments;
-use super::chat::{Among, Vary};
+use super::chat::{AS_RECORDED, Among, Vary};
 use super::stage::Stage;
 use super::suite::Suite;
 use crate::clock;
 use crate::clock::Tick;
 use crate::report::{Finding, Lane, Report, Severity, Source, Verdict};
-use crate::stream::faults::{NONE, Point, READ_TO_END, STEP_BY_STEP, Way};
+use crate::stream::faults::{NONE, Point, STEP_BY_STEP, Way};
 
 /// The case.
 const NAME: &str = "aborted-streams";
@@ -134,12 +134,7 @@ impl Stage<'_> {
     /// One turn with nothing in its way.
     async fn probe_turn(&mut self) -> anyhow::Result<()> {
         let chat = self.set_up().await?;
-        let vary = Vary {
-            pieces: None,
-            fault: &NONE,
-            client: &READ_TO_END,
-        };
-        let live = self.begin(&chat, 0, vary).await?;
+        let live = self.begin(&chat, 0, AS_RECORDED).await?;
         live.play.release();
         let seen = self
             .until_over(&live, self.options.response_timeout)

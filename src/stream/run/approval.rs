@@ -4,7 +4,7 @@ use super::case::Moments;
 use super::chat::{AS_RECORDED, Chat, Sent};
 use super::client::Watching;
 use super::ended_early::HEARD_BY_THEN;
-use super::exchange::{ClientTask, ResponseProgress};
+use super::exchange::ResponseProgress;
 use super::live::Live;
 use super::next_turn;
 use super::stage::Stage;
@@ -95,17 +95,8 @@ impl Stage<'_> {
         };
         let client = page.as_ref().unwrap_or(&chat).client().clone();
         let task = || {
-            anyhow::Ok(ClientTask {
-                client: client.clone(),
-                sends: sends.expand(&known)?,
-                captures: Vec::new(),
-                then: None,
-                reader: self.profile.start(self.marker.clone()),
-                framing: self.profile.framing(),
-                marker: self.marker.clone(),
-                behaviour: &READ_TO_END,
-                line: None,
-            })
+            let sends = sends.expand(&known)?;
+            anyhow::Ok(self.lone_task(&client, sends, &READ_TO_END))
         };
         moments.now(Lane::Client, approved.decided.what());
         let decision = Watching::start(task()?);

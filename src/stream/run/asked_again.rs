@@ -1,7 +1,7 @@
 //! Answers that are asked for again, as `[regenerate]` and `[edit]` of the session say.
 
 use super::case::Moments;
-use super::chat::{Chat, Instead, Sent, Vary};
+use super::chat::{AS_RECORDED, Chat, Instead, Sent};
 use super::client::Watching;
 use super::live::Live;
 use super::stage::Stage;
@@ -117,13 +117,8 @@ impl Stage<'_> {
             instead: Some(instead(again, ask, (first, old))),
             ..Sent::turn(0)
         };
-        let vary = Vary {
-            pieces: None,
-            fault: &NONE,
-            client: &READ_TO_END,
-        };
         let start = |task| Ok(Watching::start(task));
-        self.begin_among(chat, what, vary, start).await
+        self.begin_among(chat, what, AS_RECORDED, start).await
     }
 
     pub(super) async fn rows_with(

@@ -17,7 +17,7 @@ use crate::stream::faults::{ClientBehaviour, Cut, NONE, Point, READ_TO_END, STEP
 use crate::stream::judge::asked_again::in_vain::{self, Because, InVain, Known, New, Remains};
 use crate::stream::judge::asked_again::{Again, Old};
 use crate::stream::kept;
-use crate::stream::kept::{AnswerFate, ExpectedAnswer};
+use crate::stream::kept::AnswerFate;
 use crate::stream::session::AskAgain;
 use crate::{clock, store};
 
@@ -265,20 +265,15 @@ impl Stage<'_> {
             let is_answer = row.role == Role::Assistant && row.state != State::Deleted;
             is_answer && !others.iter().any(|mark| row.content.contains(*mark))
         });
-        let text = live.answer.clone().unwrap_or_else(|| live.expected.clone());
-        let known = ExpectedAnswer {
-            text,
-            is_all: true,
-            expected: live.expected.clone(),
-            nonce: live.nonce.clone(),
-        };
         let rows: Vec<_> = rows.iter().collect();
-        Ok(match kept::kept(&rows, &known, &self.endings) {
-            AnswerFate::Whole => New::Whole,
-            AnswerFate::Cut { .. } => New::Part,
-            AnswerFate::Nothing => New::Nothing,
-            AnswerFate::Unknown(_) => New::Unknown,
-        })
+        Ok(
+            match kept::kept(&rows, &live.whole_answer(), &self.endings) {
+                AnswerFate::Whole => New::Whole,
+                AnswerFate::Cut { .. } => New::Part,
+                AnswerFate::Nothing => New::Nothing,
+                AnswerFate::Unknown(_) => New::Unknown,
+            },
+        )
     }
 
     /// A turn that came to its end, and its rows.

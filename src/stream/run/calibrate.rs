@@ -1,7 +1,7 @@
 //! Chats without a gate: is the answer saved rightly at all, where, and how long does the
 //! server take from the provider's end to its final marker?
 
-use super::chat::{Chat, Vary};
+use super::chat::{AS_RECORDED, Chat};
 use super::exchange::ResponseProgress;
 use super::find_store::sealed;
 use super::learnt::Learnt;
@@ -131,12 +131,7 @@ impl Stage<'_> {
         index: usize,
         calibrated: &mut Calibrated,
     ) -> anyhow::Result<TurnSeen> {
-        let vary = Vary {
-            pieces: None,
-            fault: &NONE,
-            client: &READ_TO_END,
-        };
-        let live = self.begin(chat, index, vary).await?;
+        let live = self.begin(chat, index, AS_RECORDED).await?;
         let is_first = self.mapping.is_none();
         if is_first {
             self.look_for(&live).await?;

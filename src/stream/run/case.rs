@@ -122,6 +122,12 @@ impl Stage<'_> {
         });
     }
 
+    /// A case that could not be played to its end. Only its reason can hold the hint of the error.
+    pub(super) fn end_failed(&self, begun: Begun, error: &anyhow::Error, report: &mut Report) {
+        let reason = cli_error::with_hint(error);
+        self.end_case(begun, Verdict::Inconclusive, reason, report);
+    }
+
     /// Ends a case with what was seen in it, or with the error that kept it from being played.
     pub(super) fn end_judged<T>(
         &self,
@@ -137,7 +143,6 @@ impl Stage<'_> {
                 moments.now(Lane::Store, judged.reason.as_str());
                 judged
             }
-            // Only its reason can hold the hint of the error.
             Err(error) => Judged::unseen(cli_error::with_hint(&error)),
         };
         case.timeline = moments.timeline;

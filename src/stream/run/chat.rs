@@ -15,7 +15,8 @@ use crate::stream::faults::{ClientBehaviour, Cut, GatewayFault, NONE, READ_TO_EN
 use crate::stream::judge::TurnSeen;
 use crate::stream::marks;
 use crate::stream::session::{
-    Answered, Captures, Follows, IDEMPOTENCY_KEY, Login, Request, Session, Spoken, Turn, capture,
+    Answered, Captures, Expanded, Follows, IDEMPOTENCY_KEY, Login, Request, Session, Spoken, Turn,
+    capture,
 };
 use crate::{clock, http};
 use anyhow::Context as _;
@@ -259,19 +260,13 @@ impl Stage<'_> {
             Some(follow) if follow.how == Follows::First => follow.request.expand(&captures)?,
             Some(_) | None => request.expand(&captures)?,
         };
-        let reader = self.profile.start(self.marker.clone());
         let expected = turn.expected(&captures, answer.as_deref(), &nonce)?;
         let sent = clock::now();
         let watching = start(ClientTask {
-            client: chat.client.clone(),
-            sends,
             captures: request.captures.clone(),
             then,
-            reader,
             framing: self.framing(request),
-            marker: self.marker.clone(),
-            behaviour: vary.client,
-            line: None,
+            ..self.lone_task(&chat.client, sends, vary.client)
         })?;
         let marks = Marks {
             tag: tag.clone(),
@@ -328,6 +323,26 @@ impl Stage<'_> {
             None => Ok(Watching::start(client_task)),
         };
         self.begin_among(chat, what, vary, start).await
+    }
+
+    /// One request with nothing before or behind it.
+    pub(super) fn lone_task(
+        &self,
+        client: &Client,
+        sends: Expanded,
+        behaviour: &'static ClientBehaviour,
+    ) -> ClientTask {
+        ClientTask {
+            client: client.clone(),
+            sends,
+            captures: Vec::new(),
+            then: None,
+            reader: self.profile.start(self.marker.clone()),
+            framing: self.profile.framing(),
+            marker: self.marker.clone(),
+            behaviour,
+            line: None,
+        }
     }
 
     /// What the provider answers in a turn. One with faults says it in one answer, whatever is recorded.

@@ -2,10 +2,10 @@
 //! store holds.
 
 use super::case::Moments;
-use super::chat::Vary;
+use super::chat::AS_RECORDED;
 use super::live::Live;
 use super::reading::Reading;
-use super::save_fails::{Server, UNREAD, swallowed};
+use super::save_fails::{Server, UNREAD, swallowed, without_marker};
 use super::stage::Stage;
 use crate::cli_error::CliError;
 use crate::clock::Tick;
@@ -145,24 +145,9 @@ impl Stage<'_> {
 
     /// The last turn of a chat, whose commit meets the fault.
     async fn faulty_turn(&mut self, fault: CommitFault) -> anyhow::Result<Tried> {
-        let vary = Vary {
-            pieces: None,
-            fault: &NONE,
-            client: &READ_TO_END,
-        };
-        let chat = self.set_up().await?;
-        let last = self.session.turns.len() - 1;
-        for index in 0..last {
-            let live = self.begin(&chat, index, vary).await?;
-            live.play.release();
-            self.until_over(&live, self.options.response_timeout)
-                .await?;
-        }
         let mut moments = Moments::default();
-        let live = self.begin(&chat, last, vary).await?;
+        let live = self.last_turn(&mut moments).await?;
         let sent = live.sent;
-        moments.at(sent, Lane::Client, format!("turn {} sent", live.number));
-        self.until_withheld(&live).await?;
         if let Some(AnyGate::Commits(gate)) = &mut self.world.gate {
             let at = gate.arm(&live.nonce, fault, fault.lasts()).await?;
             moments.at(at, Lane::Store, waits(fault));
@@ -208,16 +193,8 @@ impl Stage<'_> {
             let what = format!("final marker `{}` received", self.marker);
             moments.at(at, Lane::Client, what);
         }
-        moments.now(
-            Lane::Client,
-            match (final_at, ended) {
-                (Some(_), _) => "end of the response",
-                (None, true) => "the response ended without the final marker",
-                (None, false) => {
-                    "neither the final marker nor the end of the response; the client hangs up"
-                }
-            },
-        );
+        let how = without_marker(final_at, ended).unwrap_or("end of the response");
+        moments.now(Lane::Client, how);
         let happened = match happened {
             Some(happened) => happened,
             None => {
@@ -247,6 +224,23 @@ impl Stage<'_> {
             sent,
             nonce: live.nonce.clone(),
         })
+    }
+
+    /// A chat up to its last turn, of which all but the end of its answer is sent.
+    pub(super) async fn last_turn(&mut self, moments: &mut Moments) -> anyhow::Result<Live> {
+        let chat = self.set_up().await?;
+        let last = self.session.turns.len() - 1;
+        for index in 0..last {
+            let live = self.begin(&chat, index, AS_RECORDED).await?;
+            live.play.release();
+            self.until_over(&live, self.options.response_timeout)
+                .await?;
+        }
+        let live = self.begin(&chat, last, AS_RECORDED).await?;
+        let what = format!("turn {} sent", live.number);
+        moments.at(live.sent, Lane::Client, what);
+        self.until_withheld(&live).await?;
+        Ok(live)
     }
 
     /// Waits up to a moment for the final marker or the end of the response; whether one came.

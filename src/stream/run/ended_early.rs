@@ -2,7 +2,7 @@
 //! answer. Then the page is reloaded, and the conversation goes on.
 
 use super::case::{Begun, Moments, told};
-use super::chat::{Among, Chat, Vary};
+use super::chat::{AS_RECORDED, Among, Chat, Vary};
 use super::exchange::ResponseProgress;
 use super::live::Live;
 use super::next_turn;
@@ -15,11 +15,9 @@ use crate::clock::Tick;
 use crate::gateway::providers::Provider;
 use crate::model::{ProviderEnd, StoredMessage};
 use crate::report::{ClientMoment, Lane, Report, Verdict};
-use crate::stream::faults::{
-    ClientBehaviour, Cut, NONE, Point, READ_TO_END, STEP_BY_STEP, STOP, Way,
-};
+use crate::stream::faults::{ClientBehaviour, Cut, NONE, Point, STEP_BY_STEP, STOP, Way};
 use crate::stream::judge::ended_early::{self, Cause, EndedEarly, Reload};
-use crate::stream::kept::{AnswerFate, ExpectedAnswer, Marked};
+use crate::stream::kept::{AnswerFate, Marked};
 use crate::stream::policy::{Keep, Policy};
 use crate::stream::session::StopBy;
 use crate::text::plural;
@@ -266,58 +264,17 @@ impl Stage<'_> {
             format!("turn {} sent", live.number),
         );
         let mut sought = Sought {
-            tag: live.tag.clone(),
-            nonce: live.nonce.clone(),
-            conversation: live.conversation(),
             earlier,
-            next: None,
             before,
-            answer: ExpectedAnswer {
-                text: live.answer.clone().unwrap_or_else(|| live.expected.clone()),
-                is_all: true,
-                expected: live.expected.clone(),
-                nonce: live.nonce.clone(),
-            },
+            ..Sought::of(&live)
         };
-        let mut met = self.reach(&live, play.point, moments).await;
+        let met = self.reach(&live, play.point, moments).await;
         let promised = live.watching.seen().turn.promised_at().is_some();
+        let met = match met {
+            Ok(()) => self.end_it(play, &chat, &mut live, moments).await?,
+            unmet => unmet,
+        };
         let mut next = None;
-        if met.is_ok() {
-            match (play.ends, &self.session.stop) {
-                (Ends::Left(way), _) => {
-                    moments.ends(way.what(), client_moment(&live, play, way.name()));
-                    live.watching.leave(way).await?;
-                }
-                (Ends::Stopped, Some(stop)) => match &stop.by {
-                    StopBy::Abort => {
-                        let moment = client_moment(&live, play, STOP.name);
-                        moments.ends("stop: the client closes the connection", moment);
-                        live.watching.leave(Way::Fin).await?;
-                    }
-                    StopBy::Message(message) => {
-                        let moment = client_moment(&live, play, STOP.name);
-                        moments.ends("stop: a message is sent over the WebSocket", moment);
-                        let said = live.watching.say(message.expand(&chat.known())?).await;
-                        met = said.map_err(|error| format!("stop was not sent: {error:#}"));
-                    }
-                    StopBy::Request(request) => {
-                        let moment = client_moment(&live, play, STOP.name);
-                        moments.ends(&format!("stop: `{}` sent", request.written), moment);
-                        let answer = chat.ask(request).await?;
-                        moments.now(Lane::Client, format!("stop was answered {}", answer.status));
-                        if !request.accepts(answer.status) {
-                            met = Err(format!(
-                                "`{}` was answered {}: {}",
-                                request.written,
-                                answer.status,
-                                answer.excerpt()
-                            ));
-                        }
-                    }
-                },
-                (Ends::Stopped, None) => {}
-            }
-        }
         // At once: the user who pressed stop types on.
         let immediate = match play.ends {
             Ends::Stopped if met.is_ok() => {
@@ -377,18 +334,58 @@ impl Stage<'_> {
         Ok((seen, sought))
     }
 
+    /// Ends the turn as the case says; says why that did not work.
+    async fn end_it(
+        &self,
+        play: Play,
+        chat: &Chat,
+        live: &mut Live,
+        moments: &mut Moments,
+    ) -> anyhow::Result<Result<(), String>> {
+        let stop = match (play.ends, &self.session.stop) {
+            (Ends::Left(way), _) => {
+                moments.ends(way.what(), client_moment(live, play, way.name()));
+                live.watching.leave(way).await?;
+                return Ok(Ok(()));
+            }
+            (Ends::Stopped, None) => return Ok(Ok(())),
+            (Ends::Stopped, Some(stop)) => stop,
+        };
+        let moment = client_moment(live, play, STOP.name);
+        match &stop.by {
+            StopBy::Abort => {
+                moments.ends("stop: the client closes the connection", moment);
+                live.watching.leave(Way::Fin).await?;
+            }
+            StopBy::Message(message) => {
+                moments.ends("stop: a message is sent over the WebSocket", moment);
+                let said = live.watching.say(message.expand(&chat.known())?).await;
+                return Ok(said.map_err(|error| format!("stop was not sent: {error:#}")));
+            }
+            StopBy::Request(request) => {
+                moments.ends(&format!("stop: `{}` sent", request.written), moment);
+                let answer = chat.ask(request).await?;
+                moments.now(Lane::Client, format!("stop was answered {}", answer.status));
+                if !request.accepts(answer.status) {
+                    return Ok(Err(format!(
+                        "`{}` was answered {}: {}",
+                        request.written,
+                        answer.status,
+                        answer.excerpt()
+                    )));
+                }
+            }
+        }
+        Ok(Ok(()))
+    }
+
     /// A turn before the one that matters.
     pub(super) async fn whole_turn(
         &mut self,
         chat: &Chat,
         index: usize,
     ) -> anyhow::Result<[String; 2]> {
-        let vary = Vary {
-            pieces: None,
-            fault: &NONE,
-            client: &READ_TO_END,
-        };
-        let live = self.begin(chat, index, vary).await?;
+        let live = self.begin(chat, index, AS_RECORDED).await?;
         live.play.release();
         self.until_over(&live, self.options.response_timeout)
             .await?;

@@ -20,7 +20,7 @@ use crate::stream::faults::{NONE, Point, READ_TO_END, STEP_BY_STEP};
 use crate::stream::judge::Judged;
 use crate::stream::judge::ended_early::{self, Cause, EndedEarly, NextTurn, Stored};
 use crate::stream::kept;
-use crate::stream::kept::{AnswerFate, Ending, ExpectedAnswer};
+use crate::stream::kept::{AnswerFate, Ending};
 use crate::{clock, gate, store};
 use std::sync::Arc;
 use std::time::Duration;
@@ -151,18 +151,9 @@ impl Stage<'_> {
             point: place.point(&live),
             number: before.len() + 1,
             sought: Sought {
-                tag: live.tag.clone(),
-                nonce: live.nonce.clone(),
-                conversation: live.conversation(),
                 earlier: before.iter().map(pair).collect(),
-                next: None,
                 before: alike,
-                answer: ExpectedAnswer {
-                    text: live.answer.clone().unwrap_or_else(|| live.expected.clone()),
-                    is_all: true,
-                    expected: live.expected.clone(),
-                    nonce: live.nonce.clone(),
-                },
+                ..Sought::of(&live)
             },
             play: Arc::clone(&live.play),
             seen: live.watching.follow(),

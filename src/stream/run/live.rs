@@ -5,7 +5,7 @@ use crate::clock::Tick;
 use crate::gateway::Play;
 use crate::model::StoredMessage;
 use crate::stream::judge::saved_row_changed_later::is_lost;
-use crate::stream::kept;
+use crate::stream::kept::{self, ExpectedAnswer};
 use std::sync::Arc;
 
 /// A turn under way.
@@ -44,6 +44,16 @@ impl Live {
         let captured = seen.captured.get("conversation_id");
         let captured = captured.map(|id| id.as_str().map_or_else(|| id.to_string(), str::to_owned));
         self.conversation.clone().or(captured)
+    }
+
+    /// All that the provider says.
+    pub(super) fn whole_answer(&self) -> ExpectedAnswer {
+        ExpectedAnswer {
+            text: self.answer.clone().unwrap_or_else(|| self.expected.clone()),
+            is_all: true,
+            expected: self.expected.clone(),
+            nonce: self.nonce.clone(),
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 //! is asked.
 
 use super::case::Moments;
-use super::chat::{Chat, Vary};
+use super::chat::{AS_RECORDED, Chat};
 use super::exchange::ResponseProgress;
 use super::live::Live;
 use super::sought::Sought;
@@ -10,7 +10,6 @@ use super::stage::Stage;
 use crate::gateway::Heard;
 use crate::model::{Role, State, StoredMessage};
 use crate::report::Lane;
-use crate::stream::faults::{NONE, READ_TO_END};
 use crate::stream::judge::ended_early::{NextTurn, OF_THE_CLIENT};
 use crate::stream::kept;
 use crate::text::plural;
@@ -81,13 +80,8 @@ impl Stage<'_> {
         turn: usize,
         moments: &mut Moments,
     ) -> anyhow::Result<Live> {
-        let vary = Vary {
-            pieces: None,
-            fault: &NONE,
-            client: &READ_TO_END,
-        };
         let next = (turn + 1) % self.session.turns.len();
-        let live = self.begin(chat, next, vary).await?;
+        let live = self.begin(chat, next, AS_RECORDED).await?;
         live.play.release();
         moments.at(live.sent, Lane::Client, "the next turn is sent");
         Ok(live)

@@ -284,13 +284,9 @@ impl Stage<'_> {
                 .reads
                 .then(|| kept::seen(&answer.text, &seen.turn.text)),
             sought: Sought {
-                tag: live.tag.clone(),
-                nonce: live.nonce.clone(),
-                conversation: live.conversation(),
-                earlier: Vec::new(),
-                next: None,
                 before,
                 answer,
+                ..Sought::of(&live)
             },
             acted: self.acted(client, &seen),
             found: Found {

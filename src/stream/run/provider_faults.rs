@@ -212,20 +212,14 @@ impl Stage<'_> {
     fn played(&self, case: Begun, moments: Moments, seen: ProviderFailed, live: &Live) -> Played {
         let said = live.answer.clone().unwrap_or_default();
         let is_plain = self.is_verbatim && live.expected == said;
+        // The answers of all cases begin alike: nobody looks what began so before.
         let sought = Sought {
-            tag: live.tag.clone(),
-            nonce: live.nonce.clone(),
-            conversation: live.conversation(),
-            earlier: Vec::new(),
-            next: None,
-            // The answers of all cases begin alike.
-            before: None,
             answer: ExpectedAnswer {
                 text: without_marks(&said),
-                is_all: true,
                 expected: without_marks(&live.expected),
-                nonce: live.nonce.clone(),
+                ..live.whole_answer()
             },
+            ..Sought::of(live)
         };
         Played {
             case,

@@ -144,32 +144,8 @@ impl Stage<'_> {
         if let Err(why) = self.reach(&live, point, moments).await {
             return Ok(Outcome::NotMet(why));
         }
-        match moment {
-            Moment::AfterTheEnd => {
-                self.until_over(&live, self.options.response_timeout)
-                    .await?;
-            }
-            Moment::During | Moment::Later => {
-                moments.now(Lane::Client, "the connection is lost");
-                live.watching.leave(Way::Fin).await?;
-                let _ = tokio::time::timeout(HEARD_BY_THEN, live.play.until_idle()).await;
-            }
-        }
-        match moment {
-            // What the client misses while it is away.
-            Moment::During => {
-                if let Err(why) = self.say_meanwhile(&live, play, cut, moments).await {
-                    return Ok(Outcome::NotMet(why));
-                }
-            }
-            Moment::Later | Moment::AfterTheEnd => {
-                live.play.release();
-                self.until_idle(&live).await;
-                if live.play.provider_end() == ProviderEnd::Whole {
-                    // It is over when it is stored, if it ever is.
-                    let _ = self.await_row(&live, patience).await;
-                }
-            }
+        if let Err(why) = self.lose(&mut live, play, cut, patience, moments).await? {
+            return Ok(Outcome::NotMet(why));
         }
         let first = live.watching.seen();
         let Some(before) = first.body_so_far() else {
@@ -189,26 +165,10 @@ impl Stage<'_> {
             format!("`{}` sent", play.resume.request.written),
         );
         let watching = Watching::start(ClientTask {
-            client: chat.client().clone(),
-            sends: request,
-            captures: Vec::new(),
-            then: None,
-            reader: self.profile.start(self.marker.clone()),
             framing: framing.clone(),
-            marker: self.marker.clone(),
-            behaviour: &RESUME,
-            line: None,
+            ..self.lone_task(chat.client(), request, &RESUME)
         });
-        let has_head = |seen: &ResponseProgress| seen.head.is_some() || seen.over.is_some();
-        let head = tokio::time::timeout(HEAD, watching.until(has_head)).await;
-        let run = match live.play.provider_end() {
-            ProviderEnd::Open if head.is_ok() => Run::Running,
-            ProviderEnd::HungUp { chunks } if chunks <= cut.before => Run::GivenUp,
-            ProviderEnd::Open
-            | ProviderEnd::HungUp { .. }
-            | ProviderEnd::Whole
-            | ProviderEnd::NotAsked => Run::Over,
-        };
+        let run = self.run_by_then(&live, &watching, cut).await;
         live.play.release();
         self.until_idle(&live).await;
         let reply = self.resumed(&watching, play, (&before, &framing)).await;
@@ -243,6 +203,53 @@ impl Stage<'_> {
             stored: Err("nobody looked".to_owned()),
         };
         Ok(Outcome::Seen(Box::new((seen, live))))
+    }
+
+    /// Loses the connection, and lets happen what the client misses while it is away. Says why it could not.
+    async fn lose(
+        &self,
+        live: &mut Live,
+        play: &Play<'_>,
+        cut: Cut,
+        patience: Duration,
+        moments: &mut Moments,
+    ) -> anyhow::Result<Result<(), String>> {
+        match play.resuming.moment {
+            Moment::AfterTheEnd => {
+                self.until_over(live, self.options.response_timeout).await?;
+            }
+            Moment::During | Moment::Later => {
+                moments.now(Lane::Client, "the connection is lost");
+                live.watching.leave(Way::Fin).await?;
+                let _ = tokio::time::timeout(HEARD_BY_THEN, live.play.until_idle()).await;
+            }
+        }
+        match play.resuming.moment {
+            Moment::During => Ok(self.say_meanwhile(live, play, cut, moments).await),
+            Moment::Later | Moment::AfterTheEnd => {
+                live.play.release();
+                self.until_idle(live).await;
+                if live.play.provider_end() == ProviderEnd::Whole {
+                    // It is over when it is stored, if it ever is.
+                    let _ = self.await_row(live, patience).await;
+                }
+                Ok(Ok(()))
+            }
+        }
+    }
+
+    /// Where the turn is when the server has begun to answer the request that resumes it.
+    async fn run_by_then(&self, live: &Live, watching: &Watching, cut: Cut) -> Run {
+        let has_head = |seen: &ResponseProgress| seen.head.is_some() || seen.over.is_some();
+        let head = tokio::time::timeout(HEAD, watching.until(has_head)).await;
+        match live.play.provider_end() {
+            ProviderEnd::Open if head.is_ok() => Run::Running,
+            ProviderEnd::HungUp { chunks } if chunks <= cut.before => Run::GivenUp,
+            ProviderEnd::Open
+            | ProviderEnd::HungUp { .. }
+            | ProviderEnd::Whole
+            | ProviderEnd::NotAsked => Run::Over,
+        }
     }
 
     /// Lets the provider say one more chunk of text that the client misses, where there is one before the last.

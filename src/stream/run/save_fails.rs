@@ -1,7 +1,7 @@
 //! Fault injection: exactly this answer's save fails. Does the final marker still come?
 
 use super::case::{Begun, Moments};
-use super::chat::Vary;
+use super::chat::AS_RECORDED;
 use super::reading::Reading;
 use super::stage::Stage;
 use super::{Proof, World};
@@ -101,6 +101,17 @@ pub(super) fn swallowed(session: &str, marker: &FinalMarker, case: &str) -> Find
         format!("let a failed save end the stream with an error event and without `{marker}`"),
     )
     .in_case(case)
+}
+
+/// How a response ended that had no final marker.
+pub(super) fn without_marker(final_at: Option<Tick>, ended: bool) -> Option<&'static str> {
+    match (final_at, ended) {
+        (Some(_), _) => None,
+        (None, true) => Some("the response ended without the final marker"),
+        (None, false) => {
+            Some("neither the final marker nor the end of the response; the client hangs up")
+        }
+    }
 }
 
 impl Stage<'_> {
@@ -349,14 +360,9 @@ impl Stage<'_> {
 
     /// Holds one more chat; the reason when it is not as it was before.
     pub(super) async fn next_chat(&mut self) -> Option<String> {
-        let vary = Vary {
-            pieces: None,
-            fault: &NONE,
-            client: &READ_TO_END,
-        };
         let next = async {
             let chat = self.set_up().await?;
-            let live = self.begin(&chat, 0, vary).await?;
+            let live = self.begin(&chat, 0, AS_RECORDED).await?;
             live.play.release();
             self.until_over(&live, self.patience()).await?;
             let row = self.await_row(&live, self.options.settle).await;
@@ -378,24 +384,9 @@ impl Stage<'_> {
 
     /// The last turn of a chat, its save made to fail.
     async fn failing_turn(&mut self, means: Means) -> anyhow::Result<Tried> {
-        let vary = Vary {
-            pieces: None,
-            fault: &NONE,
-            client: &READ_TO_END,
-        };
-        let chat = self.set_up().await?;
-        let last = self.session.turns.len() - 1;
-        for index in 0..last {
-            let live = self.begin(&chat, index, vary).await?;
-            live.play.release();
-            self.until_over(&live, self.options.response_timeout)
-                .await?;
-        }
         let mut moments = Moments::default();
-        let live = self.begin(&chat, last, vary).await?;
+        let live = self.last_turn(&mut moments).await?;
         let sent = live.sent;
-        moments.at(sent, Lane::Client, format!("turn {} sent", live.number));
-        self.until_withheld(&live).await?;
         let nonce = live.nonce.clone();
         let (shown, freed) = match self.install_fault(means, &nonce).await? {
             Some(why) => {
@@ -423,15 +414,8 @@ impl Stage<'_> {
                 }
                 // A server may give back what it holds only when its client is gone.
                 drop(live);
-                match (seen.turn.final_at, ended) {
-                    (Some(_), _) => {}
-                    (None, true) => {
-                        moments.now(Lane::Client, "the response ended without the final marker");
-                    }
-                    (None, false) => moments.now(
-                        Lane::Client,
-                        "neither the final marker nor the end of the response; the client hangs up",
-                    ),
+                if let Some(how) = without_marker(seen.turn.final_at, ended) {
+                    moments.now(Lane::Client, how);
                 }
                 let stored = self.complete_row(&nonce).await;
                 if let (Some(_), Ok(None) | Err(_), Means::Gate(_)) =

@@ -137,15 +137,10 @@ impl Stage<'_> {
     /// The same request, for another connection.
     fn same_again(&self, task: &ClientTask) -> ClientTask {
         ClientTask {
-            client: task.client.clone(),
-            sends: task.sends.clone(),
             captures: task.captures.clone(),
             then: task.then.clone(),
-            reader: self.profile.start(self.marker.clone()),
             framing: task.framing.clone(),
-            marker: task.marker.clone(),
-            behaviour: task.behaviour,
-            line: None,
+            ..self.lone_task(&task.client, task.sends.clone(), task.behaviour)
         }
     }
 

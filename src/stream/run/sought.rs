@@ -1,6 +1,7 @@
 //! What is stored of a turn, whether or not its answer came to its end.
 
 use super::exchange::ResponseProgress;
+use super::live::Live;
 use super::stage::Stage;
 use crate::model::{Mark, Role, State, StoredMessage};
 use crate::store;
@@ -50,6 +51,19 @@ pub(super) enum Place {
 }
 
 impl Sought {
+    /// The turn with its whole answer, alone in its chat.
+    pub(super) fn of(live: &Live) -> Self {
+        Self {
+            tag: live.tag.clone(),
+            nonce: live.nonce.clone(),
+            conversation: live.conversation(),
+            earlier: Vec::new(),
+            next: None,
+            before: None,
+            answer: live.whole_answer(),
+        }
+    }
+
     pub(super) fn marks(&self) -> [String; 2] {
         [self.tag.clone(), self.nonce.clone()]
     }

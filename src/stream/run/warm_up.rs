@@ -1,6 +1,6 @@
 //! A first turn that is not judged: servers load, connect and compile when they are first asked.
 
-use super::chat::Vary;
+use super::chat::AS_RECORDED;
 use super::exchange::ResponseProgress;
 use super::live::Live;
 use super::reading::{Reading, UnknownEnd};
@@ -8,7 +8,6 @@ use super::stage::Stage;
 use crate::report::{Finding, Report, Severity, Source};
 use crate::stream::body::Framing;
 use crate::stream::detect::{Format, Response};
-use crate::stream::faults::{NONE, READ_TO_END};
 use crate::stream::judge::MarkerBasis;
 use crate::stream::profiles::Profile;
 use crate::stream::{detect, kept, last_event};
@@ -27,12 +26,7 @@ impl Stage<'_> {
         let Ok(chat) = self.set_up().await else {
             return Ok(());
         };
-        let vary = Vary {
-            pieces: None,
-            fault: &NONE,
-            client: &READ_TO_END,
-        };
-        let live = self.begin(&chat, 0, vary).await?;
+        let live = self.begin(&chat, 0, AS_RECORDED).await?;
         live.play.release();
         let patience = self.options.response_timeout * FIRST_TURN;
         let over = live.watching.until(|seen| seen.over.is_some());

@@ -7,7 +7,7 @@ use super::live::Live;
 use super::stage::Stage;
 use super::trial::{Holds, Judged};
 use crate::clock::Tick;
-use crate::gate::{Carries, CommitGate, CommitOutcome, Elsewhere, Order, Withheld};
+use crate::gate::{Carries, CommitGate, CommitOutcome, Elsewhere, Order, Passed, Withheld};
 use crate::report::{CommitEvent, CommitMoment, Lane};
 use crate::stream::judge::commit_order::{End, Step, Trial};
 use crate::stream::judge::order::RowState;
@@ -184,12 +184,13 @@ impl Stage<'_> {
             if trial.steps.len() == MAX_STEPS {
                 return Ok(End::Steps);
             }
-            let Some(Chosen { commit, others }) = choose(gate, holds, &mut went_first).await?
-            else {
+            let Some(chosen) = choose(gate, holds, &mut went_first).await? else {
                 // It was let through by the deadline, or its connection broke.
                 return Ok(End::Expired);
             };
-            withheld_for(&commit, moments);
+            let commit = &chosen.commit;
+            let number = trial.steps.len() + 1;
+            withheld_for(commit, moments);
             moments.asked.get_or_insert(commit.since);
             // Behind a lock that keeps readers out, and writes nothing, the row can't be read.
             let before = match commit.stage {
@@ -201,41 +202,12 @@ impl Stage<'_> {
                 Some(row) => row,
                 None => self.row(live).await,
             };
-            let withheld = passed.let_through.saturating_sub(commit.since);
-            moments.commit(
-                passed.answered,
-                format!(
-                    "{}: {}: let through after {} ms, its reply withheld; the answer's row is {}{}",
-                    commit.by,
-                    commit.what,
-                    withheld.as_millis(),
-                    if row == RowState::Complete {
-                        "complete"
-                    } else {
-                        "not complete"
-                    },
-                    match others.as_slice() {
-                        [] => String::new(),
-                        others => format!("; {} wait", others.join(", ")),
-                    },
-                ),
-                CommitMoment {
-                    step: Some(trial.steps.len() + 1),
-                    withheld_ms: Some(millis(withheld)),
-                    others: others.clone(),
-                    row_complete: match row {
-                        RowState::Complete => Some(true),
-                        RowState::Incomplete | RowState::CommitWaits => Some(false),
-                        RowState::Unreadable => None,
-                    },
-                    ..of(&commit, CommitEvent::LetThrough)
-                },
-            );
+            let_through(&chosen, number, &passed, row, moments);
             let mut step = Step {
                 let_through: passed.let_through,
                 answered: passed.answered,
                 given: None,
-                others: others.len(),
+                others: chosen.others.len(),
                 row,
             };
             match passed.outcome {
@@ -264,14 +236,15 @@ impl Stage<'_> {
                 step.given = Some(given);
                 since = given;
                 let withheld = given.saturating_sub(passed.answered);
+                let moment = CommitMoment {
+                    step: Some(number),
+                    withheld_ms: Some(millis(withheld)),
+                    ..of(commit, CommitEvent::AnswerGiven)
+                };
                 moments.commit(
                     given,
                     format!("{}: the reply is released", commit.by),
-                    CommitMoment {
-                        step: Some(trial.steps.len() + 1),
-                        withheld_ms: Some(millis(withheld)),
-                        ..of(&commit, CommitEvent::AnswerGiven)
-                    },
+                    moment,
                 );
             }
             trial.steps.push(step);
@@ -463,6 +436,46 @@ pub(super) fn withheld_for(commit: &Withheld, moments: &mut Moments) {
             commit.by, commit.what
         ),
         of(commit, CommitEvent::Withheld),
+    );
+}
+
+/// Says that a commit was let through, as the step of this number.
+fn let_through(
+    Chosen { commit, others }: &Chosen,
+    number: usize,
+    passed: &Passed,
+    row: RowState,
+    moments: &mut Moments,
+) {
+    let withheld = passed.let_through.saturating_sub(commit.since);
+    let is_complete = if row == RowState::Complete {
+        "complete"
+    } else {
+        "not complete"
+    };
+    let waiting = match others.as_slice() {
+        [] => String::new(),
+        others => format!("; {} wait", others.join(", ")),
+    };
+    moments.commit(
+        passed.answered,
+        format!(
+            "{}: {}: let through after {} ms, its reply withheld; the answer's row is {is_complete}{waiting}",
+            commit.by,
+            commit.what,
+            withheld.as_millis(),
+        ),
+        CommitMoment {
+            step: Some(number),
+            withheld_ms: Some(millis(withheld)),
+            others: others.clone(),
+            row_complete: match row {
+                RowState::Complete => Some(true),
+                RowState::Incomplete | RowState::CommitWaits => Some(false),
+                RowState::Unreadable => None,
+            },
+            ..of(commit, CommitEvent::LetThrough)
+        },
     );
 }
 
