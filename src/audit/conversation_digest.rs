@@ -21,7 +21,7 @@ pub struct ConversationDigest {
     pub counts: [u32; 3],
     /// Messages after the high-water mark of the snapshot that this is compared with.
     pub grown: u32,
-    /// The last message's role, as a number of [`ConversationDigest::last_role`].
+    /// The last message's role, as a number.
     role: u8,
     /// Whether it has a row of its own, whether it has messages that are not counted, and whether
     /// it is deleted for the user.
@@ -103,13 +103,6 @@ impl ConversationDigest {
     /// Whether any message of it is there, settled or not, old or new.
     pub fn filled(&self) -> bool {
         self.messages() > 0 || self.grown > 0 || self.has_open()
-    }
-
-    /// Whose message is the last; absent without one.
-    pub fn last_role(&self) -> Option<&'static str> {
-        ["user", "assistant", "other"]
-            .get(usize::from(self.role))
-            .copied()
     }
 
     /// The greatest time of a message, in microseconds since 1970 UTC.

@@ -122,8 +122,8 @@ impl Sums {
         Ok(())
     }
 
-    /// Takes the order of a conversation's messages: a sum, and of how many. Fails when there is no room to
-    /// spill.
+    /// Takes the order of a conversation's messages: a sum, and of how many. Fails when there is no
+    /// room to spill.
     pub fn take_order(
         &mut self,
         key: &str,

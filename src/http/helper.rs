@@ -40,11 +40,6 @@ impl Tracing {
     pub async fn next_message(&mut self) -> Option<TracerMessage> {
         self.told.recv().await
     }
-
-    /// What has been told already; none when there is nothing new.
-    pub fn next_message_now(&mut self) -> Option<TracerMessage> {
-        self.told.try_recv().ok()
-    }
 }
 
 impl Helper {

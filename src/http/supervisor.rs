@@ -1,9 +1,9 @@
 //! The helper process between chatctl and a server that it starts.
 //!
-//! It puts the server into a process group of its own and ends the whole group when the
-//! pipe from chatctl closes, which also happens when chatctl is killed. As the server's parent it
-//! is also what may trace it. One thread does it all, since only the thread that traces a process may
-//! wait for it; two others do nothing but wake it.
+//! It puts the server into a process group of its own and ends the whole group when the pipe from
+//! chatctl closes, which also happens when chatctl is killed. As the server's parent it is also
+//! what may trace it. One thread does it all, since only the thread that traces a process may wait
+//! for it; two others do nothing but wake it.
 
 use super::helper::Asked;
 use crate::clock;
@@ -105,8 +105,8 @@ fn tell_asks(events: mpsc::Sender<Event>) {
     });
 }
 
-/// Tells of each stop and end. The signal is blocked from here on, also in threads that begin later, so that
-/// none is lost while nobody waits for it.
+/// Tells of each stop and end. The signal is blocked from here on, also in threads that begin
+/// later, so that none is lost while nobody waits for it.
 fn tell_stops(events: mpsc::Sender<Event>) {
     let stops = SigSet::from(Signal::SIGCHLD);
     if stops.thread_block().is_err() {

@@ -226,6 +226,10 @@ fn finding(
         .in_case(&seen.case)
 }
 
+fn wrong(seen: &Seen, code: &'static str, says: (&str, &str), fact: (Source, &str)) -> Finding {
+    finding(seen, code, Severity::Error, says, fact)
+}
+
 /// A turn that waits can't be continued.
 fn lost(seen: &Seen) -> Option<Finding> {
     let why = unanswered(seen)?;
@@ -255,7 +259,7 @@ fn question(seen: &Seen, stored: &Stored) -> Option<Finding> {
     );
     let fact = (Source::Store, "no row holds the question");
     let is_lost = stored.copies.questions == 0;
-    is_lost.then(|| finding(seen, "user-message-lost", Severity::Error, says, fact))
+    is_lost.then(|| wrong(seen, "user-message-lost", says, fact))
 }
 
 fn answer(seen: &Seen, stored: &Stored) -> Option<Finding> {
@@ -265,7 +269,7 @@ fn answer(seen: &Seen, stored: &Stored) -> Option<Finding> {
         "save the answer of a continued turn like any other, and commit it before the final marker is sent",
     );
     let fact = (Source::Store, "no row holds the answer");
-    is_lost.then(|| finding(seen, "never-saved", Severity::Error, says, fact))
+    is_lost.then(|| wrong(seen, "never-saved", says, fact))
 }
 
 fn call_missing(seen: &Seen, stored: &Stored) -> Option<Finding> {
@@ -278,13 +282,7 @@ fn call_missing(seen: &Seen, stored: &Stored) -> Option<Finding> {
     );
     let fact = format!("no row holds the call of `{}`", missing.name);
     let fact = (Source::Store, fact.as_str());
-    Some(finding(
-        seen,
-        "tool-calls-differ",
-        Severity::Error,
-        says,
-        fact,
-    ))
+    Some(wrong(seen, "tool-calls-differ", says, fact))
 }
 
 /// Approval doubles what was there.
@@ -302,13 +300,7 @@ fn twice(seen: &Seen, stored: &Stored) -> Option<Finding> {
         "continue the stored turn: what the page sends with the decision is there already, and a decision counts once",
     );
     let fact = (Source::Store, fact.as_str());
-    Some(finding(
-        seen,
-        "turn-stored-twice",
-        Severity::Error,
-        says,
-        fact,
-    ))
+    Some(wrong(seen, "turn-stored-twice", says, fact))
 }
 
 /// While it waits, a reload shows nothing of it.
@@ -323,7 +315,7 @@ fn waiting(seen: &Seen) -> Option<Finding> {
         "the question is stored, and the history lacks it while the turn waits",
     );
     let is_hidden = waiting.stored && !waiting.shown;
-    is_hidden.then(|| finding(seen, "history-differs", Severity::Error, says, fact))
+    is_hidden.then(|| wrong(seen, "history-differs", says, fact))
 }
 
 fn reload(seen: &Seen, stored: &Stored) -> Option<Finding> {
@@ -340,13 +332,7 @@ fn reload(seen: &Seen, stored: &Stored) -> Option<Finding> {
         "return the stored messages one by one, in the order in which they were said",
     );
     let fact = (Source::Stream, fact);
-    Some(finding(
-        seen,
-        "history-differs",
-        Severity::Error,
-        says,
-        fact,
-    ))
+    Some(wrong(seen, "history-differs", says, fact))
 }
 
 fn context(seen: &Seen, stored: &Stored) -> Option<Finding> {
@@ -361,7 +347,7 @@ fn context(seen: &Seen, stored: &Stored) -> Option<Finding> {
         "build the provider's messages from the stored conversation",
     );
     let fact = (Source::Gateway, fact);
-    Some(finding(seen, "context-lost", Severity::Error, says, fact))
+    Some(wrong(seen, "context-lost", says, fact))
 }
 
 fn next(seen: &Seen) -> Option<Finding> {

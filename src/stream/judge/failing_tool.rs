@@ -110,13 +110,22 @@ fn finding(
         .in_case(&seen.case)
 }
 
+fn wrong(
+    seen: &ToolFailed,
+    code: &'static str,
+    says: (&str, &str),
+    fact: (Source, &str),
+) -> Finding {
+    finding(seen, code, Severity::Error, says, fact)
+}
+
 fn question(seen: &ToolFailed, stored: &Stored) -> Option<Finding> {
     let says = (
         "the question is lost when a tool fails",
         "commit the user's message before the provider is called",
     );
     let fact = (Source::Store, "no row holds the question");
-    (!stored.question).then(|| finding(seen, "user-message-lost", Severity::Error, says, fact))
+    (!stored.question).then(|| wrong(seen, "user-message-lost", says, fact))
 }
 
 /// What the user read before the tool failed.
@@ -162,7 +171,7 @@ fn answer(seen: &ToolFailed, stored: &Stored) -> Option<Finding> {
         0 | 1 => return None,
     };
     let fact = (Source::Store, fact);
-    Some(finding(seen, code, Severity::Error, says, fact))
+    Some(wrong(seen, code, says, fact))
 }
 
 fn calls(seen: &ToolFailed, stored: &Stored) -> Option<Finding> {
@@ -179,13 +188,7 @@ fn calls(seen: &ToolFailed, stored: &Stored) -> Option<Finding> {
         "store the error as the call's result, in the `except` that ends the turn or goes on",
     );
     let fact = (Source::Store, fact.as_str());
-    Some(finding(
-        seen,
-        "tool-calls-differ",
-        Severity::Error,
-        says,
-        fact,
-    ))
+    Some(wrong(seen, "tool-calls-differ", says, fact))
 }
 
 fn error(seen: &ToolFailed, stored: &Stored) -> Option<Finding> {
@@ -196,13 +199,7 @@ fn error(seen: &ToolFailed, stored: &Stored) -> Option<Finding> {
     );
     let fact = format!("row {row} has the text of the error that the response ended with");
     let fact = (Source::Store, fact.as_str());
-    Some(finding(
-        seen,
-        "error-text-as-answer",
-        Severity::Error,
-        says,
-        fact,
-    ))
+    Some(wrong(seen, "error-text-as-answer", says, fact))
 }
 
 fn stuck(seen: &ToolFailed, stored: &Stored) -> Option<Finding> {

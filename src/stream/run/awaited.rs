@@ -21,8 +21,8 @@ const ASK: Duration = Duration::from_millis(20);
 pub(super) const SERVER_LOG: &str = "check the server's log";
 
 impl Stage<'_> {
-    /// What is stored, as soon as it is enough, or when the time is over. A store that is busy at the moment is
-    /// asked again.
+    /// What is stored, as soon as it is enough, or when the time is over. A store that is busy at
+    /// the moment is asked again.
     pub(super) async fn stored_when<T>(
         &self,
         deadline: Tick,
@@ -38,7 +38,8 @@ impl Stage<'_> {
         }
     }
 
-    /// What is wrong may be only late: it is looked at once more. Says whether it is another by then.
+    /// What is wrong may be only late: it is looked at once more. Says whether it is another by
+    /// then.
     pub(super) async fn came_late<T: PartialEq>(
         &self,
         stored: &mut Result<T, String>,

@@ -50,9 +50,9 @@ impl From<Refusal> for NextOutcome {
 }
 
 impl NextOutcome {
-    /// The texts that the provider got with it, the newest first; absent where they do not show what the server
-    /// knows: what the provider keeps is not in the request, and where the client sends the history, that is all
-    /// that the server has to pass on.
+    /// The texts that the provider got with it, the newest first; absent where they do not show
+    /// what the server knows: what the provider keeps is not in the request, and where the client
+    /// sends the history, that is all that the server has to pass on.
     pub(super) fn context(&self) -> Option<&[String]> {
         match self {
             Self::Answered { heard, sent: None } if !heard.continues => Some(&heard.texts),

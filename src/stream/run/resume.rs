@@ -205,7 +205,8 @@ impl Stage<'_> {
         Ok(Outcome::Seen(Box::new((seen, live))))
     }
 
-    /// Loses the connection, and lets happen what the client misses while it is away. Says why it could not.
+    /// Loses the connection, and lets happen what the client misses while it is away. Says why it
+    /// could not.
     async fn lose(
         &self,
         live: &mut Live,

@@ -11,9 +11,10 @@ use std::time::{Duration, Instant};
 
 on_each_backend! { growth_while_a_snapshot_is_taken }
 
-/// Says something in each of its transactions, some of which last longer than others, until told
-/// to stop; counts what it has said. After each it rests for as long: what is written while a snapshot is
-/// taken has to be read by the next look, and writers that do nothing else write faster than that.
+/// Says something in each of its transactions, some of which last longer than others, until told to
+/// stop; counts what it has said. After each it rests for as long: what is written while a snapshot
+/// is taken has to be read by the next look, and writers that do nothing else write faster than
+/// that.
 fn write(url: &str, writer: u64, stop: &AtomicBool, said: &AtomicU64) {
     let now = now(url);
     let mut random = fastrand::Rng::with_seed(writer);

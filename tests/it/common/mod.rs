@@ -45,9 +45,10 @@ pub fn root() -> &'static Path {
 
 /// A place among the tests that run at the same time.
 ///
-/// A right server's final marker can follow its commit within a fraction of a millisecond. Whether a gate
-/// that is a lock is closed again by then is a question of the scheduler, so a test that wants `proven` under
-/// one runs alone; all others share the machine. A gate that withholds the commit itself stays closed.
+/// A right server's final marker can follow its commit within a fraction of a millisecond. Whether
+/// a gate that is a lock is closed again by then is a question of the scheduler, so a test that
+/// wants `proven` under one runs alone; all others share the machine. A gate that withholds the
+/// commit itself stays closed.
 ///
 /// cargo-nextest gives each test a process of its own, and `.config/nextest.toml` has the group of those
 /// that run alone. `cargo test` runs all tests as threads of one process, where these turns keep

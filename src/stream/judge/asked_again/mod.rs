@@ -140,13 +140,22 @@ fn finding(
         .in_case(&seen.case)
 }
 
+fn wrong(
+    seen: &AskedAgain,
+    code: &'static str,
+    says: (&str, &str),
+    fact: (Source, &str),
+) -> Finding {
+    finding(seen, code, Severity::Error, says, fact)
+}
+
 fn answer(seen: &AskedAgain) -> Option<Finding> {
     let says = (
         "a regenerated answer is lost",
         "save the new answer, and commit it before the final marker is sent",
     );
     let fact = (Source::Store, "no row holds the new answer");
-    (!seen.stored.answer).then(|| finding(seen, "never-saved", Severity::Error, says, fact))
+    (!seen.stored.answer).then(|| wrong(seen, "never-saved", says, fact))
 }
 
 /// A row that is not there when it is read after the marker came is committed later.
@@ -160,7 +169,7 @@ fn late(seen: &AskedAgain) -> Option<Finding> {
         Source::Store,
         "right after the final marker no row held the new answer, and later one did",
     );
-    is_late.then(|| finding(seen, "saved-after-done", Severity::Error, says, fact))
+    is_late.then(|| wrong(seen, "saved-after-done", says, fact))
 }
 
 fn question(seen: &AskedAgain) -> Option<Finding> {
@@ -171,13 +180,7 @@ fn question(seen: &AskedAgain) -> Option<Finding> {
                 "store the question, in its new words, before the provider is called",
             );
             let fact = (Source::Store, "no row holds the question");
-            Some(finding(
-                seen,
-                "user-message-lost",
-                Severity::Error,
-                says,
-                fact,
-            ))
+            Some(wrong(seen, "user-message-lost", says, fact))
         }
         1 => None,
         _ => {
@@ -189,13 +192,7 @@ fn question(seen: &AskedAgain) -> Option<Finding> {
                 Source::Store,
                 "more than one row that is shown holds the question",
             );
-            Some(finding(
-                seen,
-                "turn-stored-twice",
-                Severity::Error,
-                says,
-                fact,
-            ))
+            Some(wrong(seen, "turn-stored-twice", says, fact))
         }
     }
 }
@@ -207,7 +204,7 @@ fn old_lost(seen: &AskedAgain) -> Option<Finding> {
         "store the new answer next to the old one, as another version of it",
     );
     let fact = (Source::Store, "no row holds the old answer now");
-    is_lost.then(|| finding(seen, "old-answer-lost", Severity::Error, says, fact))
+    is_lost.then(|| wrong(seen, "old-answer-lost", says, fact))
 }
 
 /// The old answer is where only the new one belongs.
@@ -243,13 +240,7 @@ fn parent(seen: &AskedAgain) -> Option<Finding> {
         "a regenerated or edited message is linked to the wrong one",
         "link a new answer to its question, and an edited question to what the old one was linked to",
     );
-    Some(finding(
-        seen,
-        "branch-broken",
-        Severity::Error,
-        says,
-        (Source::Store, how),
-    ))
+    Some(wrong(seen, "branch-broken", says, (Source::Store, how)))
 }
 
 fn reload(seen: &AskedAgain) -> Option<Finding> {
@@ -263,13 +254,7 @@ fn reload(seen: &AskedAgain) -> Option<Finding> {
         "a reload does not show the regenerated answer",
         "return the branch with the new answer as the history",
     );
-    Some(finding(
-        seen,
-        "history-differs",
-        Severity::Error,
-        says,
-        (Source::Stream, fact),
-    ))
+    Some(wrong(seen, "history-differs", says, (Source::Stream, fact)))
 }
 
 fn context(seen: &AskedAgain) -> Option<Finding> {
@@ -283,13 +268,7 @@ fn context(seen: &AskedAgain) -> Option<Finding> {
         "in the next turn the model does not know the regenerated answer",
         "build the provider's messages from the branch with the new answer",
     );
-    Some(finding(
-        seen,
-        "context-lost",
-        Severity::Error,
-        says,
-        (Source::Gateway, fact),
-    ))
+    Some(wrong(seen, "context-lost", says, (Source::Gateway, fact)))
 }
 
 #[cfg(test)]
