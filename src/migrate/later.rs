@@ -42,6 +42,8 @@ pub enum Only {
     /// Those of a column in which most rows have a value of their own, as texts of users are; not a state or
     /// a kind, of which there are few.
     Different,
+    /// Those of a column in which there are more values than one.
+    Several,
     /// Those with more characters than these.
     Longer(u64),
 }
@@ -283,8 +285,14 @@ impl Judge<'_> {
     fn follows(&self, said: &Said, table: &str) -> bool {
         let on = &self.action.on;
         let (of_new, of_old) = (said.names_row("NEW"), said.names_row("OLD"));
-        // As a cascade does.
-        let cascades = of_old && !of_new && on.contains(&On::Delete);
+        // As a cascade does. Where it is also called for other writes, only a question keeps it from them.
+        let asks = |body: &Body| match body {
+            Body::Statements(text) => said::asks_operation(text, self.dialect),
+            Body::Unread { .. } | Body::Harms(_) => false,
+        };
+        let is_of_deletes = on == &[On::Delete]
+            || on.contains(&On::Delete) && (self.action.conditional || asks(&self.action.body));
+        let cascades = of_old && !of_new && is_of_deletes;
         // As a search index follows its table: what goes comes again.
         let comes_again = || {
             let own = |it: &&Action| it.table == self.action.table;
@@ -325,17 +333,21 @@ impl Judge<'_> {
                 let of = table.columns.iter();
                 let mut of = of.filter(|it| it.name.eq_ignore_ascii_case(&column));
                 let Some(of) = of.next() else { continue };
-                let is_of_others = || self.takes_from_one(said, assigned, (table, &of.name));
-                if self.harms(said, assigned, Some(&of.declared)) {
-                    let of = (table, Some(of.name.as_str()));
-                    deeds.push(self.deed(of, "would overwrite", &said.text));
-                } else if holds_text(&of.declared) && is_of_others() {
-                    let of = (table, Some(of.name.as_str()));
-                    deeds.push(Deed {
-                        only: Only::Different,
-                        ..self.deed(of, "would overwrite", &said.text)
-                    });
-                }
+                let only = if self.harms(said, assigned, Some(&of.declared)) {
+                    Some(Only::All)
+                } else if said.gives_one_to_all(assigned) {
+                    Some(Only::Several)
+                } else if holds_text(&of.declared)
+                    && self.takes_from_one(said, assigned, (table, &of.name))
+                {
+                    Some(Only::Different)
+                } else {
+                    None
+                };
+                deeds.extend(only.map(|only| Deed {
+                    only,
+                    ..self.deed((table, Some(&of.name)), "would overwrite", &said.text)
+                }));
             }
         }
         deeds
@@ -362,6 +374,7 @@ impl Judge<'_> {
             }
             Assigned::Blank
             | Assigned::Derived
+            | Assigned::Written
             | Assigned::Constant
             | Assigned::Cut(_)
             | Assigned::Other => false,
@@ -425,7 +438,7 @@ impl Judge<'_> {
         match assigned {
             Assigned::Blank => !is_cascade && (!linked || declared.is_none_or(holds_text)),
             Assigned::Other | Assigned::Constant | Assigned::Cut(_) => !linked,
-            Assigned::Derived | Assigned::Same | Assigned::Asked => false,
+            Assigned::Derived | Assigned::Written | Assigned::Same | Assigned::Asked => false,
         }
     }
 
@@ -482,6 +495,7 @@ impl Judge<'_> {
                 Assigned::Cut(length) if is_new => Only::Longer(length),
                 Assigned::Blank
                 | Assigned::Derived
+                | Assigned::Written
                 | Assigned::Same
                 | Assigned::Asked
                 | Assigned::Constant
@@ -505,15 +519,20 @@ impl Judge<'_> {
         let writes = [On::Insert, On::Update];
         let is_of_writes = writes.iter().any(|it| action.on.contains(it));
         let unasked = action.decides && !action.conditional && is_of_writes;
+        let own = action.table.as_deref().and_then(|own| self.named(own));
+        let of = own.into_iter().flat_map(|own| &own.columns);
+        let texts = of.filter(|it| holds_text(&it.declared));
+        let texts: Vec<_> = texts.map(|it| it.name.as_str()).collect();
         let stores = |it: &Said| {
             let kind = &it.facts.kind;
-            matches!(
+            let writes = matches!(
                 kind,
                 Kind::Insert { .. } | Kind::Update { .. } | Kind::With { .. } | Kind::Call
-            )
+            );
+            writes && (it.is_put_together || it.carries_row(&texts))
         };
         let drops_row = |body: &Body| match body {
-            Body::Statements(text) => said::drops_row(text, &action.on, self.dialect),
+            Body::Statements(text) => said::drops_row(text, self.dialect),
             Body::Unread { .. } | Body::Harms(_) => false,
         };
         unasked && !said.iter().any(stores) && drops_row(&action.body)

@@ -196,6 +196,11 @@ impl Outlook {
                 let few = different < FEW || different * 2 < filled.unwrap_or_default();
                 if few { 0 } else { all }
             }
+            Only::Several => {
+                let different = format!("count(DISTINCT {text})");
+                let different = number(session, &different, &deed.table)?.unwrap_or_default();
+                if different > 1 { all } else { 0 }
+            }
             Only::Longer(length) => {
                 let count = match self.dialect {
                     Dialect::Sqlite => "length",

@@ -4,7 +4,6 @@ mod assigned;
 
 pub(super) use assigned::Assigned;
 
-use crate::model::On;
 use crate::sql;
 use crate::sql::{Dialect, Facts, Kind, Statement, Token, TokenKind, tokenize};
 
@@ -197,6 +196,11 @@ pub(super) fn asks(body: &str, dialect: Dialect) -> bool {
     Tokens::of(body, dialect).has(&["IF", "CASE", "WHEN"])
 }
 
+/// Whether what a body does depends on what the row is written by.
+pub(super) fn asks_operation(body: &str, dialect: Dialect) -> bool {
+    Tokens::of(body, dialect).has(&["TG_OP"])
+}
+
 /// Whether a body keeps foreign keys and other triggers from acting, and does not let them act again.
 pub(super) fn mutes(body: &str, dialect: Dialect) -> bool {
     let tokens = Tokens::of(body, dialect);
@@ -229,7 +233,7 @@ pub(super) fn mutes(body: &str, dialect: Dialect) -> bool {
 }
 
 /// Whether a body gives up the row that it was called for, whatever the row is.
-pub(super) fn drops_row(body: &str, on: &[On], dialect: Dialect) -> bool {
+pub(super) fn drops_row(body: &str, dialect: Dialect) -> bool {
     let tokens = Tokens::of(body, dialect);
     match dialect {
         Dialect::Sqlite => {
@@ -240,12 +244,9 @@ pub(super) fn drops_row(body: &str, on: &[On], dialect: Dialect) -> bool {
         }
         Dialect::Postgres => {
             let mut returns = (0..tokens.all.len()).filter(|index| tokens.is(*index, &["RETURN"]));
-            // The row as it was, which is none for a new one.
-            let old = !on.contains(&On::Delete);
+            // The row as it was undoes an UPDATE, and is none for a new row.
             let none = |index: usize| {
-                let is_none =
-                    tokens.is(index + 1, &["NULL"]) || old && tokens.is(index + 1, &["OLD"]);
-                is_none && tokens.at(index + 2) == ";"
+                tokens.is(index + 1, &["NULL", "OLD"]) && tokens.at(index + 2) == ";"
             };
             let is_rule = tokens.is(0, &["NOTHING", "SELECT"]) || tokens.at(0) == "(";
             let first = returns.next();
@@ -285,6 +286,22 @@ impl Said {
     pub(super) fn names_row(&self, which: &str) -> bool {
         let tokens = self.tokens();
         (0..tokens.all.len()).any(|index| tokens.is(index, &[which]) && tokens.at(index + 1) == ".")
+    }
+
+    /// Whether it takes along what is in the row that sets the action off: all of it, or one of these columns.
+    /// A key alone is what a log has, and so is the row as one value.
+    pub(super) fn carries_row(&self, texts: &[&str]) -> bool {
+        let tokens = self.tokens();
+        (0..tokens.all.len()).any(|index| {
+            let after = |at: usize| tokens.at(index + at);
+            let is_named = tokens.is(index, &["NEW"]) && after(1) == ".";
+            let is_text = || {
+                let column = tokens.name(index + 2);
+                texts.is_empty() || texts.iter().any(|it| column.eq_ignore_ascii_case(it))
+            };
+            let is_whole = after(1) == ")" && after(2) == "." && after(3) == "*";
+            is_named && (after(2) == "*" || is_text()) || tokens.is(index, &["NEW"]) && is_whole
+        })
     }
 
     pub(super) fn inserts_into(&self, table: &str) -> bool {

@@ -304,6 +304,42 @@ fn what_deletes_or_overwrites_is_found() {
             "UPDATE messages SET body = '[gone]' WHERE id = NEW.id;",
             "messages.body",
         ),
+        (
+            Dialect::Postgres,
+            insert(),
+            "BEGIN INSERT INTO chats (id, body) VALUES (NEW.id, TG_OP); RETURN NULL; END",
+            "messages",
+        ),
+        (
+            Dialect::Postgres,
+            insert(),
+            "BEGIN INSERT INTO chats (body) VALUES (to_jsonb(NEW)); RETURN NULL; END",
+            "messages",
+        ),
+        (
+            Dialect::Postgres,
+            vec![On::Update, On::Delete],
+            "BEGIN IF TG_OP = 'DELETE' THEN RETURN OLD; END IF; RETURN OLD; END",
+            "messages",
+        ),
+        (
+            Dialect::Postgres,
+            vec![On::Update, On::Delete],
+            "BEGIN DELETE FROM chats WHERE chat_id = OLD.id; RETURN NEW; END",
+            "chats",
+        ),
+        (
+            Dialect::Sqlite,
+            vec![On::Update],
+            "UPDATE chats SET body = NEW.body;",
+            "chats.body",
+        ),
+        (
+            Dialect::Mysql,
+            insert(),
+            "UPDATE chats SET chat_id = NEW.id",
+            "chats.chat_id",
+        ),
     ] {
         assert_eq!(found(trigger(&on, body), dialect), [subject], "{body}");
     }
@@ -363,6 +399,21 @@ fn the_usual_work_of_a_trigger_is_not() {
             Dialect::Sqlite,
             vec![On::Insert],
             "INSERT INTO chats (body) VALUES ('x') ON CONFLICT DO UPDATE SET body = '';",
+        ),
+        (
+            Dialect::Postgres,
+            vec![On::Insert],
+            "BEGIN INSERT INTO search VALUES (NEW.*); RETURN NULL; END",
+        ),
+        (
+            Dialect::Postgres,
+            vec![On::Update, On::Delete],
+            "BEGIN IF TG_OP = 'DELETE' THEN DELETE FROM chats WHERE chat_id = OLD.id; RETURN OLD; END IF; RETURN NEW; END",
+        ),
+        (
+            Dialect::Sqlite,
+            vec![On::Update],
+            "UPDATE chats SET chat_id = chat_id + NEW.id;",
         ),
         (Dialect::Mysql, vec![On::Insert], "SET NEW.at = now()"),
         (

@@ -123,13 +123,14 @@ impl Postgres {
             )
         });
         let were = were.collect::<Vec<_>>().join(", ");
-        // What others counted meanwhile stays.
+        // What others counted meanwhile stays. Only pg_sequence is read: of pg_class, the server may ask
+        // has_sequence_privilege for relations that are no sequences, which is an error.
         self.send(&format!(
-            "SELECT pg_catalog.setval(s.oid::regclass, w.last, w.given) FROM (VALUES {were}) AS w (id, last, given, falls) \
-             JOIN pg_catalog.pg_class AS s ON s.oid = w.id AND s.relkind = 'S' JOIN pg_catalog.pg_sequence AS q ON q.seqrelid = s.oid \
-             WHERE pg_catalog.has_sequence_privilege(s.oid, 'UPDATE') AND (w.given OR w.last <> q.seqstart) \
-             AND CASE WHEN w.falls THEN coalesce(pg_catalog.pg_sequence_last_value(s.oid), q.seqmax::numeric + 1) > w.last \
-             ELSE coalesce(pg_catalog.pg_sequence_last_value(s.oid), q.seqmin::numeric - 1) < w.last END"
+            "SELECT pg_catalog.setval(q.seqrelid::regclass, w.last, w.given) FROM (VALUES {were}) AS w (id, last, given, falls) \
+             JOIN pg_catalog.pg_sequence AS q ON q.seqrelid = w.id \
+             WHERE pg_catalog.has_sequence_privilege(q.seqrelid, 'UPDATE') AND (w.given OR w.last <> q.seqstart) \
+             AND CASE WHEN w.falls THEN coalesce(pg_catalog.pg_sequence_last_value(q.seqrelid), q.seqmax::numeric + 1) > w.last \
+             ELSE coalesce(pg_catalog.pg_sequence_last_value(q.seqrelid), q.seqmin::numeric - 1) < w.last END"
         ))
     }
 }

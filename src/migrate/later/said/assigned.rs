@@ -9,8 +9,10 @@ use std::ops::Range;
 pub(in crate::migrate::later) enum Assigned {
     /// Nothing: NULL or the empty text.
     Blank,
-    /// What follows from the row or from the time, or only says yes or no.
+    /// What follows from the row that gets it or from the time, or only says yes or no.
     Derived,
+    /// What follows from the written row.
+    Written,
     /// What the written row has in the same column.
     Same,
     /// What a query of other rows gives.
@@ -159,6 +161,22 @@ impl Said {
         })
     }
 
+    /// Whether it gives each row of a table what follows from the one that is written.
+    pub(in crate::migrate::later) fn gives_one_to_all(&self, assigned: Assigned) -> bool {
+        matches!(assigned, Assigned::Same | Assigned::Written) && self.is_of_all_rows()
+    }
+
+    /// Whether it is an UPDATE of each row of one table.
+    fn is_of_all_rows(&self) -> bool {
+        let tokens = self.tokens();
+        let picks = |(index, depth): &(usize, usize)| {
+            *depth == 0 && tokens.is(*index, &["FROM", "JOIN", "LIMIT", "USING"])
+        };
+        let is_plain = !tokens.depths().iter().any(picks);
+        let all = matches!(self.facts.kind, Kind::Update { has_where: false });
+        all && is_plain && self.facts.tables().count() == 1
+    }
+
     /// Whether it has one condition at most.
     fn is_plain(&self, tokens: &Tokens<'_>) -> bool {
         let mut condition = self.condition(tokens);
@@ -234,12 +252,26 @@ impl Said {
         let sign = |index: &usize| matches!(tokens.at(*index), "+" | "-");
         let counts = value.iter().any(is_own) && value.iter().any(sign);
         let of_row = |index: &usize| tokens.is_of_row(*index);
-        let derived = |index: &usize| tokens.is(*index, &CLOCKS) || of_row(index);
+        let is_of_row = |index: &usize| {
+            index
+                .checked_sub(2)
+                .is_some_and(|row| tokens.is_of_row(row))
+        };
+        let is_kept = value.iter().any(|index| is_own(index) && !is_of_row(index));
+        let tells_time = |index: &usize| tokens.is(*index, &CLOCKS);
         let is_same = of_row(first) && value.len() == 3 && is_own(&value[2]);
         let asks = value.iter().any(|index| tokens.is(*index, &["SELECT"]));
         if is_same {
             Assigned::Same
-        } else if is_itself || counts || value.iter().any(derived) {
+        } else if is_itself || counts {
+            Assigned::Derived
+        } else if value.iter().any(of_row) {
+            if is_kept {
+                Assigned::Derived
+            } else {
+                Assigned::Written
+            }
+        } else if value.iter().any(tells_time) {
             Assigned::Derived
         } else if asks {
             Assigned::Asked
