@@ -189,6 +189,12 @@ fn a_lock_that_stays_refuses_the_next_turn() {
     silent("unlocks", "drop-answer", "");
 }
 
+/// What is shown of the next turn has to be stored, too.
+#[test]
+fn a_next_turn_that_is_not_stored_is_found() {
+    fires("saves_no_more", "drop-answer", "", "never-saved");
+}
+
 #[test]
 fn a_part_that_stop_keeps_is_known_to_the_next_turn() {
     let stop = format!("{STOP}on_stop = \"keep-part\"\n");

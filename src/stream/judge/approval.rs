@@ -351,13 +351,14 @@ fn context(seen: &Seen, stored: &Stored) -> Option<Finding> {
 }
 
 fn next(seen: &Seen) -> Option<Finding> {
-    let (severity, how) = seen.next.failure()?;
+    let failure = seen.next.failure()?;
+    let harm = format!("{} after the user's decision", failure.harm);
     let says = (
-        "the conversation can't be continued after the user's decision",
+        harm.as_str(),
         "end the turn that waited, and give each call a result, also one that was refused",
     );
-    let fact = (Source::Stream, how.as_str());
-    Some(finding(seen, "next-turn-refused", severity, says, fact))
+    let fact = (failure.source, failure.how.as_str());
+    Some(finding(seen, failure.code, failure.severity, says, fact))
 }
 
 #[cfg(test)]

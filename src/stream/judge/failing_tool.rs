@@ -220,13 +220,14 @@ fn stuck(seen: &ToolFailed, stored: &Stored) -> Option<Finding> {
 }
 
 fn next(seen: &ToolFailed) -> Option<Finding> {
-    let (severity, how) = seen.next.failure()?;
+    let failure = seen.next.failure()?;
+    let harm = format!("{} after a tool failed", failure.harm);
     let says = (
-        "the conversation can't be continued after a tool failed",
+        harm.as_str(),
         "end a turn's row and its lock in a `finally`, and give the failed call a result",
     );
-    let fact = (Source::Stream, how.as_str());
-    Some(finding(seen, "next-turn-refused", severity, says, fact))
+    let fact = (failure.source, failure.how.as_str());
+    Some(finding(seen, failure.code, failure.severity, says, fact))
 }
 
 #[cfg(test)]

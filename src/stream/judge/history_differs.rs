@@ -147,7 +147,7 @@ fn difference(observed: &Observed, records: &[Remembered]) -> Option<(String, St
     })
 }
 
-/// How many records come before the first question and are the assistant's.
+/// How many records come before the first question, if those of both sides are the assistant's.
 fn greetings(observed: &Observed, records: &[Remembered]) -> usize {
     let Some(turn) = observed.turns.first() else {
         return 0;
@@ -156,10 +156,8 @@ fn greetings(observed: &Observed, records: &[Remembered]) -> usize {
         .iter()
         .position(|it| it.content.trim() == turn.user.trim());
     let before = &records[..asked.unwrap_or(0)];
-    if before
-        .iter()
-        .all(|record| known_role(&record.role) == Some("assistant"))
-    {
+    let mut talk = before.iter().filter(|record| is_talk(observed, record));
+    if talk.all(|record| known_role(&record.role) == Some("assistant")) {
         before.len()
     } else {
         0
@@ -216,6 +214,8 @@ mod tests {
         let right = |records: Vec<Remembered>| check(&observed(records, None)).is_empty();
         let greeting = || record("assistant", "Hi! How can I help you?");
         assert!(right(vec![greeting(), asked(), said()]));
+        let prompt = record("system", "You are helpful.");
+        assert!(right(vec![prompt, greeting(), asked(), said()]));
         assert!(right(vec![
             asked(),
             record("reasoning", "They greet."),

@@ -286,7 +286,14 @@ impl Stage<'_> {
                     let why = "the provider was not asked for it".to_owned();
                     (Some(said), NextOutcome::Failed(why))
                 }
-                (Ok(said), Some(heard)) => (Some(said), NextOutcome::Answered { heard, sent }),
+                (Ok(said), Some(heard)) => (
+                    Some(said),
+                    NextOutcome::Answered {
+                        heard,
+                        sent,
+                        unsaved: None,
+                    },
+                ),
             };
             moments.now(Lane::Client, outcome.what());
             if matches!(outcome, NextOutcome::Failed(_)) && may_change {

@@ -10,15 +10,23 @@ use super::stage::Stage;
 use crate::gateway::Heard;
 use crate::model::{Role, State, StoredMessage};
 use crate::report::Lane;
-use crate::stream::judge::ended_early::{NextTurn, OF_THE_CLIENT};
+use crate::stream::judge::ended_early::{NextTurn, OF_THE_CLIENT, Unsaved};
 use crate::stream::kept;
 use crate::text::plural;
+use crate::{clock, store};
 
 /// What became of the next turn, before it is compared with the store.
 pub(super) enum NextOutcome {
-    Refused { status: u16, said: String },
+    Refused {
+        status: u16,
+        said: String,
+    },
     Failed(String),
-    Answered { heard: Heard, sent: Option<String> },
+    Answered {
+        heard: Heard,
+        sent: Option<String>,
+        unsaved: Option<Unsaved>,
+    },
 }
 
 /// A response without a chat.
@@ -55,7 +63,9 @@ impl NextOutcome {
     /// sends the history, that is all that the server has to pass on.
     pub(super) fn context(&self) -> Option<&[String]> {
         match self {
-            Self::Answered { heard, sent: None } if !heard.continues => Some(&heard.texts),
+            Self::Answered {
+                heard, sent: None, ..
+            } if !heard.continues => Some(&heard.texts),
             Self::Answered { .. } | Self::Refused { .. } | Self::Failed(_) => None,
         }
     }
@@ -64,6 +74,13 @@ impl NextOutcome {
         match self {
             Self::Refused { status, .. } => format!("the next turn is answered {status}"),
             Self::Failed(why) => format!("the next turn fails: {why}"),
+            Self::Answered {
+                unsaved: Some(part),
+                ..
+            } => format!(
+                "the next turn is answered, and its {} is in no row",
+                part.word()
+            ),
             Self::Answered { heard, .. } => format!(
                 "the next turn is answered; its request had {}",
                 plural(heard.texts.len() as u64, "message")
@@ -105,11 +122,35 @@ impl Stage<'_> {
         Ok(self.finish_next(again, moments).await)
     }
 
+    /// What of a turn that was answered is in no row, when it had time to be stored.
+    async fn unsaved(&self, live: &Live) -> Option<Unsaved> {
+        let deadline = clock::now() + self.options.settle;
+        let look = async || self.unsaved_now(live).await;
+        let found = self.stored_when(deadline, look, Option::is_none).await;
+        // What can't be read says nothing.
+        found.ok().flatten()
+    }
+
+    async fn unsaved_now(&self, live: &Live) -> anyhow::Result<Option<Unsaved>> {
+        let Some(mapping) = &self.mapping else {
+            return Ok(None);
+        };
+        let is_there = async |mark: &str| {
+            let rows = store::holding(self.world.db(), mapping, mark).await?;
+            anyhow::Ok(rows.iter().any(|row| row.state != State::Deleted))
+        };
+        if !is_there(&live.nonce).await? {
+            return Ok(Some(Unsaved::Answer));
+        }
+        let is_lost = self.learnt.whole_questions && !is_there(&live.tag).await?;
+        Ok(is_lost.then_some(Unsaved::Question))
+    }
+
     /// Follows it to its end.
     pub(super) async fn finish_next(&self, live: Live, moments: &mut Moments) -> NextOutcome {
         let over = live.watching.until(|seen| seen.over.is_some());
         let seen = tokio::time::timeout(self.options.response_timeout, over).await;
-        let outcome = match seen {
+        let mut outcome = match seen {
             Err(_) => NextOutcome::Failed("its response did not end".to_owned()),
             Ok(seen) => match (Refusal::of(&seen), &seen.over, live.play.heard()) {
                 (Some(refusal), ..) => refusal.into(),
@@ -121,9 +162,15 @@ impl Stage<'_> {
                 (_, _, Some(heard)) => NextOutcome::Answered {
                     heard,
                     sent: live.context.clone(),
+                    unsaved: None,
                 },
             },
         };
+        if let NextOutcome::Answered { unsaved, .. } = &mut outcome
+            && live.watching.seen().turn.promised_at().is_some()
+        {
+            *unsaved = self.unsaved(&live).await;
+        }
         moments.now(Lane::Client, outcome.what());
         outcome
     }
@@ -147,6 +194,13 @@ pub(super) fn next_turn(
     shown: &[StoredMessage],
     later: &[StoredMessage],
 ) -> NextTurn {
+    if let NextOutcome::Answered {
+        unsaved: Some(part),
+        ..
+    } = outcome
+    {
+        return NextTurn::Unsaved(part);
+    }
     let Some(texts) = outcome.context() else {
         return as_it_is(outcome);
     };
@@ -163,7 +217,11 @@ pub(super) fn as_it_is(outcome: NextOutcome) -> NextTurn {
     match outcome {
         NextOutcome::Refused { status, said } => NextTurn::Refused { status, said },
         NextOutcome::Failed(why) => NextTurn::Failed(why),
-        NextOutcome::Answered { .. } => NextTurn::Answered {
+        NextOutcome::Answered {
+            unsaved: Some(part),
+            ..
+        } => NextTurn::Unsaved(part),
+        NextOutcome::Answered { unsaved: None, .. } => NextTurn::Answered {
             question: true,
             answer: true,
             answer_later: true,

@@ -20,6 +20,8 @@ INTERRUPTED = "interrupted"
 _LEFT = (asyncio.CancelledError, GeneratorExit)
 # Conversations with a turn under way.
 busy: set[str] = set()
+# Conversations whose user has left once.
+left: set[str] = set()
 # What each key's first request comes to.
 answers: dict[str | None, asyncio.Future[str]] = {}
 # Whether the newest turn of a conversation is to stop.
@@ -89,6 +91,19 @@ async def unlocks(turn: Turn) -> Events:
         yield DONE
     finally:
         busy.discard(turn.conversation_id)
+
+
+async def saves_no_more(turn: Turn) -> Events:
+    """Once its client has left a turn, no later answer of the conversation is stored."""
+    try:
+        async for chunk in turn.relay():
+            yield chunk
+        if turn.conversation_id not in left:
+            await turn.save()
+        yield DONE
+    except _LEFT:
+        left.add(turn.conversation_id)
+        raise
 
 
 # --- the user presses stop: `POST /conversations/{id}/stop` cancels the work ---

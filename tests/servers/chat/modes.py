@@ -90,6 +90,7 @@ _ENDINGS = [
     e.question_with_answer,
     e.locks,
     e.unlocks,
+    e.saves_no_more,
     e.stop_keeps_part,
     e.stop_keeps_part_late,
     e.stop_loses_part,

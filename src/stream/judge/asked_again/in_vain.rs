@@ -288,13 +288,14 @@ fn context(seen: &InVain, stored: &Remains) -> Option<Finding> {
 
 /// The conversation can't be continued.
 fn next(seen: &InVain) -> Option<Finding> {
-    let (severity, how) = seen.next.failure()?;
+    let failure = seen.next.failure()?;
+    let harm = format!("{} after a failed regenerate", failure.harm);
     let says = (
-        "the conversation can't be continued after a failed regenerate",
+        harm.as_str(),
         "end a turn's row and its lock in a `finally`, and accept a question without an answer before it",
     );
-    let fact = (Source::Stream, how.as_str());
-    Some(finding(seen, "next-turn-refused", severity, says, fact))
+    let fact = (failure.source, failure.how.as_str());
+    Some(finding(seen, failure.code, failure.severity, says, fact))
 }
 
 #[cfg(test)]

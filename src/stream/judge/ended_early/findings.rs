@@ -1,6 +1,8 @@
 //! What is wrong with such a turn.
 
-use super::{Cause, EndedEarly, NextTurn, Reload, Stored, is_called_whole, kept, wants};
+use super::{
+    Cause, EndedEarly, NextFailure, NextTurn, Reload, Stored, is_called_whole, kept, wants,
+};
 use crate::model::ProviderEnd;
 use crate::report::{Finding, Severity, Source};
 use crate::stream::faults::Point;
@@ -273,9 +275,8 @@ fn reload(seen: &EndedEarly, stored: &Stored) -> Option<Finding> {
 fn next(seen: &EndedEarly, stored: &Stored) -> Option<Finding> {
     let next = seen.next.as_ref()?;
     match next {
-        NextTurn::Refused { .. } | NextTurn::Failed(_) => {
-            let (severity, how) = next.failure()?;
-            Some(refused(seen, severity, how))
+        NextTurn::Refused { .. } | NextTurn::Failed(_) | NextTurn::Unsaved(_) => {
+            Some(failed(seen, next.failure()?))
         }
         NextTurn::Answered {
             question,
@@ -316,8 +317,8 @@ fn next(seen: &EndedEarly, stored: &Stored) -> Option<Finding> {
     }
 }
 
-fn refused(seen: &EndedEarly, severity: Severity, fact: String) -> Finding {
-    let harm = format!("the conversation can't be continued {}", when(seen.cause));
+fn failed(seen: &EndedEarly, failure: NextFailure) -> Finding {
+    let harm = format!("{} {}", failure.harm, when(seen.cause));
     let help = match seen.cause {
         Cause::Left(_) | Cause::Stopped => {
             "finish the row and release the lock in a `finally`, and accept a question after an unanswered one"
@@ -326,8 +327,8 @@ fn refused(seen: &EndedEarly, severity: Severity, fact: String) -> Finding {
             "at the start, end the rows and the locks of turns that no process works on any more"
         }
     };
-    let finding = finding(seen, "next-turn-refused", severity, harm, help);
-    finding.with(Source::Stream, format!("{}: {fact}", place(seen)))
+    let finding = finding(seen, failure.code, failure.severity, harm, help);
+    finding.with(failure.source, format!("{}: {}", place(seen), failure.how))
 }
 
 /// Whether the provider has more to say at the point.

@@ -10,7 +10,7 @@ mod tests;
 
 use super::judged::{self, Judged, LATE};
 use crate::model::ProviderEnd;
-use crate::report::Severity;
+use crate::report::{Severity, Source};
 use crate::stream::faults::{Point, Way};
 use crate::stream::kept::{AnswerFate, Marked};
 use crate::stream::policy::{Keep, ON_DISCONNECT, ON_STOP, Policy};
@@ -157,6 +157,8 @@ pub enum NextTurn {
     },
     /// It was not answered, for this reason.
     Failed(String),
+    /// It was answered up to the final marker, and this part of it is in no row.
+    Unsaved(Unsaved),
     /// It was answered, and the provider's request had these parts of the turn before.
     Answered {
         /// The question.
@@ -168,9 +170,46 @@ pub enum NextTurn {
     },
 }
 
+/// What is not stored of a turn that was answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unsaved {
+    /// What the user said.
+    Question,
+    /// What the user was shown.
+    Answer,
+}
+
+impl Unsaved {
+    /// Its name, in a sentence.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Question => "question",
+            Self::Answer => "answer",
+        }
+    }
+}
+
+/// How the next turn failed.
+pub(super) struct NextFailure {
+    pub(super) code: &'static str,
+    pub(super) severity: Severity,
+    /// The harm, to which is added when it happens.
+    pub(super) harm: &'static str,
+    pub(super) how: String,
+    /// Where that was seen.
+    pub(super) source: Source,
+}
+
 impl NextTurn {
     /// How it failed, and how bad that is: some statuses say something of the client only.
-    pub(super) fn failure(&self) -> Option<(Severity, String)> {
+    pub(super) fn failure(&self) -> Option<NextFailure> {
+        let refused = |severity, how| NextFailure {
+            code: "next-turn-refused",
+            severity,
+            harm: "the conversation can't be continued",
+            how,
+            source: Source::Stream,
+        };
         match self {
             Self::Answered { .. } => None,
             Self::Refused { status, said } => {
@@ -179,9 +218,28 @@ impl NextTurn {
                 } else {
                     Severity::Error
                 };
-                Some((severity, format!("answered {status}: {said}")))
+                Some(refused(severity, format!("answered {status}: {said}")))
             }
-            Self::Failed(why) => Some((Severity::Error, why.clone())),
+            Self::Failed(why) => Some(refused(Severity::Error, why.clone())),
+            Self::Unsaved(Unsaved::Question) => Some(NextFailure {
+                code: "user-message-lost",
+                harm: "the question of the next turn is lost",
+                source: Source::Store,
+                ..refused(
+                    Severity::Error,
+                    "the next turn was answered, and no row holds its question".to_owned(),
+                )
+            }),
+            Self::Unsaved(Unsaved::Answer) => Some(NextFailure {
+                code: "never-saved",
+                harm: "the answer of the next turn is never stored",
+                source: Source::Store,
+                ..refused(
+                    Severity::Error,
+                    "the final marker of the next turn was sent, and no row holds its answer"
+                        .to_owned(),
+                )
+            }),
         }
     }
 }

@@ -6,7 +6,7 @@ use crate::report::{Finding, Severity};
 use crate::stream::faults::{DOUBLED, Moment, Point, Resuming, Way};
 use crate::stream::judge;
 use crate::stream::judge::ended_early::{
-    self, Cause, ClientSaw, EndedEarly, NextTurn, Reload, Stored,
+    self, Cause, ClientSaw, EndedEarly, NextTurn, Reload, Stored, Unsaved,
 };
 use crate::stream::judge::provider_faults::{self, ClientTold, ProviderFailed, ResponseEnd, Said};
 use crate::stream::judge::resumed::{Reply, Resumed, Run};
@@ -131,6 +131,16 @@ const STOPPED: &[Mutant<EndedEarly>] = &[
                 said: String::new(),
             });
         },
+    },
+    Mutant {
+        what: "the next turn's answer is in no row",
+        owner: "never-saved",
+        mutate: |turn, _| turn.next = Some(NextTurn::Unsaved(Unsaved::Answer)),
+    },
+    Mutant {
+        what: "the next turn's question is in no row",
+        owner: "user-message-lost",
+        mutate: |turn, _| turn.next = Some(NextTurn::Unsaved(Unsaved::Question)),
     },
     Mutant {
         what: "the history can't be read",

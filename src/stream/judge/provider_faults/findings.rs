@@ -2,7 +2,6 @@
 
 use super::{ProviderFailed, ResponseEnd, Said, Stored, kept};
 use crate::report::{Finding, Severity, Source};
-use crate::stream::judge::ended_early::{NextTurn, OF_THE_CLIENT};
 use crate::stream::kept::{AnswerFate, Marked};
 
 /// Everything that is wrong.
@@ -209,20 +208,11 @@ fn stuck(seen: &ProviderFailed, stored: &Stored) -> Option<Finding> {
     Some(finding.with(Source::Store, fact))
 }
 
-/// The conversation can't be continued.
+/// The conversation can't be continued, or what is said in it later is not stored.
 fn next(seen: &ProviderFailed) -> Option<Finding> {
-    let (severity, how) = match &seen.next {
-        NextTurn::Answered { .. } => return None,
-        NextTurn::Refused { status, said } if OF_THE_CLIENT.contains(status) => {
-            (Severity::Warning, format!("answered {status}: {said}"))
-        }
-        NextTurn::Refused { status, said } => {
-            (Severity::Error, format!("answered {status}: {said}"))
-        }
-        NextTurn::Failed(why) => (Severity::Error, why.clone()),
-    };
-    let harm = "the conversation can't be continued after the provider failed";
+    let failure = seen.next.failure()?;
+    let harm = format!("{} after the provider failed", failure.harm);
     let help = "finish the row and release the lock in a `finally`, and accept a question after an unanswered one";
-    let finding = finding(seen, "next-turn-refused", severity, harm, help);
-    Some(finding.with(Source::Stream, fact(seen, how)))
+    let finding = finding(seen, failure.code, failure.severity, harm, help);
+    Some(finding.with(failure.source, fact(seen, failure.how)))
 }
