@@ -1,8 +1,9 @@
 //! The history over HTTP is not the conversation that was held.
 
-use super::{Check, Observed};
+use super::{Check, Observed, TurnSeen};
 use crate::model::{Role, contradicts, known_role};
 use crate::report::{Finding, Severity, Source};
+use crate::stream::marks;
 use crate::stream::session::Remembered;
 
 pub(super) const CHECK: Check = Check {
@@ -81,9 +82,7 @@ pub fn later(observed: &Observed) -> Option<Finding> {
     if is_longer && !is_swapped {
         return None;
     }
-    let finding = check(observed).into_iter().next()?;
-    let then = "right after the turns the history was the conversation that was held";
-    Some(finding.with(Source::Stream, then.to_owned()))
+    check(observed).into_iter().next()
 }
 
 /// Whether a history is the conversation that was held.
@@ -157,7 +156,10 @@ fn greetings(observed: &Observed, records: &[Remembered]) -> usize {
         .position(|it| it.content.trim() == turn.user.trim());
     let before = &records[..asked.unwrap_or(0)];
     let mut talk = before.iter().filter(|record| is_talk(observed, record));
-    if talk.all(|record| known_role(&record.role) == Some("assistant")) {
+    let is_greeting = |record: &Remembered| {
+        known_role(&record.role) == Some("assistant") && !is_of_another(observed, record)
+    };
+    if talk.all(is_greeting) {
         before.len()
     } else {
         0
@@ -167,7 +169,16 @@ fn greetings(observed: &Observed, records: &[Remembered]) -> usize {
 /// Whether a record is a message of one of both sides. One with a role that nobody knows is if it says what one of
 /// them said.
 fn is_talk(observed: &Observed, record: &Remembered) -> bool {
+    if observed.shares_history && is_of_another(observed, record) {
+        return false;
+    }
+    // The message that calls a tool says nothing.
+    let has_calls = observed
+        .turns
+        .iter()
+        .any(|turn| !turn.tool_calls.is_empty());
     match known_role(&record.role) {
+        Some("assistant") if has_calls => !record.content.trim().is_empty(),
         Some(role) => role == "user" || role == "assistant",
         None => {
             let mut turns = observed.turns.iter();
@@ -180,10 +191,40 @@ fn is_talk(observed: &Observed, record: &Remembered) -> bool {
     }
 }
 
+/// Whether chatctl said it, and in another chat.
+fn is_of_another(observed: &Observed, record: &Remembered) -> bool {
+    let marks = marks::of(&record.content);
+    let is_own = |turn: &TurnSeen| {
+        let own = [turn.tag.as_str(), turn.nonce.as_str()];
+        own.iter().any(|own| record.content.contains(own))
+    };
+    !marks.is_empty() && !observed.turns.iter().any(is_own)
+}
+
+/// Whether a history shows what was said in other chats, and the store has it in the same conversation, or in none.
+pub fn is_shared(observed: &Observed, records: &[Remembered]) -> bool {
+    let of_others: Vec<_> = records
+        .iter()
+        .filter(|record| is_of_another(observed, record))
+        .collect();
+    let is_stored_here = |record: &&Remembered| {
+        let mut stored = observed.turns.iter().flat_map(|turn| &turn.stored);
+        let marks = marks::of(&record.content);
+        stored.any(|row| marks.iter().any(|mark| row.content.contains(mark)))
+    };
+    let has_conversations = observed.turns.iter().any(|turn| {
+        let mut rows = turn.with_nonce.iter().chain(&turn.with_tag);
+        rows.any(|row| row.conversation.is_some())
+    });
+    !of_others.is_empty() && (!has_conversations || of_others.iter().all(is_stored_here))
+}
+
 #[cfg(test)]
 mod tests {
-    use super::{Observed, check, is_right};
+    use super::{Observed, check, is_right, is_shared};
+    use crate::model::{Role, StoredMessage, ToolCall};
     use crate::stream::judge::TurnSeen;
+    use crate::stream::marks;
     use crate::stream::session::Remembered;
     use std::time::Duration;
 
@@ -231,9 +272,53 @@ mod tests {
             record("0", "Hello"),
             record("1", "Good morning")
         ]));
+        let leaked = format!("An answer. {}abcdefgh01234567", marks::ANSWER);
+        assert!(!right(vec![record("assistant", &leaked), asked(), said()]));
         assert!(!right(vec![greeting(), said()]));
         assert!(!right(vec![record("user", "Hi"), asked(), said()]));
         assert!(!right(vec![asked(), greeting(), said()]));
+    }
+
+    /// As the API of a provider has them, and as many servers store and return them.
+    #[test]
+    fn a_message_that_only_calls_tools_says_nothing() {
+        let call = record("assistant", "");
+        let records = vec![
+            record("user", "Hello"),
+            call,
+            record("tool", "sunny"),
+            record("assistant", "Good morning"),
+        ];
+        let mut observed = observed(records, None);
+        assert!(!check(&observed).is_empty());
+        observed.turns[0].tool_calls = vec![ToolCall::default()];
+        assert!(check(&observed).is_empty());
+    }
+
+    #[test]
+    fn one_chat_for_all_shows_what_others_said() {
+        let tag = format!("{}0123456789abcdef", marks::QUESTION);
+        let others = record("user", &format!("Hi [{tag}]"));
+        let own = [record("user", "Hello"), record("assistant", "Good morning")];
+        let records = [vec![others], own.to_vec()].concat();
+        let mut observed = observed(records.clone(), None);
+        let row = |content: &str| StoredMessage {
+            conversation: Some("1".to_owned()),
+            ..StoredMessage::new("7", Role::User, content)
+        };
+        observed.turns[0].tag = "Hello".to_owned();
+        observed.turns[0].nonce = "Good morning".to_owned();
+        observed.turns[0].with_tag = vec![row("Hello")];
+        // The store has it in another conversation.
+        assert!(!is_shared(&observed, &records));
+        assert!(!check(&observed).is_empty());
+        observed.turns[0].stored = vec![row(&tag), row("Hello")];
+        assert!(is_shared(&observed, &records));
+        observed.shares_history = true;
+        assert!(check(&observed).is_empty());
+        // What is said in this chat is compared all the same.
+        observed.history = Some(Ok(records[..2].to_vec()));
+        assert!(!check(&observed).is_empty());
     }
 
     #[test]

@@ -74,6 +74,8 @@ pub struct Observed {
     pub history: Option<Result<Vec<Remembered>, String>>,
     /// The same as it came.
     pub history_body: Option<Vec<u8>>,
+    /// Whether the history is one chat for all conversations, so that it shows what was said in others.
+    pub shares_history: bool,
     /// The files that the history names by their URL, and whether each is what was sent.
     pub loaded: Vec<Loaded>,
     /// After how long the history was the conversation that was held, where it was not at first.
@@ -194,10 +196,14 @@ impl TurnSeen {
     }
 
     /// The rows that hold this turn's answer, in this conversation: those with the nonce, else
-    /// the assistant's rows between this turn's user message and the next one.
+    /// the assistant's rows between this turn's user message and the next one. A summary or a
+    /// prompt that quotes the answer is none of them.
     fn answers(&self) -> Vec<&StoredMessage> {
         let here = |message: &&StoredMessage| !self.elsewhere(message);
-        let with_nonce: Vec<_> = self.with_nonce.iter().filter(here).collect();
+        let mut with_nonce: Vec<_> = self.with_nonce.iter().filter(here).collect();
+        if with_nonce.iter().any(|row| row.role == Role::Assistant) {
+            with_nonce.retain(|row| is_of_a_side(row));
+        }
         if !with_nonce.is_empty() {
             return with_nonce;
         }
@@ -247,6 +253,14 @@ impl TurnSeen {
             (Some(ours), Some(its)) => plain(ours) != plain(its),
             _ => false,
         }
+    }
+}
+
+/// Whether a row is a message of the user or of the assistant.
+fn is_of_a_side(row: &StoredMessage) -> bool {
+    match row.role {
+        Role::User | Role::Assistant => true,
+        Role::Other(_) => false,
     }
 }
 

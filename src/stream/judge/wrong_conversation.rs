@@ -1,6 +1,7 @@
 //! The answer is stored in somebody else's conversation.
 
-use super::{Check, Observed};
+use super::{Check, Observed, is_of_a_side};
+use crate::model::StoredMessage;
 use crate::report::{Finding, Severity, Source};
 
 pub(super) const CHECK: Check = Check {
@@ -10,10 +11,18 @@ pub(super) const CHECK: Check = Check {
 
 fn check(observed: &Observed) -> Vec<Finding> {
     let bad = observed.turns.iter().find_map(|turn| {
-        let rows = turn.with_nonce.iter().chain(&turn.with_tag);
-        rows.into_iter()
-            .find(|row| turn.elsewhere(row))
-            .map(|row| (turn, row))
+        // What only quotes a message, such as a memory of the user, may be anywhere.
+        let quotes = |row: &StoredMessage, rows: &[StoredMessage]| {
+            let is_here = |it: &StoredMessage| is_of_a_side(it) && !turn.elsewhere(it);
+            !is_of_a_side(row) && rows.iter().any(is_here)
+        };
+        let elsewhere = |rows: &'_ [StoredMessage]| {
+            let mut all = rows.iter();
+            all.find(|row| turn.elsewhere(row) && !quotes(row, rows))
+                .cloned()
+        };
+        let row = elsewhere(&turn.with_nonce).or_else(|| elsewhere(&turn.with_tag));
+        row.map(|row| (turn, row))
     });
     let Some((turn, row)) = bad else {
         return Vec::new();

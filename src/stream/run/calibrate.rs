@@ -332,6 +332,11 @@ impl Stage<'_> {
                     None
                 }
             };
+            if let Some(Ok(records)) = &read {
+                self.shares_history = self.session.asks_for_one_history()
+                    && history_differs::is_shared(&observed, records);
+                observed.shares_history = self.shares_history;
+            }
             let is_wrong = |read: &Result<Vec<_>, _>| match read {
                 Ok(records) => !history_differs::is_right(&observed, records),
                 Err(_) => true,

@@ -1,6 +1,6 @@
 //! The client hangs up at the final marker, as EventSource code and the OpenAI SDKs do.
 
-use super::chat::Vary;
+use super::chat::{Chat, Vary};
 use super::live::RowToRecheck;
 use super::rows::{DOUBLED, QUESTION_DOUBLED, QUESTION_LOST, has, has_questions};
 use super::stage::Stage;
@@ -43,6 +43,7 @@ impl Stage<'_> {
             client: &CLOSE_AT_FINAL,
         };
         let mut stored: Vec<RowToRecheck> = Vec::new();
+        let mut chats = Vec::new();
         for _ in 0..TIMES {
             report.checked += 1;
             let mut moments = super::case::Moments::default();
@@ -90,6 +91,7 @@ impl Stage<'_> {
                 }
             }
             case.timeline = moments.timeline;
+            chats.push(chat);
         }
         self.world.gateway.rest();
         case.metric("watched_ms", self.watch_rows(&stored).await);
@@ -109,11 +111,34 @@ impl Stage<'_> {
             report.add(finding);
             return Ok(());
         }
+        if let Some(finding) = self.first_hidden(&chats, report).await {
+            let reason = format!(
+                "when the client hung up at the final marker, {}",
+                finding.harm
+            );
+            report.add(finding.in_case(&case.name));
+            self.end_case(case, Verdict::Violated, reason, report);
+            return Ok(());
+        }
         let reason = format!(
             "{TIMES} of {TIMES} answers were stored although the client hung up at the final marker"
         );
         self.end_case(case, Verdict::Held, reason, report);
         Ok(())
+    }
+
+    /// A chat whose reload does not show what was said, where it showed it while the client stayed.
+    async fn first_hidden(&self, chats: &[Chat], report: &Report) -> Option<Finding> {
+        if !self.learnt.whole_history || has(&self.session.name, report, "history-differs") {
+            return None;
+        }
+        for chat in chats {
+            if let Some(finding) = self.reload_again(chat).await {
+                let what = format!("the client hung up at `{}`", self.marker);
+                return Some(finding.with(Source::Stream, what));
+            }
+        }
+        None
     }
 
     /// What the end of a stream and the cleaning up behind it have both stored.

@@ -177,10 +177,10 @@ impl Stage<'_> {
         Some(records.unwrap_or_default())
     }
 
-    /// The first chat's history once more, after the time that rows are watched: it may not have got worse. One that
-    /// is refused by now, or is another chat's, says nothing.
-    pub(super) async fn reload_again(&self, first_chat: Option<&Chat>) -> Option<Finding> {
-        let (chat, history) = (first_chat?, self.session.history.as_ref()?);
+    /// A chat's history after the time that rows are watched: it may not have got worse. One that is refused by now,
+    /// or is another chat's, says nothing.
+    pub(super) async fn reload_again(&self, chat: &Chat) -> Option<Finding> {
+        let history = self.session.history.as_ref()?;
         let turns = chat.said_so_far();
         let is_of_chat = |text: &str| {
             let mut turns = turns.iter();

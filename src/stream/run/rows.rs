@@ -7,7 +7,7 @@ use crate::clock::Tick;
 use crate::db::Db;
 use crate::gate::{Gate, Waiting};
 use crate::model::{Role, StoredMessage};
-use crate::report::{Finding, Report, Severity};
+use crate::report::{Finding, Report, Severity, Source};
 use crate::store::Mapping;
 use crate::stream::judge::TurnSeen;
 use crate::stream::judge::order::{ENOUGH, RowState};
@@ -224,8 +224,11 @@ impl Stage<'_> {
             tokio::time::sleep((last.at + watch).saturating_sub(clock::now())).await;
         }
         kept.retain(|kept| kept.at + watch <= clock::now());
-        if let Some(finding) = self.reload_again(first_chat).await {
-            report.add(finding);
+        if let Some(chat) = first_chat
+            && let Some(finding) = self.reload_again(chat).await
+        {
+            let then = "right after the turns the history was the conversation that was held";
+            report.add(finding.with(Source::Stream, then.to_owned()));
         }
         let mut observed = self.observed();
         for kept in kept {

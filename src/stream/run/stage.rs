@@ -66,6 +66,8 @@ pub struct Stage<'a> {
     pub(super) buffered: Vec<bool>,
     /// Whether the server answers a reload while its commits are withheld, as far as is known.
     pub(super) reloads_at_final: bool,
+    /// Whether the history is one chat for all conversations.
+    pub(super) shares_history: bool,
     /// Whether it showed an answer whose row was not complete: then it may be kept in another place.
     pub(super) is_elsewhere: bool,
     /// Whether it did not, though a commit followed the final marker.
@@ -113,6 +115,7 @@ impl<'a> Stage<'a> {
             detected: None,
             buffered: Vec::new(),
             reloads_at_final: session.history.is_some(),
+            shares_history: false,
             is_elsewhere: false,
             reload_untried: false,
         }
@@ -135,6 +138,7 @@ impl<'a> Stage<'a> {
                 .mapping
                 .as_ref()
                 .map(|mapping| mapping.table().to_owned()),
+            shares_history: self.shares_history,
             ..Observed::default()
         }
     }

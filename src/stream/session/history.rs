@@ -176,6 +176,8 @@ impl History {
             })?;
             Ok::<_, HistoryError>(match found {
                 Value::String(text) => text.clone(),
+                // As a message has it that only calls tools.
+                Value::Null => String::new(),
                 other => other.to_string(),
             })
         };

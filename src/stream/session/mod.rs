@@ -114,6 +114,15 @@ impl Session {
         stream.map_or(sends, |follow| &follow.request)
     }
 
+    /// Whether every chat is read back by the same request, of a user who is not made for it.
+    pub fn asks_for_one_history(&self) -> bool {
+        let login = self.login.iter().map(|login| &login.request);
+        let mut before = login.chain(&self.setup);
+        let is_made = before.any(|request| ["uuid", "nanoid"].iter().any(|new| request.uses(new)));
+        let history = self.history.as_ref();
+        !is_made && history.is_some_and(|history| !history.request.names_a_chat())
+    }
+
     /// What to do when the server does not have a path of the session.
     pub fn hint_on_path(&self, section: &str) -> String {
         if !self.shipped {

@@ -175,6 +175,17 @@ impl Request {
             || self.uses_outside_body(name)
     }
 
+    /// Whether something that was captured or made is in its path, its query or its body: what is in a header
+    /// only says who asks.
+    pub(super) fn names_a_chat(&self) -> bool {
+        let query = self
+            .query
+            .iter()
+            .any(|(_, value)| value.names().next().is_some());
+        let body = !matches!(self.body, Body::None);
+        self.path.names().next().is_some() || query || body
+    }
+
     /// The same without the headers and the parts of the query that use `{name}`.
     pub(super) fn without(&self, name: &str) -> Self {
         let mut request = self.clone();

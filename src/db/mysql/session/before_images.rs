@@ -273,8 +273,10 @@ fn explain(
     found: &mut Compared,
 ) -> anyhow::Result<()> {
     let began = session.images.as_ref().map(|images| images.began.clone());
+    // Those that were set before the run, and those that it set itself.
+    let clocks = [held.clocks.clone(), clocks(session, &successor.table)?].concat();
     for (column, counts) in shape.columns.iter().zip(&mut found.columns) {
-        let is_clock = held.clocks.contains(&column.name) && tells_of_change(&column.name);
+        let is_clock = clocks.contains(&column.name) && tells_of_change(&column.name);
         if counts.changed == 0 || !is_clock {
             continue;
         }

@@ -106,7 +106,10 @@ fn pair(value: &str, (own, other): (&ShapeColumn, &ShapeColumn), side: Side) -> 
         }
         // Two instants can be shown alike, in the hour that a clock is put back.
         (Date, Instant) | (Instant, Date) => {
-            format!("concat({}, '/', unix_timestamp({value}))", moment(value))
+            format!(
+                "concat({}, '/', CAST(unix_timestamp({value}) AS DECIMAL(65, 6)))",
+                moment(value)
+            )
         }
         (Date, Date) | (Instant, Instant) | (Date | Instant, Text) => moment(value),
         (Text, Date | Instant) => when(value, MOMENT, &moment(value)),
