@@ -32,6 +32,8 @@ pub(super) struct Server {
     pub(super) allow: &'static str,
     /// A name for a new one, by which other runs see that this session uses it.
     pub(super) claim: fn(&mut dyn Session) -> anyhow::Result<String>,
+    /// What makes a new database like the session's own: its character set, where tables take it from there.
+    pub(super) like: fn(&mut dyn Session) -> anyhow::Result<String>,
     /// Drops those whose sessions are gone. Those that may not be dropped stay.
     pub(super) sweep: fn(&mut dyn Session) -> anyhow::Result<()>,
     /// Copies the database of the session.
@@ -58,6 +60,8 @@ pub struct Scratch {
     pub granted: Option<BTreeSet<String>>,
     /// Whether its statements read files of the server.
     pub reads_files: bool,
+    /// What makes it like the real one, behind `CREATE DATABASE` and its name.
+    pub(super) like: String,
     /// Whether nothing that is written there goes through the binary log.
     pub quiet: bool,
     /// Its folder, when it is a file.
@@ -84,8 +88,9 @@ impl Scratch {
             Place::Server(server) => {
                 (server.sweep)(session)?;
                 let name = (server.claim)(session)?;
+                let like = (server.like)(session)?;
                 session
-                    .command(&format!("CREATE DATABASE {name}"))
+                    .command(&format!("CREATE DATABASE {name}{like}"))
                     .map_err(|failed| {
                         CliError::refused(format!(
                             "no scratch database could be made: {}",
@@ -93,7 +98,10 @@ impl Scratch {
                         ))
                         .hint(server.allow)
                     })?;
-                Ok(Self::at(of.sibling(&name), None))
+                Ok(Self {
+                    like,
+                    ..Self::at(of.sibling(&name), None)
+                })
             }
         }
     }
@@ -106,6 +114,7 @@ impl Scratch {
             images: None,
             granted: None,
             reads_files: false,
+            like: String::new(),
             quiet: false,
             _folder: folder,
         }

@@ -9,6 +9,8 @@ use crate::temporary::Folder;
 pub(super) const PLACE: Place = Place::Server(Server {
     allow: "as a superuser: ALTER ROLE this user CREATEDB; or use another user",
     claim,
+    // A table has no encoding of its own.
+    like: |_| Ok(String::new()),
     sweep,
     fill: |scratch, _, of, _| {
         let folder = Folder::new()?;

@@ -6,6 +6,7 @@ mod forsaken;
 use super::catalog::quote;
 use crate::db::scratch::{Extent, Place, Scratch, Server};
 use crate::db::{Session, Target};
+use crate::model::Cell;
 use std::collections::BTreeSet;
 
 /// What the copy of a routine says that this user may not read.
@@ -19,6 +20,7 @@ const IMAGES: &str = "_before";
 pub(super) const PLACE: Place = Place::Server(Server {
     allow: "as root: GRANT ALL ON `chatctl\\_scratch\\_%`.* TO this user; or use another user",
     claim: forsaken::claim,
+    like,
     sweep: forsaken::sweep,
     fill: |scratch, session, _, open| {
         let everything = Extent {
@@ -30,6 +32,16 @@ pub(super) const PLACE: Place = Place::Server(Server {
     },
     drop,
 });
+
+/// A table takes the character set of its database, where its statement names none.
+fn like(session: &mut dyn Session) -> anyhow::Result<String> {
+    let own = session.rows(
+        "SELECT default_character_set_name, default_collation_name FROM information_schema.schemata \
+         WHERE schema_name = database()",
+    )?;
+    let like = |row: &[Cell]| format!(" CHARACTER SET {} COLLATE {}", row[0], row[1]);
+    Ok(own.first().map(|row| like(row)).unwrap_or_default())
+}
 
 fn drop(scratch: &Scratch, session: &mut dyn Session) -> anyhow::Result<Vec<String>> {
     let name = scratch.target.database();
@@ -53,11 +65,12 @@ impl Scratch {
         let mut scratch = Self::empty(session, of)?;
         scratch.quiet = quiet;
         let images = format!("{}{IMAGES}", scratch.target.database());
+        let like = scratch.like.clone();
         scratch.images = Some(images.clone());
         if quiet {
             // Only its definer may turn the log off.
             let made = session.command(&format!(
-                "CREATE DATABASE {images}; \
+                "CREATE DATABASE {images}{like}; \
                  CREATE PROCEDURE {images}.quiet() SQL SECURITY DEFINER SET SESSION sql_log_bin = 0"
             ));
             if let Err(failed) = made {
@@ -80,7 +93,8 @@ impl Scratch {
     /// Makes the place for what the tables held before, where there is none yet.
     pub fn keep_images(&self, session: &mut dyn Session) -> anyhow::Result<()> {
         let images = self.images.as_deref().unwrap_or_default();
-        Ok(session.command(&format!("CREATE DATABASE IF NOT EXISTS {images}"))?)
+        let like = &self.like;
+        Ok(session.command(&format!("CREATE DATABASE IF NOT EXISTS {images}{like}"))?)
     }
 
     /// Lets the user of the rehearsal reach whatever is in the copy.
@@ -157,8 +171,10 @@ impl Scratch {
 
     /// Drops everything in it, and what was saved of it.
     pub fn clear(&self, session: &mut dyn Session) -> anyhow::Result<()> {
-        let name = self.target.database();
-        session.command(&format!("DROP DATABASE {name}; CREATE DATABASE {name}"))?;
+        let (name, like) = (self.target.database(), &self.like);
+        session.command(&format!(
+            "DROP DATABASE {name}; CREATE DATABASE {name}{like}"
+        ))?;
         let images = self.images.as_deref().unwrap_or_default();
         for row in session.rows(&format!("SHOW TABLES FROM {images}"))? {
             session.command(&format!(
