@@ -63,7 +63,7 @@ fn check(env: &Env) -> anyhow::Result<()> {
             env.parsed(&url)?
         }
         // Some values depend on the engine; without a store any one does.
-        None => Target::parse("sqlite::memory:")?,
+        None => Target::parse("sqlite:chat.db")?,
     };
     let timeout = |text: &str| duration(text).ok();
     env.config.parsed("ready-timeout", None, timeout)?;

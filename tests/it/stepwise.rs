@@ -222,7 +222,7 @@ fn a_version_that_stopped_is_resolved() {
         let resolved = resolve(options);
         assert_eq!(resolved.status.code(), Some(0), "{resolved:?}");
         let told = String::from_utf8_lossy(&resolved.stderr);
-        let is_warned = told.contains("did not apply statement 2 of `2`");
+        let is_warned = told.contains("did not apply statements 2 to 3 of `2`");
         assert_eq!(is_warned, how == "applied", "{told}");
         let again = resolve(options);
         assert_eq!(again.status.code(), Some(4), "nothing is half applied");
