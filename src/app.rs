@@ -1,7 +1,8 @@
 //! From the command line to an outcome: wiring, signals, and what goes to which stream.
 
-use crate::cli::{Cli, Color, Command, Global};
+use crate::cli::{Cli, Color, Command, Global, Helper};
 use crate::cli_error::CliError;
+use crate::commands::demo::ServerArgs;
 use crate::commands::{Done, Env};
 use crate::config::Config;
 use crate::gate::{alarm, holder};
@@ -50,18 +51,35 @@ pub fn run(cli: Cli, out: Streams<'_>, err: Streams<'_>) -> ExitCode {
         Mask::default()
     };
     let mut reporting = Reports::new(cli.global.format.as_deref());
-    let outcome = match &cli.command {
-        // The helpers have no runtime, no signals and no report.
-        Command::GateHolder(args) => holder::run(args, &mut *out()).map(|()| Outcome::Pass.into()),
-        Command::GateAlarm(args) => alarm::run(args).map(|()| Outcome::Pass.into()),
-        Command::Supervise(args) => supervisor::run(args, &mut *out())
+    let told = Box::new(Clean::new(PLAIN, err()));
+    let outcome = command(cli, &mask, (out(), told), &mut reporting);
+    let outcome = outcome.unwrap_or_else(|error| reporting.failed(&error, &mask, (out, err)));
+    outcome.into()
+}
+
+/// Runs what another chatctl process started: it makes no report.
+pub fn run_helper(helper: Helper, out: Streams<'_>, err: Streams<'_>) -> ExitCode {
+    let done = match helper {
+        Helper::GateHolder(args) => holder::run(&args, &mut *out()).map(|()| ExitCode::SUCCESS),
+        Helper::GateAlarm(args) => alarm::run(&args).map(|()| ExitCode::SUCCESS),
+        Helper::Supervise(args) => supervisor::run(&args, &mut *out())
             .map(|code| ExitCode::from(u8::try_from(code).unwrap_or(1))),
-        _ => {
-            let err = Box::new(Clean::new(PLAIN, err()));
-            command(cli, &mask, (out(), err), &mut reporting).map(ExitCode::from)
-        }
+        Helper::DemoServer(args) => serve(args).map(|()| ExitCode::SUCCESS),
     };
-    outcome.unwrap_or_else(|error| reporting.failed(&error, &mask, (out, err)).into())
+    let failed = |error| Reports::new(None).failed(&error, &Mask::default(), (out, err));
+    done.unwrap_or_else(|error| failed(error).into())
+}
+
+/// Serves the demo until a signal asks it to stop.
+fn serve(args: ServerArgs) -> anyhow::Result<()> {
+    let (sender, interrupted) = watch::channel(false);
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()?;
+    runtime.block_on(async {
+        listen(sender);
+        commands::demo::serve(args, until(interrupted)).await
+    })
 }
 
 /// Tells of a command line that can't be read, in the format that it asks for.
@@ -115,6 +133,7 @@ fn command(
         interrupted: interrupted.clone(),
         verbose: global.verbose > 0,
         rows: formats.iter().any(|format| format.is_of_rows()),
+        human: format.name == "human",
         pieces,
     };
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -190,7 +209,12 @@ fn format_of(global: &Global, config: &Config) -> anyhow::Result<&'static Format
     let name = config.value("format", global.format.as_deref())?;
     let name = name.unwrap_or_default();
     let format = render::named(&name);
-    Ok(format.ok_or_else(|| CliError::usage(format!("unknown format `{name}`")))?)
+    let known = render::ALL.iter().map(|format| format.name);
+    Ok(format.ok_or_else(|| {
+        let known: Vec<_> = known.collect();
+        CliError::usage(format!("unknown format `{name}`"))
+            .hint(format!("one of {}", known.join(", ")))
+    })?)
 }
 
 /// Runs a command, and shows the pieces of its view as they come.
@@ -294,18 +318,12 @@ async fn work(command: Command, env: Env) -> anyhow::Result<Done> {
         Command::Migrate(args) => commands::migrate::run(*args, env).await,
         Command::Audit(args) => commands::audit::run(*args, env).await,
         Command::Demo(args) => commands::demo::run(args, env).await,
-        Command::DemoServer(args) => commands::demo::serve(args, env).await,
         Command::Explain(args) => commands::explain::run(&args),
         Command::Replay(args) => commands::replay::run(args, env).await,
         Command::Report(args) => commands::report::run(&args),
         Command::Config => Ok(commands::config::run(&env)),
         Command::Completions { shell } => Ok(completions(shell)),
-        Command::Inspect(_)
-        | Command::GateHolder(_)
-        | Command::GateAlarm(_)
-        | Command::Supervise(_) => {
-            unreachable!("they are run in another way")
-        }
+        Command::Inspect(_) => unreachable!("it is run on a thread of its own"),
     }
 }
 

@@ -113,31 +113,42 @@ pub enum Command {
         /// The shell
         shell: clap_complete::Shell,
     },
+}
 
+/// What chatctl starts of itself. It has a command line of its own, so that neither completions nor
+/// suggestions name it to a user.
+#[derive(Debug, Parser)]
+#[command(name = "chatctl")]
+pub enum Helper {
     /// Hold a gate for another chatctl process
-    #[command(hide = true)]
     GateHolder(holder::Args),
 
     /// End another chatctl process that is stopped while it relays
-    #[command(hide = true)]
     GateAlarm(alarm::Args),
 
     /// Run a server for another chatctl process
-    #[command(hide = true)]
     Supervise(supervisor::Args),
 
     /// The chat server of the demo
-    #[command(hide = true)]
     DemoServer(demo::ServerArgs),
 }
 
 #[cfg(test)]
 mod tests {
-    use super::Cli;
+    use super::{Cli, Helper};
     use clap::CommandFactory as _;
 
     #[test]
     fn the_command_line_is_consistent() {
         Cli::command().debug_assert();
+        Helper::command().debug_assert();
+    }
+
+    #[test]
+    fn no_helper_is_a_command_of_users() {
+        let commands = Cli::command();
+        for helper in Helper::command().get_subcommands() {
+            assert!(commands.find_subcommand(helper.get_name()).is_none());
+        }
     }
 }

@@ -46,6 +46,7 @@ impl Key {
                 CliError::usage(format!(
                     "the environment variable `{name}` of `--key` is not set"
                 ))
+                .hint(format!("set it to 64 hexadecimal digits: export {name}=…; `openssl rand -hex 32` makes them"))
             })?;
             return parse(&text, &format!("the environment variable `{name}`"));
         }
@@ -120,7 +121,10 @@ fn default_path() -> Result<PathBuf, CliError> {
 
 fn read(path: &Path) -> Result<Key, CliError> {
     let shown = path.display();
-    let failed = |error| CliError::usage(format!("could not read the key `{shown}`: {error}"));
+    let failed = |error| {
+        CliError::usage(format!("could not read the key `{shown}`: {error}"))
+            .hint("give the key that the snapshots were taken with: --key file:PATH")
+    };
     let mode = fs::metadata(path).map_err(failed)?.permissions().mode();
     if mode & 0o077 != 0 {
         return Err(CliError::refused(format!(

@@ -1,7 +1,12 @@
 //! `chatctl config`: every setting and where its value came from.
 
+use super::moment::duration;
 use super::{Done, Env};
+use crate::cli_error;
 use crate::config::{From, SETTINGS, shown};
+use crate::db::Target;
+use crate::stream::setup;
+use crate::stream::setup::Wanted;
 use std::iter;
 
 /// The widest column of values.
@@ -9,6 +14,9 @@ const WIDEST: usize = 60;
 
 /// Runs it.
 pub fn run(env: &Env) -> Done {
+    if let Err(error) = check(env) {
+        env.progress.warning(&cli_error::with_hint(&error));
+    }
     let head = ("setting", "value".to_owned(), "from".to_owned(), "meaning");
     let settings = SETTINGS.iter().map(|setting| {
         let flag = env
@@ -44,4 +52,21 @@ pub fn run(env: &Env) -> Done {
         format!("{key}  {value}  {}  {what}\n", padded(from, froms))
     });
     Done::Text(lines.collect())
+}
+
+/// The first value that the commands would refuse.
+fn check(env: &Env) -> anyhow::Result<()> {
+    let flag = env.database_url.as_deref();
+    let target = match env.config.value("database-url", flag)? {
+        Some(url) => {
+            env.mask.keep_of(&url);
+            env.parsed(&url)?
+        }
+        // Some values depend on the engine; without a store any one does.
+        None => Target::parse("sqlite:chat.db")?,
+    };
+    let timeout = |text: &str| duration(text).ok();
+    env.config.parsed("ready-timeout", None, timeout)?;
+    setup::options(&Wanted::default(), &env.config, &target)?;
+    Ok(())
 }

@@ -135,21 +135,21 @@ async fn verify(bug: Option<&str>, env: &Env) -> anyhow::Result<Report> {
         interrupted: env.interrupted.clone(),
         verbose: env.verbose,
         rows: env.rows,
+        human: env.human,
         pieces: env.pieces.clone(),
     };
     verify_stream::report(&wanted, &env).await
 }
 
 /// Runs the demo's server.
-pub async fn serve(args: ServerArgs, env: Env) -> anyhow::Result<Done> {
+pub async fn serve(args: ServerArgs, stop: impl Future<Output = ()>) -> anyhow::Result<()> {
     let save = args
         .bug
         .as_deref()
         .and_then(demo::named)
         .map_or(Save::Before, |bug| bug.save);
     tokio::select! {
-        served = demo::serve(&args.db, args.port, &args.gateway, save) => served?,
-        () = env.until_interrupted() => {}
+        served = demo::serve(&args.db, args.port, &args.gateway, save) => served,
+        () = stop => Ok(()),
     }
-    Ok(Done::Text(String::new()))
 }

@@ -38,6 +38,8 @@ pub struct Env {
     pub verbose: bool,
     /// Whether a format is asked for that carries every row of what is found.
     pub rows: bool,
+    /// Whether stdout is for people, who read there what is left out.
+    pub human: bool,
     /// Where the pieces of a view go; it is closed when nobody reads them any more.
     pub pieces: mpsc::Sender<Piece>,
 }

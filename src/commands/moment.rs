@@ -1,8 +1,9 @@
-//! Moments on the command line: a time, or how long ago.
+//! Moments and durations on the command line.
 
 use crate::cli_error::CliError;
 use crate::clock::{calendar, micros};
 use crate::store::time_of_text;
+use std::time::Duration;
 
 /// How long ago, or a time: `24h`, `2026-11-21`, `2026-11-21T08:00:00Z`; in microseconds since 1970
 /// UTC.
@@ -15,6 +16,14 @@ pub(super) fn moment(flag: &str, text: &str) -> Result<i64, CliError> {
                 "{flag} 24h for a day ago, or {flag} 2026-11-21T08:00:00Z (UTC unless it has a zone)"
             ))
         })
+}
+
+/// `3s`, `500ms`, `1h`.
+pub(super) fn duration(text: &str) -> Result<Duration, String> {
+    humantime::parse_duration(text).map_err(|error| match text.parse::<f64>() {
+        Ok(_) => format!("a duration needs a unit: {text}s"),
+        Err(_) => error.to_string(),
+    })
 }
 
 /// The span between two moments of the command line; each may be left out.
@@ -39,7 +48,7 @@ pub(super) fn span(
 
 #[cfg(test)]
 mod tests {
-    use super::{calendar, moment, span};
+    use super::{Duration, calendar, duration, moment, span};
 
     #[test]
     fn a_moment_is_a_time_or_how_long_ago() {
@@ -61,6 +70,18 @@ mod tests {
         for text in ["", "24", "yesterday", "2026-13-01", "-1h"] {
             let stop = moment("--until", text).unwrap_err();
             assert!(stop.message.contains("--until"), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_number_without_its_unit_is_refused_with_one() {
+        for (text, seconds) in [("60s", 60), ("24h", 86_400), ("1h 5m", 3_900)] {
+            assert_eq!(duration(text), Ok(Duration::from_secs(seconds)), "{text}");
+        }
+        assert_eq!(duration("60").unwrap_err(), "a duration needs a unit: 60s");
+        for text in ["-1s", "", "3x"] {
+            let error = duration(text).unwrap_err();
+            assert!(!error.contains("needs a unit"), "{text}: {error}");
         }
     }
 

@@ -22,12 +22,22 @@ const CASES: &str = "Cases and verdicts";
 /// What the options of the gate and of the store are listed under.
 const GATE: &str = "Gate and store";
 
+const EXAMPLES: &str = "\
+Examples:
+  chatctl verify-stream --database-url sqlite:chat.db --ready /health \\
+    --start 'env OPENAI_BASE_URL={gateway_url} DB_PATH={database_path} uvicorn app:app --port {port}' \\
+    sessions/hello.toml
+  chatctl verify-stream --require proven --report junit=chatctl.xml    in CI, with a chatctl.toml
+
+`chatctl --help` lists the exit codes.";
+
 /// Prove that the answer is committed before the client can see the final marker
 ///
 /// chatctl acts as the browser and the LLM provider, withholds the server's commits one by one, and
 /// checks whether the final marker arrives anyway. A commit is withheld for at most --max-hold. However
 /// chatctl ends, the commit is released or rolled back.
 #[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
 pub struct Args {
     /// Session files or folders [default: `sessions` in chatctl.toml, else the shipped session]
     #[arg(value_name = "SESSION")]
@@ -88,6 +98,7 @@ pub struct Args {
     /// How long to watch the first rows after their turns: they must not change [default: 1s]
     #[arg(long, help_heading = CASES, value_name = "DURATION")]
     pub watch: Option<String>,
+
     /// Play this case only, by its name in a report; may be repeated
     #[arg(long, help_heading = CASES, value_name = "NAME")]
     pub case: Vec<String>,
@@ -113,15 +124,6 @@ pub struct Args {
     /// `,`, join several at once by `+`, or use all
     #[arg(long, help_heading = CASES, value_name = "NAME,...|all")]
     pub provider_fault: Option<String>,
-
-    /// Let a gate lock the table of answers in a database of another machine: nobody can write there
-    /// while it is closed, up to --max-hold at a time
-    #[arg(long, help_heading = GATE)]
-    pub allow_gate: bool,
-
-    /// Remove the triggers that a killed run left in the store, and exit
-    #[arg(long, help_heading = GATE)]
-    pub clean: bool,
 
     /// The gate to use [default: the strongest that works]
     #[arg(long, help_heading = GATE, value_parser = PossibleValuesParser::new(gate::ALL.iter().map(|kind| kind.name)))]
@@ -162,6 +164,15 @@ pub struct Args {
     /// four times as long [default: 15s]
     #[arg(long, help_heading = SERVER, value_name = "DURATION")]
     pub response_timeout: Option<String>,
+
+    /// Let a gate lock the table of answers in a database of another machine: nobody can write there
+    /// while it is closed, up to --max-hold at a time
+    #[arg(long, help_heading = GATE)]
+    pub allow_gate: bool,
+
+    /// Remove the triggers that a killed run left in the store, and exit
+    #[arg(long, help_heading = GATE)]
+    pub clean: bool,
 
     /// Repeat the random choices of an earlier run; a note of each run shows its seed
     #[arg(long, help_heading = CASES, value_name = "N")]

@@ -259,6 +259,7 @@ fn secret(value: &str, key: &str, from: &From) -> Result<String, CliError> {
             CliError::usage(format!(
                 "`{key}` (from: {from}) names the environment variable `{name}`, which is not set"
             ))
+            .hint(format!("set it: export {name}=…"))
         });
     }
     if let Some(path) = value.strip_prefix("file:") {
@@ -268,6 +269,7 @@ fn secret(value: &str, key: &str, from: &From) -> Result<String, CliError> {
                 CliError::usage(format!(
                     "`{key}` (from: {from}) names the file `{path}`: {error}"
                 ))
+                .hint("give a file that exists and that this user may read; the path is relative to the current folder")
             });
     }
     Ok(value.to_owned())

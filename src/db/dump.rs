@@ -46,7 +46,9 @@ pub fn refused(what: &str, error: &anyhow::Error) -> CliError {
 
 /// A dump that is not used, and why.
 pub(super) fn wrong(path: &Path, why: &str) -> anyhow::Error {
-    CliError::refused(format!("the backup `{}` {why}", path.display())).into()
+    CliError::refused(format!("the backup `{}` {why}", path.display()))
+        .hint("restore another one: `chatctl migrate history` lists the backups")
+        .into()
 }
 
 /// The refusal where a dump can't be restored from.

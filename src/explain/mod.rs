@@ -197,9 +197,12 @@ pub fn page(code: &str) -> Option<&'static Page> {
     ALL.iter().find(|page| page.code == family)
 }
 
-/// The code that was probably meant; none when nothing is close.
+/// The code that was probably meant; none when nothing is close: of so many codes one is always a bit
+/// alike.
 pub fn nearest(code: &str) -> Option<&'static str> {
-    text::nearest(code, ALL.iter().map(|page| page.code))
+    let near = text::nearest(code, ALL.iter().map(|page| page.code))?;
+    let slips = strsim::osa_distance(&code.to_lowercase().replace(['_', ' '], "-"), near);
+    (slips <= 2.max(near.len() / 3)).then_some(near)
 }
 
 #[cfg(test)]
@@ -273,6 +276,7 @@ mod tests {
         assert_eq!(nearest("Never_Saved"), Some("never-saved"));
         assert_eq!(nearest("done-mising"), Some("done-missing"));
         assert_eq!(nearest("qqq"), None);
+        assert_eq!(nearest("nope"), None);
         assert_eq!(nearest(""), None);
     }
 }

@@ -23,18 +23,33 @@ fn write(report: &Report, _style: &Style, out: &mut dyn Write) -> io::Result<()>
     if let Some(store) = &report.store {
         let [backend, url, mapping] =
             [&store.backend, &store.url, &store.mapping].map(|text| plain(text));
-        writeln!(out, "\nStore: {url} ({backend}), mapping {mapping}")?;
+        let mapping = if mapping.is_empty() {
+            String::new()
+        } else {
+            format!(", mapping {mapping}")
+        };
+        writeln!(out, "\nStore: {url} ({backend}){mapping}")?;
     }
     if report.cases.is_empty() && report.findings.is_empty() {
         writeln!(out, "\n{}", text::NOTHING)?;
     }
+    let is_timed = text::is_timed(&report.cases);
     if !report.cases.is_empty() {
-        writeln!(out, "\n| case | verdict | why | took |\n|---|---|---|---:|")?;
+        let (head, rule) = if is_timed {
+            (" took |", "---:|")
+        } else {
+            ("", "")
+        };
+        writeln!(out, "\n| case | verdict | why |{head}\n|---|---|---|{rule}")?;
     }
     for case in &report.cases {
         let [name, why] = [&case.name, &text::reason(case)].map(|text| plain(text));
-        let (verdict, took) = (case.verdict, text::took(case.took));
-        writeln!(out, "| {name} | {verdict} | {why} | {took} |")?;
+        let took = if is_timed {
+            format!(" {} |", text::took(case.took))
+        } else {
+            String::new()
+        };
+        writeln!(out, "| {name} | {} | {why} |{took}", case.verdict)?;
     }
     let mut findings: Vec<_> = report.findings.iter().collect();
     findings.sort_by_key(|finding| std::cmp::Reverse(finding.severity));

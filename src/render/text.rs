@@ -27,6 +27,16 @@ pub(super) fn summary(report: &Report) -> String {
         0 => String::new(),
         count => format!(", {count} skipped"),
     };
+    // A migration that touches no row checks none; where chats are read, none is worth knowing.
+    let reads_chats = report
+        .store
+        .as_ref()
+        .is_none_or(|store| !store.mapping.is_empty());
+    let checks = if report.checked == 0 && !reads_chats {
+        String::new()
+    } else {
+        format!(" ({})", plural(report.checked, "check"))
+    };
     let pending = match Outcome::from(report) {
         Outcome::Pending => {
             "; not all migrations are applied (exit code 10): `chatctl migrate` applies what is pending"
@@ -34,14 +44,13 @@ pub(super) fn summary(report: &Report) -> String {
         _ => "",
     };
     format!(
-        "{}: {}{}, {}{} in {}{skipped} ({}), {}{pending}",
+        "{}: {}{}, {}{} in {}{skipped}{checks}, {}{pending}",
         report.verdict(),
         plural(report.errors() as u64, "error"),
         found(report, Severity::Error),
         plural(report.warnings() as u64, "warning"),
         found(report, Severity::Warning),
         plural(report.cases.len() as u64, "case"),
-        plural(report.checked, "check"),
         took(report.took),
     )
 }
@@ -89,6 +98,11 @@ pub(super) fn took(duration: Duration) -> String {
         let whole = seconds.round() as u64;
         format!("{} min {} s", whole / 60, whole % 60)
     }
+}
+
+/// Whether any of the cases took a time: those of a list, such as one of versions, take none.
+pub(super) fn is_timed(cases: &[Case]) -> bool {
+    cases.iter().any(|case| !case.took.is_zero())
 }
 
 /// RFC 3339 in UTC with milliseconds, the only form in which a report gives a time.
@@ -142,29 +156,46 @@ pub(super) fn facts(finding: &Finding) -> Vec<Fact> {
 fn place(finding: &Finding) -> Option<String> {
     let mut parts = Vec::new();
     let case = finding.place.case.as_deref();
-    let told = finding.subject.is_empty()
-        || finding.harm.contains(&finding.subject)
-        || case == Some(&finding.subject);
-    if !told {
-        parts.push(escape::line(&finding.subject).into_owned());
+    let in_file = in_file(finding);
+    let subject = &finding.subject;
+    // A session called `turn` is in every sentence about a turn: a word must be quoted there.
+    let is_in_harm = if subject.contains(' ') {
+        finding.harm.contains(subject)
+    } else {
+        finding.harm.contains(&format!("`{subject}`"))
+    };
+    let is_known = subject.is_empty()
+        || is_in_harm
+        || case == Some(subject)
+        || in_file
+            .as_deref()
+            .is_some_and(|place| names(place, subject));
+    if !is_known {
+        parts.push(escape::line(subject).into_owned());
     }
     if let Some(case) = case {
         parts.push(format!("case {}", escape::line(case)));
     }
-    if let Some(file) = &finding.place.file {
-        let mut place = escape::line(file).into_owned();
-        for number in [finding.place.line, finding.place.column]
-            .into_iter()
-            .flatten()
-        {
-            place.push_str(&format!(":{number}"));
-        }
-        // A finding that is about a place has it as its subject.
-        if !parts.contains(&place) {
-            parts.push(place);
-        }
-    }
+    parts.extend(in_file.map(|place| escape::line(&place).into_owned()));
     (!parts.is_empty()).then(|| parts.join(", "))
+}
+
+/// The place in a file that a finding is about, as an editor takes it.
+fn in_file(finding: &Finding) -> Option<String> {
+    let place = &finding.place;
+    let numbers = [place.line, place.column].into_iter().flatten();
+    let file = place.file.clone()?;
+    Some(numbers.fold(file, |place, number| format!("{place}:{number}")))
+}
+
+/// Whether a subject is a place, or the end of its path: `1_a.sql:3` of `migrations/1_a.sql:3:5`.
+fn names(place: &str, subject: &str) -> bool {
+    let mut starts = place.match_indices('/').map(|(at, _)| at + 1);
+    let is_at = |at: usize| {
+        let rest = place[at..].strip_prefix(subject);
+        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(':'))
+    };
+    is_at(0) || starts.any(is_at)
 }
 
 /// A finding without colour or wrapping, for bodies that a machine carries to a person.
@@ -403,7 +434,47 @@ fn size(characters: usize) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{Duration, SystemTime, took, wrap};
+    use super::{Duration, Finding, Severity, SystemTime, took, wrap};
+
+    #[test]
+    fn a_place_is_named_once() {
+        for (subject, harm, file, shown) in [
+            (
+                "1_a.sql:3",
+                "it drops `b`",
+                Some("m/1_a.sql"),
+                Some("m/1_a.sql:3:5"),
+            ),
+            (
+                "m/1_a.sql:3:5",
+                "it drops `b`",
+                Some("m/1_a.sql"),
+                Some("m/1_a.sql:3:5"),
+            ),
+            (
+                "a.sql:3",
+                "it drops `b`",
+                Some("m/1_a.sql"),
+                Some("a.sql:3, m/1_a.sql:3:5"),
+            ),
+            ("b", "it drops `b`", None, None),
+            // The name of a session that is a word of the sentence.
+            ("turn", "the turn is lost", None, Some("turn")),
+            (
+                "turn 1 of hello",
+                "the answer of turn 1 of hello",
+                None,
+                None,
+            ),
+        ] {
+            let mut finding = Finding::new("code", Severity::Error, subject, harm, "");
+            if let Some(file) = file {
+                finding.place.file = Some(file.to_owned());
+                (finding.place.line, finding.place.column) = (Some(3), Some(5));
+            }
+            assert_eq!(super::place(&finding).as_deref(), shown, "{subject}");
+        }
+    }
 
     #[test]
     fn durations_read_like_a_person_would_say_them() {

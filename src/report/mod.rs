@@ -81,7 +81,7 @@ pub struct StoreLine {
     pub backend: String,
     /// The URL with its password masked.
     pub url: String,
-    /// The mapping in use and how it was found.
+    /// The mapping in use and how it was found; empty where the command reads no chats.
     pub mapping: String,
 }
 

@@ -34,6 +34,20 @@ pub enum LastEvent {
     },
 }
 
+/// In the place of `final` in a declaration, where chatctl does not know what ends a stream.
+pub const UNKNOWN: &str = "# final = { … }, which is what ends a stream";
+
+impl LastEvent {
+    /// `final` of the profile to declare.
+    pub fn final_of_profile(&self) -> String {
+        match self {
+            Self::Event { declared, .. } => format!("final = {{ {declared} }}"),
+            Self::OneJson { .. } => "final = { end = \"body\" }".to_owned(),
+            Self::Text { .. } | Self::NoEvents { .. } => UNKNOWN.to_owned(),
+        }
+    }
+}
+
 /// Keys that tell most about what an event is; of the others the first in the event counts.
 const TELLING: &[&str] = &[
     "done", "finished", "final", "is_final", "end", "complete", "type", "event", "status", "kind",

@@ -109,7 +109,8 @@ impl fmt::Display for FinalMarker {
         match self {
             Self::Data(text) => write!(f, "{text}"),
             Self::Json(signs) => f.write_str(&listed(signs.iter().map(Sign::to_string), ", or ")),
-            Self::Event(name) => write!(f, "event `{name}`"),
+            // It is shown between backticks.
+            Self::Event(name) => write!(f, "event: {name}"),
             Self::End => f.write_str("the end of the body"),
         }
     }

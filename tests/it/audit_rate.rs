@@ -124,7 +124,7 @@ fn windows_begin_on_the_clock_and_are_reported_by_it() {
     assert_eq!(windows, expected, "{report_:#}");
     let reason = answered["reason"].as_str().unwrap();
     assert!(
-        reason.ends_with("by 1h from 2026-01-05T09:00:00Z: █▄▁"),
+        reason.ends_with("by 1h from 2026-01-05T09:00:00Z (· where nothing was asked): █▄▁"),
         "{reason}"
     );
     let told = report_["findings"].to_string();

@@ -38,6 +38,45 @@ fn every_command_has_help() {
     }
 }
 
+/// What chatctl starts of itself is no command of a user.
+#[test]
+fn helpers_are_neither_completed_nor_suggested() {
+    let helpers = ["gate-holder", "gate-alarm", "supervise", "demo-server"];
+    for shell in ["bash", "zsh", "fish"] {
+        let output = chatctl().args(["completions", shell]).output().unwrap();
+        let (script, _) = text(&output);
+        assert!(script.contains("verify-stream"), "{shell}");
+        for helper in helpers {
+            assert!(!script.contains(helper), "{shell} completes {helper}");
+        }
+    }
+    for wrong in ["gateway", "supervisor", "demo-serve"] {
+        let output = chatctl().arg(wrong).output().unwrap();
+        let (_, err) = text(&output);
+        assert_eq!(output.status.code(), Some(2), "{err}");
+        for helper in helpers {
+            assert!(!err.contains(&format!("'{helper}'")), "{err}");
+        }
+    }
+}
+
+#[test]
+fn the_help_of_long_commands_has_an_example() {
+    for command in [
+        &["verify-stream"][..],
+        &["migrate"],
+        &["audit", "restart"],
+        &["inspect", "sql"],
+    ] {
+        for flag in ["-h", "--help"] {
+            let output = chatctl().args(command).arg(flag).output().unwrap();
+            let (help, _) = text(&output);
+            let (_, examples) = help.split_once("Examples:\n").expect(&help);
+            assert!(examples.contains("  chatctl "), "{help}");
+        }
+    }
+}
+
 #[test]
 fn a_wrong_command_line_is_exit_2_and_says_what_there_is() {
     for arguments in [
@@ -149,6 +188,33 @@ fn a_wrong_value_says_what_to_write() {
         &["--database-url", "chat.db"],
         "did you mean sqlite:chat.db?",
     );
+    for (words, part) in [
+        (&["migrate", "--lock-timeout", "3"][..], "needs a unit: 3s"),
+        (
+            &["inspect", "sql", "--timeout", "3", "-"],
+            "needs a unit: 3s",
+        ),
+        (&["migrate", "baseline"], "<VERSION|--none>"),
+        (&["migrate", "repair"], "<--eol|--missing <VERSION>>"),
+        (&["migrate", "--source", "flywy"], "'flyway'"),
+    ] {
+        let output = chatctl().args(words).output().unwrap();
+        let (_, err) = text(&output);
+        assert_eq!(output.status.code(), Some(2), "{words:?}: {err}");
+        assert!(err.contains(part), "no `{part}` in: {err}");
+    }
+    let config = |key: &str, value: &str| {
+        let output = chatctl().arg("config").env(key, value).output().unwrap();
+        let (out, err) = text(&output);
+        assert!(out.contains("trials"), "{out}");
+        err
+    };
+    assert_eq!(config("CHATCTL_TRIALS", "3"), "");
+    for (key, value) in [("CHATCTL_TRIALS", "2"), ("CHATCTL_READY_TIMEOUT", "30")] {
+        let err = config(key, value);
+        let told = format!("warning: `{value}` is not a valid value");
+        assert!(err.starts_with(&told), "{err}");
+    }
     let mut command = chatctl();
     command.args(["inspect", "tables"]);
     command.env("DATABASE_URL", "postgresql+asyncpg://app:secret@db/chat");

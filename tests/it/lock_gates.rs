@@ -555,7 +555,7 @@ fn a_lock_on_another_machine_needs_leave() {
     assert_eq!(code, Some(4), "{said}");
     for part in [
         "(table message of",
-        "at most 1s 500ms at a time",
+        "at most 1.5s at a time",
         "not on this machine",
         "--allow-gate",
     ] {

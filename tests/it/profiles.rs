@@ -320,7 +320,10 @@ fn an_end_that_nobody_declared_is_not_judged() {
         "{end}"
     );
     let place = help("profile-detected");
-    assert!(place.contains("text = \"$.token\""), "{place}");
+    // It can be pasted as it is.
+    let (_, section) = place.split_once('\n').unwrap();
+    let pasted = self::session(folder.path(), &format!("{section}\n"));
+    told_apart(&["--wire", "token"], "300", &[&pasted]);
     let session = session(folder.path(), &format!("[final]\n{declared}\n"));
     told_apart(&["--wire", "token"], "300", &[&session]);
 }

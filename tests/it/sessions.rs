@@ -402,3 +402,31 @@ fn turns() {
         ),
     ]);
 }
+
+/// Whoever has declared the end of a stream need not write it a second time for the format.
+#[test]
+fn a_profile_without_an_end_has_that_of_its_session() {
+    let outside = Outside {
+        profiles: &[],
+        read: &|_| Err("No such file".to_owned()),
+        env: &|_| None,
+    };
+    let profile = "[profile]\ntext = \"$.a\"\n";
+    let of = |more: &str| {
+        let session = parse(
+            "x.toml",
+            &format!("{REQUEST}{TURN}{profile}{more}"),
+            &outside,
+        );
+        session.map(|session| session.declared.unwrap().final_marker.to_string())
+    };
+    assert_eq!(of("[final]\ndata = \"END\"\n").unwrap(), "END");
+    let both = "final = { data = \"OWN\" }\n[final]\ndata = \"END\"\n";
+    assert_eq!(of(both).unwrap(), "OWN");
+    assert!(
+        of("")
+            .unwrap_err()
+            .to_string()
+            .ends_with("[profile] has no `final`")
+    );
+}

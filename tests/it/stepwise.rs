@@ -156,8 +156,7 @@ fn a_file_with_transactions_of_its_own_resumes(host: &Host) {
             assert_eq!(finding["code"], code, "{ended:?}");
             assert_eq!(finding["place"]["line"], 7, "{ended:?}");
             let harm = finding["harm"].as_str().unwrap();
-            let says =
-                "2 of 5 statements of the file are applied and stay; statements 3 to 4 did nothing";
+            let says = "2 of 5 statements of the file are applied and stay; statements 3 to 4 changed nothing";
             assert!(harm.ends_with(says), "{harm}");
             assert_eq!(store.backend.count(&store.url, "runs"), 2);
             let (status, _) = store.status();
@@ -200,7 +199,7 @@ fn a_version_that_stopped_is_resolved() {
         servers::run_sql(&store.url, "INSERT INTO tags VALUES (3, 'a')");
         store.file("2_change.sql", &format!("-- no-transaction\n{INDEXES}"));
         assert_eq!(store.up(&[]).exit, 1);
-        // Whoever settles it by hand mends the file, too.
+        // Whoever settles it by hand fixes the file, too.
         let corrected = INDEXES.replace("UNIQUE ", "");
         store.file("2_change.sql", &format!("-- no-transaction\n{corrected}"));
         let resolve = |options: &[&str]| {
@@ -222,6 +221,9 @@ fn a_version_that_stopped_is_resolved() {
         };
         let resolved = resolve(options);
         assert_eq!(resolved.status.code(), Some(0), "{resolved:?}");
+        let told = String::from_utf8_lossy(&resolved.stderr);
+        let is_warned = told.contains("did not apply statements 2 to 3 of `2`");
+        assert_eq!(is_warned, how == "applied", "{told}");
         let again = resolve(options);
         assert_eq!(again.status.code(), Some(4), "nothing is half applied");
         if how == "applied" {

@@ -31,7 +31,7 @@ static CAUSES: &[Cause] = &[
     cause(
         AnswerState::NoRow.word(),
         Warning,
-        "no answer to the question is stored: no row follows it",
+        "no answer to the question is stored: no row holds one",
     ),
     cause(
         AnswerState::Empty.word(),

@@ -1,6 +1,6 @@
 //! `chatctl audit arm`: a mark that survives everything except DROP TABLE and removal by hand.
 
-use super::look;
+use super::{duration, look};
 use crate::audit::arm;
 use crate::audit::arm::Act;
 use crate::cli_error::CliError;
@@ -20,7 +20,7 @@ pub(super) struct Args {
     remove: bool,
 
     /// How long to wait for a lock
-    #[arg(long, default_value = "3s", value_name = "TIME", value_parser = humantime::parse_duration)]
+    #[arg(long, default_value = "3s", value_name = "DURATION", value_parser = duration)]
     lock_timeout: Duration,
 }
 

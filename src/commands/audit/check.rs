@@ -170,10 +170,10 @@ fn accepted(
             .hint(format!("add --check {}", check.code)));
         }
         if accepted.insert(check.code, most).is_some() {
-            return Err(CliError::usage(format!(
-                "`--max` names {} twice",
-                check.code
-            )));
+            return Err(
+                CliError::usage(format!("`--max` names {} twice", check.code))
+                    .hint("give one number for each code"),
+            );
         }
     }
     Ok(accepted)

@@ -1,7 +1,7 @@
 //! `chatctl audit compare`: what became of everything since a snapshot.
 
 use super::look::Look;
-use super::{look, quick};
+use super::{duration, look, quick};
 use crate::audit;
 use crate::audit::compare::{Resolver, Rules};
 use crate::audit::evidence::judge;
@@ -31,7 +31,7 @@ pub(super) struct Args {
     after: Option<PathBuf>,
 
     /// Show at most this many examples of each finding
-    #[arg(long, default_value_t = 20, value_name = "COUNT")]
+    #[arg(long, default_value_t = 20, value_name = "N")]
     examples: usize,
 
     /// If the mapping's `allow` lets users delete or change messages: the share of the store, from 0 to
@@ -41,7 +41,7 @@ pub(super) struct Args {
 
     /// A message younger than this at the snapshot may have been committed after it: the time of the
     /// longest transaction
-    #[arg(long, default_value = "30s", value_name = "TIME", value_parser = humantime::parse_duration)]
+    #[arg(long, default_value = "30s", value_name = "DURATION", value_parser = duration)]
     grace: Duration,
 
     #[command(flatten)]

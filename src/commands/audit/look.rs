@@ -1,5 +1,6 @@
 //! What the looks at the whole store share: options, progress, and how they are reported.
 
+use super::duration;
 use crate::audit::live::Live;
 use crate::audit::snapshot;
 use crate::cli_error::CliError;
@@ -21,12 +22,12 @@ pub(super) struct Look {
     read_from: Option<String>,
 
     /// How long one consistent read may last
-    #[arg(long, default_value = "1h", value_name = "TIME", value_parser = humantime::parse_duration)]
+    #[arg(long, default_value = "1h", value_name = "DURATION", value_parser = duration)]
     max_time: Duration,
 
     /// Read the messages in this many ranges at once, over separate connections that share one
     /// consistent view (PostgreSQL; MariaDB, where commits wait some milliseconds at the start)
-    #[arg(long, default_value_t = 1, value_name = "COUNT", value_parser = clap::value_parser!(u16).range(1..=64))]
+    #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=64))]
     ranges: u16,
 
     /// Memory for conversations and messages; the rest is spilled to temporary files

@@ -9,10 +9,9 @@ mod rate;
 mod restart;
 mod snapshot;
 
-use super::moment::moment;
+use super::moment::{duration, moment};
 use super::{Done, Env};
 use crate::report::Report;
-use std::time::Duration;
 
 /// Check whether every stored conversation survived, and how many questions have an answer
 #[derive(Debug, clap::Args)]
@@ -65,11 +64,6 @@ pub async fn run(args: Args, env: Env) -> anyhow::Result<Done> {
     }
 }
 
-/// `60s`, `24h`, `7d`.
-fn duration(text: &str) -> Result<Duration, String> {
-    humantime::parse_duration(text).map_err(|error| error.to_string())
-}
-
 /// `0.99`.
 fn share(text: &str) -> Result<f64, String> {
     let number: f64 = text.parse().map_err(|_| "not a number".to_owned())?;
@@ -82,8 +76,7 @@ fn share(text: &str) -> Result<f64, String> {
 
 #[cfg(test)]
 mod tests {
-    use super::{duration, share};
-    use std::time::Duration;
+    use super::share;
 
     #[test]
     fn a_share_is_a_number_from_0_to_1() {
@@ -100,21 +93,6 @@ mod tests {
             ("", None),
         ] {
             assert_eq!(share(text).ok(), number, "{text}");
-        }
-    }
-
-    #[test]
-    fn a_duration_has_a_unit() {
-        for (text, seconds) in [
-            ("60s", Some(60)),
-            ("24h", Some(86_400)),
-            ("1h 5m", Some(3_900)),
-            ("60", None),
-            ("-1s", None),
-            ("", None),
-        ] {
-            let duration = duration(text).ok();
-            assert_eq!(duration, seconds.map(Duration::from_secs), "{text}");
         }
     }
 }

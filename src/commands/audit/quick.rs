@@ -17,8 +17,8 @@ use std::time::Duration;
 const OPEN: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// What such a look can't tell.
-pub(super) const LIMITS: &str = "; sums of 64 bits, which are not keyed, show that a conversation changed up to the mark, and \
-     neither which message nor a change that is made to leave the sum as it was";
+pub(super) const LIMITS: &str = "; up to the mark only sums of 64 bits without a key are kept: they name a conversation that changed, not its \
+     message, and miss a change that was made to keep the sum";
 
 /// The sums of everything that is not written to any more, digests of what is behind it, and the
 /// number of conversations.

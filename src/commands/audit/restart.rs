@@ -19,12 +19,22 @@ use url::Url;
 /// How long a server may take to be ready, where nothing else is said.
 const PATIENCE: Duration = Duration::from_secs(30);
 
+const EXAMPLES: &str = "\
+Examples:
+  chatctl audit restart --database-url sqlite:chat.db \\
+    --start 'env DB_PATH={database_path} uvicorn app:app --port {port}' --stop term,kill hello.toml
+  chatctl audit restart --server http://127.0.0.1:8000 --ready /health hello.toml \\
+    -- docker compose restart backend
+
+`chatctl --help` lists the exit codes.";
+
 /// Start conversations, restart the server, and check that every message survived
 ///
 /// chatctl plays the browser and the LLM provider, remembers every message whose final marker it
 /// saw, restarts the server, and looks for all conversations over HTTP and in the store. The chats
 /// are real rows: use a test database.
 #[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
 pub(super) struct Args {
     /// Session files or folders [default: `sessions` in chatctl.toml, else the shipped session]
     #[arg(value_name = "SESSION")]
@@ -51,7 +61,8 @@ pub(super) struct Args {
     reload_file: Option<PathBuf>,
 
     /// When the server counts as ready: a path or URL that answers with a status below 500, or (with
-    /// --start) a port that accepts connections, or line:TEXT for a line of its output
+    /// --start) a port that accepts connections, or line:TEXT for a line of its output [default with
+    /// --start: its own port]
     #[arg(long, value_name = "PATH|URL|PORT|line:TEXT")]
     ready: Option<String>,
 
@@ -63,8 +74,9 @@ pub(super) struct Args {
     #[arg(long, value_name = "ADDR")]
     gateway: Option<String>,
 
-    /// The wire format for sessions that do not name one [default: detected in the first response]
-    #[arg(long, value_name = "NAME")]
+    /// The wire format for sessions that do not name one: a name from docs/profiles.md, or the file of
+    /// your own profile [default: detected from the first response]
+    #[arg(long, value_name = "NAME|FILE")]
     profile: Option<String>,
 
     /// How long to wait for a row after the answer [default: 2s]

@@ -1,7 +1,7 @@
 //! `chatctl audit snapshot`: digests of everything, in a small file.
 
 use super::look::Look;
-use super::{look, quick};
+use super::{duration, look, quick};
 use crate::audit::live::Live;
 use crate::audit::snapshot::Taken;
 use crate::audit::{CELLS, Detail, Key, Names, Settings, Summary, file, snapshot};
@@ -51,7 +51,7 @@ pub(super) struct Args {
 
     /// An answer younger than this may still grow, unless the store says that it is finished: its row
     /// must still exist later, and its text must begin with the earlier text
-    #[arg(long, default_value = "120s", value_name = "TIME", value_parser = humantime::parse_duration)]
+    #[arg(long, default_value = "120s", value_name = "DURATION", value_parser = duration)]
     settle: Duration,
 
     #[command(flatten)]

@@ -1,11 +1,11 @@
 //! `chatctl inspect conversations`: which there are, and which wait for an answer.
 
-use super::{moment, show};
+use super::{moment, show, show_cut};
 use crate::cli_error::CliError;
 use crate::commands::Env;
 use crate::commands::moment::span;
 use crate::model::{Conversation, Value};
-use crate::report::{Column, Head, Holds, Note, Piece, Sheet};
+use crate::report::{Column, Head, Holds, Piece, Sheet};
 use crate::store;
 use crate::store::{Filter, Mapping};
 
@@ -15,7 +15,7 @@ use crate::store::{Filter, Mapping};
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// Show at most this many; 0 shows all
-    #[arg(long, default_value_t = 50, value_name = "COUNT")]
+    #[arg(long, default_value_t = 50, value_name = "N")]
     limit: u32,
 
     /// Only conversations with a message since then: an age (24h) or a time (2026-11-21T08:00:00Z)
@@ -79,8 +79,7 @@ pub(super) async fn run(args: &Args, env: &Env) -> anyhow::Result<()> {
             1 => "only the first conversation is shown; --limit 0 shows all".to_owned(),
             limit => format!("only the first {limit} conversations are shown; --limit 0 shows all"),
         };
-        env.progress.note(&text);
-        show(env, Piece::Note(Note { text, cut })).await;
+        show_cut(env, text).await;
     }
     Ok(())
 }

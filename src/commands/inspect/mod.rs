@@ -12,7 +12,7 @@ use super::{Done, Env};
 use crate::cli_error::CliError;
 use crate::db;
 use crate::model::{Role, State, StoredMessage, ToolCall};
-use crate::report::{Line, Piece, Tool};
+use crate::report::{Line, Note, Piece, Tool};
 use std::time::{Duration, SystemTime};
 
 /// Inspect the store, read-only
@@ -83,6 +83,14 @@ pub async fn run(args: Args, env: Env) -> anyhow::Result<Done> {
 /// Shows a piece. When nobody reads any more nothing is shown; the command is about to end.
 async fn show(env: &Env, piece: Piece) {
     let _ = env.pieces.send(piece).await;
+}
+
+/// Reports that not everything is shown; also on stderr, where stdout is for a program.
+async fn show_cut(env: &Env, text: String) {
+    if !env.human {
+        env.progress.note(&text);
+    }
+    show(env, Piece::Note(Note { text, cut: true })).await;
 }
 
 /// A moment in microseconds since 1970, as RFC 3339; one before that, or after year 9999, is reported

@@ -1,10 +1,10 @@
 //! `chatctl inspect search`: messages by their text, shown as they are found.
 
-use super::{moment, show};
+use super::{moment, show, show_cut};
 use crate::commands::Env;
 use crate::commands::chats::Chats;
 use crate::model::{StoredMessage, Value};
-use crate::report::{Column, Head, Holds, Note, Piece, Sheet};
+use crate::report::{Column, Head, Holds, Piece, Sheet};
 use crate::store;
 use crate::store::Way;
 use std::ops::ControlFlow;
@@ -27,11 +27,11 @@ pub(super) struct Args {
     text: String,
 
     /// Show at most this many messages; 0 shows all
-    #[arg(long, default_value_t = 50, value_name = "COUNT")]
+    #[arg(long, default_value_t = 50, value_name = "N")]
     limit: u64,
 
     /// Show this many characters before and after each match
-    #[arg(long, default_value_t = 60, value_name = "CHARACTERS")]
+    #[arg(long, default_value_t = 60, value_name = "N")]
     context: usize,
 
     /// Read every row, even if an index finds whole words
@@ -117,8 +117,7 @@ async fn forward(mut coming: mpsc::Receiver<StoredMessage>, args: &Args, env: &E
     while let Some(message) = coming.recv().await {
         if args.limit > 0 && shown == args.limit {
             let text = format!("{shown} messages shown, the limit; there are more (--limit)");
-            env.progress.note(&text);
-            return show(env, Piece::Note(Note { text, cut: true })).await;
+            return show_cut(env, text).await;
         }
         shown += 1;
         let row = vec![

@@ -1,10 +1,11 @@
 //! `chatctl inspect sql`: a query of one's own, which can only read.
 
-use super::show;
+use super::{show, show_cut};
 use crate::cli_error::CliError;
 use crate::commands::Env;
+use crate::commands::moment::duration;
 use crate::db::{Db, Query, QueryColumn, QueryOutput};
-use crate::report::{Align, Column, Head, Holds, Note, Piece, Sheet};
+use crate::report::{Align, Column, Head, Holds, Piece, Sheet};
 use anyhow::Context as _;
 use std::collections::BTreeSet;
 use std::io::Read as _;
@@ -15,21 +16,29 @@ use tokio::sync::mpsc::Receiver;
 /// How many rows may wait to be shown.
 const WAITING: usize = 16;
 
+const EXAMPLES: &str = "\
+Examples:
+  chatctl inspect sql --database-url sqlite:chat.db 'SELECT role, count(*) FROM message GROUP BY role'
+  chatctl inspect sql --limit 0 --format csv - < query.sql
+
+`chatctl --help` lists the exit codes.";
+
 /// Run a query that can only read
 ///
 /// One statement: SELECT, WITH, VALUES, EXPLAIN, SHOW, or a PRAGMA that only reads. The database
 /// itself forbids writing; functions that act outside of the transaction are refused.
 #[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
 pub(super) struct Args {
     /// The query; `-` reads it from stdin
     query: String,
 
     /// Show at most this many rows; 0 shows all
-    #[arg(long, default_value_t = 1000, value_name = "ROWS")]
+    #[arg(long, default_value_t = 1000, value_name = "N")]
     limit: u64,
 
     /// Stop the query after this time
-    #[arg(long, default_value = "30s", value_name = "TIME", value_parser = humantime::parse_duration)]
+    #[arg(long, default_value = "30s", value_name = "DURATION", value_parser = duration)]
     timeout: Duration,
 
     /// Cut longer values: a number of bytes, or with K or M
@@ -144,20 +153,14 @@ async fn forward(
     drop(answers);
     if more {
         let text = format!("{limit} rows shown, the limit; more may exist (--limit)");
-        note(env, text).await;
+        show_cut(env, text).await;
     }
     if cells > 0 {
         let longest = args.max_cell;
         let text =
             format!("{cells} values are longer than {longest} bytes and are cut (--max-cell)");
-        note(env, text).await;
+        show_cut(env, text).await;
     }
-}
-
-/// That not everything is shown.
-async fn note(env: &Env, text: String) {
-    env.progress.note(&text);
-    show(env, Piece::Note(Note { text, cut: true })).await;
 }
 
 /// The names that say nothing of what is stored: those of the columns, and of some functions.

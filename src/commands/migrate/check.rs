@@ -3,7 +3,7 @@
 use super::acknowledged::Acknowledgements;
 use super::case;
 use super::job::Job;
-use super::options::Options;
+use super::options::Folders;
 use crate::cli_error::CliError;
 use crate::commands::Done;
 use crate::db::{Missing, Scratch, Session, Target, Waits};
@@ -20,11 +20,12 @@ use std::time::Duration;
 
 /// Rehearsal: nothing is lost on a copy; empty → head makes the same schema as current → head; a
 /// second run changes nothing.
-pub(super) fn verify(options: &Options, job: &Job) -> anyhow::Result<Done> {
-    let folder = options.folder(job)?;
+pub(super) fn verify(folders: &Folders, job: &Job) -> anyhow::Result<Done> {
+    let folder = folders.folder(job)?;
     let aside = temporary::Folder::new()?;
-    let (mut session, target) = job.open_or_empty(job.target()?, &aside)?;
-    let mut report = Report::new("migrate verify");
+    let asked = job.target()?;
+    let mut report = job.report("migrate verify", &asked);
+    let (mut session, target) = job.open_or_empty(asked, &aside)?;
     job.env.progress.doing("copying the database".to_owned());
     let mut open = |target: &Target| job.open(target, Missing::Create, Waits::SHORT);
     let copy = Scratch::copy(session.as_mut(), &target, &mut open)?;
@@ -104,10 +105,12 @@ fn on_copy(
 }
 
 /// The live schema next to what the applied migrations make.
-pub(super) fn drift(options: &Options, job: &Job) -> anyhow::Result<Done> {
-    let folder = options.folder(job)?;
+pub(super) fn drift(folders: &Folders, job: &Job) -> anyhow::Result<Done> {
+    let folder = folders.folder(job)?;
     let aside = temporary::Folder::new()?;
-    let (mut session, target) = job.open_or_empty(job.target()?, &aside)?;
+    let asked = job.target()?;
+    let mut report = job.report("migrate drift", &asked);
+    let (mut session, target) = job.open_or_empty(asked, &aside)?;
     let dialect = migrate::dialect(target.engine());
     let applied = ledger::look(session.as_mut(), dialect, &folder.migrations)?.applied;
     let last = applied.iter().map(|row| row.version.clone()).max();
@@ -122,7 +125,6 @@ pub(super) fn drift(options: &Options, job: &Job) -> anyhow::Result<Done> {
         }
     };
     let differences = drift::differences(&expected, &there);
-    let mut report = Report::new("migrate drift");
     report.checked = there.len() as u64;
     let at = last.map_or("no version".to_owned(), |version| {
         format!("version {version}")

@@ -4,11 +4,12 @@ use super::case;
 use super::job::{Job, writable};
 use crate::cli_error::CliError;
 use crate::commands::Done;
+use crate::db::Target;
 use crate::migrate;
 use crate::migrate::backup::Seal;
 use crate::migrate::journal::{Journal, Mark, State};
 use crate::migrate::{backup, journal, restore};
-use crate::report::{Report, StoreLine, Verdict};
+use crate::report::Verdict;
 use std::path::{Path, PathBuf};
 
 pub(super) fn history(job: &Job) -> anyhow::Result<Done> {
@@ -17,12 +18,7 @@ pub(super) fn history(job: &Job) -> anyhow::Result<Done> {
         Some(mut session) => journal::read(session.as_mut())?,
         None => Vec::new(),
     };
-    let mut report = Report::new("migrate history");
-    report.store = Some(StoreLine {
-        backend: target.engine().to_string(),
-        url: target.to_string(),
-        mapping: "journal of chatctl".to_owned(),
-    });
+    let mut report = job.report("migrate history", &target);
     for entry in &entries {
         let place = match (entry.version.as_str(), entry.statement) {
             ("", _) => String::new(),
@@ -58,7 +54,7 @@ pub(super) fn restore(from: &str, dir: Option<&Path>, job: &Job) -> anyhow::Resu
     let path = if Path::new(from).is_file() {
         PathBuf::from(from)
     } else {
-        of_run(from, job)?
+        of_run(from, &target, job)?
     };
     if backup::verify(&path)? == Seal::Absent {
         job.env.progress.warning(&format!(
@@ -73,9 +69,6 @@ pub(super) fn restore(from: &str, dir: Option<&Path>, job: &Job) -> anyhow::Resu
     // The last good state must not depend on the backup being one.
     let dir = super::up::backup_dir(dir, &job.env)?;
     let now = backup::take(&target, dir.as_deref(), &journal.run)?;
-    job.env
-        .progress
-        .note(&format!("the old database is in {}", now.display()));
     job.env
         .progress
         .doing(format!("restoring {}", path.display()));
@@ -93,9 +86,8 @@ pub(super) fn restore(from: &str, dir: Option<&Path>, job: &Job) -> anyhow::Resu
 }
 
 /// The backup that a run made.
-fn of_run(run: &str, job: &Job) -> anyhow::Result<PathBuf> {
-    let target = job.target()?;
-    let entries = match job.look(&target)? {
+fn of_run(run: &str, target: &Target, job: &Job) -> anyhow::Result<PathBuf> {
+    let entries = match job.look(target)? {
         Some(mut session) => journal::read(session.as_mut())?,
         None => Vec::new(),
     };
@@ -105,9 +97,12 @@ fn of_run(run: &str, job: &Job) -> anyhow::Result<PathBuf> {
         let known: Vec<_> = backups().map(|entry| entry.run.as_str()).collect();
         let stop = CliError::usage(format!("no run `{run}` made a backup of this database"));
         return Err(if known.is_empty() {
-            stop.hint("give the backup's file: chatctl migrate restore FILE")
+            stop.hint("give the file of a backup: chatctl migrate restore FILE")
         } else {
-            stop.hint(format!("there are: {}", known.join(", ")))
+            stop.hint(format!(
+                "the runs with a backup are {}; or give the file of one",
+                known.join(", ")
+            ))
         }
         .into());
     };

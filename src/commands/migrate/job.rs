@@ -4,6 +4,7 @@ use super::FAILED;
 use crate::cli_error::CliError;
 use crate::commands::{Done, Env};
 use crate::db::{Door, Interrupter, Missing, Session, Target, Waits};
+use crate::report::{Report, StoreLine};
 use crate::{cli_error, clock, db, temporary};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -92,6 +93,17 @@ impl Job {
             .progress
             .note(&format!("store: {target} ({})", target.engine()));
         Ok(target)
+    }
+
+    /// A report of a sub-command on a database; it reads no chats, and so needs no mapping.
+    pub(super) fn report(&self, command: &'static str, target: &Target) -> Report {
+        let mut report = Report::new(command);
+        report.store = Some(StoreLine {
+            backend: target.engine().to_string(),
+            url: target.to_string(),
+            mapping: String::new(),
+        });
+        report
     }
 
     /// A connection whose statements a signal stops.

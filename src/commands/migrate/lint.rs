@@ -1,6 +1,7 @@
 //! `chatctl migrate lint`: findings on migration files alone.
 
 use super::case;
+use super::options::formats;
 use crate::cli_error::CliError;
 use crate::commands::{Done, Env};
 use crate::lint::{Checked, Input, Schema, ServerVersion, Settings};
@@ -28,7 +29,7 @@ pub(super) struct Args {
     dir: PathBuf,
 
     /// The tool whose layout the folder has [default: detected from names and contents]
-    #[arg(long, value_name = "FORMAT")]
+    #[arg(long, value_name = "FORMAT", value_parser = formats())]
     source: Option<String>,
 
     /// The SQL dialect; mysql includes MariaDB [default: that of the database URL or the folder, else only

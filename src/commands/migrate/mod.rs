@@ -20,9 +20,18 @@ use crate::migrate::ledger::{Progress, Resolution};
 use crate::migrate::source::Version;
 use crate::report::{Case, Verdict};
 use advice::Access;
-use options::Options;
+use clap::ArgGroup;
+use options::{Folders, Options};
 use std::path::PathBuf;
 use std::time::Duration;
+
+const EXAMPLES: &str = "\
+Examples:
+  chatctl migrate new add_status                      create migrations/<VERSION>_add_status.sql
+  chatctl migrate plan --database-url sqlite:chat.db  see what would run
+  chatctl migrate --database-url sqlite:chat.db       apply it
+
+`chatctl --help` lists the exit codes.";
 
 /// Apply migrations, and reject those that lose rows
 ///
@@ -32,7 +41,7 @@ use std::time::Duration;
 /// reason="…"`), rolls it back. On MySQL and MariaDB, where DDL commits by itself, the files run on
 /// a copy of the database first.
 #[derive(Debug, clap::Args)]
-#[command(args_conflicts_with_subcommands = true)]
+#[command(args_conflicts_with_subcommands = true, after_help = EXAMPLES)]
 pub struct Args {
     #[command(subcommand)]
     command: Option<Command>,
@@ -44,38 +53,42 @@ pub struct Args {
 enum Command {
     /// Apply what is pending (the default)
     Up(up::Args),
-    /// Show what would run, statement by statement, and what it may destroy; changes nothing
+    /// Show what would run, statement by statement, and what it may destroy; changes nothing. Exits with
+    /// 10 if something is pending
     Plan(Options),
-    /// Show the state of each version: applied, pending, altered, missing, or newer than the files
+    /// Show the state of each version: applied, pending, altered, missing, or newer than the files. Exits
+    /// with 10 if something is pending
     Status(status::Args),
     /// Rehearse on a copy: check that nothing is lost, that an empty database gets the same schema, and
     /// that a second run changes nothing
-    Verify(Options),
+    Verify(Folders),
     /// Compare the live schema with the one that the applied migrations make
-    Drift(Options),
+    Drift(Folders),
     /// Record files as applied, up to a version, without running them
+    #[command(group = ArgGroup::new("what").args(["of", "none"]).required(true))]
     Baseline {
         /// The last version that counts as applied
-        #[arg(id = "of", value_name = "VERSION", required_unless_present = "none")]
+        #[arg(id = "of", value_name = "VERSION")]
         version: Option<String>,
         /// Begin with an empty history, although another tool migrated the database
-        #[arg(long, conflicts_with = "of")]
+        #[arg(long)]
         none: bool,
         #[command(flatten)]
-        options: Options,
+        folders: Folders,
     },
     /// Take over the history that another tool wrote
-    Adopt(Options),
+    Adopt(Folders),
     /// Accept files that differ only in line ends, or that were removed on purpose
+    #[command(group = ArgGroup::new("what").args(["eol", "missing"]).required(true))]
     Repair {
         /// Record files that differ only in line ends or a byte order mark
-        #[arg(long, required_unless_present = "missing")]
+        #[arg(long)]
         eol: bool,
-        /// Remove a version from the history whose file was removed on purpose
-        #[arg(long, value_name = "VERSION", conflicts_with = "eol")]
+        /// Remove a version from the history whose file was removed on purpose; may be repeated
+        #[arg(long, value_name = "VERSION")]
         missing: Vec<String>,
         #[command(flatten)]
-        options: Options,
+        folders: Folders,
     },
     /// Resolve a migration that started but did not finish
     Resolve {
@@ -89,7 +102,7 @@ enum Command {
         #[arg(long)]
         force: bool,
         #[command(flatten)]
-        options: Options,
+        folders: Folders,
     },
     /// Restore the backup that a run made
     Restore {
@@ -132,27 +145,27 @@ pub async fn run(args: Args, env: Env) -> anyhow::Result<Done> {
         Command::Up(args) => up::run(args, job),
         Command::Plan(options) => plan::run(&options, job),
         Command::Status(args) => status::run(&args, job),
-        Command::Verify(options) => check::verify(&options, job),
-        Command::Drift(options) => check::drift(&options, job),
+        Command::Verify(folders) => check::verify(&folders, job),
+        Command::Drift(folders) => check::drift(&folders, job),
         Command::Baseline {
-            version, options, ..
-        } => settle::baseline(version.as_deref(), &options, job),
-        Command::Adopt(options) => settle::adopt(&options, job),
+            version, folders, ..
+        } => settle::baseline(version.as_deref(), &folders, job),
+        Command::Adopt(folders) => settle::adopt(&folders, job),
         Command::Repair {
-            missing, options, ..
-        } => settle::repair(&missing, &options, job),
+            missing, folders, ..
+        } => settle::repair(&missing, &folders, job),
         Command::Resolve {
             version,
             how,
             force,
-            options,
+            folders,
         } => {
             let progress = if force {
                 Progress::Discard
             } else {
                 Progress::Keep
             };
-            settle::resolve(&version, how, progress, &options, job)
+            settle::resolve(&version, how, progress, &folders, job)
         }
         Command::Restore { from, backup_dir } => {
             history::restore(&from, backup_dir.as_deref(), job)

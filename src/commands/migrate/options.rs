@@ -1,25 +1,38 @@
-//! What every sub-command on a database takes, and what follows from it.
+//! What the sub-commands on a database take, and what follows from it.
 
 use super::job::Job;
 use crate::cli_error::CliError;
 use crate::commands::Env;
+use crate::commands::moment::duration;
 use crate::migrate::plan::{Newer, OutOfOrder, Policy};
 use crate::migrate::source;
 use crate::migrate::source::acknowledged::Among;
 use crate::migrate::source::{Folder, Migration, acknowledged};
+use clap::builder::PossibleValuesParser;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// What every sub-command on a database takes.
+/// The folders of migrations, which every sub-command on a database takes.
 #[derive(Debug, Clone, clap::Args)]
-pub(super) struct Options {
+pub(super) struct Folders {
     /// A folder of migrations; several folders form one history
     #[arg(long, default_value = "migrations")]
     dir: Vec<PathBuf>,
 
     /// The tool whose layout the folder has [default: detected from names and contents]
-    #[arg(long, value_name = "FORMAT")]
+    #[arg(long, value_name = "FORMAT", value_parser = formats())]
     source: Option<String>,
+
+    /// How long to wait for a database that does not accept connections yet
+    #[arg(long, value_name = "DURATION", default_value = "0s", value_parser = duration)]
+    wait: Duration,
+}
+
+/// What a sub-command takes that looks at what would be applied.
+#[derive(Debug, Clone, clap::Args)]
+pub(super) struct Options {
+    #[command(flatten)]
+    folders: Folders,
 
     /// The last version to apply
     #[arg(long, value_name = "VERSION")]
@@ -32,13 +45,14 @@ pub(super) struct Options {
     /// Succeed without a change if the database is newer than the files, as for an older release
     #[arg(long)]
     allow_newer: bool,
-
-    /// How long to wait for a database that does not accept connections yet
-    #[arg(long, value_name = "DURATION", default_value = "0s", value_parser = humantime::parse_duration)]
-    wait: Duration,
 }
 
-impl Options {
+/// The tools that `--source` names.
+pub(super) fn formats() -> PossibleValuesParser {
+    PossibleValuesParser::new(source::ALL.iter().map(|format| format.name))
+}
+
+impl Folders {
     /// The folders, read, with what was found out about them.
     pub(super) fn folder(&self, job: &Job) -> anyhow::Result<Folder> {
         job.wait(self.wait);
@@ -57,6 +71,13 @@ impl Options {
         all.migrations.sort_by(|a, b| a.version.cmp(&b.version));
         acknowledge(&mut all.migrations, &job.env)?;
         Ok(all)
+    }
+}
+
+impl Options {
+    /// The folders, read, with what was found out about them.
+    pub(super) fn folder(&self, job: &Job) -> anyhow::Result<Folder> {
+        self.folders.folder(job)
     }
 
     pub(super) fn policy(&self, folder: &Folder) -> anyhow::Result<Policy> {

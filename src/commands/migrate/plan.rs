@@ -8,7 +8,7 @@ use crate::commands::Done;
 use crate::migrate;
 use crate::migrate::intent::{Intent, Piece};
 use crate::migrate::{journal, ledger, plan};
-use crate::report::{Finding, Report, Severity, Source, Verdict};
+use crate::report::{Finding, Severity, Source, Verdict};
 use crate::sql::{Destroys, Dialect, Kind};
 
 pub(super) fn run(options: &Options, job: &Job) -> anyhow::Result<Done> {
@@ -24,7 +24,7 @@ pub(super) fn run(options: &Options, job: &Job) -> anyhow::Result<Done> {
     };
     let policy = options.policy(&folder)?;
     let plan = plan::plan(&folder.migrations, &applied, &policy).map_err(CliError::from)?;
-    let mut report = Report::new("migrate plan");
+    let mut report = job.report("migrate plan", &target);
     report.pending = !plan.pending.is_empty();
     for migration in &plan.pending {
         let intent = Intent::of(migration, dialect)?;

@@ -1,20 +1,24 @@
 //! `chatctl migrate baseline`, `adopt`, `repair` and `resolve`: what changes the history alone.
 
 use super::job::Job;
-use super::options::Options;
+use super::options::Folders;
 use crate::cli_error::CliError;
 use crate::commands::Done;
 use crate::migrate;
+use crate::migrate::intent::Intent;
+use crate::migrate::journal;
+use crate::migrate::journal::Standing;
 use crate::migrate::ledger::{Ledger, Progress, Resolution};
-use crate::migrate::source::{Folder, Version};
+use crate::migrate::source::{Folder, Migration, Version};
+use crate::sql::Dialect;
 
 /// Without a version nothing counts as applied.
 pub(super) fn baseline(
     version: Option<&str>,
-    options: &Options,
+    folders: &Folders,
     job: &Job,
 ) -> anyhow::Result<Done> {
-    let folder = options.folder(job)?;
+    let folder = folders.folder(job)?;
     let Some(version) = version else {
         with(job, &folder, |mut ledger| ledger.begin())?;
         let count = folder.migrations.len();
@@ -30,14 +34,14 @@ pub(super) fn baseline(
     ))
 }
 
-pub(super) fn adopt(options: &Options, job: &Job) -> anyhow::Result<Done> {
-    let folder = options.folder(job)?;
+pub(super) fn adopt(folders: &Folders, job: &Job) -> anyhow::Result<Done> {
+    let folder = folders.folder(job)?;
     let (tool, written) = with(job, &folder, |mut ledger| ledger.adopt())?;
     Ok(listed(&format!("taken over from {tool}"), &written))
 }
 
-pub(super) fn repair(missing: &[String], options: &Options, job: &Job) -> anyhow::Result<Done> {
-    let folder = options.folder(job)?;
+pub(super) fn repair(missing: &[String], folders: &Folders, job: &Job) -> anyhow::Result<Done> {
+    let folder = folders.folder(job)?;
     if !missing.is_empty() {
         let versions = missing.iter().map(|text| of_history(text, &folder));
         let versions = versions.collect::<Result<Vec<_>, _>>()?;
@@ -52,19 +56,50 @@ pub(super) fn resolve(
     version: &str,
     how: Resolution,
     progress: Progress,
-    options: &Options,
+    folders: &Folders,
     job: &Job,
 ) -> anyhow::Result<Done> {
-    let folder = options.folder(job)?;
+    let folder = folders.folder(job)?;
     let version = of_history(version, &folder)?;
-    with(job, &folder, |mut ledger| {
-        ledger.resolve(&version, how, progress)
+    let unrun = with(job, &folder, |mut ledger| {
+        let entries = journal::read(ledger.session)?;
+        let standing = journal::standing(&entries, &version);
+        ledger.resolve(&version, how, progress)?;
+        let file = folder.migrations.iter().find(|it| it.version == version);
+        Ok(match (file, standing) {
+            (Some(file), Some(standing)) => unrun(file, &standing, ledger.dialect)?,
+            (None, _) | (_, None) => None,
+        })
     })?;
     let how = match how {
-        Resolution::Applied => "counts as applied",
+        Resolution::Applied => {
+            if let Some(unrun) = unrun {
+                job.env.progress.warning(&unrun);
+            }
+            "counts as applied"
+        }
         Resolution::Retry => "pending again",
     };
     Ok(listed(how, &[version]))
+}
+
+/// The statements of a file that chatctl did not see applied, where it ran the file.
+fn unrun(
+    file: &Migration,
+    standing: &Standing,
+    dialect: Dialect,
+) -> anyhow::Result<Option<String>> {
+    let all = Intent::of(file, dialect)?.pieces.len();
+    let first = standing.done.len() + 1;
+    let which = match all.saturating_sub(first) {
+        _ if first > all => return Ok(None),
+        0 => format!("statement {first}"),
+        _ => format!("statements {first} to {all}"),
+    };
+    Ok(Some(format!(
+        "chatctl did not apply {which} of `{}`: `chatctl migrate drift` shows what the schema lacks",
+        file.version
+    )))
 }
 
 /// A version that the history may have though no file has it any more.

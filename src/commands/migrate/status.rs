@@ -8,7 +8,8 @@ use crate::migrate;
 use crate::migrate::ledger::{BY_HAND, Seen};
 use crate::migrate::plan::{Refusal, State, Wrong};
 use crate::migrate::{journal, ledger, plan};
-use crate::report::{Finding, Report, Severity, Source, StoreLine, Verdict};
+use crate::report::{Finding, Severity, Source, Verdict};
+use crate::sql::Dialect;
 
 /// What `status` takes besides what every sub-command does.
 #[derive(Debug, clap::Args)]
@@ -38,12 +39,12 @@ pub(super) fn run(args: &Args, job: &Job) -> anyhow::Result<Done> {
     let foreign = seen.as_ref().and_then(foreign);
     let tool = seen.as_ref().and_then(|seen| seen.tool);
     let applied = seen.map_or_else(Vec::new, |seen| seen.applied);
-    let mut report = Report::new("migrate status");
-    report.store = Some(StoreLine {
-        backend: target.engine().to_string(),
-        url: target.to_string(),
-        mapping: format!("history of {}", tool.unwrap_or("nobody yet")),
-    });
+    let mut report = job.report("migrate status", &target);
+    job.env
+        .progress
+        .note(&format!("history: {}", tool.unwrap_or("none yet")));
+    // Other tools write times into SQLite by their own clock.
+    let is_known = dialect != Dialect::Sqlite || tool == Some("sqlx");
     let rows = plan::status(&folder.migrations, &applied);
     let wrongs = plan::wrongs(&rows);
     for row in rows {
@@ -68,6 +69,7 @@ pub(super) fn run(args: &Args, job: &Job) -> anyhow::Result<Done> {
         };
         let when = match (standing, row.installed_on) {
             (Some(standing), _) => format!(": {}", progress(row.state, &standing)),
+            (None, Some(when)) if is_known => since(row.state, &zoned(&when, dialect)),
             (None, Some(when)) => since(row.state, &when),
             (None, None) => String::new(),
         };
@@ -148,6 +150,27 @@ fn since(state: State, when: &str) -> String {
     }
 }
 
+/// A time of a history in RFC 3339, where its zone is known: SQLite gives its own times in UTC, and
+/// PostgreSQL, whose session is in UTC, writes the zone.
+fn zoned(when: &str, dialect: Dialect) -> String {
+    let utc = match dialect {
+        Dialect::Sqlite => Some(when),
+        Dialect::Postgres => when.strip_suffix("+00"),
+        Dialect::Mysql => None,
+    };
+    let parts = utc.and_then(|utc| utc.split_once(' '));
+    let is_time = |time: &str| {
+        let mut chars = time.chars();
+        chars.all(|char| char.is_ascii_digit() || matches!(char, ':' | '.'))
+    };
+    match parts {
+        Some((date, time)) if date.len() == 10 && time.len() >= 8 && is_time(time) => {
+            format!("{date}T{time}Z")
+        }
+        _ => when.to_owned(),
+    }
+}
+
 /// How far a version came that the journal knows, and what to do.
 fn progress(state: State, standing: &journal::Standing) -> String {
     let done = match standing.done.len() {
@@ -171,4 +194,49 @@ fn progress(state: State, standing: &journal::Standing) -> String {
         _ => "`chatctl migrate` resumes there",
     };
     format!("{done}, {then}; {next}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Dialect, zoned};
+
+    #[test]
+    fn a_time_has_a_zone_where_it_is_known() {
+        for (dialect, when, shown) in [
+            (
+                Dialect::Sqlite,
+                "2026-12-01 12:07:17",
+                "2026-12-01T12:07:17Z",
+            ),
+            (
+                Dialect::Postgres,
+                "2026-12-01 12:07:17.25+00",
+                "2026-12-01T12:07:17.25Z",
+            ),
+            (
+                Dialect::Postgres,
+                "2026-12-01 12:07:17+01",
+                "2026-12-01 12:07:17+01",
+            ),
+            (
+                Dialect::Postgres,
+                "2026-12-01 12:07:17",
+                "2026-12-01 12:07:17",
+            ),
+            (Dialect::Mysql, "2026-12-01 12:07:17", "2026-12-01 12:07:17"),
+            (
+                Dialect::Sqlite,
+                "2026-12-01T12:07:17Z",
+                "2026-12-01T12:07:17Z",
+            ),
+            (
+                Dialect::Sqlite,
+                "2026-12-01 12:07:17+02:00",
+                "2026-12-01 12:07:17+02:00",
+            ),
+            (Dialect::Sqlite, "yesterday", "yesterday"),
+        ] {
+            assert_eq!(zoned(when, dialect), shown);
+        }
+    }
 }

@@ -6,6 +6,7 @@ use super::job::{Job, writable};
 use super::options::Options;
 use super::{FAILED, advice, case, title};
 use crate::cli_error::CliError;
+use crate::commands::moment::duration;
 use crate::commands::{Done, Env};
 use crate::config::From;
 use crate::db::{Missing, Session, Waits};
@@ -21,7 +22,7 @@ use crate::migrate::source::{Folder, Version};
 use crate::migrate::{apply, backup, journal, ledger, plan};
 use crate::model::Derived;
 use crate::progress::Progress;
-use crate::report::{Case, Finding, Report, Severity, Source, StoreLine, Verdict};
+use crate::report::{Case, Finding, Report, Severity, Source, Verdict};
 use crate::sql::Dialect;
 use crate::text::plural;
 use std::path::{Path, PathBuf};
@@ -35,15 +36,15 @@ pub(super) struct Args {
     options: Options,
 
     /// How long to wait for another replica's migration, or another writer of a SQLite file
-    #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = humantime::parse_duration)]
+    #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = duration)]
     lock_wait: Duration,
 
     /// How long a statement may wait for a lock, because other sessions queue behind it
-    #[arg(long, value_name = "DURATION", default_value = "3s", value_parser = humantime::parse_duration)]
+    #[arg(long, value_name = "DURATION", default_value = "3s", value_parser = duration)]
     lock_timeout: Duration,
 
     /// How long a statement may take; 0s disables the timeout
-    #[arg(long, value_name = "DURATION", default_value = "0s", value_parser = humantime::parse_duration)]
+    #[arg(long, value_name = "DURATION", default_value = "0s", value_parser = duration)]
     statement_timeout: Duration,
 
     /// How often to retry if a lock was not free in time
@@ -80,12 +81,7 @@ pub(super) fn run(args: Args, job: &Job) -> anyhow::Result<Done> {
     let allows_newer = policy.newer == Newer::Allow;
     let keeps = keeps(args.keep_backups, &job.env)?;
     let began = Instant::now();
-    let mut report = Report::new("migrate up");
-    report.store = Some(StoreLine {
-        backend: target.engine().to_string(),
-        url: target.to_string(),
-        mapping: "every table".to_owned(),
-    });
+    let mut report = job.report("migrate up", &target);
     writable(&target)?;
     let waits = Waits {
         lock: args.lock_timeout,
@@ -285,10 +281,10 @@ pub(super) fn tell(outcome: Outcome, acknowledged: &Acknowledgements<'_>, report
     }
     let Some(end) = end else { return };
     let why = match &end {
-        End::Lost(_) => "rows or values would have been lost",
+        End::Lost(_) => "rows or values would have been lost or changed",
         End::Failed(_) => "a statement failed",
     };
-    let changed = changed(&ran, stays, rest.as_ref());
+    let changed = changed(&ran, stays, rest.as_ref(), acknowledged.dialect);
     let reason = format!("{why}: {changed}");
     // Where several files ended together, it is the whole run.
     let name = match rest.as_ref().map(|rest| rest.ended.as_slice()) {
@@ -306,13 +302,17 @@ pub(super) fn tell(outcome: Outcome, acknowledged: &Acknowledgements<'_>, report
     }
 }
 
-/// What a run that ended too soon left in the database.
-fn changed(ran: &[Ran], stays: Option<String>, rest: Option<&NotRun>) -> String {
+/// What a run that ended too soon left in the database. MySQL rolls no file back: it is tried elsewhere.
+fn changed(ran: &[Ran], stays: Option<String>, rest: Option<&NotRun>, dialect: Dialect) -> String {
     let mut parts = Vec::new();
+    let undone = match dialect {
+        Dialect::Sqlite | Dialect::Postgres => "rolled back",
+        Dialect::Mysql => "not applied",
+    };
     match (stays, rest) {
         (Some(stays), _) => parts.push(stays),
-        (None, _) if ran.is_empty() => return "rolled back, nothing was changed".to_owned(),
-        (None, None) => parts.push("the rest was rolled back".to_owned()),
+        (None, _) if ran.is_empty() => return format!("{undone}, nothing was changed"),
+        (None, None) => parts.push(format!("the rest was {undone}")),
         (None, Some(rest)) => {
             let files: Vec<_> = rest
                 .ended
@@ -320,7 +320,7 @@ fn changed(ran: &[Ran], stays: Option<String>, rest: Option<&NotRun>) -> String 
                 .map(|(_, _, file)| format!("`{file}`"))
                 .collect();
             let were = if files.len() == 1 { "was" } else { "were" };
-            parts.push(format!("{} {were} rolled back", files.join(", ")));
+            parts.push(format!("{} {were} {undone}", files.join(", ")));
         }
     }
     if !ran.is_empty() {
@@ -380,7 +380,7 @@ fn proven(evidence: &Evidence) -> (Verdict, String) {
     }
     if untouched > 0 {
         parts.push(format!(
-            "the rows of {} were not touched, as the database itself reports",
+            "in {} no value from before the run was touched, as the database itself reports",
             plural(untouched as u64, "table")
         ));
     }

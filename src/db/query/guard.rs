@@ -49,7 +49,7 @@ pub(in crate::db) fn names(
         .collect();
     let first = tokens.iter().find(|token| token.text(sql) != "(");
     let Some(first) = first else {
-        return Err(CliError::usage("the query is empty").hint("chatctl inspect sql 'SELECT 1'"));
+        return Err(super::empty());
     };
     if !begins.contains(&first.text(sql).to_lowercase().as_str()) {
         let shown: String = first.text(sql).chars().take(40).collect();

@@ -103,7 +103,7 @@ impl Query {
     pub(super) fn failed(&self, failure: Failure, message: &str) -> CliError {
         match failure {
             Failure::Wrong => CliError::usage(format!("the query is wrong: {message}"))
-                .hint("`chatctl inspect schema` lists tables and columns"),
+                .hint(hint_of(message)),
             Failure::Writes => refused(message),
             Failure::Late => CliError::unreachable(format!(
                 "the query was stopped after {:?}: {message}",
@@ -115,6 +115,28 @@ impl Query {
             ),
         }
     }
+}
+
+/// What databases say of a syntax that they can't read, in lower case.
+const SYNTAX: &[&str] = &[
+    "syntax error",
+    "error in your sql syntax",
+    "incomplete input",
+    "unrecognized token",
+];
+
+fn hint_of(message: &str) -> &'static str {
+    let message = message.to_lowercase();
+    if SYNTAX.iter().any(|part| message.contains(part)) {
+        "correct the SQL where the message points; the query is read in the dialect of the database"
+    } else {
+        "`chatctl inspect schema` lists tables and columns"
+    }
+}
+
+/// There is nothing to send.
+pub(super) fn empty() -> CliError {
+    CliError::usage("the query is empty").hint("chatctl inspect sql 'SELECT 1'")
 }
 
 /// A query that is not sent, or that the engine turned down.

@@ -6,7 +6,7 @@ use super::file::Opened;
 use crate::cli_error::CliError;
 use crate::db::Target;
 use crate::db::query::{
-    Failure, Query, QueryColumn, QueryOutput, QueryRow, no_expression, refused,
+    Failure, Query, QueryColumn, QueryOutput, QueryRow, empty, no_expression, refused,
 };
 use crate::model::Value;
 use rusqlite::config::DbConfig;
@@ -239,7 +239,7 @@ fn rows(
 ) -> anyhow::Result<End> {
     let mut batch = Batch::new(connection, &query.sql);
     let Some(mut statement) = batch.next()? else {
-        return Err(CliError::usage("the query is empty").into());
+        return Err(empty().into());
     };
     if batch.next()?.is_some() {
         return Err(refused("it is more than one statement").into());

@@ -108,7 +108,10 @@ fn known(authorities: Option<&Path>) -> anyhow::Result<RootCertStore> {
     let mut roots = RootCertStore::empty();
     let read = CertificateDer::pem_file_iter(path)
         .and_then(Iterator::collect::<Result<Vec<_>, _>>)
-        .map_err(|error| CliError::usage(format!("`{}`: {error}", path.display())))?;
+        .map_err(|error| {
+            CliError::usage(format!("`{}`: {error}", path.display()))
+                .hint("give a PEM file of certificates that this user may read")
+        })?;
     roots.add_parsable_certificates(read);
     Ok(roots)
 }

@@ -59,7 +59,7 @@ impl Evidence {
         }));
         parts.extend(backup.map(|path| format!("backup {}", path.display())));
         if parts.is_empty() {
-            "no rows were touched".to_owned()
+            "no value from before the run was touched".to_owned()
         } else {
             parts.join("; ")
         }

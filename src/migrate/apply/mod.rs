@@ -388,6 +388,7 @@ fn patiently(
                     "the database can't be written: {}",
                     failed.message
                 ))
+                .hint("let this user write the database, and for SQLite also its folder")
                 .into());
             }
         }

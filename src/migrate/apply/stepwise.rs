@@ -111,7 +111,7 @@ pub(super) fn run(
         steps.begin(session)?;
     }
     ledger::finish(session, intent.migration, took)?;
-    let mark = Mark::of_file(&version, State::Applied, "part by part");
+    let mark = Mark::of_file(&version, State::Applied, "statement by statement");
     steps.journal.write(session, &mark)?;
     let made = match rehearsed {
         Some((rehearsed, record)) if remaining == Remaining::More => {
@@ -382,7 +382,7 @@ impl Steps<'_> {
             _ => format!("statements {} to {}", part.start + 1, part.end),
         };
         format!(
-            "{} of {} statements of the file are applied and stay; {which} did nothing",
+            "{} of {} statements of the file are applied and stay; {which} changed nothing",
             part.start,
             self.intent.pieces.len(),
         )

@@ -34,7 +34,11 @@ impl Page {
         self.line("");
         let mut rows = rows(cases);
         let room = usize::from(self.width);
-        let leaves_out = sum(&least(&rows)) > room && self.is_terminal && !self.verbose;
+        let is_timed = text::is_timed(cases);
+        if !is_timed {
+            rows.iter_mut().for_each(|row| row.truncate(TOOK));
+        }
+        let leaves_out = is_timed && sum(&least(&rows)) > room && self.is_terminal && !self.verbose;
         if leaves_out {
             rows.iter_mut().for_each(|row| row.truncate(TOOK));
         }
@@ -63,9 +67,14 @@ impl Page {
             Column::text(HEADS[WHY]),
             Column::number(HEADS[TOOK]),
         ];
-        let mut records = Rows::new(&columns);
+        let shown = if text::is_timed(cases) {
+            columns.len()
+        } else {
+            TOOK
+        };
+        let mut records = Rows::new(&columns[..shown]);
         for row in rows(cases).into_iter().skip(1) {
-            let values: Vec<_> = row.into_iter().map(Value::Text).collect();
+            let values: Vec<_> = row.into_iter().take(shown).map(Value::Text).collect();
             records.hold(&values, self);
         }
         records.show(self);

@@ -123,7 +123,10 @@ impl Page {
         if let Some(store) = &report.store {
             let [backend, url, mapping] =
                 [&store.backend, &store.url, &store.mapping].map(|text| escape::line(text));
-            head.push_str(&format!(": {url} ({backend}), mapping {mapping}"));
+            head.push_str(&format!(": {url} ({backend})"));
+            if !mapping.is_empty() {
+                head.push_str(&format!(", mapping {mapping}"));
+            }
         }
         self.wrapped(&head, 0);
     }

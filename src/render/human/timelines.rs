@@ -54,7 +54,8 @@ impl Page {
         }
     }
 
-    /// `hello/order: violated (session hello, no fault, client read-to-end)`
+    /// `hello/order: violated (session hello, no fault, client read-to-end)`; without the part in brackets
+    /// where nobody plays a client.
     fn title(&mut self, case: &Case) {
         let [name, session, fault, client] =
             [&case.name, &case.session, &case.fault, &case.client].map(|text| escape::line(text));
@@ -63,7 +64,10 @@ impl Page {
             fault => format!("fault {fault}"),
         };
         let start = format!("{name}: {}", case.verdict);
-        let title = format!("{start} (session {session}, {fault}, client {client})");
+        let title = match client.as_ref() {
+            "none" => start.clone(),
+            client => format!("{start} (session {session}, {fault}, client {client})"),
+        };
         for line in text::wrap(&title, usize::from(self.width)) {
             // A name too long for one line stays uncoloured.
             match line.strip_prefix(&start) {

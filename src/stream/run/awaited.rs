@@ -198,6 +198,7 @@ impl Stage<'_> {
             .hint(match head.status {
                 404 | 405 => self.session.hint_on_path("[request]"),
                 401 | 403 => format!("add a [login] to {}", self.session.file),
+                415 | 422 => format!("check `json` of [request] in {}", self.session.file),
                 _ => self.log_hint(),
             })
             .into())

@@ -391,6 +391,7 @@ impl Chat {
             .hint(match answer.status {
                 404 | 405 => self.on_path.as_str(),
                 400 | 422 => "check `json` of this request in the session file",
+                415 => "give this request a body in the session file, such as `json = {}`",
                 _ => SERVER_LOG,
             })
             .into());

@@ -21,6 +21,7 @@ use crate::stream::kept::{AnswerFate, Marked};
 use crate::stream::policy::{Keep, Policy};
 use crate::stream::session::StopBy;
 use crate::text::plural;
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 /// Between the end of a turn and the provider's next words: a server that looks whether somebody listens has
@@ -227,6 +228,20 @@ impl Stage<'_> {
             humantime::format_duration(seconds(at_least)),
             humantime::format_duration(seconds(at_least + waits)),
         ));
+        let undeclared = plays.iter().filter(|play| self.policy(play.ends).is_none());
+        let undeclared: BTreeSet<_> = undeclared
+            .map(|play| match play.ends {
+                Ends::Left(_) => "on_disconnect",
+                Ends::Stopped => "on_stop",
+            })
+            .collect();
+        for key in undeclared {
+            self.note(&format!(
+                "{}: the session declares no `{key}`, so how much of such an answer must be stored is not judged \
+                 (docs/verify-stream.md#interrupted-turns)",
+                self.session.name
+            ));
+        }
     }
 
     fn policy(&self, ends: Ends) -> Option<&'static Policy> {

@@ -107,10 +107,8 @@ impl Stage<'_> {
     /// Says which gate it is, and what it holds back.
     pub fn note_gate(&self, kind: &Kind) {
         self.world.progress.note(&format!(
-            "gate {}: withholds {}, at most {} at a time",
-            kind.name,
-            kind.what,
-            humantime::format_duration(self.options.max_hold)
+            "gate {}: withholds {}, at most {:?} at a time",
+            kind.name, kind.what, self.options.max_hold
         ));
     }
 
@@ -162,9 +160,9 @@ impl Stage<'_> {
             return Ok(());
         }
         let table = self.mapping.as_ref().map_or("-", |mapping| mapping.table());
-        let longest = humantime::format_duration(self.options.max_hold);
+        let longest = self.options.max_hold;
         Err(CliError::refused(format!(
-            "gate {} withholds {} (table {table} of `{target}`), at most {longest} at a time, and that database is not on this machine",
+            "gate {} withholds {} (table {table} of `{target}`), at most {longest:?} at a time, and that database is not on this machine",
             kind.name, kind.what
         ))
         .hint(

@@ -52,8 +52,8 @@ impl UnknownEnd {
                 match path {
                     Some(path) => format!(
                         "check that the path in [request] is the one that streams; if the server answers in one piece, \
-                         declare that in {file}: `profile = {{ framing = \"json-blocks\", text = \"{path}\", \
-                         final = {{ end = \"body\" }} }}`"
+                         declare that in {file}:\n[profile]\nframing = \"json-blocks\"\ntext = \"{path}\"\n\
+                         final = {{ end = \"body\" }}"
                     ),
                     None => "check that the path in [request] is the one that streams".to_owned(),
                 },

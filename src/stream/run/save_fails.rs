@@ -240,7 +240,11 @@ impl Stage<'_> {
             Proof::Fault => "; when a successful save is committed was not tested",
             Proof::Auto | Proof::Gate | Proof::Observe => "",
         };
-        let reason = format!("{times} of {times} saves were made to fail, and {saw}{limit}");
+        let saves = match times {
+            1 => "the save was".to_owned(),
+            times => format!("{times} saves were"),
+        };
+        let reason = format!("{saves} made to fail, and {saw}{limit}");
         self.end_case(case, Verdict::Held, reason, report);
         Ok(server)
     }

@@ -82,11 +82,16 @@ impl Stage<'_> {
                 let framing = Framing::NAMED.iter();
                 let framing = framing
                     .filter(|(_, framing)| *framing == declared.framing && *framing != Framing::Sse)
-                    .map(|(name, _)| format!("framing = \"{name}\", "))
+                    .map(|(name, _)| format!("framing = \"{name}\"\n"))
                     .collect::<String>();
-                let marker = match &self.session.final_marker {
-                    None if detected.ends => "{ data = \"[DONE]\" }",
-                    Some(_) | None => "{ … }",
+                let end = match &self.session.final_marker {
+                    // The session has declared it.
+                    Some(_) => String::new(),
+                    None if detected.ends => "final = { data = \"[DONE]\" }".to_owned(),
+                    None => {
+                        let response = response(live, answer, seen, &beginning.bytes);
+                        last_event::of(response, &declared.framing).final_of_profile()
+                    }
                 };
                 // As long as the run: one for each session.
                 let found: &'static Profile = Box::leak(Box::new(Profile::found(*declared)));
@@ -96,8 +101,8 @@ impl Stage<'_> {
                         "no profile is named; in the first response the answer's text is at `{path}` of each event"
                     ),
                     format!(
-                        "declare it in the session: `profile = {{ {framing}text = \"{path}\", error = \"$.error\", \
-                         final = {marker} }}` (docs/profiles.md)"
+                        "declare it in the session (docs/profiles.md):\n[profile]\n{framing}text = \"{path}\"\n\
+                         error = \"$.error\"\n{end}"
                     ),
                 )
             }
@@ -105,8 +110,7 @@ impl Stage<'_> {
         self.profile = found;
         let own = self.session.final_marker.clone();
         self.marker = own.unwrap_or_else(|| found.marker());
-        let text = String::from_utf8_lossy(&beginning.bytes);
-        let start: String = text.chars().take(120).collect();
+        let start = last_event::shortened(String::from_utf8_lossy(&beginning.bytes).trim_end());
         let media_type = seen.head.as_ref();
         let media_type = media_type.and_then(|head| head.content_type.as_deref());
         Some(
@@ -120,9 +124,8 @@ impl Stage<'_> {
             .with(
                 Source::Stream,
                 format!(
-                    "content type `{}`; it begins {}",
+                    "content type `{}`; it begins {start}",
                     media_type.unwrap_or("none"),
-                    start.trim_end().escape_debug()
                 ),
             ),
         )
@@ -178,8 +181,8 @@ impl Stage<'_> {
             self.profile.name
         );
         let help = format!(
-            "declare the format in the session: `profile = {{ text = \"{path}\", error = \"$.error\", final = {{ … }} }}` \
-             (docs/profiles.md)"
+            "declare the format in the session (docs/profiles.md):\n[profile]\ntext = \"{path}\"\nerror = \"$.error\"\n{}",
+            last_event::UNKNOWN
         );
         let finding = Finding::new(
             "stream-text-unread",

@@ -425,10 +425,12 @@ pub(super) fn withheld_for(commit: &Withheld, moments: &mut Moments) {
         Carries::Answer => " (carries the answer)",
         Carries::Other => "",
     };
-    let statements = match commit.statements.as_slice() {
-        [] => String::new(),
-        statements => format!("{}; ", statements.join("; ")),
+    // A statement that commits by itself is the commit as well.
+    let before = match commit.statements.split_last() {
+        Some((last, before)) if *last == commit.what => before,
+        _ => &commit.statements,
     };
+    let statements: String = before.iter().map(|it| format!("{it}; ")).collect();
     moments.commit(
         commit.since,
         format!(

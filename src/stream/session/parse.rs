@@ -16,6 +16,7 @@ use super::{
 };
 use crate::source_error::{SourceError, listed, nearest, utf8};
 use crate::stream::declared::Declared;
+use crate::stream::marker::FinalMarker;
 use crate::stream::policy::Policy;
 use serde_json_path::JsonPath;
 use std::path::Path;
@@ -120,8 +121,11 @@ pub fn parse(file: &str, text: &str, outside: &Outside<'_>) -> Result<Session, S
     if let Some(item) = top.get("headers") {
         requests.headers = requests.headers(&item, &scope)?;
     }
+    let final_marker = top.read("final", parse_profile::marker)?;
     let (profile, declared) = top
-        .read("profile", |item| profile(item, outside))?
+        .read("profile", |item| {
+            profile(item, outside, final_marker.as_ref())
+        })?
         .unwrap_or_default();
     let login = top.read("login", |item| login(item, &mut scope, &mut requests))?;
     let setup = setup(&top, &mut scope, &mut requests)?;
@@ -171,7 +175,7 @@ pub fn parse(file: &str, text: &str, outside: &Outside<'_>) -> Result<Session, S
         tool_error,
         turns: sent.turns,
         history,
-        final_marker: top.read("final", parse_profile::marker)?,
+        final_marker,
         logs: top.read("logs", logs)?.unwrap_or_default(),
         limits: top.read("limits", limits)?.unwrap_or_default(),
         secrets: requests.secrets,
@@ -269,9 +273,10 @@ fn name(top: &Fields<'_>, file: &str) -> Result<String, SourceError> {
 fn profile(
     item: &Item<'_>,
     outside: &Outside<'_>,
+    final_marker: Option<&FinalMarker>,
 ) -> Result<(Option<String>, Option<Declared>), SourceError> {
     if let DeValue::Table(_) = item.value() {
-        return Ok((None, Some(parse_profile::section(item)?)));
+        return Ok((None, Some(parse_profile::section(item, final_marker)?)));
     }
     let name = item.text()?;
     if Path::new(name)

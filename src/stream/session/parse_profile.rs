@@ -89,15 +89,18 @@ pub fn parse_profile(file: &str, text: &str) -> Result<Declared, SourceError> {
         let at = error.span().map_or(0, |span| span.start);
         origin.error(at, error.message())
     })?;
-    profile(&Fields::open(origin, &FILE, 0, root.get_ref())?)
+    profile(&Fields::open(origin, &FILE, 0, root.get_ref())?, None)
 }
 
-/// Reads `[profile]` of a session.
-pub(super) fn section(item: &Item<'_>) -> Result<Declared, SourceError> {
-    profile(&item.table(&SECTION)?)
+/// Reads `[profile]` of a session; without a `final` of its own it has that of the session.
+pub(super) fn section(
+    item: &Item<'_>,
+    of_session: Option<&FinalMarker>,
+) -> Result<Declared, SourceError> {
+    profile(&item.table(&SECTION)?, of_session)
 }
 
-fn profile(fields: &Fields<'_>) -> Result<Declared, SourceError> {
+fn profile(fields: &Fields<'_>, fallback: Option<&FinalMarker>) -> Result<Declared, SourceError> {
     let framing = match fields.get("framing") {
         Some(item) => framing_of(&item)?,
         None => Framing::Sse,
@@ -126,11 +129,13 @@ fn profile(fields: &Fields<'_>) -> Result<Declared, SourceError> {
         }
     });
     let texts = texts.collect::<Result<_, SourceError>>()?;
-    let final_marker = fields.require(
-        "final",
-        "`final = { data = \"[DONE]\" }`, or `end = \"body\"` where no event is final",
-    )?;
-    let final_marker = marker(&final_marker)?;
+    let final_marker = match (fields.get("final"), fallback) {
+        (None, Some(marker)) => marker.clone(),
+        (Some(_), _) | (None, None) => marker(&fields.require(
+            "final",
+            "`final = { data = \"[DONE]\" }`, or `end = \"body\"` where no event is final",
+        )?)?,
+    };
     if let (FinalMarker::Event(_), false, Some(item)) =
         (&final_marker, framing.has_names(), fields.get("final"))
     {

@@ -45,6 +45,7 @@ pub fn options(wanted: &Wanted, config: &Config, target: &Target) -> anyhow::Res
             CliError::usage(format!(
                 "`{pattern}` in [logs] forbid is not a regular expression: {error}"
             ))
+            .hint("write `\\\\` before a character that is meant literally, such as `\\\\(`")
         })
     });
     let (provider_faults, every_provider_fault) = provider_faults(wanted, config)?;

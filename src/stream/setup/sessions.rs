@@ -183,8 +183,10 @@ fn files(path: &Path) -> anyhow::Result<Vec<PathBuf>> {
     if !path.is_dir() {
         return Ok(vec![path.to_owned()]);
     }
-    let entries = std::fs::read_dir(path)
-        .map_err(|error| CliError::usage(format!("`{}`: {error}", path.display())))?;
+    let entries = std::fs::read_dir(path).map_err(|error| {
+        CliError::usage(format!("`{}`: {error}", path.display()))
+            .hint("give a folder that this user may read")
+    })?;
     let mut files: Vec<_> = entries
         .filter_map(|entry| Some(entry.ok()?.path()))
         .filter(|path| path.extension().is_some_and(|ending| ending == "toml"))

@@ -75,10 +75,10 @@ pub async fn wire(
     if let Some(control) = control {
         let wire = remote(&control, options, target).await?;
         context.progress.note(&format!(
-            "gate {}, by the `chatctl gate` that is controlled at {control}: withholds {}, at most {} at a time",
+            "gate {}, by the `chatctl gate` that is controlled at {control}: withholds {}, at most {:?} at a time",
             kind.name,
             kind.what,
-            humantime::format_duration(wire.max_hold)
+            wire.max_hold
         ));
         return Ok(Some(wire));
     }
@@ -109,10 +109,8 @@ pub async fn wire(
     })?;
     let proxy = Proxy::listen(&listen, target, options.max_hold)?.watched(options.max_hold)?;
     context.progress.note(&format!(
-        "gate {}: withholds {}, at most {} at a time",
-        kind.name,
-        kind.what,
-        humantime::format_duration(options.max_hold)
+        "gate {}: withholds {}, at most {:?} at a time",
+        kind.name, kind.what, options.max_hold
     ));
     Ok(Some(Wire {
         way: Way::Proxy(through(target, proxy.at())),

@@ -83,7 +83,7 @@ struct Server {
     gateway: Option<String>,
 
     /// The wire format, if the session does not name one [default: detected in the first response]
-    #[arg(long, value_name = "NAME", requires = "probe")]
+    #[arg(long, value_name = "NAME|FILE", requires = "probe")]
     profile: Option<String>,
 
     /// How long to wait for a row after the end of the response [default: 2s]

@@ -121,7 +121,7 @@ fn tell(rate: &Rate, args: &Args, report: &mut Report) {
         "answered",
         &rate.total,
         format!(
-            "; by {window} from {}: {}",
+            "; the share by {window} from {} (· where nothing was asked): {}",
             border(rate.span.border(0)),
             rate::sparkline(&rate.windows)
         ),
