@@ -206,6 +206,7 @@ impl Stage<'_> {
             calibrated.wrong.get_or_insert_with(|| why.to_owned());
         } else if seen.is_in_pieces() {
             let why = "the answer is stored in several rows, and chatctl looks for one that holds its end: it cannot \
+        calibrated.learnt.one_question &= seen.with_tag.len() == 1;
                        show that the others are committed, too";
             calibrated.wrong.get_or_insert_with(|| why.to_owned());
         }

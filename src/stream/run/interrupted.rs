@@ -151,10 +151,12 @@ impl Stage<'_> {
             point: place.point(&live),
             number: before.len() + 1,
             sought: Sought {
+                question: live.user.clone(),
                 tag: live.tag.clone(),
                 nonce: live.nonce.clone(),
                 conversation: live.conversation(),
                 earlier: before.iter().map(pair).collect(),
+                stays: Vec::new(),
                 next: None,
                 before: alike,
                 answer: ExpectedAnswer {
@@ -358,6 +360,7 @@ impl Stage<'_> {
                 tells_whole: false,
                 open: None,
                 copies: Vec::new(),
+                spoilt: Vec::new(),
             });
         }
         self.learn_endings(whole).await?;

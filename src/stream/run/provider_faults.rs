@@ -220,10 +220,12 @@ impl Stage<'_> {
         let said = live.answer.clone().unwrap_or_default();
         let is_plain = self.is_verbatim && live.expected == said;
         let sought = Sought {
+            question: live.user.clone(),
             tag: live.tag.clone(),
             nonce: live.nonce.clone(),
             conversation: live.conversation(),
             earlier: Vec::new(),
+            stays: Vec::new(),
             next: None,
             // The answers of all cases begin alike.
             before: None,
