@@ -11,6 +11,7 @@ pub mod asked_again;
 mod attachment_lost;
 pub mod commit_fault;
 pub mod commit_order;
+mod context_altered;
 mod context_lost;
 mod cors_blocked;
 mod data_after_done;
@@ -47,7 +48,7 @@ use super::kept;
 use super::marker::FinalMarker;
 use super::session::Remembered;
 use super::turn::Turn;
-use crate::model::{ProviderCall, Role, StoredMessage, ToolCall};
+use crate::model::{ProviderCall, Role, SentMessage, StoredMessage, ToolCall};
 use crate::report::Finding;
 use std::time::Duration;
 
@@ -142,6 +143,8 @@ pub struct TurnSeen {
     pub first_and_last: Option<(StoredMessage, StoredMessage)>,
     /// Requests to the provider during the turn.
     pub calls: Vec<ProviderCall>,
+    /// What the provider was asked, message by message, where all that it knows is in the request.
+    pub heard: Option<Vec<SentMessage>>,
 }
 
 /// A file of a turn that was loaded after a reload.
@@ -279,6 +282,7 @@ pub static ALL: &[Check] = &[
     question_duplicated::CHECK,
     saved_row_changed_later::CHECK,
     context_lost::CHECK,
+    context_altered::CHECK,
     tool_calls_differ::CHECK,
     history_differs::CHECK,
     attachment_lost::CHECK,

@@ -165,7 +165,7 @@ impl Stage<'_> {
         let outcome = self.finish_or_again(turn, following, moments).await?;
         let context = match &outcome {
             NextOutcome::Answered { heard, sent } if sent.is_none() && !heard.continues => {
-                Some(copies_in(heard.texts.iter().map(String::as_str), &live))
+                Some(copies_in(heard.texts().into_iter(), &live))
             }
             NextOutcome::Answered { .. } | NextOutcome::Refused { .. } | NextOutcome::Failed(_) => {
                 None

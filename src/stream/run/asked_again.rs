@@ -107,7 +107,7 @@ impl Stage<'_> {
         let following = self.send_next(&chat, 0, moments).await?;
         let next = match self.finish_next(following, moments).await {
             NextOutcome::Answered { heard, sent } if sent.is_none() && !heard.continues => {
-                let texts: Vec<_> = heard.texts.iter().map(String::as_str).collect();
+                let texts = heard.texts();
                 Some(parts_in(&texts, &first, &live))
             }
             NextOutcome::Answered { .. } | NextOutcome::Refused { .. } | NextOutcome::Failed(_) => {

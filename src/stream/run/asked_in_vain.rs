@@ -171,7 +171,7 @@ impl Stage<'_> {
         let outcome = self.finish_or_again((&chat, 0), following, moments).await?;
         let context = match &outcome {
             NextOutcome::Answered { heard, sent } if sent.is_none() && !heard.continues => {
-                let texts: Vec<_> = heard.texts.iter().map(String::as_str).collect();
+                let texts = heard.texts();
                 Some(known_in(&texts, &turns))
             }
             NextOutcome::Answered { .. } | NextOutcome::Refused { .. } | NextOutcome::Failed(_) => {

@@ -10,7 +10,7 @@ use super::rows;
 use super::stage::Stage;
 use crate::cli_error::CliError;
 use crate::clock::Tick;
-use crate::model::{Role, StoredMessage};
+use crate::model::{Role, SentMessage, StoredMessage};
 use crate::report::{Finding, Report, Severity, Verdict};
 use crate::store::Shape;
 use crate::stream::faults::{NONE, READ_TO_END};
@@ -233,6 +233,7 @@ impl Stage<'_> {
             content_type: seen.head.and_then(|head| head.content_type),
             turn: seen.turn,
             body,
+            heard: heard(live),
             ..TurnSeen::default()
         };
         if let Some(mapping) = self.mapping.clone() {
@@ -417,6 +418,18 @@ impl Stage<'_> {
         };
         Ok(())
     }
+}
+
+/// What the provider was asked, where the server itself makes the request of what was said.
+fn heard(live: &Live) -> Option<Vec<SentMessage>> {
+    let heard = live.play.heard();
+    let heard = heard.filter(|heard| !heard.continues && live.context.is_none())?;
+    let messages = heard.messages.into_iter().rev();
+    let messages = messages.map(|message| SentMessage {
+        is_user: message.is_user,
+        text: message.text,
+    });
+    Some(messages.collect())
 }
 
 /// Whether the history was read, and is the conversation that was held.

@@ -57,7 +57,7 @@ impl NextOutcome {
             Self::Failed(why) => format!("the next turn fails: {why}"),
             Self::Answered { heard, .. } => format!(
                 "the next turn is answered; its request had {}",
-                plural(heard.texts.len() as u64, "message")
+                plural(heard.messages.len() as u64, "message")
             ),
         }
     }
@@ -149,7 +149,7 @@ pub(super) fn next_turn(
         NextOutcome::Answered { heard, sent: None } if !heard.continues => heard,
         other => return as_it_is(other),
     };
-    let texts: Vec<&str> = heard.texts.iter().map(String::as_str).collect();
+    let texts = heard.texts();
     NextTurn::Answered {
         question: texts.iter().any(|text| text.contains(&sought.tag)),
         answer: is_known(shown, sought, &texts),
