@@ -44,10 +44,10 @@ mod wrong_role;
 pub use judged::Judged;
 
 use super::body::Framing;
-use super::kept;
 use super::marker::FinalMarker;
 use super::session::Remembered;
 use super::turn::Turn;
+use super::{kept, marks};
 use crate::model::{ProviderCall, Role, SentMessage, StoredMessage, ToolCall};
 use crate::report::Finding;
 use std::time::Duration;
@@ -256,6 +256,12 @@ impl TurnSeen {
 /// Stores spell a UUID with and without dashes.
 fn plain(key: &str) -> String {
     key.to_lowercase().replace('-', "")
+}
+
+/// Whether a text is what was expected, and then other words: nothing of it once more, and nothing of another turn.
+fn is_longer(expected: &str, text: &str) -> bool {
+    let is_own = |mark: &&str| expected.contains(*mark);
+    kept::is_longer(expected, text) && marks::of(text).iter().all(is_own)
 }
 
 /// A check over a session.

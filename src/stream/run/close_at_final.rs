@@ -1,7 +1,8 @@
 //! The client hangs up at the final marker, as EventSource code and the OpenAI SDKs do.
 
-use super::chat::Vary;
+use super::chat::{Chat, Vary};
 use super::live::RowToRecheck;
+use super::reload_at_final;
 use super::rows::{DOUBLED, QUESTION_DOUBLED, QUESTION_LOST, has, has_questions};
 use super::stage::Stage;
 use crate::report::{Finding, Lane, Report, Severity, Source, Verdict};
@@ -43,6 +44,7 @@ impl Stage<'_> {
             client: &CLOSE_AT_FINAL,
         };
         let mut stored: Vec<RowToRecheck> = Vec::new();
+        let mut chats = Vec::new();
         for _ in 0..TIMES {
             report.checked += 1;
             let mut moments = super::case::Moments::default();
@@ -90,10 +92,20 @@ impl Stage<'_> {
                 }
             }
             case.timeline = moments.timeline;
+            chats.push(chat);
         }
         self.world.gateway.rest();
         case.metric("watched_ms", self.watch_rows(&stored).await);
         if let Some((lost, part)) = self.first_lost(&stored, report).await? {
+            let mut chats = chats.iter();
+            let is_of = |chat: &&Chat| chat.marks().iter().any(|marks| marks.nonce == lost.nonce);
+            if let (Some(chat), Some(mapping)) = (chats.find(is_of), &self.mapping)
+                && self.reload_shows_all(chat).await
+            {
+                let why = reload_at_final::moved(mapping.table());
+                self.end_case(case, Verdict::Inconclusive, why, report);
+                return Ok(());
+            }
             let reason = format!("{part} was lost when the client hung up at the final marker");
             let finding = self.deleted_at_final(lost, part, &case.name);
             self.end_case(case, Verdict::Violated, reason, report);

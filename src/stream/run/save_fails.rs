@@ -1,9 +1,9 @@
 //! Fault injection: exactly this answer's save fails. Does the final marker still come?
 
 use super::case::{Begun, Moments};
-use super::chat::Vary;
 use super::reading::Reading;
 use super::stage::Stage;
+use super::talk::PLAIN;
 use super::{Proof, World};
 use crate::cli_error::CliError;
 use crate::clock::Tick;
@@ -22,6 +22,9 @@ const PATIENCE: Duration = Duration::from_secs(8);
 /// Why it is not known whether the client was told of a save that failed.
 pub(super) const UNREAD: &str = "what the response said before it can't be read, so nobody knows whether it \
     reported an error (stream-text-unread)";
+/// Why it is not known whether an answer is stored whose save failed.
+const KEPT: &str = "no row holds the answer whose save was made to fail, and a reload shows it: the server may keep it \
+    elsewhere until it can be saved, or in its memory only";
 /// Output may come a little after the response.
 const LOG: Duration = Duration::from_millis(200);
 
@@ -349,14 +352,9 @@ impl Stage<'_> {
 
     /// Holds one more chat; the reason when it is not as it was before.
     pub(super) async fn next_chat(&mut self) -> Option<String> {
-        let vary = Vary {
-            pieces: None,
-            fault: &NONE,
-            client: &READ_TO_END,
-        };
         let next = async {
             let chat = self.set_up().await?;
-            let live = self.begin(&chat, 0, vary).await?;
+            let live = self.begin(&chat, 0, PLAIN).await?;
             live.play.release();
             self.until_over(&live, self.patience()).await?;
             let row = self.await_row(&live, self.options.settle).await;
@@ -378,21 +376,16 @@ impl Stage<'_> {
 
     /// The last turn of a chat, its save made to fail.
     async fn failing_turn(&mut self, means: Means) -> anyhow::Result<Tried> {
-        let vary = Vary {
-            pieces: None,
-            fault: &NONE,
-            client: &READ_TO_END,
-        };
         let chat = self.set_up().await?;
         let last = self.session.turns.len() - 1;
         for index in 0..last {
-            let live = self.begin(&chat, index, vary).await?;
+            let live = self.begin(&chat, index, PLAIN).await?;
             live.play.release();
             self.until_over(&live, self.options.response_timeout)
                 .await?;
         }
         let mut moments = Moments::default();
-        let live = self.begin(&chat, last, vary).await?;
+        let live = self.begin(&chat, last, PLAIN).await?;
         let sent = live.sent;
         moments.at(sent, Lane::Client, format!("turn {} sent", live.number));
         self.until_withheld(&live).await?;
@@ -421,6 +414,7 @@ impl Stage<'_> {
                         format!("final marker `{}` received", self.marker),
                     );
                 }
+                let expected = live.expected.clone();
                 // A server may give back what it holds only when its client is gone.
                 drop(live);
                 match (seen.turn.final_at, ended) {
@@ -440,6 +434,9 @@ impl Stage<'_> {
                     // A save that comes after the marker still has to meet the fault.
                     tokio::time::sleep(self.options.settle).await;
                 }
+                let is_promised = seen.turn.promised_at().is_some();
+                let is_kept =
+                    is_promised && self.reload_shows(&chat, &expected).await == Some(true);
                 let freed = self.remove_fault(means).await;
                 if freed.is_ok() {
                     moments.now(Lane::Store, "saves work again");
@@ -462,6 +459,7 @@ impl Stage<'_> {
                     (Some(_), Ok(None)) if self.reading != Reading::Text => {
                         SaveFailure::Open(format!("the final marker came, and {UNREAD}"))
                     }
+                    (Some(_), Ok(None) | Err(_)) if is_kept => SaveFailure::Open(KEPT.to_owned()),
                     (Some(at), Ok(None)) => SaveFailure::Came(at),
                     // Behind an error the marker promises nothing, whatever the store holds.
                     (Some(_), Err(_)) if seen.turn.promised_at().is_none() => SaveFailure::Reported,
