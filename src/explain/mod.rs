@@ -46,6 +46,7 @@ pub static ALL: &[Page] = &[
     page!("branch-broken"),
     page!("check-skipped"),
     page!("column-lost"),
+    page!("context-altered"),
     page!("context-lost"),
     page!("conversation-emptied"),
     page!("conversation-lost"),

@@ -1,6 +1,6 @@
 //! What the gateway serves in one turn, and the signals between it and the trial.
 
-use super::providers::{Provider, Question};
+use super::providers::{Message, Provider, Question};
 use crate::clock;
 use crate::clock::Tick;
 use crate::model::ProviderEnd;
@@ -159,8 +159,16 @@ pub struct Heard {
     pub streams: bool,
     /// Whether it continues a conversation that the provider keeps, so that the texts are not all.
     pub continues: bool,
-    /// The texts of its newest messages, the newest first.
-    pub texts: Vec<String>,
+    /// Its newest messages, the newest first.
+    pub messages: Vec<Message>,
+}
+
+impl Heard {
+    /// The texts of these messages.
+    pub fn texts(&self) -> Vec<&str> {
+        let messages = self.messages.iter();
+        messages.map(|message| message.text.as_str()).collect()
+    }
 }
 
 /// As many bytes of a request's texts are kept; requests may be large.
@@ -283,17 +291,16 @@ impl Play {
     pub(super) fn hear(&self, provider: &'static Provider, question: &Question) {
         let mut room = MOST_HEARD;
         let newest = question.messages.iter().rev();
-        let texts = newest.map(|message| message.text.clone());
-        let texts = texts.take_while(|text| {
-            let fits = text.len() <= room;
-            room = room.saturating_sub(text.len());
+        let newest = newest.take_while(|message| {
+            let fits = message.text.len() <= room;
+            room = room.saturating_sub(message.text.len());
             fits
         });
         let heard = Heard {
             provider,
             streams: question.streams,
             continues: question.previous.is_some(),
-            texts: texts.collect(),
+            messages: newest.cloned().collect(),
         };
         *self.heard.lock().expect("no holder panics") = Some(heard);
     }

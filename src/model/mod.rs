@@ -19,7 +19,7 @@ pub use engine::Engine;
 pub use frame::{Frame, Line, LineKind};
 pub use numbering::{Numbered, NumberedColumn, Numbering, Sequence};
 pub use order_key::{Nulls, OrderKey, RankTies};
-pub use provider::{Call, ProviderCall, ProviderEnd};
+pub use provider::{Call, ProviderCall, ProviderEnd, SentMessage};
 pub use role_words::{contradicts, known_role};
 pub use schema::{Column, Table};
 pub use shape::{

@@ -36,6 +36,15 @@ pub enum ProviderEnd {
     },
 }
 
+/// One message of a request.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct SentMessage {
+    /// Whether the user said it.
+    pub is_user: bool,
+    /// The text.
+    pub text: String,
+}
+
 /// A request to the provider.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ProviderCall {

@@ -187,6 +187,37 @@ pub fn is_beginning(answer: &str, text: &str) -> bool {
     text.chars().count() >= ENOUGH && answer != text && answer.starts_with(&text)
 }
 
+/// Whether a text is all of an answer, as it was said, and then other words: nothing of the answer once more.
+pub fn is_longer(answer: &str, text: &str) -> bool {
+    let Some(rest) = text.trim().strip_prefix(answer.trim()) else {
+        return false;
+    };
+    let (answer, more) = (squeezed(answer), squeezed(rest));
+    let is_again = beginning(&answer, &more) >= ENOUGH.min(answer.chars().count());
+    !more.is_empty() && !answer.is_empty() && !is_again
+}
+
+/// Whether a text is an array of PostgreSQL whose elements together are this answer.
+pub fn is_in_array(answer: &str, text: &str) -> bool {
+    let inner = text
+        .strip_prefix('{')
+        .and_then(|text| text.strip_suffix('}'));
+    let Some(inner) = inner else {
+        return false;
+    };
+    let mut joined = String::new();
+    let (mut is_quoted, mut characters) = (false, inner.chars());
+    while let Some(character) = characters.next() {
+        match character {
+            '"' => is_quoted = !is_quoted,
+            '\\' => joined.extend(characters.next()),
+            ',' if !is_quoted => {}
+            other => joined.push(other),
+        }
+    }
+    squeezed(&joined) == squeezed(answer)
+}
+
 /// Whether all of an answer is in a text.
 pub fn is_all_in(answer: &str, text: &str) -> bool {
     holds(&squeezed(text), &squeezed(answer))
@@ -247,8 +278,8 @@ fn marked(message: &StoredMessage, rest: &str, answer: &str, finished: &[Ending]
 #[cfg(test)]
 mod tests {
     use super::{
-        AnswerFate, Ending, ExpectedAnswer, Marked, StoredMessage, differs_after, is_json_frames,
-        kept, seen,
+        AnswerFate, Ending, ExpectedAnswer, Marked, StoredMessage, differs_after, is_in_array,
+        is_json_frames, is_longer, kept, seen,
     };
     use crate::model::{Mark, Role, State};
 
@@ -281,6 +312,23 @@ mod tests {
 
     fn cut(characters: usize, marked: Marked) -> AnswerFate {
         AnswerFate::Cut { characters, marked }
+    }
+
+    #[test]
+    fn words_behind_an_answer_are_more_and_the_answer_again_is_not() {
+        let is_more = |more: &str| is_longer(ANSWER, &format!("{ANSWER}{more}"));
+        assert!(is_more(" [1]") && is_more("\n\nSources: none"));
+        assert!(!is_more("") && !is_more("\n"));
+        assert!(!is_more(ANSWER) && !is_more(" Task 'Buy milk'"));
+        assert!(!is_longer(ANSWER, &format!("Sure. {ANSWER}")));
+    }
+
+    #[test]
+    fn pieces_in_an_array_are_the_text_that_they_make() {
+        let pieces = r#"{"Say \"a, b\"",", and"," c\\d",e}"#;
+        assert!(is_in_array(r#"Say "a, b", and c\de"#, pieces));
+        assert!(!is_in_array(r#"Say "a, b", and c"#, pieces));
+        assert!(!is_in_array("a", "a") && !is_in_array("a", "{b}"));
     }
 
     #[test]

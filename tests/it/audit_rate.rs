@@ -469,3 +469,15 @@ fn a_server_that_saves_after_the_marker_loses_what_is_hung_up_on() {
             .all(|code| *code == "save-rate-low")
     );
 }
+
+/// Whatever cleans up behind a client that has left saves the answer a second time.
+#[test]
+fn an_answer_that_is_stored_twice_is_reported() {
+    let (report, exit, _) = probe_small(&["--spoil", "twice"]);
+    let at_final = case(&report, "/close-at-final");
+    assert_eq!((at_final["verdict"].as_str(), exit), (Some("violated"), 1));
+    let is_it = |code: &&str| *code == "answer-duplicated";
+    assert!(errors(&report).iter().all(is_it), "{report:#}");
+    let (report, exit, _) = probe_small(&[]);
+    assert_eq!((errors(&report).len(), exit), (0, 0), "{report:#}");
+}

@@ -56,6 +56,7 @@ mod matrix;
 mod migrate;
 mod next_step;
 mod node_servers;
+mod odd_servers;
 mod other_servers;
 mod other_stacks;
 mod output;

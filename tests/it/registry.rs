@@ -225,6 +225,7 @@ fn every_code_is_made_to_fire() {
         "looking.rs",
         "matrix.rs",
         "migrate.rs",
+        "odd_servers.rs",
         "profiles.rs",
         "rehearsal.rs",
         "provider_faults.rs",

@@ -1,17 +1,20 @@
 //! Conversations that are held, and what is known of them.
 
 use super::account;
-use super::account::{HistoryBefore, RememberedTurn, Shows};
+use super::account::{HistoryBefore, RememberedTurn};
+use super::ways::Way;
 use crate::cli_error::CliError;
 use crate::clock::Tick;
-use crate::model::StoredMessage;
+use crate::model::{Conversation, Role, StoredMessage};
+use crate::report::Finding;
+use crate::store::Mapping;
 use crate::stream::judge::{Judged, TurnSeen};
 use crate::stream::run::{
     Access, Act, Acted, Chat, Interrupted, Interruption, Moments, Said, Stage,
 };
 use crate::stream::session::Remembered;
-use crate::{cli_error, clock};
-use std::collections::BTreeSet;
+use crate::{cli_error, clock, store};
+use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
 /// Between two looks for a row that may still come.
@@ -37,6 +40,8 @@ pub(super) struct Held {
     keys: BTreeSet<String>,
     /// Its rows before the restart.
     pub(super) before: Vec<StoredMessage>,
+    /// The rows of its own before the restart, by their keys.
+    heads: HashMap<String, Conversation>,
     /// For how many turns all rows were waited for then.
     awaited_before: usize,
     /// What the server showed of it before the restart, and after how many turns.
@@ -57,6 +62,7 @@ impl Held {
             said: Vec::new(),
             keys: BTreeSet::new(),
             before: Vec::new(),
+            heads: HashMap::new(),
             awaited_before: 0,
             shown: (Vec::new(), 0),
             hidden: None,
@@ -174,6 +180,7 @@ impl Held {
         if !rows.is_empty() {
             self.before = rows;
         }
+        self.heads = self.heads_now(stage).await.unwrap_or_default();
         let turns = self.said.len();
         self.awaited_before = match awaited {
             Awaited::All => turns,
@@ -212,9 +219,28 @@ impl Held {
         }
     }
 
-    /// Whether it showed others' messages with it then.
-    pub(super) fn shows(&self) -> Shows {
-        account::shows(&self.remembered_turns(), &self.shown.0)
+    /// That it has messages of other conversations, in the store or in what the server showed of it, in words.
+    pub(super) fn has_others(&self) -> Option<String> {
+        let told = self.remembered_turns();
+        let is_said = |row: &&StoredMessage| matches!(row.role, Role::User | Role::Assistant);
+        let stored = self.before.iter().filter(is_said);
+        let stored = stored.map(|row| row.content.as_str());
+        let shown = self.shown.0.iter().map(|record| record.content.as_str());
+        let text = stored
+            .chain(shown)
+            .find(|text| account::is_of_another(&told, text))?;
+        Some(format!("it has `{text}`, which was said in another one"))
+    }
+
+    /// Whether it has messages of that other conversation.
+    pub(super) fn has_what_is_of(&self, other: &Self) -> bool {
+        let stored = self.before.iter().map(|row| row.content.as_str());
+        let shown = self.shown.0.iter().map(|record| record.content.as_str());
+        let said = |text: &str| {
+            let mut said = other.said.iter();
+            said.any(|said| text.contains(&said.tag) || text.contains(&said.nonce))
+        };
+        stored.chain(shown).any(said)
     }
 
     /// Its rows in the store now, or as soon as those that are awaited are there.
@@ -235,6 +261,27 @@ impl Held {
             }
             tokio::time::sleep(LOOK_AGAIN).await;
         }
+    }
+
+    /// The rows that the conversations have of their own, where there is a table of them.
+    async fn heads_now(&self, stage: &Stage<'_>) -> anyhow::Result<HashMap<String, Conversation>> {
+        let with_table = |mapping: &&Mapping| mapping.store().conversation.is_some();
+        match (stage.store(), stage.mapping().filter(with_table)) {
+            (Some(db), Some(mapping)) => {
+                let keys: Vec<_> = self.keys.iter().cloned().collect();
+                store::heads(db, mapping, &keys).await
+            }
+            _ => Ok(HashMap::new()),
+        }
+    }
+
+    /// What became of them.
+    pub(super) async fn lost_head(&self, stage: &Stage<'_>, way: &Way) -> Option<Finding> {
+        // A table that can't be read is reported as a table.
+        let now = self.heads_now(stage).await.ok()?;
+        let session = &stage.session().name;
+        let mut heads = self.heads.iter();
+        heads.find_map(|(key, before)| account::head(session, way, before, now.get(key)))
     }
 
     /// The rows of its conversation, and those with one of its texts wherever they stand.

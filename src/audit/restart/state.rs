@@ -2,10 +2,10 @@
 
 use super::Options;
 use super::account::Shows;
-use super::hold::Held;
+use super::hold::{Awaited, Held};
 use crate::report::{Finding, Severity, Source};
-use crate::store;
 use crate::stream::run::Stage;
+use crate::{clock, store};
 
 /// The server under test, the conversations that were held with it, and what is known of them.
 pub(super) struct State<'s, 'w> {
@@ -47,15 +47,35 @@ impl<'s, 'w> State<'s, 'w> {
         }
     }
 
-    /// A history was seen to show others' messages before a restart: it's compared without them.
-    pub(super) fn all_show_others(&mut self) {
-        if self.shows == Shows::One {
+    /// A new conversation that has messages of others is wrong, unless all conversations are one chat. Then one that
+    /// is begun after it, with no restart in between, has its messages in turn.
+    pub(super) async fn look_for_others(&mut self, new: &Held) -> anyhow::Result<Option<Finding>> {
+        let Some(fact) = new.has_others().filter(|_| self.shows == Shows::One) else {
+            return Ok(None);
+        };
+        let mut next = Held::begin(self.stage, &mut self.elsewhere).await?;
+        let deadline = clock::now() + self.stage.settle();
+        next.look(self.stage, Awaited::ButLastTurn, deadline)
+            .await?;
+        if next.has_what_is_of(new) {
             self.shows = Shows::Others;
             self.stage.note(
                 "the history of a conversation shows messages of other conversations too, before a restart as after \
                  it: only its own are compared",
             );
+            return Ok(None);
         }
+        let finding = Finding::new(
+            "wrong-conversation",
+            Severity::Error,
+            &self.stage.session().name,
+            "a new conversation has the messages of another one: a user reads what somebody else has said",
+            "make the keys of conversations so that no process gives one out again: by the store, or as UUIDs",
+        );
+        Ok(Some(finding.with(Source::Store, fact).with(
+            Source::Stream,
+            "a conversation that was begun after it has none of its messages",
+        )))
     }
 
     /// The finding on a store that has no tables for chats although the server runs.

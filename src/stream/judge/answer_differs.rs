@@ -1,6 +1,6 @@
 //! What is stored is not what was answered.
 
-use super::{Check, Observed};
+use super::{Check, Observed, is_longer};
 use crate::report::{Finding, Severity, Source};
 use similar::{ChangeTag, TextDiff};
 
@@ -27,6 +27,11 @@ fn check(observed: &Observed) -> Vec<Finding> {
     // Many servers strip the answer; that loses nothing that a reader would miss.
     let (severity, how) = if row.content.trim() == turn.expected.trim() {
         (Severity::Warning, "differs in white space at its ends")
+    } else if is_longer(&turn.expected, &row.content) {
+        (
+            Severity::Warning,
+            "has words behind it that the provider did not send",
+        )
     } else {
         (Severity::Error, "is not the text that the provider sent")
     };

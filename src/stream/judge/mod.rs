@@ -11,6 +11,7 @@ pub mod asked_again;
 mod attachment_lost;
 pub mod commit_fault;
 pub mod commit_order;
+mod context_altered;
 mod context_lost;
 mod cors_blocked;
 mod data_after_done;
@@ -43,11 +44,11 @@ mod wrong_role;
 pub use judged::Judged;
 
 use super::body::Framing;
-use super::kept;
 use super::marker::FinalMarker;
 use super::session::Remembered;
 use super::turn::Turn;
-use crate::model::{ProviderCall, Role, StoredMessage, ToolCall};
+use super::{kept, marks};
+use crate::model::{ProviderCall, Role, SentMessage, StoredMessage, ToolCall};
 use crate::report::Finding;
 use std::time::Duration;
 
@@ -144,6 +145,8 @@ pub struct TurnSeen {
     pub first_and_last: Option<(StoredMessage, StoredMessage)>,
     /// Requests to the provider during the turn.
     pub calls: Vec<ProviderCall>,
+    /// What the provider was asked, message by message, where all that it knows is in the request.
+    pub heard: Option<Vec<SentMessage>>,
 }
 
 /// A file of a turn that was loaded after a reload.
@@ -269,6 +272,12 @@ fn plain(key: &str) -> String {
     key.to_lowercase().replace('-', "")
 }
 
+/// Whether a text is what was expected, and then other words: nothing of it once more, and nothing of another turn.
+fn is_longer(expected: &str, text: &str) -> bool {
+    let is_own = |mark: &&str| expected.contains(*mark);
+    kept::is_longer(expected, text) && marks::of(text).iter().all(is_own)
+}
+
 /// A check over a session.
 pub struct Check {
     /// The code of its findings; its file has the same name.
@@ -293,6 +302,7 @@ pub static ALL: &[Check] = &[
     question_duplicated::CHECK,
     saved_row_changed_later::CHECK,
     context_lost::CHECK,
+    context_altered::CHECK,
     tool_calls_differ::CHECK,
     history_differs::CHECK,
     attachment_lost::CHECK,

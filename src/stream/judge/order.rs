@@ -265,14 +265,25 @@ pub fn judge(trial: &Trial) -> TrialOutcome {
     }
 }
 
+/// Where an answer is at the final marker whose row is not complete.
+#[derive(Debug, Clone)]
+pub struct Elsewhere {
+    /// The table in which its row is not complete.
+    pub table: String,
+    /// What shows that it is there, in words.
+    pub seen: String,
+}
+
 /// The same, where a reload showed the answer at the marker, though its row was not complete in the table that
 /// was found by its text. Something was committed before the marker: it may be the answer in another form.
-pub fn unless_shown(shown: TrialOutcome, table: Option<&str>) -> TrialOutcome {
-    match (shown, table) {
-        (TrialOutcome::Violated(_), Some(table)) => TrialOutcome::Inconclusive(format!(
-            "a reload shows the answer at the final marker, though its row in `{table}` is not complete: the server \
+pub fn unless_shown(shown: TrialOutcome, elsewhere: Option<&Elsewhere>) -> TrialOutcome {
+    match (shown, elsewhere) {
+        (TrialOutcome::Violated(_), Some(Elsewhere { table, seen })) => {
+            TrialOutcome::Inconclusive(format!(
+                "at the final marker the answer's row in `{table}` is not complete, and {seen}: the server \
              may keep it in another table or form. Declare in chatctl.toml where answers are kept"
-        )),
+            ))
+        }
         (shown, _) => shown,
     }
 }
@@ -332,8 +343,8 @@ pub const ENOUGH: usize = 3;
 #[cfg(test)]
 mod tests {
     use super::{
-        Duration, End, RowState, StepSeen, Trial, TrialOutcome, judge, sum, tally, unless_reported,
-        unless_shown,
+        Duration, Elsewhere, End, RowState, StepSeen, Trial, TrialOutcome, judge, sum, tally,
+        unless_reported, unless_shown,
     };
 
     #[test]
@@ -422,10 +433,14 @@ mod tests {
     #[test]
     fn an_answer_that_a_reload_shows_is_not_missing_in_a_table_that_was_guessed() {
         let violated = with(|t| t.row_at_final = Some(RowState::Incomplete));
-        let shown = unless_shown(violated.clone(), Some("message"));
+        let elsewhere = Elsewhere {
+            table: "message".to_owned(),
+            seen: "a reload shows it".to_owned(),
+        };
+        let shown = unless_shown(violated.clone(), Some(&elsewhere));
         assert!(matches!(shown, TrialOutcome::Inconclusive(why) if why.contains("`message`")));
         assert_eq!(unless_shown(violated.clone(), None), violated);
-        let proven = unless_shown(judge(&good()), Some("message"));
+        let proven = unless_shown(judge(&good()), Some(&elsewhere));
         assert_eq!(proven, TrialOutcome::Proven);
     }
 

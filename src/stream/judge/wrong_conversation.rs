@@ -1,5 +1,6 @@
 //! The answer is stored in somebody else's conversation.
 
+use super::context_altered::of_others;
 use super::{Check, Observed, is_of_a_side};
 use crate::model::StoredMessage;
 use crate::report::{Finding, Severity, Source};
@@ -25,7 +26,7 @@ fn check(observed: &Observed) -> Vec<Finding> {
         row.map(|row| (turn, row))
     });
     let Some((turn, row)) = bad else {
-        return Vec::new();
+        return in_request(observed).into_iter().collect();
     };
     let key = |key: &Option<String>| key.clone().unwrap_or_else(|| "-".into());
     vec![
@@ -50,4 +51,25 @@ fn check(observed: &Observed) -> Vec<Finding> {
             ),
         ),
     ]
+}
+
+/// The model is given what was said in another conversation, as if the user had said it in this one.
+fn in_request(observed: &Observed) -> Option<Finding> {
+    let mut turns = observed.turns.iter();
+    let (turn, message) = turns.find_map(|turn| Some((turn, of_others(observed, turn)?)))?;
+    let finding = Finding::new(
+        CHECK.code,
+        Severity::Error,
+        observed.subject(),
+        format!(
+            "in turn {} the model gets the user's message of another conversation",
+            turn.number
+        ),
+        "read the history of the conversation that was asked for, and of no other",
+    );
+    let fact = format!(
+        "the request has `{}` as a message of the user, and no row of the conversation holds it",
+        message.text
+    );
+    Some(finding.with(Source::Gateway, fact))
 }

@@ -152,7 +152,10 @@ impl Stage<'_> {
             came_late: false,
             stored: stored.map_err(|error| format!("{error:#}")),
             history,
-            context: outcome.context().map(|texts| copies_in(texts, &live)),
+            context: outcome
+                .context()
+                .as_deref()
+                .map(|texts| copies_in(texts, &live)),
             next: next_turn::as_it_is(outcome),
         };
         if approval::judge(&seen).verdict == Verdict::Violated {

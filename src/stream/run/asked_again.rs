@@ -102,7 +102,7 @@ impl Stage<'_> {
             stored,
             wrong_parent,
             history: shown.as_deref().map(parts),
-            next: outcome.context().map(parts),
+            next: outcome.context().as_deref().map(parts),
         })
     }
 

@@ -162,7 +162,7 @@ impl Stage<'_> {
             stored: stored.map_err(|error| format!("{error:#}")),
             came_late: false,
             history: shown.as_deref().map(known),
-            context: outcome.context().map(known),
+            context: outcome.context().as_deref().map(known),
             next: next_turn::as_it_is(outcome),
         };
         if in_vain::judge(&seen).verdict == Verdict::Violated {

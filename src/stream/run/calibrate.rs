@@ -10,7 +10,7 @@ use super::rows;
 use super::stage::Stage;
 use crate::cli_error::CliError;
 use crate::clock::Tick;
-use crate::model::{Role, StoredMessage};
+use crate::model::{Role, SentMessage, StoredMessage};
 use crate::report::{Finding, Report, Severity, Verdict};
 use crate::store::Shape;
 use crate::stream::faults::{NONE, READ_TO_END};
@@ -175,7 +175,17 @@ impl Stage<'_> {
         if let Some(mapping) = self.mapping.as_ref().filter(is_opaque) {
             return Err(sealed(mapping, "when an answer is stored").into());
         }
-        let row = self.await_row(&live, self.options.settle).await;
+        let mut row = self.await_row(&live, self.options.settle).await;
+        if row.is_none() && self.world.target.is_file() {
+            // What was opened may be another file by now, or one that its writer does not lock.
+            self.open_again().await?;
+            row = self.await_row(&live, Duration::ZERO).await;
+            if row.is_some() {
+                let why = "the server writes the file of its store as a whole, past SQLite: who has it open does not \
+                           see what is written, so no order can be shown";
+                calibrated.wrong.get_or_insert_with(|| why.to_owned());
+            }
+        }
         let is_found = row.is_some();
         if let Some((_, row)) = row {
             calibrated.learnt.answer(&live, &row);
@@ -191,8 +201,14 @@ impl Stage<'_> {
         };
         let is_whole = |row: &StoredMessage| kept::is_all_in(&live.user, &row.content);
         calibrated.learnt.whole_questions &= seen.with_tag.iter().any(is_whole);
+        calibrated.learnt.one_question &= seen.with_tag.len() == 1;
         if seen.with_nonce.iter().any(|row| !row.decoded) {
             let why = "the answer is stored as JSON in a form that chatctl does not know; declare the place of its text in [[store]] (docs/mapping.md)";
+            calibrated.wrong.get_or_insert_with(|| why.to_owned());
+        }
+        if self.session.history.is_none() && is_turned(&seen) {
+            let why = "by time and key the answer comes before its question, so a reload may show them so: declare \
+                       [history] in the session, or the order in [[store]]";
             calibrated.wrong.get_or_insert_with(|| why.to_owned());
         }
         let mut stored = seen.stored.iter();
@@ -227,6 +243,7 @@ impl Stage<'_> {
             content_type: seen.head.and_then(|head| head.content_type),
             turn: seen.turn,
             body,
+            heard: heard(live),
             ..TurnSeen::default()
         };
         if let Some(mapping) = self.mapping.clone() {
@@ -235,6 +252,15 @@ impl Stage<'_> {
             observed.conversation = self.conversation_of(live, &observed).await?;
             if let Some(key) = &observed.conversation {
                 observed.stored = store::conversation(self.world.db(), &mapping, key).await?;
+            }
+            for (rows, said) in [
+                (&mut observed.with_nonce, &live.expected),
+                (&mut observed.with_tag, &live.user),
+            ] {
+                // The text of an array that holds it in pieces is another form of it.
+                for row in rows.iter_mut() {
+                    row.decoded &= !kept::is_in_array(said, &row.content);
+                }
             }
             if observed.with_tag.is_empty() {
                 observed.altered = self.altered(&mapping, live, &observed).await?;
@@ -418,6 +444,35 @@ impl Stage<'_> {
     }
 }
 
+/// Whether an answer is older than its question, and its key does not say otherwise.
+fn is_turned(turn: &TurnSeen) -> bool {
+    let (Some(question), Some(answer)) = (turn.with_tag.first(), turn.with_nonce.first()) else {
+        return false;
+    };
+    let number = |row: &StoredMessage| row.key.parse::<i64>().ok();
+    let keys = number(question).zip(number(answer));
+    let is_older = question
+        .time
+        .zip(answer.time)
+        .is_some_and(|(asked, said)| said < asked);
+    is_older
+        && question.conversation == answer.conversation
+        && answer.parent.is_none()
+        && keys.is_none_or(|(asked, said)| said < asked)
+}
+
+/// What the provider was asked, where the server itself makes the request of what was said.
+fn heard(live: &Live) -> Option<Vec<SentMessage>> {
+    let heard = live.play.heard();
+    let heard = heard.filter(|heard| !heard.continues && live.context.is_none())?;
+    let messages = heard.messages.into_iter().rev();
+    let messages = messages.map(|message| SentMessage {
+        is_user: message.is_user,
+        text: message.text,
+    });
+    Some(messages.collect())
+}
+
 /// Whether the history was read, and is the conversation that was held.
 fn shows_all(observed: &Observed) -> bool {
     let records = observed
@@ -445,4 +500,33 @@ fn about_the_row(code: &str) -> bool {
         "not-an-event-stream",
     ]
     .contains(&code)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{TurnSeen, is_turned};
+    use crate::model::{Role, StoredMessage};
+
+    #[test]
+    fn an_answer_that_is_older_than_its_question_may_be_shown_before_it() {
+        let turn = |keys: [&str; 2], times: [Option<i64>; 2]| {
+            let row = |at: usize, role: Role| StoredMessage {
+                time: times[at],
+                ..StoredMessage::new(keys[at], role, "")
+            };
+            TurnSeen {
+                with_tag: vec![row(0, Role::User)],
+                with_nonce: vec![row(1, Role::Assistant)],
+                ..TurnSeen::blank(1)
+            }
+        };
+        assert!(is_turned(&turn(["f0", "a1"], [Some(20), Some(10)])));
+        assert!(!is_turned(&turn(["f0", "a1"], [Some(20), Some(20)])));
+        assert!(!is_turned(&turn(["f0", "a1"], [Some(20), None])));
+        // Keys that grow tell the order, too.
+        assert!(!is_turned(&turn(["7", "8"], [Some(20), Some(10)])));
+        let mut child = turn(["f0", "a1"], [Some(20), Some(10)]);
+        child.with_nonce[0].parent = Some("f0".to_owned());
+        assert!(!is_turned(&child));
+    }
 }

@@ -2,6 +2,7 @@
 
 use super::chat::{Chat, Vary};
 use super::live::RowToRecheck;
+use super::reload_at_final;
 use super::rows::{DOUBLED, QUESTION_DOUBLED, QUESTION_LOST, has, has_questions};
 use super::stage::Stage;
 use crate::report::{Finding, Lane, Report, Severity, Source, Verdict};
@@ -96,6 +97,15 @@ impl Stage<'_> {
         self.world.gateway.rest();
         case.metric("watched_ms", self.watch_rows(&stored).await);
         if let Some((lost, part)) = self.first_lost(&stored, report).await? {
+            let mut chats = chats.iter();
+            let is_of = |chat: &&Chat| chat.marks().iter().any(|marks| marks.nonce == lost.nonce);
+            if let (Some(chat), Some(mapping)) = (chats.find(is_of), &self.mapping)
+                && self.reload_shows_all(chat).await
+            {
+                let why = reload_at_final::moved(mapping.table());
+                self.end_case(case, Verdict::Inconclusive, why, report);
+                return Ok(());
+            }
             let reason = format!("{part} was lost when the client hung up at the final marker");
             let finding = self.deleted_at_final(lost, part, &case.name);
             self.end_case(case, Verdict::Violated, reason, report);

@@ -2,7 +2,7 @@
 //! store holds.
 
 use super::case::Moments;
-use super::chat::AS_RECORDED;
+use super::chat::{AS_RECORDED, Chat};
 use super::live::Live;
 use super::reading::Reading;
 use super::save_fails::{Server, UNREAD, swallowed, without_marker};
@@ -146,7 +146,7 @@ impl Stage<'_> {
     /// The last turn of a chat, whose commit meets the fault.
     async fn faulty_turn(&mut self, fault: CommitFault) -> anyhow::Result<Tried> {
         let mut moments = Moments::default();
-        let live = self.last_turn(&mut moments).await?;
+        let (_, live) = self.last_turn(&mut moments).await?;
         let sent = live.sent;
         if let Some(AnyGate::Commits(gate)) = &mut self.world.gate {
             let at = gate.arm(&live.nonce, fault, fault.lasts()).await?;
@@ -227,7 +227,10 @@ impl Stage<'_> {
     }
 
     /// A chat up to its last turn, of which all but the end of its answer is sent.
-    pub(super) async fn last_turn(&mut self, moments: &mut Moments) -> anyhow::Result<Live> {
+    pub(super) async fn last_turn(
+        &mut self,
+        moments: &mut Moments,
+    ) -> anyhow::Result<(Chat, Live)> {
         let chat = self.set_up().await?;
         let last = self.session.turns.len() - 1;
         for index in 0..last {
@@ -240,7 +243,7 @@ impl Stage<'_> {
         let what = format!("turn {} sent", live.number);
         moments.at(live.sent, Lane::Client, what);
         self.until_withheld(&live).await?;
-        Ok(live)
+        Ok((chat, live))
     }
 
     /// Waits up to a moment for the final marker or the end of the response; whether one came.

@@ -260,9 +260,11 @@ impl Stage<'_> {
         patience: Duration,
     ) -> anyhow::Result<(EndedEarly, Sought)> {
         let mut chat = self.set_up().await?;
-        let mut earlier = Vec::new();
+        let (mut earlier, mut stays) = (Vec::new(), Vec::new());
         for index in 0..play.turn {
-            earlier.push(self.whole_turn(&chat, index).await?);
+            let marks = self.whole_turn(&chat, index).await?;
+            stays.extend(self.earlier(index + 1, &marks).await);
+            earlier.push(marks);
         }
         let before = self.alike(self.session.turns[play.turn].answer()).await?;
         let vary = Vary {
@@ -280,6 +282,7 @@ impl Stage<'_> {
         );
         let mut sought = Sought {
             earlier,
+            stays,
             before,
             ..Sought::of(&live)
         };

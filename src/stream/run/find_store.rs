@@ -69,20 +69,26 @@ impl Stage<'_> {
                 }
                 mapping
             }
-            None => self.detect(schema, live, seen).await?,
+            None => {
+                let (mapping, hits) = self.detect(schema, live, seen).await?;
+                let is_other = |hit: &ColumnMatch| hit.table != mapping.table();
+                self.copied_to = hits.into_iter().filter(is_other).collect();
+                mapping
+            }
         };
         self.world.progress.note(&format!("messages: {mapping}"));
         self.mapping = Some(mapping);
         Ok(())
     }
 
-    /// The mapping of the table in which the answer is; of the question's, where the answer is nowhere.
+    /// The mapping of the table in which the answer is; of the question's, where the answer is nowhere. And all
+    /// places of the answer.
     async fn detect(
         &self,
         mut schema: Vec<Table>,
         live: &Live,
         seen: &ResponseProgress,
-    ) -> anyhow::Result<Mapping> {
+    ) -> anyhow::Result<(Mapping, Vec<ColumnMatch>)> {
         let db = self.world.db();
         let deadline = clock::now() + self.options.settle;
         let mut before = Vec::new();
@@ -104,7 +110,8 @@ impl Stage<'_> {
         let answer = (live.nonce.as_str(), "the answer of a first chat");
         if let Some(mapping) = store::from_hits(db, schema, &before, answer).await? {
             self.note_other_tables(&mapping, &before);
-            return Ok(mapping);
+            let mapping = self.exact(mapping, schema, &before, live).await?;
+            return Ok((mapping, before));
         }
         let places = Places {
             question: store::find_text(db, schema, &live.tag).await?,
@@ -115,12 +122,49 @@ impl Stage<'_> {
         }
         let message = (live.tag.as_str(), "the user's message of a first chat");
         match store::from_hits(db, schema, &places.question, message).await? {
-            Some(mapping) => Ok(mapping),
+            Some(mapping) => Ok((mapping, Vec::new())),
             None if places.question.is_empty() => {
-                store::sealed(schema).ok_or_else(|| self.nowhere(schema, seen))
+                let sealed = store::sealed(schema).ok_or_else(|| self.nowhere(schema, seen));
+                Ok((sealed?, Vec::new()))
             }
             None => Err(unread(schema, &places).into()),
         }
+    }
+
+    /// The same mapping, or that of another column of its table: one text may be kept as it was said and as HTML.
+    async fn exact(
+        &self,
+        mapping: Mapping,
+        schema: &[Table],
+        hits: &[ColumnMatch],
+        live: &Live,
+    ) -> anyhow::Result<Mapping> {
+        let says = |rows: &Rows| {
+            let said = live.expected.trim();
+            rows.are_a_chat() && rows.answer.iter().all(|row| row.content.trim() == said)
+        };
+        let hits: Vec<_> = hits
+            .iter()
+            .filter(|hit| hit.table == mapping.table())
+            .collect();
+        if hits.len() < 2 || says(&self.rows_of(&mapping, live).await?) {
+            return Ok(mapping);
+        }
+        let answer = (
+            live.nonce.as_str(),
+            "the answer of a first chat, as it was said,",
+        );
+        for hit in hits {
+            let found =
+                store::from_hits(self.world.db(), schema, std::slice::from_ref(hit), answer);
+            let Ok(Some(other)) = found.await else {
+                continue;
+            };
+            if other.table() == mapping.table() && says(&self.rows_of(&other, live).await?) {
+                return Ok(other);
+            }
+        }
+        Ok(mapping)
     }
 
     /// A text that is in several tables is reported: the proof is about one of them.

@@ -356,6 +356,7 @@ impl Stage<'_> {
                 tells_whole: false,
                 open: None,
                 copies: Vec::new(),
+                spoilt: Vec::new(),
             });
         }
         self.learn_endings(whole).await?;

@@ -10,6 +10,8 @@ pub(super) struct Learnt {
     pub(super) whole_answers: bool,
     /// A row holds all of the question.
     pub(super) whole_questions: bool,
+    /// One row holds the question.
+    pub(super) one_question: bool,
     /// Each answer is in a conversation.
     pub(super) in_conversation: bool,
     /// The history shows all that was said.
@@ -25,6 +27,7 @@ impl Learnt {
     pub(super) const ALL: Self = Self {
         whole_answers: true,
         whole_questions: true,
+        one_question: true,
         in_conversation: true,
         whole_history: true,
         keeps_earlier: true,

@@ -2,6 +2,7 @@
 
 mod aborted_streams;
 mod approval;
+mod around;
 mod asked_again;
 mod asked_in_vain;
 mod at_final;

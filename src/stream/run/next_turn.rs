@@ -61,11 +61,11 @@ impl NextOutcome {
     /// The texts that the provider got with it, the newest first; absent where they do not show
     /// what the server knows: what the provider keeps is not in the request, and where the client
     /// sends the history, that is all that the server has to pass on.
-    pub(super) fn context(&self) -> Option<&[String]> {
+    pub(super) fn context(&self) -> Option<Vec<String>> {
         match self {
             Self::Answered {
                 heard, sent: None, ..
-            } if !heard.continues => Some(&heard.texts),
+            } if !heard.continues => Some(heard.texts().into_iter().map(str::to_owned).collect()),
             Self::Answered { .. } | Self::Refused { .. } | Self::Failed(_) => None,
         }
     }
@@ -83,7 +83,7 @@ impl NextOutcome {
             ),
             Self::Answered { heard, .. } => format!(
                 "the next turn is answered; its request had {}",
-                plural(heard.texts.len() as u64, "message")
+                plural(heard.messages.len() as u64, "message")
             ),
         }
     }

@@ -50,6 +50,8 @@ pub struct Probed {
     pub idle: Option<(u64, String)>,
     /// Each turn whose answer is not stored as a whole.
     pub missing: Vec<String>,
+    /// Each turn whose answer is stored more than once in its conversation.
+    pub doubled: Vec<String>,
     /// How long it took.
     pub took: Duration,
 }
@@ -124,7 +126,9 @@ pub async fn probe(
             let is_usual =
                 client.name == READ_TO_END.name && canary.found.kept == AnswerFate::Whole;
             if is_usual && let Ok(found) = stage.look(&canary.sought, &[]).await {
-                // A status may go on to another one after a while.
+                // A status may go on to another one after a while, and a second row may come.
+                canary.found.rows = found.rows;
+                canary.found.copies = found.copies;
                 server.finished.extend(found.ending);
             }
             // Whatever came later than the settling is there by now. What is new in the table is
@@ -178,6 +182,16 @@ struct Canary {
 }
 
 impl Canary {
+    /// The rows of an answer that is stored more than once. Rows with another status may be former versions.
+    fn doubled(&self) -> Option<String> {
+        let Found { rows, copies, .. } = &self.found;
+        let is_versioned = rows.iter().any(|row| row.status != rows[0].status);
+        (copies.len() > 1 && !is_versioned).then(|| {
+            let (number, tag) = (self.number, &self.sought.tag);
+            format!("turn {number} ({tag}): rows {}", copies.join(", "))
+        })
+    }
+
     fn tell(&self) -> String {
         let kept = match &self.found.kept {
             AnswerFate::Whole => "all of the answer is stored".to_owned(),
@@ -222,6 +236,7 @@ fn probed(client: &'static ClientBehaviour, took: Duration, canaries: Vec<Canary
             .filter(|canary| canary.found.kept != AnswerFate::Whole)
             .map(Canary::tell)
             .collect(),
+        doubled: canaries.iter().filter_map(Canary::doubled).collect(),
         answers: canaries.into_iter().map(|it| it.found.kept).collect(),
         took,
     }
@@ -296,6 +311,7 @@ impl Stage<'_> {
                 place: Place::Conversation,
                 rows: Vec::new(),
                 copies: Vec::new(),
+                spoilt: Vec::new(),
             },
         };
         // The client leaves first; only then the provider goes on.

@@ -7,13 +7,14 @@
 use super::chat::Chat;
 use super::live::Live;
 use super::stage::Stage;
-use crate::clock;
 use crate::gate::CommitGate;
 use crate::report::Finding;
-use crate::store::Origin;
+use crate::store::{ColumnMatch, Origin};
 use crate::stream::judge::history_differs;
+use crate::stream::judge::order::Elsewhere;
 use crate::stream::kept;
 use crate::stream::session::Remembered;
+use crate::{clock, store};
 use std::time::Duration;
 
 /// How often the history is asked once nothing is withheld any more.
@@ -21,6 +22,14 @@ const ASK: Duration = Duration::from_millis(20);
 
 /// How long a server may take to show a history that decides whether it is wrong: a busy machine is slow.
 const PATIENCE: Duration = Duration::from_secs(2);
+
+/// Why nobody knows what became of rows that are gone, where a reload shows all that they held.
+pub(super) fn moved(table: &str) -> String {
+    format!(
+        "messages are no longer in `{table}`, and a reload shows all of them: the server may have moved them; declare \
+         where they are kept ([store] in chatctl.toml)"
+    )
+}
 
 /// A history without the answer, at the final marker.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
@@ -112,23 +121,52 @@ impl Stage<'_> {
         Ok(None)
     }
 
-    /// The table, if a reload shows the answer though its row is not complete there, and only the text of
-    /// a first chat says that answers are kept there. What was declared is not doubted.
+    /// Where the answer is, though its row is not complete, and only the text of a first chat says that answers are
+    /// kept in that table. What was declared is not doubted.
     pub(super) async fn shown_without_row(
         &mut self,
         chat: &Chat,
         live: &Live,
         limit: Duration,
-    ) -> Option<String> {
+    ) -> Option<Elsewhere> {
         let mapping = self.mapping.as_ref()?;
         match mapping.origin {
             Origin::Declared | Origin::Preset { .. } => return None,
             Origin::Detected(_) => {}
         }
         let table = mapping.table().to_owned();
-        let is_shown = self.is_shown(chat, live, limit.max(PATIENCE)).await?;
-        self.is_elsewhere |= is_shown;
-        is_shown.then_some(table)
+        let (is_there, seen) = match self.session.history {
+            Some(_) => {
+                let is_shown = self.is_shown(chat, live, limit.max(PATIENCE)).await?;
+                (is_shown, "a reload shows it".to_owned())
+            }
+            None => {
+                let place = self.copy_of(live).await?;
+                (
+                    true,
+                    format!("`{place}` holds it, where the first answer was too"),
+                )
+            }
+        };
+        self.is_elsewhere |= is_there;
+        is_there.then_some(Elsewhere { table, seen })
+    }
+
+    /// A column of another table, which had the first chat's answer too, and has this one.
+    async fn copy_of(&self, live: &Live) -> Option<String> {
+        if self.copied_to.is_empty() {
+            return None;
+        }
+        let schema = self.world.db().schema().await.ok()?;
+        let hits = store::find_text(self.world.db(), &schema, &live.nonce)
+            .await
+            .ok()?;
+        let is_known = |hit: &&ColumnMatch| {
+            let mut known = self.copied_to.iter();
+            known.any(|known| (&known.table, &known.column) == (&hit.table, &hit.column))
+        };
+        let hit = hits.iter().find(is_known)?;
+        Some(format!("{}.{}", hit.table, hit.column))
     }
 
     /// Whether the history shows the answer soon after nothing is withheld any more.
@@ -141,6 +179,22 @@ impl Stage<'_> {
             tokio::time::sleep(ASK).await;
         }
         false
+    }
+
+    /// Whether a reload shows a text; none where the server gives no answer.
+    pub(super) async fn reload_shows(&self, chat: &Chat, text: &str) -> Option<bool> {
+        let records = self.history_now(chat, PATIENCE).await?;
+        Some(records.iter().any(|it| kept::is_all_in(text, &it.content)))
+    }
+
+    /// Whether a reload shows all that was said in a chat so far.
+    pub(super) async fn reload_shows_all(&self, chat: &Chat) -> bool {
+        let Some(records) = self.history_now(chat, PATIENCE).await else {
+            return false;
+        };
+        let mut so_far = self.observed();
+        so_far.turns = chat.said_so_far();
+        history_differs::is_right(&so_far, &records)
     }
 
     /// Whether a reload shows the answer; none where the server gives no answer.

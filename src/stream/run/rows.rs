@@ -2,15 +2,17 @@
 
 use super::chat::Chat;
 use super::live::{Live, RowToRecheck};
+use super::reload_at_final;
 use super::stage::Stage;
 use crate::clock::Tick;
 use crate::db::Db;
 use crate::gate::{Gate, Waiting};
 use crate::model::{Role, StoredMessage};
-use crate::report::{Finding, Report, Severity, Source};
+use crate::report::{Finding, Report, Severity, Source, Verdict};
 use crate::store::Mapping;
-use crate::stream::judge::TurnSeen;
+use crate::stream::faults::{NONE, READ_TO_END};
 use crate::stream::judge::order::{ENOUGH, RowState};
+use crate::stream::judge::{Observed, TurnSeen};
 use crate::stream::kept::Ending;
 use crate::stream::{judge, kept};
 use crate::{clock, db, store};
@@ -252,11 +254,18 @@ impl Stage<'_> {
             turn.first_and_last = Some((kept.row, last));
             observed.turns.push(turn);
         }
+        let is_moved = self.is_moved(first_chat, &observed).await;
         let session = &self.session.name;
         let has_versions = has_versions(session, report);
         let was_there = has_questions(session, report);
         let is_gone = observed.turns.iter().any(|turn| turn.with_tag.is_empty());
+        let mut moved = None;
         for finding in judge::findings(&observed) {
+            let is_loss = ["saved-row-changed-later", QUESTION_LOST].contains(&finding.code);
+            if is_moved && is_loss && finding.severity == Severity::Error {
+                moved = Some(reload_at_final::moved(mapping.table()));
+                continue;
+            }
             // A second row may come later than the first, and a question may go later. Everything else was
             // looked at before.
             let is_new = match finding.code {
@@ -271,7 +280,25 @@ impl Stage<'_> {
                 report.add(finding);
             }
         }
+        if let Some(why) = moved {
+            let case = self.begin_case("look-again", &NONE, &READ_TO_END);
+            self.end_case(case, Verdict::Inconclusive, why, report);
+        }
         Ok(())
+    }
+
+    /// Whether messages of the first chat are gone from their table, and a reload shows that chat as before.
+    async fn is_moved(&self, first_chat: Option<&Chat>, now: &Observed) -> bool {
+        let Some(chat) = first_chat else {
+            return false;
+        };
+        let marks = chat.marks();
+        let mut of_chat = now
+            .turns
+            .iter()
+            .filter(|turn| marks.iter().any(|marks| marks.nonce == turn.nonce));
+        let is_gone = of_chat.any(|turn| turn.with_nonce.is_empty() || turn.with_tag.is_empty());
+        is_gone && self.reload_shows_all(chat).await
     }
 }
 

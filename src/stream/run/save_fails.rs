@@ -22,6 +22,9 @@ const PATIENCE: Duration = Duration::from_secs(8);
 /// Why it is not known whether the client was told of a save that failed.
 pub(super) const UNREAD: &str = "what the response said before it can't be read, so nobody knows whether it \
     reported an error (stream-text-unread)";
+/// Why it is not known whether an answer is stored whose save failed.
+const KEPT: &str = "no row holds the answer whose save was made to fail, and a reload shows it: the server may keep it \
+    elsewhere until it can be saved, or in its memory only";
 /// Output may come a little after the response.
 const LOG: Duration = Duration::from_millis(200);
 
@@ -389,7 +392,7 @@ impl Stage<'_> {
     /// The last turn of a chat, its save made to fail.
     async fn failing_turn(&mut self, means: Means) -> anyhow::Result<Tried> {
         let mut moments = Moments::default();
-        let live = self.last_turn(&mut moments).await?;
+        let (chat, live) = self.last_turn(&mut moments).await?;
         let sent = live.sent;
         let nonce = live.nonce.clone();
         let (shown, freed) = match self.install_fault(means, &nonce).await? {
@@ -416,6 +419,7 @@ impl Stage<'_> {
                         format!("final marker `{}` received", self.marker),
                     );
                 }
+                let expected = live.expected.clone();
                 // A server may give back what it holds only when its client is gone.
                 drop(live);
                 if let Some(how) = without_marker(seen.turn.final_at, ended) {
@@ -428,6 +432,9 @@ impl Stage<'_> {
                     // A save that comes after the marker still has to meet the fault.
                     tokio::time::sleep(self.options.settle).await;
                 }
+                let is_promised = seen.turn.promised_at().is_some();
+                let is_kept =
+                    is_promised && self.reload_shows(&chat, &expected).await == Some(true);
                 let freed = self.remove_fault(means).await;
                 if freed.is_ok() {
                     moments.now(Lane::Store, "saves work again");
@@ -450,6 +457,7 @@ impl Stage<'_> {
                     (Some(_), Ok(None)) if self.reading != Reading::Text => {
                         SaveFailure::Open(format!("the final marker came, and {UNREAD}"))
                     }
+                    (Some(_), Ok(None) | Err(_)) if is_kept => SaveFailure::Open(KEPT.to_owned()),
                     (Some(at), Ok(None)) => SaveFailure::Came(at),
                     // Behind an error the marker promises nothing, whatever the store holds.
                     (Some(_), Err(_)) if seen.turn.promised_at().is_none() => SaveFailure::Reported,

@@ -6,7 +6,7 @@ use super::stage::Stage;
 use crate::model::{Mark, Role, State, StoredMessage};
 use crate::store;
 use crate::store::Shape;
-use crate::stream::judge::ended_early::{ClientSaw, Stored};
+use crate::stream::judge::ended_early::{ClientSaw, Spoilt, Stored};
 use crate::stream::kept;
 use crate::stream::kept::{AnswerFate, Ending, ExpectedAnswer};
 use std::collections::HashSet;
@@ -16,16 +16,28 @@ const BEGINNING: usize = 24;
 
 /// A turn that was sent, as it is looked for in the store.
 pub(super) struct Sought {
+    /// What the user said.
+    pub(super) question: String,
     pub(super) tag: String,
     pub(super) nonce: String,
     pub(super) conversation: Option<String>,
     /// Tag and nonce of each earlier turn of the chat.
     pub(super) earlier: Vec<[String; 2]>,
+    /// What was stored of them, where somebody looked: it has to stay.
+    pub(super) stays: Vec<Earlier>,
     /// The same of the turn that was sent next, while this one was not over.
     pub(super) next: Option<[String; 2]>,
     /// Messages that began like the answer before it was asked for; absent where nobody looked.
     pub(super) before: Option<HashSet<String>>,
     pub(super) answer: ExpectedAnswer,
+}
+
+/// A message of an earlier turn, as it was stored when that turn was over.
+pub(super) struct Earlier {
+    /// Which turn, from 1.
+    pub(super) turn: usize,
+    pub(super) mark: String,
+    pub(super) row: StoredMessage,
 }
 
 /// What is stored of a turn.
@@ -39,6 +51,8 @@ pub(super) struct Found {
     pub(super) rows: Vec<StoredMessage>,
     /// The keys of its messages, where it is stored more than once in its conversation.
     pub(super) copies: Vec<String>,
+    /// What is wrong around it.
+    pub(super) spoilt: Vec<Spoilt>,
 }
 
 /// Where an answer without its end is looked for.
@@ -54,10 +68,12 @@ impl Sought {
     /// The turn with its whole answer, alone in its chat.
     pub(super) fn of(live: &Live) -> Self {
         Self {
+            question: live.user.clone(),
             tag: live.tag.clone(),
             nonce: live.nonce.clone(),
             conversation: live.conversation(),
             earlier: Vec::new(),
+            stays: Vec::new(),
             next: None,
             before: None,
             answer: live.whole_answer(),
@@ -96,6 +112,36 @@ impl Sought {
         }
         let is_next = |it: &StoredMessage| next.iter().any(|mark| holds(it, mark));
         answers().filter(|it| !is_next(it)).collect()
+    }
+
+    /// What follows the question in its conversation, up to the next one.
+    fn in_place<'m>(
+        &self,
+        messages: &'m [StoredMessage],
+    ) -> impl Iterator<Item = &'m StoredMessage> {
+        let asked = messages
+            .iter()
+            .position(|it| it.content.contains(&self.tag));
+        let rest = asked.map_or(&[][..], |at| &messages[at + 1..]);
+        rest.iter().take_while(|it| it.role != Role::User)
+    }
+
+    /// The keys of messages that hold the same part of the answer, one after the other, if there are several of them.
+    fn same_parts(&self, messages: &[StoredMessage]) -> Vec<String> {
+        let is_part = |row: &&StoredMessage| {
+            is_answer(row) && kept::is_beginning(&self.answer.text, &row.content)
+        };
+        let Some(first) = self.in_place(messages).find(is_part) else {
+            return Vec::new();
+        };
+        let is_same = |row: &&StoredMessage| {
+            row.content.trim() == first.content.trim()
+                && row.on_branch == first.on_branch
+                && row.status == first.status
+        };
+        let parts = self.in_place(messages).filter(is_part).filter(is_same);
+        let keys: Vec<_> = parts.map(|row| row.key.clone()).collect();
+        if keys.len() > 1 { keys } else { Vec::new() }
     }
 
     /// The keys of the messages that say the answer, if there are several of them: whole ones, and those that
@@ -170,6 +216,7 @@ impl Stage<'_> {
             place: Place::Conversation,
             rows: Vec::new(),
             copies: Vec::new(),
+            spoilt: self.spoilt(sought, &with_tag).await?,
         };
         let of_question = question.and_then(|question| question.conversation.as_deref());
         let keys: Vec<_> = of_question
@@ -190,6 +237,9 @@ impl Stage<'_> {
             let messages = store::conversation(db, mapping, key).await?;
             if !messages.is_empty() {
                 let answers = sought.answers(&messages);
+                if !self.learnt.has_versions {
+                    found.copies = sought.same_parts(&messages);
+                }
                 found.kept = sought.judged(answers.iter().copied(), finished);
                 found.rows = answers.into_iter().cloned().collect();
                 return Ok(found);
@@ -241,6 +291,7 @@ impl Stage<'_> {
             tells_whole: self.endings.iter().any(kept::Ending::tells),
             open: self.open_row(found),
             copies: found.copies.clone(),
+            spoilt: found.spoilt.clone(),
         }
     }
 }

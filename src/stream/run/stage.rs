@@ -9,7 +9,7 @@ use crate::clock;
 use crate::clock::Tick;
 use crate::gateway::providers::Provider;
 use crate::report::{Case, Finding, Report, Verdict};
-use crate::store::Mapping;
+use crate::store::{ColumnMatch, Mapping};
 use crate::stream::body::Framing;
 use crate::stream::judge;
 use crate::stream::judge::{MarkerBasis, Observed};
@@ -38,6 +38,8 @@ pub struct Stage<'a> {
     pub(super) rng: fastrand::Rng,
     /// Known from the first chat on.
     pub(super) mapping: Option<Mapping>,
+    /// Where else than in the table of messages the answer of the first chat was.
+    pub(super) copied_to: Vec<ColumnMatch>,
     /// What the status column says of a finished answer; known after calibration.
     pub(super) finished: Option<Option<String>>,
     /// Conversation keys of the store, and the key that the server gave out for each.
@@ -101,6 +103,7 @@ impl<'a> Stage<'a> {
             options,
             rng: fastrand::Rng::with_seed(options.seed),
             mapping: None,
+            copied_to: Vec::new(),
             finished: None,
             keys: BTreeMap::new(),
             kept: Vec::new(),

@@ -151,7 +151,7 @@ impl Stage<'_> {
             hidden = None;
         }
         let error = live.watching.seen().turn.failed;
-        let shown = order::unless_shown(order::judge(&trial), elsewhere.as_deref());
+        let shown = order::unless_shown(order::judge(&trial), elsewhere.as_ref());
         let shown = order::unless_reported(shown, error.as_deref());
         let judged = Judged {
             turn: live.number - 1,

@@ -140,7 +140,7 @@ impl Stage<'_> {
             self.times.commit(&turn, moments.asked, only.given);
         }
         let error = live.watching.seen().turn.failed;
-        let shown = order::unless_shown(commit_order::judge(&trial), elsewhere.as_deref());
+        let shown = order::unless_shown(commit_order::judge(&trial), elsewhere.as_ref());
         let shown = order::unless_reported(shown, error.as_deref());
         let judged = Judged {
             turn: live.number - 1,

@@ -1,16 +1,19 @@
 //! What became of one conversation. Pure: no I/O, no clock.
 
 mod access;
+mod head;
 mod history;
 mod own;
 mod rows;
 
+pub(super) use head::head;
 pub(super) use history::Since;
-pub(super) use own::{Shows, own, shows};
+pub(super) use own::{Shows, is_of_another, own};
 
 use super::ways::Way;
 use crate::model::{State, StoredMessage};
 use crate::report::{Finding, Severity, Source};
+use crate::stream::kept;
 use crate::stream::run::Recalled;
 use crate::stream::session::Remembered;
 
@@ -64,6 +67,25 @@ impl<'a> Stored<'a> {
     fn holding(self, mark: &str) -> impl Iterator<Item = &'a StoredMessage> {
         self.after.iter().filter(move |row| is_live(row, mark))
     }
+
+    /// Whether one of them, or the rows of their conversation together, have all of what was said.
+    fn is_whole(self, mark: &str, text: &str) -> bool {
+        self.holding(mark).any(|row| {
+            let of_it = self
+                .after
+                .iter()
+                .filter(|it| it.state != State::Deleted && it.conversation == row.conversation);
+            let all: String = of_it.map(|it| it.content.as_str()).collect();
+            kept::is_all_in(text, &all)
+        })
+    }
+
+    /// A row that has less than what was said, where none has all of it.
+    fn part(self, mark: &str, text: &str) -> Option<&'a StoredMessage> {
+        let is_part = |row: &&StoredMessage| row.decoded && kept::is_all_in(&row.content, text);
+        let part = self.holding(mark).find(is_part)?;
+        (!self.is_whole(mark, text)).then_some(part)
+    }
 }
 
 fn is_live(row: &StoredMessage, mark: &str) -> bool {
@@ -78,6 +100,7 @@ impl Account<'_> {
         }
         let mut findings: Vec<_> = [
             self.lost(),
+            self.cut(),
             self.user_lost(),
             self.changed(),
             self.doubled(),
@@ -96,7 +119,7 @@ impl Account<'_> {
 
     /// Whether a question or an answer is missing, and not only what tools were called with and gave.
     pub(super) fn lacks_messages(&self) -> bool {
-        self.not_found().is_some() || self.lost().is_some()
+        self.not_found().is_some() || self.lost().is_some() || self.cut().is_some()
     }
 
     fn not_found(&self) -> Option<Finding> {
@@ -214,6 +237,55 @@ impl Account<'_> {
                 format!("{more} messages of this conversation are lost"),
             ),
         })
+    }
+
+    /// Of a message that was acknowledged, and that nobody had seen before the stop, a part is stored. Others tell that
+    /// the store keeps them whole.
+    fn cut(&self) -> Option<Finding> {
+        let rows = self.stored?;
+        let said = |turn: &'_ RememberedTurn| {
+            [
+                ("user's message", turn.tag.clone(), turn.user.clone()),
+                ("answer", turn.nonce.clone(), turn.expected.clone()),
+            ]
+        };
+        let promised = || {
+            let told = self.told.iter().zip(1..);
+            told.filter(|(turn, _)| turn.acknowledged)
+        };
+        let (who, part, text, number) = promised().find_map(|(turn, number)| {
+            said(turn).into_iter().find_map(|(who, mark, text)| {
+                let was_seen = rows.before.iter().any(|row| row.content.contains(&mark));
+                let part = rows.part(&mark, &text).filter(|_| !was_seen)?;
+                Some((who, part, text, number))
+            })
+        })?;
+        let others = promised().filter(|(_, other)| *other != number);
+        let mut others = others
+            .flat_map(|(turn, _)| said(turn))
+            .filter(|it| it.0 == who);
+        if !others.any(|(_, mark, text)| rows.is_whole(&mark, &text)) {
+            return None;
+        }
+        let code = if self.way.kills() {
+            "message-lost-on-kill"
+        } else {
+            "message-lost-on-restart"
+        };
+        let harm = format!(
+            "of the {who} of turn {number} only a part is stored after {}, although the client had seen the final \
+             marker",
+            self.way.words
+        );
+        let help = "commit all of a message before the final marker is sent, in one transaction";
+        let finding = self.finding(code, Severity::Error, harm, help);
+        Some(finding.with(
+            Source::Store,
+            format!(
+                "row {} of `{}` holds `{}` of `{text}`",
+                part.key, rows.table, part.content
+            ),
+        ))
     }
 
     /// The user's own message of an answer that was cut off.

@@ -20,28 +20,22 @@ pub(in super::super) fn own(
     records: &[Remembered],
     shows: Shows,
 ) -> Vec<Remembered> {
-    let begins = records.iter().position(|record| is_own(told, record));
+    let begins = records
+        .iter()
+        .position(|record| is_own(told, &record.content));
     let records = begins.map_or(&[][..], |begins| &records[begins..]);
-    let counts = |record: &&Remembered| shows == Shows::One || !is_of_another(told, record);
+    let counts =
+        |record: &&Remembered| shows == Shows::One || !is_of_another(told, &record.content);
     records.iter().filter(counts).cloned().collect()
 }
 
-/// What a history shows besides the conversation.
-pub(in super::super) fn shows(told: &[RememberedTurn], records: &[Remembered]) -> Shows {
-    if records.iter().any(|record| is_of_another(told, record)) {
-        Shows::Others
-    } else {
-        Shows::One
-    }
-}
-
-fn is_own(told: &[RememberedTurn], record: &Remembered) -> bool {
-    let holds = |mark: &String| record.content.contains(mark.as_str());
+fn is_own(told: &[RememberedTurn], text: &str) -> bool {
+    let holds = |mark: &String| text.contains(mark.as_str());
     told.iter()
         .any(|turn| holds(&turn.tag) || holds(&turn.nonce))
 }
 
 /// Whether chatctl said it, and elsewhere.
-fn is_of_another(told: &[RememberedTurn], record: &Remembered) -> bool {
-    !marks::of(&record.content).is_empty() && !is_own(told, record)
+pub(in super::super) fn is_of_another(told: &[RememberedTurn], text: &str) -> bool {
+    !marks::of(text).is_empty() && !is_own(told, text)
 }

@@ -77,6 +77,7 @@ fn tell(session: &str, probes: Probes, args: &Args, report: &mut Report) -> Figu
         let idle = probed.idle.as_ref().map_or(0, |(count, _)| *count);
         let is_idle = idle == probed.sent;
         let verdict = match (low, meant) {
+            _ if !probed.doubled.is_empty() => Verdict::Violated,
             (true, false) => Verdict::Violated,
             _ if is_idle => Verdict::Inconclusive,
             (_, false) if counts.unknown > 0 => Verdict::Inconclusive,
@@ -85,6 +86,13 @@ fn tell(session: &str, probes: Probes, args: &Args, report: &mut Report) -> Figu
         let mut reason = format!("{}; {}", counts.words(probed.sent), questions(probed));
         if let Some((count, why)) = &probed.idle {
             reason = format!("{reason}; in {count} of {} turns {why}", probed.sent);
+        }
+        if !probed.doubled.is_empty() {
+            let count = probed.doubled.len();
+            reason = format!(
+                "{reason}; {count} of {} are stored more than once",
+                probed.sent
+            );
         }
         let name = format!("{session}/{}", probed.client);
         let mut case = case(&name, probed.client, verdict, reason);
@@ -105,6 +113,9 @@ fn tell(session: &str, probes: Probes, args: &Args, report: &mut Report) -> Figu
                 Severity::Error
             };
             report.add(finding(&name, severity, probed, &counts));
+        }
+        if !probed.doubled.is_empty() {
+            report.add(doubled(&name, probed));
         }
     }
     let saved = |probed: &Probed| {
@@ -203,5 +214,24 @@ fn finding(name: &str, severity: Severity, probed: &Probed, counts: &Counts) -> 
     let missing = probed.missing.iter().take(5);
     missing
         .fold(finding, |finding, fact| finding.with(Source::Stream, fact))
+        .in_case(name)
+}
+
+fn doubled(name: &str, probed: &Probed) -> Finding {
+    let finding = Finding::new(
+        "answer-duplicated",
+        Severity::Error,
+        name,
+        format!(
+            "{} of {} answers are stored more than once in their conversation ({})",
+            probed.doubled.len(),
+            probed.sent,
+            probed.client
+        ),
+        "save the answer in one place: what ends the turn and what cleans up behind it must write the same row",
+    );
+    let facts = probed.doubled.iter().take(5);
+    facts
+        .fold(finding, |finding, fact| finding.with(Source::Store, fact))
         .in_case(name)
 }

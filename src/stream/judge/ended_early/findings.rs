@@ -1,9 +1,9 @@
 //! What is wrong with such a turn.
 
 use super::{
-    Cause, EndedEarly, NextFailure, NextTurn, Reload, Stored, is_called_whole, kept, wants,
+    Cause, EndedEarly, NextFailure, NextTurn, Reload, Spoilt, Stored, is_called_whole, kept, wants,
 };
-use crate::model::ProviderEnd;
+use crate::model::{ProviderEnd, Role};
 use crate::report::{Finding, Severity, Source};
 use crate::stream::faults::Point;
 use crate::stream::kept::{AnswerFate, Marked};
@@ -29,7 +29,11 @@ pub(super) fn all(seen: &EndedEarly, stored: &Stored) -> Vec<Finding> {
         next(seen, stored),
         provider(seen),
     ];
-    found.into_iter().flatten().collect()
+    let found = found.into_iter().flatten();
+    let spoilt = stored.spoilt.iter();
+    found
+        .chain(spoilt.filter_map(|spoilt| around(seen, spoilt)))
+        .collect()
 }
 
 /// An error where the session declares what has to hold; else worth knowing.
@@ -142,6 +146,48 @@ fn copies(seen: &EndedEarly, stored: &Stored) -> Option<Finding> {
     let finding = finding(seen, "answer-duplicated", Severity::Error, harm, help);
     let rows = stored.copies.join(", ");
     Some(finding.with(Source::Store, format!("{}: rows {rows}", place(seen))))
+}
+
+/// What is not of the answer, and is not as it was.
+fn around(seen: &EndedEarly, spoilt: &Spoilt) -> Option<Finding> {
+    let when = when(seen.cause);
+    let (code, harm, help, fact) = match spoilt {
+        Spoilt::QuestionCut(text) => (
+            "user-message-lost",
+            format!("a part of the question is lost {when}"),
+            "leave the row of the question as it is when its turn ends early",
+            format!("of the question only `{text}` is stored"),
+        ),
+        Spoilt::QuestionTwice(keys) => (
+            "question-duplicated",
+            format!("the question is stored {} times {when}", keys.len()),
+            "save the user's message in one place only, before the provider is called",
+            format!("rows {}", keys.join(", ")),
+        ),
+        Spoilt::Earlier { turn, role } => {
+            let code = match (role, seen.cause) {
+                (Role::User, _) => "user-message-lost",
+                (_, Cause::Left(_)) => "answer-lost-on-disconnect",
+                (_, Cause::Stopped) => "answer-lost-on-stop",
+                // Of what was promised before a restart there is another account.
+                (_, Cause::Restarted(_)) => return None,
+            };
+            let whose = match role {
+                Role::User => "user's message",
+                Role::Assistant | Role::Other(_) => "answer",
+            };
+            (
+                code,
+                format!("the {whose} of an earlier turn is lost {when}"),
+                "what ends a turn may change the rows of that turn only",
+                format!(
+                    "the {whose} of turn {turn} was stored, and no row of the conversation holds it any more"
+                ),
+            )
+        }
+    };
+    let finding = finding(seen, code, Severity::Error, harm, help);
+    Some(finding.with(Source::Store, format!("{}: {fact}", place(seen))))
 }
 
 /// A part looks like a whole answer.

@@ -9,7 +9,7 @@ mod findings;
 mod tests;
 
 use super::judged::{self, Judged, LATE};
-use crate::model::ProviderEnd;
+use crate::model::{ProviderEnd, Role};
 use crate::report::{Severity, Source};
 use crate::stream::faults::{Point, Way};
 use crate::stream::kept::{AnswerFate, Marked};
@@ -129,6 +129,24 @@ pub struct Stored {
     pub open: Option<String>,
     /// The keys of the answer's rows, where it is stored more than once.
     pub copies: Vec<String>,
+    /// What is wrong around the answer.
+    pub spoilt: Vec<Spoilt>,
+}
+
+/// What else of a conversation a turn spoils that does not come to its end.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Spoilt {
+    /// Of its question only this is stored, where other questions are stored whole.
+    QuestionCut(String),
+    /// Its question is stored more than once, in the rows with these keys.
+    QuestionTwice(Vec<String>),
+    /// A message of an earlier turn was stored, and is not any more.
+    Earlier {
+        /// Which turn, from 1.
+        turn: usize,
+        /// Whose message it was.
+        role: Role,
+    },
 }
 
 /// What a reload of the page shows.

@@ -42,6 +42,7 @@ fn left(policy: Option<&'static Policy>, answer: AnswerFate) -> EndedEarly {
             tells_whole: true,
             open: None,
             copies: Vec::new(),
+            spoilt: Vec::new(),
         }),
         came_late: false,
         reload: Some(Reload::Shows {

@@ -1,12 +1,12 @@
 //! Turns that do not come to their end, that are resumed, that come twice, and whose provider fails.
 
-use super::Mutant;
-use crate::model::ProviderEnd;
+use super::{Mutant, word};
+use crate::model::{ProviderEnd, Role};
 use crate::report::{Finding, Severity};
 use crate::stream::faults::{DOUBLED, Moment, Point, Resuming, Way};
 use crate::stream::judge;
 use crate::stream::judge::ended_early::{
-    self, Cause, ClientSaw, EndedEarly, NextTurn, Reload, Stored, Unsaved,
+    self, Cause, ClientSaw, EndedEarly, NextTurn, Reload, Spoilt, Stored, Unsaved,
 };
 use crate::stream::judge::provider_faults::{self, ClientTold, ProviderFailed, ResponseEnd, Said};
 use crate::stream::judge::resumed::{Reply, Resumed, Run};
@@ -69,6 +69,7 @@ fn left(rng: &mut Rng) -> EndedEarly {
             tells_whole: true,
             open: None,
             copies: Vec::new(),
+            spoilt: Vec::new(),
         }),
         came_late: false,
         reload: Some(Reload::Shows {
@@ -100,6 +101,10 @@ fn errors(findings: Vec<Finding>) -> Vec<&'static str> {
     errors.map(|finding| finding.code).collect()
 }
 
+fn earlier(role: Role) -> Spoilt {
+    Spoilt::Earlier { turn: 1, role }
+}
+
 pub(super) fn of_leaving() -> String {
     let caught = |turn: &EndedEarly| errors(ended_early::judge(turn).findings);
     super::table("left or stopped", left, caught, STOPPED)
@@ -121,6 +126,24 @@ const STOPPED: &[Mutant<EndedEarly>] = &[
         what: "the answer is stored twice",
         owner: "answer-duplicated",
         mutate: |turn, _| stored(turn).copies = vec!["7".to_owned(), "8".to_owned()],
+    },
+    Mutant {
+        what: "a part of the question is stored",
+        owner: "user-message-lost",
+        mutate: |turn, rng| stored(turn).spoilt = vec![Spoilt::QuestionCut(word(rng))],
+    },
+    Mutant {
+        what: "the question is stored twice",
+        owner: "question-duplicated",
+        mutate: |turn, _| {
+            let keys = vec!["7".to_owned(), "8".to_owned()];
+            stored(turn).spoilt = vec![Spoilt::QuestionTwice(keys)];
+        },
+    },
+    Mutant {
+        what: "the question of an earlier turn is gone",
+        owner: "user-message-lost",
+        mutate: |turn, _| stored(turn).spoilt = vec![earlier(Role::User)],
     },
     Mutant {
         what: "the next turn is refused",
@@ -154,6 +177,11 @@ const LEFT: &[Mutant<EndedEarly>] = &[
         what: "the answer's row is dropped",
         owner: "answer-lost-on-disconnect",
         mutate: |turn, _| stored(turn).answer = AnswerFate::Nothing,
+    },
+    Mutant {
+        what: "the answer of an earlier turn is gone",
+        owner: "answer-lost-on-disconnect",
+        mutate: |turn, _| stored(turn).spoilt = vec![earlier(Role::Assistant)],
     },
     Mutant {
         what: "less is stored than the client had seen",

@@ -1,7 +1,7 @@
 //! Sessions whose turns all come to their end.
 
 use super::{Mutant, word};
-use crate::model::{Call, ProviderCall, Role, StoredMessage};
+use crate::model::{Call, ProviderCall, Role, SentMessage, StoredMessage};
 use crate::stream::body::Body;
 use crate::stream::judge::{Cors, Observed, TurnSeen, findings};
 use crate::stream::profiles;
@@ -29,6 +29,7 @@ struct Said {
     content_type: &'static str,
     body: String,
     calls: Vec<ProviderCall>,
+    heard: Vec<SentMessage>,
     /// The answer's row when it was first complete.
     first: StoredMessage,
 }
@@ -60,6 +61,12 @@ fn good(rng: &mut Rng) -> Session {
             marks: marks.chain([tag.clone()]).collect(),
             refused: None,
         };
+        let before = session.turns.last().map(|turn: &Said| {
+            let answer = sent(false, &turn.answer);
+            turn.heard.iter().cloned().chain([answer])
+        });
+        let heard = before.into_iter().flatten().chain([sent(true, &user)]);
+        let heard = heard.collect();
         for row in [&said, &answered] {
             session.history.push(Remembered {
                 role: row.role.word().to_owned(),
@@ -75,6 +82,7 @@ fn good(rng: &mut Rng) -> Session {
             nonce,
             content_type: "text/event-stream",
             calls: vec![call],
+            heard,
             first: answered,
         });
     }
@@ -87,6 +95,19 @@ fn row(key: usize, conversation: &str, role: Role, content: &str) -> StoredMessa
         status: Some("complete".to_owned()),
         ..StoredMessage::new(key.to_string(), role, content)
     }
+}
+
+fn sent(is_user: bool, text: &str) -> SentMessage {
+    SentMessage {
+        is_user,
+        text: text.to_owned(),
+    }
+}
+
+/// The request of a turn that is not the first, and the place of an answer in it.
+fn request<'s>(session: &'s mut Session, rng: &mut Rng) -> (&'s mut Vec<SentMessage>, usize) {
+    let at = rng.usize(1..session.turns.len());
+    (&mut session.turns[at].heard, 2 * rng.usize(..at) + 1)
 }
 
 fn stream(answer: &str) -> String {
@@ -129,6 +150,7 @@ fn observed(session: &Session) -> Observed {
             with_tag: holding(&said.tag),
             first_and_last: now.map(|now| (said.first.clone(), now.clone())),
             calls: said.calls.clone(),
+            heard: Some(said.heard.clone()),
             ..TurnSeen::default()
         }
     });
@@ -406,6 +428,45 @@ const MUTANTS: &[Mutant<Session>] = &[
         what: "the response's type is text/plain",
         owner: "not-an-event-stream",
         mutate: |session, rng| turn(session, rng).content_type = "text/plain",
+    },
+    Mutant {
+        what: "words are added to the answer",
+        owner: "answer-differs",
+        mutate: |session, rng| answer(session, rng, |row| row.content.push_str(" [1]")),
+    },
+    Mutant {
+        what: "a message before is cut in the provider's request",
+        owner: "context-altered",
+        mutate: |session, rng| {
+            let (heard, at) = request(session, rng);
+            let from = rng.usize(1..5);
+            heard[at].text.drain(..from);
+        },
+    },
+    Mutant {
+        what: "an answer before is the user's in the provider's request",
+        owner: "context-altered",
+        mutate: |session, rng| {
+            let (heard, at) = request(session, rng);
+            heard[at].is_user = true;
+        },
+    },
+    Mutant {
+        what: "the messages before have changed places in the provider's request",
+        owner: "context-altered",
+        mutate: |session, rng| {
+            let (heard, at) = request(session, rng);
+            heard.swap(at - 1, at);
+        },
+    },
+    Mutant {
+        what: "the provider's request has a question of another conversation",
+        owner: "wrong-conversation",
+        mutate: |session, rng| {
+            let said = turn(session, rng);
+            let other = said.user.replace(&said.tag, "chatctl-u0123456789abcdef");
+            said.heard.insert(0, sent(true, &other));
+        },
     },
     Mutant {
         what: "the provider's request lacks a message before",

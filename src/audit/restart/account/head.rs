@@ -1,0 +1,79 @@
+//! The row of a conversation itself: by it a list of conversations shows it to its user.
+
+use super::Way;
+use crate::model::Conversation;
+use crate::report::{Finding, Severity, Source};
+
+/// What became of that row, where it is not as it was.
+pub(in super::super) fn head(
+    session: &str,
+    way: &Way,
+    before: &Conversation,
+    after: Option<&Conversation>,
+) -> Option<Finding> {
+    let (how, fact) = match after {
+        None => ("has lost its row", "is gone".to_owned()),
+        Some(after) if after.deleted && !before.deleted => {
+            ("is marked as deleted", "is marked as deleted".to_owned())
+        }
+        Some(after) if before.user.is_some() && after.user != before.user => {
+            let user = |of: &Conversation| of.user.clone().unwrap_or_else(|| "nobody".to_owned());
+            let fact = format!(
+                "was that of {} and is that of {}",
+                user(before),
+                user(after)
+            );
+            ("belongs to another user", fact)
+        }
+        Some(_) => return None,
+    };
+    let finding = Finding::new(
+        "conversation-not-found",
+        Severity::Error,
+        session,
+        format!(
+            "after {} a conversation {how}: its user does not find it, though its messages are there",
+            way.words
+        ),
+        "let start-up code create only what is missing, and leave the rows of conversations as they are",
+    );
+    let fact = format!("the row of conversation {} {fact}", before.key);
+    Some(finding.with(Source::Store, fact))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::head;
+    use crate::audit::restart::WAYS;
+    use crate::model::Conversation;
+
+    #[test]
+    fn a_row_that_its_user_does_not_find_is_reported() {
+        let row = |user: Option<&str>, deleted: bool| Conversation {
+            key: "7".to_owned(),
+            user: user.map(str::to_owned),
+            deleted,
+            ..Conversation::default()
+        };
+        let ours = row(Some("ann"), false);
+        let harm = |after: Option<&Conversation>| {
+            let found = head("s", &WAYS[0], &ours, after);
+            found.map(|finding| finding.harm)
+        };
+        assert_eq!(harm(Some(&ours)), None);
+        for (after, part) in [
+            (None, "lost its row"),
+            (Some(row(Some("ann"), true)), "as deleted"),
+            (Some(row(Some("bob"), false)), "another user"),
+            (Some(row(None, false)), "another user"),
+        ] {
+            let harm = harm(after.as_ref()).unwrap();
+            assert!(harm.contains(part), "{harm}");
+        }
+        // A store that names no users may begin to.
+        let nobodys = row(None, false);
+        assert!(head("s", &WAYS[0], &nobodys, Some(&ours)).is_none());
+        let deleted = row(None, true);
+        assert!(head("s", &WAYS[0], &deleted, Some(&deleted)).is_none());
+    }
+}

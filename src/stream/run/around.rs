@@ -1,0 +1,97 @@
+//! What the store holds around the answer of a turn that did not come to its end: its question, and the turns before.
+
+use super::sought::{Earlier, Sought};
+use super::stage::Stage;
+use crate::model::{Role, State, StoredMessage};
+use crate::store;
+use crate::stream::judge::ended_early::Spoilt;
+use crate::stream::judge::saved_row_changed_later::is_lost;
+use crate::stream::kept;
+
+impl Stage<'_> {
+    /// What is stored of a turn that is over.
+    pub(super) async fn earlier(&self, turn: usize, marks: &[String; 2]) -> Vec<Earlier> {
+        let Some(mapping) = &self.mapping else {
+            return Vec::new();
+        };
+        let mut stored = Vec::new();
+        for mark in marks {
+            let rows = store::holding(self.world.db(), mapping, mark).await;
+            let row = rows.ok().and_then(|rows| rows.into_iter().next());
+            stored.extend(row.map(|row| Earlier {
+                turn,
+                mark: mark.clone(),
+                row,
+            }));
+        }
+        stored
+    }
+
+    /// What is wrong around the answer, with the rows that hold the turn's question.
+    pub(super) async fn spoilt(
+        &self,
+        sought: &Sought,
+        with_tag: &[StoredMessage],
+    ) -> anyhow::Result<Vec<Spoilt>> {
+        let mut spoilt: Vec<_> = self.cut_question(sought, with_tag).into_iter().collect();
+        if self.learnt.one_question {
+            spoilt.extend(doubled(with_tag).map(Spoilt::QuestionTwice));
+        }
+        let Some(mapping) = self.mapping.as_ref().filter(|_| self.learnt.keeps_earlier) else {
+            return Ok(spoilt);
+        };
+        for earlier in &sought.stays {
+            let rows = store::holding(self.world.db(), mapping, &earlier.mark).await?;
+            if is_lost(&earlier.row, &rows) {
+                spoilt.push(Spoilt::Earlier {
+                    turn: earlier.turn,
+                    role: earlier.row.role.clone(),
+                });
+            }
+        }
+        Ok(spoilt)
+    }
+
+    /// The question, where it is stored, and never whole as other questions are.
+    fn cut_question(&self, sought: &Sought, with_tag: &[StoredMessage]) -> Option<Spoilt> {
+        let is_whole = |row: &StoredMessage| kept::is_all_in(&sought.question, &row.content);
+        let is_cut = self.learnt.whole_questions && !with_tag.iter().any(is_whole);
+        let row = with_tag.first().filter(|_| is_cut)?;
+        Some(Spoilt::QuestionCut(row.content.clone()))
+    }
+}
+
+/// The keys of rows that are the user's and say the same in one conversation, where there are several.
+fn doubled(with_tag: &[StoredMessage]) -> Option<Vec<String>> {
+    let is_asked = |row: &&StoredMessage| row.role == Role::User && row.state != State::Deleted;
+    let first = with_tag.iter().find(is_asked)?;
+    let same = with_tag.iter().filter(is_asked).filter(|row| {
+        row.content.trim() == first.content.trim()
+            && row.conversation == first.conversation
+            && row.on_branch == first.on_branch
+            && row.status == first.status
+    });
+    let keys: Vec<_> = same.map(|row| row.key.clone()).collect();
+    (keys.len() > 1).then_some(keys)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::doubled;
+    use crate::model::{Role, State, StoredMessage};
+
+    #[test]
+    fn a_question_is_doubled_by_the_same_words_in_its_conversation() {
+        let row = |key: &str| StoredMessage::new(key, Role::User, "Hello [u1]");
+        let keys = Some(vec!["1".to_owned(), "2".to_owned()]);
+        assert_eq!(doubled(&[row("1"), row("2")]), keys);
+        assert_eq!(doubled(&[row("1")]), None);
+        let mut other = [row("2"), row("2"), row("2")];
+        other[0].state = State::Deleted;
+        other[1].conversation = Some("8".to_owned());
+        other[2].role = Role::Other("system".to_owned());
+        for other in other {
+            assert_eq!(doubled(&[row("1"), other.clone()]), None, "{other:?}");
+        }
+    }
+}

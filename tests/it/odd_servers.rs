@@ -1,0 +1,174 @@
+//! Servers that are odd in one way. Those that are right must not be accused, and those that are wrong must be found.
+
+use crate::common::{case, chatctl, codes, errors, python, report, root};
+use serde_json::Value;
+use std::fmt::Write as _;
+
+/// A session of so many turns, with or without a history.
+fn session(turns: usize, history: bool) -> String {
+    let mut text = r#"[[setup]]
+request = "POST /conversations"
+json = { title = "odd" }
+capture = { conversation_id = "$.id" }
+
+[request]
+request = "POST /chat"
+json = { conversation_id = "{conversation_id}", message = "{user}" }
+"#
+    .to_owned();
+    for turn in 1..=turns {
+        write!(
+            text,
+            "\n[[turn]]\nuser = \"Add the task number {turn}, and don't forget it\"\n\
+             answer = \"Task {turn} 'Buy <milk>' has been added to the list.\"\n"
+        )
+        .unwrap();
+    }
+    if history {
+        text.push_str("\n[history]\nrequest = \"GET /conversations/{conversation_id}/messages\"\n");
+    }
+    text
+}
+
+fn run(command: &[&str], way: &str, session: &str, arguments: &[&str]) -> (Value, i32) {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("odd.toml");
+    std::fs::write(&file, session).unwrap();
+    let url = format!("sqlite:{}", folder.path().join("chat.db").display());
+    let start = format!(
+        "{} {} --db {{database_path}} --port {{port}} --gateway {{gateway_url}} --way {way}",
+        python().display(),
+        root().join("tests/servers/odd.py").display(),
+    );
+    report(
+        chatctl()
+            .args(command)
+            .args(["--ready", "/health", "--database-url", &url])
+            .args(["--start", &start])
+            .args(arguments)
+            .arg(&file),
+    )
+}
+
+fn verify(way: &str, session: &str, arguments: &[&str]) -> (Value, i32) {
+    let quick = ["--trials", "3", "--profile", "plain"];
+    run(
+        &["verify-stream"],
+        way,
+        session,
+        &[&quick, arguments].concat(),
+    )
+}
+
+#[track_caller]
+fn is(found: &(Value, i32), verdict: &str, exit: i32) {
+    let (report, status) = found;
+    assert_eq!(
+        (report["verdict"].as_str().unwrap(), *status),
+        (verdict, exit),
+        "{report:#}"
+    );
+}
+
+#[test]
+fn a_plain_one_is_silent() {
+    let found = verify("plain", &session(2, true), &[]);
+    is(&found, "proven", 0);
+    assert!(codes(&found.0, "warning").is_empty(), "{:#}", found.0);
+}
+
+/// Without a history nobody knows whether a reload reads the table or the events.
+#[test]
+fn an_answer_that_is_an_event_first_is_not_called_late() {
+    let found = verify("events", &session(1, false), &[]);
+    is(&found, "inconclusive", 3);
+    let order = case(&found.0, "/order");
+    let reason = order["reason"].as_str().unwrap();
+    assert!(reason.contains("event.payload"), "{order:#}");
+}
+
+#[test]
+fn an_answer_is_read_from_the_column_that_has_it_as_it_was_said() {
+    is(&verify("html", &session(1, true), &[]), "proven", 0);
+}
+
+#[test]
+fn messages_that_move_to_a_table_of_the_history_are_not_called_lost() {
+    let found = verify("archived", &session(1, true), &[]);
+    is(&found, "inconclusive", 3);
+    assert!(errors(&found.0).is_empty(), "{:#}", found.0);
+    // Nobody shows them any more.
+    let found = verify("archived", &session(1, false), &[]);
+    is(&found, "violated", 1);
+}
+
+#[test]
+fn a_file_that_is_written_as_a_whole_is_not_called_empty() {
+    let found = verify("whole-file", &session(1, true), &[]);
+    is(&found, "inconclusive", 3);
+    assert!(errors(&found.0).is_empty(), "{:#}", found.0);
+}
+
+#[test]
+fn an_answer_that_is_kept_until_it_can_be_saved_is_not_called_dropped() {
+    let found = verify("dead-letter", &session(1, true), &[]);
+    assert_eq!(case(&found.0, "/save-fails")["verdict"], "inconclusive");
+    assert!(errors(&found.0).is_empty(), "{:#}", found.0);
+}
+
+#[test]
+fn words_behind_an_answer_are_a_warning_from_the_first_look_on() {
+    let found = verify("cited", &session(1, true), &[]);
+    is(&found, "proven", 0);
+    assert_eq!(codes(&found.0, "warning"), ["answer-differs"]);
+}
+
+#[test]
+fn a_request_that_is_not_what_was_said_is_found() {
+    for (way, code, part) in [
+        ("cut-context", "context-altered", "only a part of"),
+        ("turned-context", "context-altered", "in another order"),
+        (
+            "others-context",
+            "wrong-conversation",
+            "of another conversation",
+        ),
+    ] {
+        let found = verify(way, &session(2, true), &["--proof", "observe"]);
+        is(&found, "violated", 1);
+        let report = &found.0;
+        assert_eq!(errors(report), [code], "{report:#}");
+        assert!(report.to_string().contains(part), "{report:#}");
+    }
+}
+
+/// An interrupted turn changes its own rows only.
+#[test]
+fn what_a_client_that_leaves_takes_with_it_is_found() {
+    let leave = [
+        "--proof", "observe", "--suite", "full", "--cases", "left-at",
+    ];
+    let errors_of = |way: &str| errors(&verify(way, &session(2, false), &leave).0).join(" ");
+    assert_eq!(errors_of("plain"), "");
+    assert_eq!(errors_of("takes-older"), "answer-lost-on-disconnect");
+    assert_eq!(errors_of("asks-again"), "question-duplicated");
+}
+
+/// Numbers of conversations that begin again give one user another one's chat.
+#[test]
+fn a_new_conversation_with_the_messages_of_an_old_one_is_found() {
+    let restart = |way: &str, history: bool| {
+        let rounds = ["--stop", "term", "--rounds", "2"];
+        run(&["audit", "restart"], way, &session(1, history), &rounds)
+    };
+    for history in [true, false] {
+        is(&restart("plain", history), "held", 0);
+        let found = restart("numbered", history);
+        is(&found, "violated", 1);
+        assert!(
+            errors(&found.0).contains(&"wrong-conversation"),
+            "{:#}",
+            found.0
+        );
+    }
+}
