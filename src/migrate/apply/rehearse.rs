@@ -17,6 +17,7 @@ use crate::migrate::ledger;
 use crate::migrate::preserve::Tables;
 use crate::model::{Cell, Shape};
 use crate::sql::Kind;
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What is to be run of a file.
@@ -165,15 +166,13 @@ fn try_fresh(
     };
     let mut tried = Vec::new();
     for (rest, file) in files.iter().zip(all) {
-        for statement in &file.statements {
+        options.check()?;
+        // Not everything that a table has, a temporary one may have; what fails otherwise, fails in the
+        // rehearsal too.
+        if try_on_temporary(copy, &file.statements).is_err() {
             options.check()?;
-            // Not everything that a table has, a temporary one may have; what fails otherwise, fails in the
-            // rehearsal too.
-            if copy.run(statement).is_err() {
-                options.check()?;
-                copy.reset()?;
-                return Ok(None);
-            }
+            copy.reset()?;
+            return Ok(None);
         }
         tried.push(Rehearsed {
             evidence: Evidence {
@@ -190,6 +189,18 @@ fn try_fresh(
         });
     }
     Ok(Some(tried))
+}
+
+fn try_on_temporary(
+    copy: &mut dyn Session,
+    statements: &[Cow<'_, str>],
+) -> Result<(), (usize, Failed)> {
+    let all: Vec<_> = statements.iter().map(AsRef::as_ref).collect();
+    if all.iter().all(|it| copy.goes_with_others(it)) {
+        return copy.run_all(&all);
+    }
+    let mut numbered = all.iter().enumerate();
+    numbered.try_for_each(|(number, it)| copy.run(it).map_err(|failed| (number, failed)))
 }
 
 /// What there is in a database, as far as one thing reaches another.

@@ -230,7 +230,12 @@ impl Unfinished {
             return Ok(false);
         }
         let was = self.clone();
-        let shapes = session.catalog()?;
+        let shapes = if is_open {
+            session.catalog()?
+        } else {
+            let names: Vec<_> = named.iter().map(|it| it.name.as_str()).collect();
+            session.shapes(&names)?
+        };
         let now = Tables {
             shapes: &shapes,
             names,

@@ -24,7 +24,7 @@ use crate::db::{Target, server};
 use crate::model::{Actions, Case, Cell, Compared, Content, Names, Numbering, Shape, Successor};
 use crate::text::hex;
 use before_images::BeforeImages;
-use runner::{Waiting, own, sets_session};
+use runner::{Waiting, goes_with_others, own, sets_session};
 use sqlx::mysql::MySqlConnectOptions;
 use sqlx::{Executor as _, MySqlConnection};
 use std::collections::{BTreeMap, BTreeSet};
@@ -69,7 +69,8 @@ pub(in crate::db) fn open_copy(
 const LOOSE: &str = "SET SESSION sql_mode = 'NO_AUTO_VALUE_ON_ZERO,ALLOW_INVALID_DATES';";
 
 struct MySql {
-    runtime: Handle,
+    /// Where it waits for the server.
+    runtime: Arc<server::Waiter>,
     target: Target,
     options: MySqlConnectOptions,
     /// What every connection is told first on which statements run.
@@ -100,7 +101,7 @@ struct MySql {
 
 impl MySql {
     fn open(target: &Target, missing: Missing, waits: Waits) -> anyhow::Result<Self> {
-        let runtime = Handle::current();
+        let runtime = server::Waiter::new()?;
         let options = options(target)?;
         let mut eye: MySqlConnection = runtime.block_on(server::connect(target, &options))?;
         let row = runtime
@@ -202,10 +203,13 @@ impl Session for MySql {
     }
 
     fn run(&mut self, statement: &str) -> Result<(), Failed> {
+        if goes_with_others(statement) {
+            return self.run_plainly(&[statement]).map_err(|(_, failed)| failed);
+        }
         // The protocol for prepared statements takes one statement only, which is what is wanted;
         // some statements it does not take at all.
         let query = sqlx::query(sqlx::AssertSqlSafe(statement));
-        let runtime = self.runtime.clone();
+        let runtime = Arc::clone(&self.runtime);
         let sets = sets_session(statement);
         let runner = self.runner().map_err(as_failed)?;
         let done = runtime.block_on(query.execute(runner));
@@ -219,6 +223,14 @@ impl Session for MySql {
             Err(error) => return Err(failed(&error)),
         }
         Ok(())
+    }
+
+    fn goes_with_others(&self, statement: &str) -> bool {
+        goes_with_others(statement)
+    }
+
+    fn run_all(&mut self, statements: &[&str]) -> Result<(), (usize, Failed)> {
+        self.run_plainly(statements)
     }
 
     fn quote(&self, name: &str) -> String {
@@ -243,8 +255,21 @@ impl Session for MySql {
         Ok(())
     }
 
+    fn commit_with_next(&mut self) -> Result<(), Failed> {
+        self.begun = false;
+        self.waiting.add("COMMIT");
+        Ok(())
+    }
+
     fn catalog(&mut self) -> anyhow::Result<Vec<Shape>> {
-        catalog::all(self)
+        catalog::of(self, None)
+    }
+
+    fn shapes(&mut self, tables: &[&str]) -> anyhow::Result<Vec<Shape>> {
+        let case = self.tables;
+        let mut shapes = catalog::of(self, Some(tables))?;
+        shapes.retain(|shape| tables.iter().any(|it| case.same(it, &shape.name)));
+        Ok(shapes)
     }
 
     fn columns(&mut self, table: &str) -> anyhow::Result<Option<Vec<String>>> {
@@ -339,7 +364,7 @@ impl Session for MySql {
     }
 
     fn seen(&mut self, sql: &str) -> anyhow::Result<Vec<Vec<Cell>>> {
-        let runtime = self.runtime.clone();
+        let runtime = Arc::clone(&self.runtime);
         runtime.block_on(as_written(self.runner()?, &own(sql)))
     }
 
@@ -492,7 +517,8 @@ impl Session for MySql {
     }
 
     fn interrupter(&self) -> Interrupter {
-        let (runtime, target) = (self.runtime.clone(), self.target.clone());
+        // The session's own thread waits for the statement.
+        let (runtime, target) = (Handle::current(), self.target.clone());
         let (options, id) = (self.options.clone(), Arc::clone(&self.id));
         Box::new(move || {
             let (options, target) = (options.clone(), target.clone());
@@ -511,7 +537,7 @@ impl Session for MySql {
 
 /// A connection with its settings, and its number.
 fn connect(
-    runtime: &Handle,
+    runtime: &server::Waiter,
     target: &Target,
     options: &MySqlConnectOptions,
     settings: &str,

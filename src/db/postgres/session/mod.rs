@@ -7,6 +7,7 @@ mod derived;
 mod forms;
 mod isolated;
 mod large_objects;
+mod literals;
 mod newcomers;
 mod numbers;
 mod read;
@@ -19,6 +20,7 @@ use super::connection;
 use super::error::failed;
 use crate::db::catalog::quoted;
 use crate::db::driver::as_written;
+use crate::db::server::Waiter;
 use crate::db::session::measured::Measured as _;
 use crate::db::session::witness::Witness;
 use crate::db::session::{
@@ -27,15 +29,16 @@ use crate::db::session::{
 };
 use crate::db::{Target, server};
 use crate::model::{Actions, Cell, Compared, Content, Names, Numbering, Shape, Successor};
-use crate::text::hex;
 use account::Account;
 use catalog::{Looked, Seen};
+use literals::{literal, text_literal};
 use numbers::Counted;
 use since::Evidence;
 use single::is_surely_one;
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{Connection as _, Executor as _, PgConnection};
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use tokio::runtime::Handle;
 
 pub(super) fn open(
@@ -47,7 +50,8 @@ pub(super) fn open(
 }
 
 struct Postgres {
-    runtime: Handle,
+    /// Where it waits for the server.
+    runtime: Arc<Waiter>,
     target: Target,
     options: PgConnectOptions,
     connection: PgConnection,
@@ -91,13 +95,17 @@ struct Postgres {
     undisturbed: bool,
     /// Whether chatctl itself has written in this transaction.
     wrote: bool,
+    /// Whether the transaction has the mark already to which a file is taken back.
+    is_marked: bool,
+    /// What the server said of the transaction after the last statement, where nothing was done since.
+    told: Option<Vec<Vec<Cell>>>,
     /// chatctl's own commands that go with the next one: each way to the server and back costs more.
     queued: String,
 }
 
 impl Postgres {
     fn open(target: &Target, missing: Missing, waits: Waits) -> anyhow::Result<Self> {
-        let runtime = Handle::current();
+        let runtime = Waiter::new()?;
         let mut options = connection::from_url(target)?
             .application_name("chatctl")
             .options([
@@ -137,6 +145,8 @@ impl Postgres {
             counted: Vec::new(),
             undisturbed: false,
             wrote: false,
+            is_marked: false,
+            told: None,
             queued: String::new(),
         })
     }
@@ -186,6 +196,18 @@ impl Postgres {
         done.map(|_| ()).map_err(|error| failed(&error))
     }
 
+    /// A statement of a migration is next. It goes without what is chatctl's own, so that who looks at what the
+    /// server does reads the migration's text.
+    fn ready_to_run(&mut self) -> Result<(), Failed> {
+        self.looked.forget();
+        (self.is_marked, self.told) = (false, None);
+        let back = self.settings_back();
+        if back.is_empty() && self.queued.is_empty() {
+            return Ok(());
+        }
+        self.send(&back)
+    }
+
     /// The tables as they are.
     fn seen(&mut self) -> anyhow::Result<&BTreeMap<u64, Seen>> {
         // Between two transactions others may have made tables.
@@ -230,6 +252,7 @@ impl Session for Postgres {
                 self.set_forward()
             }
             // Neither changes the catalogue.
+            MARK if std::mem::take(&mut self.is_marked) => Ok(()),
             _ if sql.starts_with("SAVEPOINT ") => {
                 let back = self.settings_back();
                 self.send(&format!("{back}{sql}"))
@@ -240,7 +263,7 @@ impl Session for Postgres {
             }
             _ => {
                 self.looked.forget();
-                self.wrote = true;
+                (self.wrote, self.is_marked, self.told) = (true, false, None);
                 let back = self.settings_back();
                 self.send(&format!("{back}{sql}"))
             }
@@ -248,7 +271,7 @@ impl Session for Postgres {
     }
 
     fn write(&mut self, sql: &str, args: &[Cell]) -> anyhow::Result<()> {
-        self.wrote = true;
+        (self.wrote, self.is_marked, self.told) = (true, false, None);
         let sql = server::inlined(sql, args, literal)?;
         if self.transaction.is_some() {
             self.queue(&sql);
@@ -264,17 +287,21 @@ impl Session for Postgres {
     }
 
     fn run(&mut self, statement: &str) -> Result<(), Failed> {
-        self.looked.forget();
-        let back = self.settings_back();
-        if !back.is_empty() || !self.queued.is_empty() {
-            self.send(&back)?;
-        }
-        // Alone, so that who looks at what the server does reads the migration's own text.
+        self.ready_to_run()?;
         if is_surely_one(statement) {
             self.send(statement)
         } else {
             self.one(statement)
         }
+    }
+
+    fn goes_with_others(&self, statement: &str) -> bool {
+        single::goes_with_others(statement)
+    }
+
+    fn run_all(&mut self, statements: &[&str]) -> Result<(), (usize, Failed)> {
+        self.ready_to_run().map_err(|failed| (0, failed))?;
+        self.run_together(statements)
     }
 
     fn quote(&self, name: &str) -> String {
@@ -316,9 +343,12 @@ impl Session for Postgres {
         self.of_migration = None;
         self.wrote = false;
         // Rows that others commit meanwhile must be seen when a table is copied.
-        let begin = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; \
-                     SELECT pg_catalog.pg_current_xact_id()::text, pg_catalog.pg_current_snapshot()::text";
-        let rows = self.rows(begin).map_err(as_failed)?;
+        let begin = format!(
+            "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; \
+             SELECT pg_catalog.pg_current_xact_id()::text, pg_catalog.pg_current_snapshot()::text; {MARK}"
+        );
+        let rows = self.rows(&begin).map_err(as_failed)?;
+        self.is_marked = true;
         self.transaction = rows.first().map(|row| row[0].to_string());
         let account = rows.first().and_then(|row| Account::parse(row[1].text()?));
         let left = self.looked.account.as_ref().zip(account.as_ref());
@@ -451,7 +481,10 @@ impl Session for Postgres {
             return self.send(&format!("{back}{fire}"));
         }
         // What follows is chatctl's own looking.
-        self.take_over(&format!("{back}{fire}; "))
+        let asked = format!("; {}", since::asked());
+        let rows = self.take_over((&back, &format!("{fire}; ")), &asked)?;
+        self.told = Some(rows);
+        Ok(())
     }
 
     fn touched(&mut self) -> anyhow::Result<BTreeSet<String>> {
@@ -546,8 +579,9 @@ impl Session for Postgres {
     }
 
     fn interrupter(&self) -> Interrupter {
-        let (runtime, options, process) =
-            (self.runtime.clone(), self.options.clone(), self.process);
+        let (options, process) = (self.options.clone(), self.process);
+        // The session's own thread waits for the statement.
+        let runtime = Handle::current();
         Box::new(move || {
             let options = options.clone();
             runtime.spawn(async move {
@@ -561,6 +595,9 @@ impl Session for Postgres {
     }
 }
 
+/// Where a file begins in its transaction: it goes with BEGIN.
+const MARK: &str = "SAVEPOINT chatctl_file";
+
 /// Makes sqlx's key another one that only chatctl takes.
 const OWN_KEY: i64 = 0x0063_6861_7463_746c;
 
@@ -568,42 +605,9 @@ const OWN_KEY: i64 = 0x0063_6861_7463_746c;
 /// from the table.
 const NOTICE: &str = "SET client_connection_check_interval = '1s'";
 
-/// A value in a statement. What is not ASCII is written by its number, since a migration may have said that
-/// the text of statements comes in another encoding.
-fn literal(cell: &Cell) -> anyhow::Result<String> {
-    Ok(match cell {
-        Cell::Null => "NULL".to_owned(),
-        Cell::Int(number) => number.to_string(),
-        Cell::Real(number) => format!("{number:?}"),
-        Cell::Text(text) if text.contains('\0') => {
-            anyhow::bail!("PostgreSQL has no text with a zero byte in it")
-        }
-        Cell::Text(text) => {
-            let escaped = |c: char| match c {
-                '\'' => "''".to_owned(),
-                '\\' => "\\\\".to_owned(),
-                c if c.is_ascii() => c.to_string(),
-                c => format!("\\U{:08X}", u32::from(c)),
-            };
-            format!("E'{}'", text.chars().map(escaped).collect::<String>())
-        }
-        Cell::Blob(bytes) => format!("E'\\\\x{}'", hex(bytes)),
-    })
-}
-
 fn as_failed(error: anyhow::Error) -> Failed {
     match error.downcast() {
         Ok(failed) => failed,
         Err(error) => Failed::because(format!("{error:#}")),
-    }
-}
-
-/// With backslashes as they are: `standard_conforming_strings` may be off in a migration.
-fn text_literal(text: &str) -> String {
-    let quoted = text.replace('\'', "''");
-    if quoted.contains('\\') {
-        format!("E'{}'", quoted.replace('\\', "\\\\"))
-    } else {
-        format!("'{quoted}'")
     }
 }

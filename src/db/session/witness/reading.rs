@@ -123,6 +123,11 @@ impl Reading {
         }
     }
 
+    /// How many values a row has.
+    pub(in crate::db) fn width(&self) -> usize {
+        self.fields.len().max(1)
+    }
+
     /// One row.
     pub(in crate::db) fn take<'a>(
         &mut self,
