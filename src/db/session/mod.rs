@@ -150,6 +150,9 @@ pub enum Isolation {
 pub(super) const DIVIDED: &str =
     "the server does not divide the file into the statements that chatctl found in it";
 
+/// A longer statement goes alone: it costs more than its way, and servers limit a message.
+pub(super) const SHORT: usize = 8 << 10;
+
 /// Stops the statement that runs, from another thread.
 pub type Interrupter = Box<dyn Fn() + Send + Sync>;
 

@@ -27,7 +27,7 @@ const LARGE: u64 = 256 << 20;
 /// About as much is read and digested in a second, in bytes.
 const A_SECOND: u64 = 100 << 20;
 /// So many statements go to the database together at most.
-const TOGETHER: usize = 100;
+pub(super) const TOGETHER: usize = 100;
 /// More statements than this are not measured one by one to find the one that did it.
 const MANY: usize = 500;
 

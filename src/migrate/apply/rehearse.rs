@@ -4,7 +4,7 @@
 
 use super::elsewhere::{Gone, Inventory, runs_code};
 use super::options::{BUDGET, SAMPLE};
-use super::prove::Remaining;
+use super::prove::{Remaining, TOGETHER};
 use super::reach::{Known, Reach};
 use super::unfinished::Made;
 use super::unseen::{Unseen, first_word};
@@ -17,7 +17,6 @@ use crate::migrate::ledger;
 use crate::migrate::preserve::Tables;
 use crate::model::{Cell, Shape};
 use crate::sql::Kind;
-use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What is to be run of a file.
@@ -166,13 +165,21 @@ fn try_fresh(
     };
     let mut tried = Vec::new();
     for (rest, file) in files.iter().zip(all) {
-        options.check()?;
-        // Not everything that a table has, a temporary one may have; what fails otherwise, fails in the
-        // rehearsal too.
-        if try_on_temporary(copy, &file.statements).is_err() {
+        let statements: Vec<&str> = file.statements.iter().map(AsRef::as_ref).collect();
+        let go_together = statements.iter().all(|it| copy.goes_with_others(it));
+        for some in statements.chunks(if go_together { TOGETHER } else { 1 }) {
             options.check()?;
-            copy.reset()?;
-            return Ok(None);
+            let done = match some {
+                [one] => copy.run(one),
+                some => copy.run_all(some).map_err(|(_, failed)| failed),
+            };
+            // Not everything that a table has, a temporary one may have; what fails otherwise, fails in
+            // the rehearsal too.
+            if done.is_err() {
+                options.check()?;
+                copy.reset()?;
+                return Ok(None);
+            }
         }
         tried.push(Rehearsed {
             evidence: Evidence {
@@ -189,18 +196,6 @@ fn try_fresh(
         });
     }
     Ok(Some(tried))
-}
-
-fn try_on_temporary(
-    copy: &mut dyn Session,
-    statements: &[Cow<'_, str>],
-) -> Result<(), (usize, Failed)> {
-    let all: Vec<_> = statements.iter().map(AsRef::as_ref).collect();
-    if all.iter().all(|it| copy.goes_with_others(it)) {
-        return copy.run_all(&all);
-    }
-    let mut numbered = all.iter().enumerate();
-    numbered.try_for_each(|(number, it)| copy.run(it).map_err(|failed| (number, failed)))
 }
 
 /// What there is in a database, as far as one thing reaches another.

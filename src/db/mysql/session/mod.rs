@@ -38,7 +38,7 @@ pub(super) fn open(
     missing: Missing,
     waits: Waits,
 ) -> anyhow::Result<Box<dyn Session>> {
-    Ok(Box::new(MySql::open(target, missing, waits)?))
+    Ok(Box::new(MySql::open(target, target, missing, waits)?))
 }
 
 /// Opens a copy: the statements run as a user who reaches nothing else, and the connection that
@@ -47,18 +47,16 @@ pub(in crate::db) fn open_copy(
     copy: &Copied<'_>,
     waits: Waits,
 ) -> anyhow::Result<Box<dyn Session>> {
-    let mut session = MySql::open(copy.confined, Missing::Fail, waits)?;
+    let mut session = MySql::open(copy.confined, copy.keeper, Missing::Fail, waits)?;
     let images = quoted(copy.images);
-    let mut looking = session.settings.clone();
+    let mut looking = LOOSE.to_owned();
     if copy.quiet {
         session
             .settings
             .push_str(&format!("CALL {images}.quiet();"));
-        looking = "SET SESSION sql_log_bin = 0;".to_owned();
+        looking.push_str("SET SESSION sql_log_bin = 0;");
     }
-    looking.push_str(LOOSE);
-    let options = options(copy.keeper)?;
-    (session.eye, _) = connect(&session.runtime, copy.keeper, &options, &looking)?;
+    session.look_by(&looking)?;
     session.images = Some(BeforeImages::new(copy.images));
     // Whether the user may come in and run statements is to be known now.
     session.runner()?;
@@ -100,34 +98,40 @@ struct MySql {
 }
 
 impl MySql {
-    fn open(target: &Target, missing: Missing, waits: Waits) -> anyhow::Result<Self> {
+    /// The statements run as the user of one target, and the connection that looks is that of another.
+    fn open(
+        target: &Target,
+        looking: &Target,
+        missing: Missing,
+        waits: Waits,
+    ) -> anyhow::Result<Self> {
         let runtime = server::Waiter::new()?;
-        let options = options(target)?;
-        let mut eye: MySqlConnection = runtime.block_on(server::connect(target, &options))?;
-        let row = runtime
-            .block_on(as_written(
-                &mut eye,
-                "SELECT database(), version(), @@lower_case_table_names",
-            ))?
-            .remove(0);
         // Whole seconds, and at least one: MySQL knows no less.
         let lock = waits.lock.as_secs_f64().ceil().max(1.0);
         let mut settings =
-            format!("SET SESSION lock_wait_timeout = {lock}, innodb_lock_wait_timeout = {lock};");
-        if waits.statement > Duration::ZERO && row[1].to_string().contains("MariaDB") {
+            format!("SET SESSION lock_wait_timeout = {lock}, innodb_lock_wait_timeout = {lock}");
+        if waits.statement > Duration::ZERO {
+            // Other servers than MariaDB have no such limit, and take this for a comment.
             let seconds = waits.statement.as_secs_f64();
-            settings.push_str(&format!("SET SESSION max_statement_time = {seconds};"));
+            settings.push_str(&format!(" /*M!, max_statement_time = {seconds} */"));
         }
+        settings.push(';');
         if missing == Missing::Look {
             settings.push_str("SET SESSION TRANSACTION READ ONLY;");
         }
-        let set = eye.execute(sqlx::AssertSqlSafe(settings.as_str()));
-        runtime.block_on(set).map_err(|error| failed(&error))?;
+        let asked = format!("{settings} SELECT database(), @@lower_case_table_names");
+        let row = runtime.block_on(async {
+            let mut eye: MySqlConnection =
+                server::connect(looking, &self::options(looking)?).await?;
+            let row = as_written(&mut eye, &asked).await?.remove(0);
+            anyhow::Ok((eye, row))
+        });
+        let (eye, row) = row?;
         Ok(Self {
             database: row[0].to_string(),
             target: target.clone(),
             runtime,
-            options,
+            options: options(target)?,
             settings,
             connection: None,
             waiting: Waiting::default(),
@@ -136,7 +140,7 @@ impl MySql {
             id: Arc::default(),
             eye,
             migration_lock: None,
-            tables: match row[2].text() {
+            tables: match row[1].text() {
                 Some("0") => Case::Matters,
                 _ => Case::Ignored,
             },
@@ -179,12 +183,15 @@ impl MySql {
 
 impl Session for MySql {
     fn command(&mut self, sql: &str) -> Result<(), Failed> {
-        if sql.starts_with("ROLLBACK") {
-            self.waiting = Waiting::default();
-        }
         self.begun &= !["COMMIT", "ROLLBACK"].iter().any(|it| sql.starts_with(it));
+        let mut sent = Ok(());
+        if sql.starts_with("ROLLBACK") {
+            self.waiting.roll_back();
+            // Where what is committed fails, what the command gives back is given back all the same.
+            sent = self.send_waiting();
+        }
         self.waiting.add(sql);
-        self.send_waiting().map_err(as_failed)
+        self.send_waiting().and(sent).map_err(as_failed)
     }
 
     fn write(&mut self, sql: &str, args: &[Cell]) -> anyhow::Result<()> {
@@ -257,7 +264,7 @@ impl Session for MySql {
 
     fn commit_with_next(&mut self) -> Result<(), Failed> {
         self.begun = false;
-        self.waiting.add("COMMIT");
+        self.waiting.commit();
         Ok(())
     }
 

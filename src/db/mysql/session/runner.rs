@@ -3,7 +3,7 @@
 
 use super::{MySql, as_failed, connect};
 use crate::db::mysql::error::failed;
-use crate::db::session::{DIVIDED, Failed, Session as _};
+use crate::db::session::{DIVIDED, Failed, SHORT, Session as _};
 use crate::model::Cell;
 use crate::sql;
 use crate::sql::{Conflict, Dialect, Kind, Statement, TokenKind, tokenize};
@@ -17,6 +17,8 @@ use std::sync::atomic::Ordering;
 pub(super) struct Waiting {
     sql: String,
     many: usize,
+    /// How much of both is committed: it is sent whatever becomes of what follows.
+    committed: (usize, usize),
 }
 
 impl Waiting {
@@ -26,6 +28,16 @@ impl Waiting {
         }
         self.sql.push_str(sql);
         self.many += 1;
+    }
+
+    pub(super) fn commit(&mut self) {
+        self.add("COMMIT");
+        self.committed = (self.sql.len(), self.many);
+    }
+
+    pub(super) fn roll_back(&mut self) {
+        self.sql.truncate(self.committed.0);
+        self.many = self.committed.1;
     }
 }
 
@@ -77,7 +89,7 @@ impl MySql {
     /// Runs statements that are certainly one each, with what waits, in one message. The error has the number of
     /// the one that failed.
     pub(super) fn run_plainly(&mut self, statements: &[&str]) -> Result<(), (usize, Failed)> {
-        let Waiting { mut sql, many } = std::mem::take(&mut self.waiting);
+        let Waiting { mut sql, many, .. } = std::mem::take(&mut self.waiting);
         if many > 0 {
             sql.push_str("; ");
         }
@@ -130,7 +142,7 @@ pub(super) fn goes_with_others(text: &str) -> bool {
         facts(text).kind,
         Kind::CreateTable { .. } | Kind::CreateIndex { .. } | Kind::Insert { .. }
     );
-    is_known && !text.contains([';', '\\', '\0']) && is_simple(text)
+    is_known && text.len() <= SHORT && !text.contains([';', '\\', '\0']) && is_simple(text)
 }
 
 fn facts(text: &str) -> sql::Facts {
@@ -187,7 +199,20 @@ fn is_simple(text: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{goes_with_others, sets_session};
+    use super::{Waiting, goes_with_others, sets_session};
+
+    #[test]
+    fn what_is_committed_is_sent_and_what_follows_can_be_taken_back() {
+        let mut waiting = Waiting::default();
+        waiting.add("a");
+        waiting.roll_back();
+        assert_eq!((waiting.sql.as_str(), waiting.many), ("", 0));
+        waiting.add("b");
+        waiting.commit();
+        waiting.add("c");
+        waiting.roll_back();
+        assert_eq!((waiting.sql.as_str(), waiting.many), ("b; COMMIT", 2));
+    }
 
     #[test]
     fn what_is_surely_one_statement_goes_with_others() {

@@ -151,13 +151,6 @@ impl Postgres {
         })
     }
 
-    /// Runs one statement, and only one: the protocol for prepared statements takes no more.
-    fn one(&mut self, sql: &str) -> Result<(), Failed> {
-        let query = sqlx::query(sqlx::AssertSqlSafe(sql)).persistent(false);
-        let done = self.runtime.block_on(query.execute(&mut self.connection));
-        done.map(|_| ()).map_err(|error| failed(&error))
-    }
-
     /// A table to read from: its own rows, without those of tables that inherit from it, unless its
     /// rows are in its partitions.
     fn from(&self, table: &str) -> String {
@@ -196,18 +189,6 @@ impl Postgres {
         done.map(|_| ()).map_err(|error| failed(&error))
     }
 
-    /// A statement of a migration is next. It goes without what is chatctl's own, so that who looks at what the
-    /// server does reads the migration's text.
-    fn ready_to_run(&mut self) -> Result<(), Failed> {
-        self.looked.forget();
-        (self.is_marked, self.told) = (false, None);
-        let back = self.settings_back();
-        if back.is_empty() && self.queued.is_empty() {
-            return Ok(());
-        }
-        self.send(&back)
-    }
-
     /// The tables as they are.
     fn seen(&mut self) -> anyhow::Result<&BTreeMap<u64, Seen>> {
         // Between two transactions others may have made tables.
@@ -232,6 +213,7 @@ impl Session for Postgres {
             "COMMIT" => {
                 self.looked.fresh = false;
                 (self.transaction, self.of_migration) = (None, None);
+                (self.is_marked, self.told) = (false, None);
                 self.counted.clear();
                 self.send(sql)
             }
@@ -239,6 +221,7 @@ impl Session for Postgres {
                 self.queued.clear();
                 self.looked.forget();
                 (self.transaction, self.of_migration) = (None, None);
+                (self.is_marked, self.told) = (false, None);
                 self.send(sql)?;
                 self.set_forward()?;
                 self.counted.clear();
@@ -247,7 +230,7 @@ impl Session for Postgres {
             // What was set since goes too, and before it nothing of chatctl's own was.
             _ if sql.starts_with("ROLLBACK TO ") => {
                 self.looked.forget();
-                self.of_migration = None;
+                (self.of_migration, self.told) = (None, None);
                 self.send(sql)?;
                 self.set_forward()
             }
@@ -482,7 +465,7 @@ impl Session for Postgres {
         }
         // What follows is chatctl's own looking.
         let asked = format!("; {}", since::asked());
-        let rows = self.take_over((&back, &format!("{fire}; ")), &asked)?;
+        let rows = self.take_over(&format!("{back}{fire}; "), &asked)?;
         self.told = Some(rows);
         Ok(())
     }

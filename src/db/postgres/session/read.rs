@@ -282,7 +282,11 @@ fn take(page: &mut [u8], reading: &mut Reading) -> io::Result<()> {
         reading.take(cells)?;
         rest = behind;
     }
-    Ok(())
+    if rest.is_empty() {
+        Ok(())
+    } else {
+        Err(io::Error::other("the server divided a row"))
+    }
 }
 
 /// Where the values of a line of `COPY`'s text are, once the backslashes are gone that it puts before what would

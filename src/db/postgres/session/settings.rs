@@ -30,7 +30,7 @@ impl Postgres {
     ) -> Result<T, E> {
         // Outside of a transaction nothing would stay set.
         if self.transaction.is_some() && self.of_migration.is_none() {
-            self.take_over(("", ""), "")?;
+            self.take_over("", "")?;
         }
         let done = work(self);
         if done.is_err() {
@@ -40,11 +40,10 @@ impl Postgres {
         done
     }
 
-    /// Puts chatctl's own settings in force, after those of the migration were and then these commands. Returns
-    /// what is asked under them.
+    /// Puts chatctl's own settings in force, after these commands. Returns what is asked under them.
     pub(super) fn take_over(
         &mut self,
-        (back, commands): (&str, &str),
+        commands: &str,
         asked: &str,
     ) -> Result<Vec<Vec<Cell>>, Failed> {
         let names = OWN_SETTINGS.iter();
@@ -53,10 +52,11 @@ impl Postgres {
         let all: Vec<_> = names.chain(sets(own)).collect();
         // Each is evaluated after the one before it: those of the migration are read first.
         let mut rows = self
-            .rows(&format!("{back}{commands}SELECT {}{asked}", all.join(", ")))
+            .rows(&format!("{commands}SELECT {}{asked}", all.join(", ")))
             .map_err(as_failed)?;
-        // Those that were in force have a row too.
-        let answers = rows.split_off(rows.len().min(usize::from(!back.is_empty()) + 1));
+        // The commands before it may give rows too, but none that is so long.
+        let own = rows.iter().position(|row| row.len() == all.len());
+        let answers = rows.split_off(own.map_or(rows.len(), |own| own + 1));
         let before = rows.last().map_or(&[][..], Vec::as_slice).iter();
         let before = before.take(OWN_SETTINGS.len()).map(Cell::to_string);
         self.of_migration = Some(before.collect());

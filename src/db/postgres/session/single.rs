@@ -2,7 +2,7 @@
 //! than most of them.
 
 use super::{Postgres, failed};
-use crate::db::session::{DIVIDED, Failed};
+use crate::db::session::{DIVIDED, Failed, SHORT};
 use futures_util::TryStreamExt as _;
 use sqlx::AssertSqlSafe;
 
@@ -11,10 +11,29 @@ const BETWEEN: &str = "\n;\n";
 
 /// Whether a text is one statement in any company: where its strings end, no setting decides.
 pub(super) fn goes_with_others(statement: &str) -> bool {
-    is_surely_one(statement) && !statement.contains('\\')
+    is_surely_one(statement) && statement.len() <= SHORT && !statement.contains('\\')
 }
 
 impl Postgres {
+    /// A statement of a migration is next. It goes without what is chatctl's own, so that who looks at what
+    /// the server does reads the migration's text.
+    pub(super) fn ready_to_run(&mut self) -> Result<(), Failed> {
+        self.looked.forget();
+        (self.is_marked, self.told) = (false, None);
+        let back = self.settings_back();
+        if back.is_empty() && self.queued.is_empty() {
+            return Ok(());
+        }
+        self.send(&back)
+    }
+
+    /// Runs one statement, and only one: the protocol for prepared statements takes no more.
+    pub(super) fn one(&mut self, sql: &str) -> Result<(), Failed> {
+        let query = sqlx::query(AssertSqlSafe(sql)).persistent(false);
+        let done = self.runtime.block_on(query.execute(&mut self.connection));
+        done.map(|_| ()).map_err(|error| failed(&error))
+    }
+
     /// Runs statements that go together. The error has the number of the one that failed.
     pub(super) fn run_together(&mut self, statements: &[&str]) -> Result<(), (usize, Failed)> {
         let sql = sqlx::raw_sql(AssertSqlSafe(statements.join(BETWEEN)));

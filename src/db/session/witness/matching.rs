@@ -40,8 +40,7 @@ impl Sides<'_> {
         self.made.is_empty()
             && in_place.eq((0..self.shape.columns.len()).map(|at| (at, at, (at, at))))
             && self.now.columns.len() == self.shape.columns.len()
-            && (&before.fields, &before.key) == (&after.fields, &after.key)
-            && before.placed == after.placed
+            && before.reads_as(after)
     }
 
     /// Rows with a key are matched by it.

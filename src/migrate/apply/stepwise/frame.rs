@@ -165,7 +165,10 @@ pub(super) fn walk(
     let mut number = 0;
     walk.lock_again(session)?;
     while number < intent.pieces.len() {
-        options.check()?;
+        if let Err(stopped) = options.check() {
+            walk.leave(session);
+            return Err(stopped.into());
+        }
         if !intent.is_run(number, walk.committed) {
             number += 1;
             continue;
@@ -244,8 +247,9 @@ impl Walk<'_, '_> {
                 patiently(session, self.steps.options, |session| session.begin())?;
                 let ended = self.run(session, number)?;
                 if ended.is_none() {
-                    self.write_marks(session)?;
+                    // It looks at the database before the marks are sent.
                     self.remember(session)?;
+                    self.write_marks(session)?;
                     if self.is_plain && number + 1 == intent.pieces.len() {
                         // It goes with the end of the file.
                         session.commit_with_next()?;
