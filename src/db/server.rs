@@ -3,8 +3,10 @@
 use super::Target;
 use crate::cli_error::{CliError, Doing};
 use crate::model::{Cell, Column, Engine, Table};
-use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
+use std::{fmt, io};
+use tokio::runtime::{Builder, Runtime};
 
 /// How long a server may take to answer to a connection.
 pub(super) const CONNECT: Duration = Duration::from_secs(10);
@@ -12,6 +14,33 @@ pub(super) const CONNECT: Duration = Duration::from_secs(10);
 pub(super) const READ: Duration = Duration::from_secs(30);
 /// How many connections read at a time; a store in use has other clients to serve.
 pub(super) const READERS: u32 = 4;
+
+/// Where a session waits for its server: in the thread that asks. With workers, another thread would hear
+/// each answer and wake it.
+pub(super) struct Waiter(Option<Runtime>);
+
+impl Waiter {
+    pub(super) fn new() -> io::Result<Arc<Self>> {
+        let runtime = Builder::new_current_thread().enable_all().build()?;
+        Ok(Arc::new(Self(Some(runtime))))
+    }
+
+    pub(super) fn block_on<F: Future>(&self, work: F) -> F::Output {
+        let runtime = self.0.as_ref();
+        runtime
+            .expect("it is there until it is dropped")
+            .block_on(work)
+    }
+}
+
+impl Drop for Waiter {
+    fn drop(&mut self) {
+        // A session may end where nothing may block.
+        if let Some(runtime) = self.0.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
 
 /// Connects once: a pool would try again and again, and then tell no more than that it gave up.
 pub(super) async fn connect<C: sqlx::Connection>(

@@ -146,6 +146,13 @@ pub enum Isolation {
     Serializable,
 }
 
+/// What is said where a server finds another number of statements than went to it together.
+pub(super) const DIVIDED: &str =
+    "the server does not divide the file into the statements that chatctl found in it";
+
+/// A longer statement goes alone: it costs more than its way, and servers limit a message.
+pub(super) const SHORT: usize = 8 << 10;
+
 /// Stops the statement that runs, from another thread.
 pub type Interrupter = Box<dyn Fn() + Send + Sync>;
 
@@ -164,6 +171,17 @@ pub trait Session: Send {
     /// Runs one statement of a migration, but none that would get around what is measured.
     fn run(&mut self, statement: &str) -> Result<(), Failed>;
 
+    /// Whether a statement of a migration may go to the database together with others.
+    fn goes_with_others(&self, _statement: &str) -> bool {
+        false
+    }
+
+    /// Runs such statements one after another. Where one fails, it is told by its number.
+    fn run_all(&mut self, statements: &[&str]) -> Result<(), (usize, Failed)> {
+        let mut numbered = statements.iter().enumerate();
+        numbered.try_for_each(|(number, it)| self.run(it).map_err(|failed| (number, failed)))
+    }
+
     /// A table's name, quoted; a schema before it is quoted by itself.
     fn quote(&self, name: &str) -> String;
 
@@ -176,6 +194,11 @@ pub trait Session: Send {
 
     /// Begins a transaction; where only one connection writes, from here on it is this one.
     fn begin(&mut self) -> Result<(), Failed>;
+
+    /// Commits, with the next statement where that can be: each way to the database and back costs more.
+    fn commit_with_next(&mut self) -> Result<(), Failed> {
+        self.command("COMMIT")
+    }
 
     /// Whether the transaction that was begun last finds the database as this connection left it: nobody
     /// else has committed anything since it looked last, by the engine's own account of transactions.
@@ -199,6 +222,13 @@ pub trait Session: Send {
 
     /// Every table that holds rows of its own, by name.
     fn catalog(&mut self) -> anyhow::Result<Vec<Shape>>;
+
+    /// The same of the tables that have one of these names.
+    fn shapes(&mut self, tables: &[&str]) -> anyhow::Result<Vec<Shape>> {
+        let (mut shapes, names) = (self.catalog()?, self.names());
+        shapes.retain(|shape| tables.iter().any(|it| names.tables.same(it, &shape.name)));
+        Ok(shapes)
+    }
 
     /// The names of a table's columns, in the schema that a bare name means; none where there is no
     /// such table. It costs less than the whole catalogue.

@@ -26,6 +26,8 @@ const ATTEMPTS: usize = 6;
 const LARGE: u64 = 256 << 20;
 /// About as much is read and digested in a second, in bytes.
 const A_SECOND: u64 = 100 << 20;
+/// So many statements go to the database together at most.
+pub(super) const TOGETHER: usize = 100;
 /// More statements than this are not measured one by one to find the one that did it.
 const MANY: usize = 500;
 
@@ -111,13 +113,16 @@ pub(super) fn attempt(
             })));
         }
         let began = clock::now();
-        for number in pieces.clone() {
+        let mut number = pieces.start;
+        while number < pieces.end {
             // A statement that a signal ended early need not have failed.
             options.check()?;
-            if let Err(failed) = try_out(session, intent, number) {
+            let together = together(session, intent, number..pieces.end);
+            if let Err((failed_at, failed)) = try_all(session, intent, together.clone()) {
                 options.check()?;
-                return Ok(Err(End::Failed(failure(intent, number, failed)?)));
+                return Ok(Err(End::Failed(failure(intent, failed_at, failed)?)));
             }
+            number = together.end;
         }
         if let Err(failed) = session.fire_deferred() {
             let last = pieces.end.saturating_sub(1);
@@ -216,6 +221,33 @@ pub(super) fn try_out(
         (Dialect::Mysql, None) => session.run(&definer::blanked(piece.text)),
         (Dialect::Postgres | Dialect::Sqlite, None) => session.run(piece.text),
     }
+}
+
+/// The first of these statements, with those behind it that go to the database with it.
+fn together(session: &dyn Session, intent: &Intent<'_>, pieces: Range<usize>) -> Range<usize> {
+    let goes = |number: &usize| {
+        let piece = &intent.pieces[*number];
+        !intent.is_of_server(piece)
+            && intent.forbidden(piece).is_none()
+            && session.goes_with_others(piece.text)
+    };
+    let many = pieces.clone().take(TOGETHER).take_while(goes).count();
+    pieces.start..pieces.start + many.max(1)
+}
+
+/// Tries statements out; the error has the number of the one that failed.
+fn try_all(
+    session: &mut dyn Session,
+    intent: &Intent<'_>,
+    pieces: Range<usize>,
+) -> Result<(), (usize, Failed)> {
+    let start = pieces.start;
+    if pieces.len() == 1 {
+        return try_out(session, intent, start).map_err(|failed| (start, failed));
+    }
+    let texts: Vec<_> = intent.pieces[pieces].iter().map(|it| it.text).collect();
+    let done = session.run_all(&texts);
+    done.map_err(|(number, failed)| (start + number, failed))
 }
 
 /// What to say of a statement that failed; one that nobody answered is an error.

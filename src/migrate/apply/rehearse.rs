@@ -4,7 +4,7 @@
 
 use super::elsewhere::{Gone, Inventory, runs_code};
 use super::options::{BUDGET, SAMPLE};
-use super::prove::Remaining;
+use super::prove::{Remaining, TOGETHER};
 use super::reach::{Known, Reach};
 use super::unfinished::Made;
 use super::unseen::{Unseen, first_word};
@@ -165,11 +165,17 @@ fn try_fresh(
     };
     let mut tried = Vec::new();
     for (rest, file) in files.iter().zip(all) {
-        for statement in &file.statements {
+        let statements: Vec<&str> = file.statements.iter().map(AsRef::as_ref).collect();
+        let go_together = statements.iter().all(|it| copy.goes_with_others(it));
+        for some in statements.chunks(if go_together { TOGETHER } else { 1 }) {
             options.check()?;
-            // Not everything that a table has, a temporary one may have; what fails otherwise, fails in the
-            // rehearsal too.
-            if copy.run(statement).is_err() {
+            let done = match some {
+                [one] => copy.run(one),
+                some => copy.run_all(some).map_err(|(_, failed)| failed),
+            };
+            // Not everything that a table has, a temporary one may have; what fails otherwise, fails in
+            // the rehearsal too.
+            if done.is_err() {
                 options.check()?;
                 copy.reset()?;
                 return Ok(None);

@@ -234,7 +234,7 @@ impl Steps<'_> {
         if !self.begun {
             patiently(session, self.options, |session| session.begin())?;
             self.begin(session)?;
-            session.command("COMMIT")?;
+            session.commit_with_next()?;
             self.begun = true;
         }
         Ok(())
@@ -312,11 +312,11 @@ impl Steps<'_> {
         Ok(first + 1)
     }
 
-    /// How many statements are done, from the first on.
-    fn done(&self, session: &mut dyn Session) -> anyhow::Result<usize> {
+    /// How many statements are done, from the first on; none where the file was not begun.
+    fn done(&self, session: &mut dyn Session) -> anyhow::Result<Option<usize>> {
         let entries = journal::read(session)?;
         let standing = journal::standing(&entries, &self.intent.migration.version);
-        Ok(standing.map_or(0, |standing| standing.done.len()))
+        Ok(standing.map(|standing| standing.done.len()))
     }
 
     /// Runs the parts from the statement `first` on. Gives the one that ended it and did nothing, and

@@ -204,10 +204,13 @@ fn once(
         let detail = proven.evidence.words(outcome.backup.as_deref());
         let version = intent.migration.version.text();
         journal.write(session, &Mark::of_file(version, State::Applied, &detail))?;
-        let made = session
-            .remembered()
-            .filter(|_| remaining == Remaining::More);
-        journal.write_made(session, made)?;
+        // What is committed together is written once.
+        if number + 1 == part.len() {
+            let made = session
+                .remembered()
+                .filter(|_| remaining == Remaining::More);
+            journal.write_made(session, made)?;
+        }
         outcome
             .ran
             .push(Ran::new(intent.migration, proven.took, proven.evidence));

@@ -230,7 +230,12 @@ impl Unfinished {
             return Ok(false);
         }
         let was = self.clone();
-        let shapes = session.catalog()?;
+        let shapes = if is_open {
+            session.catalog()?
+        } else {
+            let names: Vec<_> = named.iter().map(|it| it.name.as_str()).collect();
+            session.shapes(&names)?
+        };
         let now = Tables {
             shapes: &shapes,
             names,
@@ -293,7 +298,9 @@ impl Unfinished {
         let columns = made.columns.iter();
         let columns: Vec<_> = columns.filter(|it| !is_known(it)).collect();
         if !tables.is_empty() || !columns.is_empty() {
-            for shape in session.catalog()? {
+            let names = tables.iter().copied().chain(columns.iter().map(|it| it.0));
+            let names: Vec<_> = names.map(String::as_str).collect();
+            for shape in session.shapes(&names)? {
                 if tables.contains(&&shape.name) {
                     self.look_at_table(session, &shape);
                 }

@@ -1,19 +1,30 @@
 //! What the catalogue says of every table.
 
-use super::MySql;
+use super::{MySql, text_literal};
 use crate::model::{Shape, ShapeColumn};
 use std::collections::BTreeMap;
 
-pub(super) fn all(session: &mut MySql) -> anyhow::Result<Vec<Shape>> {
+/// All tables, or those of these names: the server opens each one that it tells of.
+pub(super) fn of(session: &mut MySql, only: Option<&[&str]>) -> anyhow::Result<Vec<Shape>> {
+    let named = only.map_or_else(String::new, |names| {
+        let names: Vec<_> = names.iter().map(|name| text_literal(name)).collect();
+        format!(" AND table_name IN ({})", names.join(", "))
+    });
     // The view that tells of keys opens every table of the server.
     let [tables, columns, keys] = session.several(&[
-        "table_name, coalesce(engine, ''), table_type FROM information_schema.tables \
-         WHERE table_schema = database() AND table_type IN ('BASE TABLE', 'SYSTEM VERSIONED')",
+        format!(
+            "table_name, coalesce(engine, ''), table_type FROM information_schema.tables \
+             WHERE table_schema = database() AND table_type IN ('BASE TABLE', 'SYSTEM VERSIONED'){named}"
+        ),
         // Generated columns are made from the others.
-        "table_name, column_name, column_type, coalesce(generation_expression, '') FROM information_schema.columns \
-         WHERE table_schema = database() ORDER BY table_name, ordinal_position",
-        "table_name, column_name FROM information_schema.statistics \
-         WHERE table_schema = database() AND index_name = 'PRIMARY' ORDER BY table_name, seq_in_index",
+        format!(
+            "table_name, column_name, column_type, coalesce(generation_expression, '') FROM information_schema.columns \
+             WHERE table_schema = database(){named} ORDER BY table_name, ordinal_position"
+        ),
+        format!(
+            "table_name, column_name FROM information_schema.statistics \
+             WHERE table_schema = database() AND index_name = 'PRIMARY'{named} ORDER BY table_name, seq_in_index"
+        ),
     ])?;
     let tables: BTreeMap<_, _> = tables
         .iter()

@@ -24,7 +24,7 @@ use crate::db::{Target, server};
 use crate::model::{Actions, Case, Cell, Compared, Content, Names, Numbering, Shape, Successor};
 use crate::text::hex;
 use before_images::BeforeImages;
-use runner::{Waiting, own, sets_session};
+use runner::{Waiting, goes_with_others, own, sets_session};
 use sqlx::mysql::MySqlConnectOptions;
 use sqlx::{Executor as _, MySqlConnection};
 use std::collections::{BTreeMap, BTreeSet};
@@ -38,7 +38,7 @@ pub(super) fn open(
     missing: Missing,
     waits: Waits,
 ) -> anyhow::Result<Box<dyn Session>> {
-    Ok(Box::new(MySql::open(target, missing, waits)?))
+    Ok(Box::new(MySql::open(target, target, missing, waits)?))
 }
 
 /// Opens a copy: the statements run as a user who reaches nothing else, and the connection that
@@ -47,18 +47,16 @@ pub(in crate::db) fn open_copy(
     copy: &Copied<'_>,
     waits: Waits,
 ) -> anyhow::Result<Box<dyn Session>> {
-    let mut session = MySql::open(copy.confined, Missing::Fail, waits)?;
+    let mut session = MySql::open(copy.confined, copy.keeper, Missing::Fail, waits)?;
     let images = quoted(copy.images);
-    let mut looking = session.settings.clone();
+    let mut looking = LOOSE.to_owned();
     if copy.quiet {
         session
             .settings
             .push_str(&format!("CALL {images}.quiet();"));
-        looking = "SET SESSION sql_log_bin = 0;".to_owned();
+        looking.push_str("SET SESSION sql_log_bin = 0;");
     }
-    looking.push_str(LOOSE);
-    let options = options(copy.keeper)?;
-    (session.eye, _) = connect(&session.runtime, copy.keeper, &options, &looking)?;
+    session.look_by(&looking)?;
     session.images = Some(BeforeImages::new(copy.images));
     // Whether the user may come in and run statements is to be known now.
     session.runner()?;
@@ -69,7 +67,8 @@ pub(in crate::db) fn open_copy(
 const LOOSE: &str = "SET SESSION sql_mode = 'NO_AUTO_VALUE_ON_ZERO,ALLOW_INVALID_DATES';";
 
 struct MySql {
-    runtime: Handle,
+    /// Where it waits for the server.
+    runtime: Arc<server::Waiter>,
     target: Target,
     options: MySqlConnectOptions,
     /// What every connection is told first on which statements run.
@@ -99,34 +98,40 @@ struct MySql {
 }
 
 impl MySql {
-    fn open(target: &Target, missing: Missing, waits: Waits) -> anyhow::Result<Self> {
-        let runtime = Handle::current();
-        let options = options(target)?;
-        let mut eye: MySqlConnection = runtime.block_on(server::connect(target, &options))?;
-        let row = runtime
-            .block_on(as_written(
-                &mut eye,
-                "SELECT database(), version(), @@lower_case_table_names",
-            ))?
-            .remove(0);
+    /// The statements run as the user of one target, and the connection that looks is that of another.
+    fn open(
+        target: &Target,
+        looking: &Target,
+        missing: Missing,
+        waits: Waits,
+    ) -> anyhow::Result<Self> {
+        let runtime = server::Waiter::new()?;
         // Whole seconds, and at least one: MySQL knows no less.
         let lock = waits.lock.as_secs_f64().ceil().max(1.0);
         let mut settings =
-            format!("SET SESSION lock_wait_timeout = {lock}, innodb_lock_wait_timeout = {lock};");
-        if waits.statement > Duration::ZERO && row[1].to_string().contains("MariaDB") {
+            format!("SET SESSION lock_wait_timeout = {lock}, innodb_lock_wait_timeout = {lock}");
+        if waits.statement > Duration::ZERO {
+            // Other servers than MariaDB have no such limit, and take this for a comment.
             let seconds = waits.statement.as_secs_f64();
-            settings.push_str(&format!("SET SESSION max_statement_time = {seconds};"));
+            settings.push_str(&format!(" /*M!, max_statement_time = {seconds} */"));
         }
+        settings.push(';');
         if missing == Missing::Look {
             settings.push_str("SET SESSION TRANSACTION READ ONLY;");
         }
-        let set = eye.execute(sqlx::AssertSqlSafe(settings.as_str()));
-        runtime.block_on(set).map_err(|error| failed(&error))?;
+        let asked = format!("{settings} SELECT database(), @@lower_case_table_names");
+        let row = runtime.block_on(async {
+            let mut eye: MySqlConnection =
+                server::connect(looking, &self::options(looking)?).await?;
+            let row = as_written(&mut eye, &asked).await?.remove(0);
+            anyhow::Ok((eye, row))
+        });
+        let (eye, row) = row?;
         Ok(Self {
             database: row[0].to_string(),
             target: target.clone(),
             runtime,
-            options,
+            options: options(target)?,
             settings,
             connection: None,
             waiting: Waiting::default(),
@@ -135,7 +140,7 @@ impl MySql {
             id: Arc::default(),
             eye,
             migration_lock: None,
-            tables: match row[2].text() {
+            tables: match row[1].text() {
                 Some("0") => Case::Matters,
                 _ => Case::Ignored,
             },
@@ -178,12 +183,15 @@ impl MySql {
 
 impl Session for MySql {
     fn command(&mut self, sql: &str) -> Result<(), Failed> {
-        if sql.starts_with("ROLLBACK") {
-            self.waiting = Waiting::default();
-        }
         self.begun &= !["COMMIT", "ROLLBACK"].iter().any(|it| sql.starts_with(it));
+        let mut sent = Ok(());
+        if sql.starts_with("ROLLBACK") {
+            self.waiting.roll_back();
+            // Where what is committed fails, what the command gives back is given back all the same.
+            sent = self.send_waiting();
+        }
         self.waiting.add(sql);
-        self.send_waiting().map_err(as_failed)
+        self.send_waiting().and(sent).map_err(as_failed)
     }
 
     fn write(&mut self, sql: &str, args: &[Cell]) -> anyhow::Result<()> {
@@ -202,10 +210,13 @@ impl Session for MySql {
     }
 
     fn run(&mut self, statement: &str) -> Result<(), Failed> {
+        if goes_with_others(statement) {
+            return self.run_plainly(&[statement]).map_err(|(_, failed)| failed);
+        }
         // The protocol for prepared statements takes one statement only, which is what is wanted;
         // some statements it does not take at all.
         let query = sqlx::query(sqlx::AssertSqlSafe(statement));
-        let runtime = self.runtime.clone();
+        let runtime = Arc::clone(&self.runtime);
         let sets = sets_session(statement);
         let runner = self.runner().map_err(as_failed)?;
         let done = runtime.block_on(query.execute(runner));
@@ -219,6 +230,14 @@ impl Session for MySql {
             Err(error) => return Err(failed(&error)),
         }
         Ok(())
+    }
+
+    fn goes_with_others(&self, statement: &str) -> bool {
+        goes_with_others(statement)
+    }
+
+    fn run_all(&mut self, statements: &[&str]) -> Result<(), (usize, Failed)> {
+        self.run_plainly(statements)
     }
 
     fn quote(&self, name: &str) -> String {
@@ -243,8 +262,21 @@ impl Session for MySql {
         Ok(())
     }
 
+    fn commit_with_next(&mut self) -> Result<(), Failed> {
+        self.begun = false;
+        self.waiting.commit();
+        Ok(())
+    }
+
     fn catalog(&mut self) -> anyhow::Result<Vec<Shape>> {
-        catalog::all(self)
+        catalog::of(self, None)
+    }
+
+    fn shapes(&mut self, tables: &[&str]) -> anyhow::Result<Vec<Shape>> {
+        let case = self.tables;
+        let mut shapes = catalog::of(self, Some(tables))?;
+        shapes.retain(|shape| tables.iter().any(|it| case.same(it, &shape.name)));
+        Ok(shapes)
     }
 
     fn columns(&mut self, table: &str) -> anyhow::Result<Option<Vec<String>>> {
@@ -339,7 +371,7 @@ impl Session for MySql {
     }
 
     fn seen(&mut self, sql: &str) -> anyhow::Result<Vec<Vec<Cell>>> {
-        let runtime = self.runtime.clone();
+        let runtime = Arc::clone(&self.runtime);
         runtime.block_on(as_written(self.runner()?, &own(sql)))
     }
 
@@ -492,7 +524,8 @@ impl Session for MySql {
     }
 
     fn interrupter(&self) -> Interrupter {
-        let (runtime, target) = (self.runtime.clone(), self.target.clone());
+        // The session's own thread waits for the statement.
+        let (runtime, target) = (Handle::current(), self.target.clone());
         let (options, id) = (self.options.clone(), Arc::clone(&self.id));
         Box::new(move || {
             let (options, target) = (options.clone(), target.clone());
@@ -511,7 +544,7 @@ impl Session for MySql {
 
 /// A connection with its settings, and its number.
 fn connect(
-    runtime: &Handle,
+    runtime: &server::Waiter,
     target: &Target,
     options: &MySqlConnectOptions,
     settings: &str,

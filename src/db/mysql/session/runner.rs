@@ -1,25 +1,43 @@
 //! The connection that the statements of migrations run on: what chatctl itself writes there goes along with
 //! them, since each way to the server and back costs more than what is done there.
 
-use super::{MySql, connect};
+use super::{MySql, as_failed, connect};
 use crate::db::mysql::error::failed;
-use crate::db::session::Session as _;
+use crate::db::session::{DIVIDED, Failed, SHORT, Session as _};
 use crate::model::Cell;
 use crate::sql;
 use crate::sql::{Conflict, Dialect, Kind, Statement, TokenKind, tokenize};
-use sqlx::{Executor as _, MySqlConnection};
+use futures_util::TryStreamExt as _;
+use sqlx::{AssertSqlSafe, Either, Executor as _, MySqlConnection};
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 /// Statements of chatctl's own that are to be sent.
 #[derive(Debug, Default)]
-pub(super) struct Waiting(String);
+pub(super) struct Waiting {
+    sql: String,
+    many: usize,
+    /// How much of both is committed: it is sent whatever becomes of what follows.
+    committed: (usize, usize),
+}
 
 impl Waiting {
     pub(super) fn add(&mut self, sql: &str) {
-        if !self.0.is_empty() {
-            self.0.push_str("; ");
+        if !self.sql.is_empty() {
+            self.sql.push_str("; ");
         }
-        self.0.push_str(sql);
+        self.sql.push_str(sql);
+        self.many += 1;
+    }
+
+    pub(super) fn commit(&mut self) {
+        self.add("COMMIT");
+        self.committed = (self.sql.len(), self.many);
+    }
+
+    pub(super) fn roll_back(&mut self) {
+        self.sql.truncate(self.committed.0);
+        self.many = self.committed.1;
     }
 }
 
@@ -46,11 +64,11 @@ impl MySql {
 
     /// Sends what waits.
     pub(super) fn send_waiting(&mut self) -> anyhow::Result<()> {
-        let sql = std::mem::take(&mut self.waiting.0);
+        let Waiting { sql, .. } = std::mem::take(&mut self.waiting);
         if sql.is_empty() {
             return Ok(());
         }
-        let runtime = self.runtime.clone();
+        let runtime = Arc::clone(&self.runtime);
         let done = runtime.block_on(self.opened()?.execute(sqlx::AssertSqlSafe(sql)));
         done.map(|_| ()).map_err(|error| failed(&error).into())
     }
@@ -68,10 +86,42 @@ impl MySql {
         Ok(self.connection.insert(connection))
     }
 
+    /// Runs statements that are certainly one each, with what waits, in one message. The error has the number of
+    /// the one that failed.
+    pub(super) fn run_plainly(&mut self, statements: &[&str]) -> Result<(), (usize, Failed)> {
+        let Waiting { mut sql, many, .. } = std::mem::take(&mut self.waiting);
+        if many > 0 {
+            sql.push_str("; ");
+        }
+        // A comment at the end of one ends with its line.
+        sql.push_str(&statements.join("\n;\n"));
+        let runtime = Arc::clone(&self.runtime);
+        let connection = self.opened().map_err(|error| (0, as_failed(error)))?;
+        let mut changed = Vec::new();
+        let done: Result<(), sqlx::Error> = runtime.block_on(async {
+            let mut told = sqlx::raw_sql(AssertSqlSafe(sql)).fetch_many(connection);
+            while let Some(one) = told.try_next().await? {
+                if let Either::Left(done) = one {
+                    changed.push(done.rows_affected());
+                }
+            }
+            Ok(())
+        });
+        let changed = changed.get(many..).unwrap_or_default();
+        self.changed.extend(changed);
+        let ended = match done {
+            Err(error) => Err((changed.len().min(statements.len() - 1), failed(&error))),
+            Ok(()) if changed.len() == statements.len() => Ok(()),
+            Ok(()) => Err((0, Failed::because(DIVIDED))),
+        };
+        self.is_set |= ended.is_err() || statements.iter().any(|it| sets_session(it));
+        ended
+    }
+
     /// The rows of several queries, without their SELECT, which the server is asked for together.
     pub(super) fn several<const N: usize>(
         &mut self,
-        queries: &[&str; N],
+        queries: &[String; N],
     ) -> anyhow::Result<[Vec<Vec<Cell>>; N]> {
         let numbered = queries.iter().enumerate();
         let sql: Vec<_> = numbered
@@ -86,16 +136,29 @@ impl MySql {
     }
 }
 
-/// Whether a statement may leave a setting, a variable, a lock or a temporary table in its session: all but those
-/// that certainly make a table or an index, or put values into one.
-pub(super) fn sets_session(text: &str) -> bool {
+/// Whether a text is certainly one statement, in any company: where its strings end, no setting decides.
+pub(super) fn goes_with_others(text: &str) -> bool {
+    let is_known = matches!(
+        facts(text).kind,
+        Kind::CreateTable { .. } | Kind::CreateIndex { .. } | Kind::Insert { .. }
+    );
+    is_known && text.len() <= SHORT && !text.contains([';', '\\', '\0']) && is_simple(text)
+}
+
+fn facts(text: &str) -> sql::Facts {
     let statement = Statement {
         text,
         span: 0..text.len(),
         line: 1,
         column: 1,
     };
-    let facts = sql::facts(&statement, Dialect::Mysql);
+    sql::facts(&statement, Dialect::Mysql)
+}
+
+/// Whether a statement may leave a setting, a variable, a lock or a temporary table in its session: all but those
+/// that certainly make a table or an index, or put values into one.
+pub(super) fn sets_session(text: &str) -> bool {
+    let facts = facts(text);
     let makes = match facts.kind {
         Kind::CreateTable {
             temporary: false,
@@ -106,6 +169,12 @@ pub(super) fn sets_session(text: &str) -> bool {
         Kind::Insert { select, conflict } => !select && conflict == Conflict::Fail,
         _ => false,
     };
+    !makes || !is_simple(text) || !facts.calls.is_empty()
+}
+
+/// Whether it begins as a statement that makes something or inserts rows, and has neither variables nor code in
+/// comments.
+fn is_simple(text: &str) -> bool {
     let tokens = tokenize(text, Dialect::Mysql);
     // `SET STATEMENT … FOR INSERT …` counts as what it runs.
     let first = tokens.first().map_or("", |token| token.text(text));
@@ -125,12 +194,46 @@ pub(super) fn sets_session(text: &str) -> bool {
         | TokenKind::Semicolon
         | TokenKind::Comment => false,
     });
-    !makes || !begins_so || hides || !facts.calls.is_empty()
+    begins_so && !hides
 }
 
 #[cfg(test)]
 mod tests {
-    use super::sets_session;
+    use super::{Waiting, goes_with_others, sets_session};
+
+    #[test]
+    fn what_is_committed_is_sent_and_what_follows_can_be_taken_back() {
+        let mut waiting = Waiting::default();
+        waiting.add("a");
+        waiting.roll_back();
+        assert_eq!((waiting.sql.as_str(), waiting.many), ("", 0));
+        waiting.add("b");
+        waiting.commit();
+        waiting.add("c");
+        waiting.roll_back();
+        assert_eq!((waiting.sql.as_str(), waiting.many), ("b; COMMIT", 2));
+    }
+
+    #[test]
+    fn what_is_surely_one_statement_goes_with_others() {
+        for text in [
+            "CREATE TABLE t (id INT) -- a note",
+            "CREATE TEMPORARY TABLE t (id INT)",
+            "INSERT INTO t VALUES (1, 'b''c')",
+        ] {
+            assert!(goes_with_others(text), "{text}");
+        }
+        for text in [
+            "INSERT INTO t VALUES ('\\')",
+            "INSERT INTO t VALUES (';')",
+            "CREATE TABLE t (id INT) /*!50000 ENGINE = MyISAM */",
+            "CREATE PROCEDURE p() SELECT 1",
+            "SET NAMES utf8mb4",
+            "LOCK TABLES t WRITE",
+        ] {
+            assert!(!goes_with_others(text), "{text}");
+        }
+    }
 
     #[test]
     fn a_table_and_its_values_leave_nothing_in_a_session() {

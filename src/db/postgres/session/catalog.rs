@@ -334,11 +334,6 @@ impl Postgres {
         &mut self,
         queries: &[String; N],
     ) -> anyhow::Result<[Vec<Vec<Cell>>; N]> {
-        let numbered = queries.iter().enumerate();
-        let sql: Vec<_> = numbered
-            .map(|(number, query)| format!("SELECT '{number}', {query}"))
-            .collect();
-        let mut all = [const { Vec::new() }; N];
         // In a transaction chatctl's own path is in force; elsewhere it is for these queries only, and
         // what a migration left in the temporary schema must not hide the catalogue.
         let path = if self.transaction.is_none() {
@@ -346,11 +341,8 @@ impl Postgres {
         } else {
             ""
         };
-        for mut row in self.rows(&format!("{path}{}", sql.join("; ")))? {
-            let number: usize = row.remove(0).to_string().parse()?;
-            all[number].push(row);
-        }
-        Ok(all)
+        let rows = self.rows(&format!("{path}{}", numbered(queries)))?;
+        by_number(rows)
     }
 
     /// A name as it is shown: bare in the schema that a bare name means.
@@ -430,6 +422,25 @@ impl Postgres {
         }
         Ok(objects)
     }
+}
+
+/// Several queries, each without its SELECT, whose rows are told by its number.
+pub(super) fn numbered<S: AsRef<str>>(queries: &[S]) -> String {
+    let queries = queries.iter().enumerate();
+    let queries = queries.map(|(number, query)| format!("SELECT '{number}', {}", query.as_ref()));
+    queries.collect::<Vec<_>>().join("; ")
+}
+
+/// The rows of each of them.
+pub(super) fn by_number<const N: usize>(
+    rows: Vec<Vec<Cell>>,
+) -> anyhow::Result<[Vec<Vec<Cell>>; N]> {
+    let mut all = [const { Vec::new() }; N];
+    for mut row in rows {
+        let number: usize = row.remove(0).to_string().parse()?;
+        all[number].push(row);
+    }
+    Ok(all)
 }
 
 /// Stored columns; generated ones are created again from them.

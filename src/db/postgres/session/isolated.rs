@@ -13,7 +13,7 @@ impl Postgres {
         };
         let hold = self.with_children(hold).map_err(as_failed)?;
         self.looked.forget();
-        self.of_migration = None;
+        (self.of_migration, self.is_marked, self.told) = (None, false, None);
         (self.undisturbed, self.wrote, self.opened) = (false, false, None);
         // LOCK is the one statement that does not yet decide what the transaction sees.
         let locks = hold

@@ -7,6 +7,7 @@ mod derived;
 mod forms;
 mod isolated;
 mod large_objects;
+mod literals;
 mod newcomers;
 mod numbers;
 mod read;
@@ -19,6 +20,7 @@ use super::connection;
 use super::error::failed;
 use crate::db::catalog::quoted;
 use crate::db::driver::as_written;
+use crate::db::server::Waiter;
 use crate::db::session::measured::Measured as _;
 use crate::db::session::witness::Witness;
 use crate::db::session::{
@@ -27,15 +29,16 @@ use crate::db::session::{
 };
 use crate::db::{Target, server};
 use crate::model::{Actions, Cell, Compared, Content, Names, Numbering, Shape, Successor};
-use crate::text::hex;
 use account::Account;
 use catalog::{Looked, Seen};
+use literals::{literal, text_literal};
 use numbers::Counted;
 use since::Evidence;
 use single::is_surely_one;
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{Connection as _, Executor as _, PgConnection};
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use tokio::runtime::Handle;
 
 pub(super) fn open(
@@ -47,7 +50,8 @@ pub(super) fn open(
 }
 
 struct Postgres {
-    runtime: Handle,
+    /// Where it waits for the server.
+    runtime: Arc<Waiter>,
     target: Target,
     options: PgConnectOptions,
     connection: PgConnection,
@@ -91,13 +95,17 @@ struct Postgres {
     undisturbed: bool,
     /// Whether chatctl itself has written in this transaction.
     wrote: bool,
+    /// Whether the transaction has the mark already to which a file is taken back.
+    is_marked: bool,
+    /// What the server said of the transaction after the last statement, where nothing was done since.
+    told: Option<Vec<Vec<Cell>>>,
     /// chatctl's own commands that go with the next one: each way to the server and back costs more.
     queued: String,
 }
 
 impl Postgres {
     fn open(target: &Target, missing: Missing, waits: Waits) -> anyhow::Result<Self> {
-        let runtime = Handle::current();
+        let runtime = Waiter::new()?;
         let mut options = connection::from_url(target)?
             .application_name("chatctl")
             .options([
@@ -137,15 +145,10 @@ impl Postgres {
             counted: Vec::new(),
             undisturbed: false,
             wrote: false,
+            is_marked: false,
+            told: None,
             queued: String::new(),
         })
-    }
-
-    /// Runs one statement, and only one: the protocol for prepared statements takes no more.
-    fn one(&mut self, sql: &str) -> Result<(), Failed> {
-        let query = sqlx::query(sqlx::AssertSqlSafe(sql)).persistent(false);
-        let done = self.runtime.block_on(query.execute(&mut self.connection));
-        done.map(|_| ()).map_err(|error| failed(&error))
     }
 
     /// A table to read from: its own rows, without those of tables that inherit from it, unless its
@@ -210,6 +213,7 @@ impl Session for Postgres {
             "COMMIT" => {
                 self.looked.fresh = false;
                 (self.transaction, self.of_migration) = (None, None);
+                (self.is_marked, self.told) = (false, None);
                 self.counted.clear();
                 self.send(sql)
             }
@@ -217,6 +221,7 @@ impl Session for Postgres {
                 self.queued.clear();
                 self.looked.forget();
                 (self.transaction, self.of_migration) = (None, None);
+                (self.is_marked, self.told) = (false, None);
                 self.send(sql)?;
                 self.set_forward()?;
                 self.counted.clear();
@@ -225,11 +230,12 @@ impl Session for Postgres {
             // What was set since goes too, and before it nothing of chatctl's own was.
             _ if sql.starts_with("ROLLBACK TO ") => {
                 self.looked.forget();
-                self.of_migration = None;
+                (self.of_migration, self.told) = (None, None);
                 self.send(sql)?;
                 self.set_forward()
             }
             // Neither changes the catalogue.
+            MARK if std::mem::take(&mut self.is_marked) => Ok(()),
             _ if sql.starts_with("SAVEPOINT ") => {
                 let back = self.settings_back();
                 self.send(&format!("{back}{sql}"))
@@ -240,7 +246,7 @@ impl Session for Postgres {
             }
             _ => {
                 self.looked.forget();
-                self.wrote = true;
+                (self.wrote, self.is_marked, self.told) = (true, false, None);
                 let back = self.settings_back();
                 self.send(&format!("{back}{sql}"))
             }
@@ -248,7 +254,7 @@ impl Session for Postgres {
     }
 
     fn write(&mut self, sql: &str, args: &[Cell]) -> anyhow::Result<()> {
-        self.wrote = true;
+        (self.wrote, self.is_marked, self.told) = (true, false, None);
         let sql = server::inlined(sql, args, literal)?;
         if self.transaction.is_some() {
             self.queue(&sql);
@@ -264,17 +270,21 @@ impl Session for Postgres {
     }
 
     fn run(&mut self, statement: &str) -> Result<(), Failed> {
-        self.looked.forget();
-        let back = self.settings_back();
-        if !back.is_empty() || !self.queued.is_empty() {
-            self.send(&back)?;
-        }
-        // Alone, so that who looks at what the server does reads the migration's own text.
+        self.ready_to_run()?;
         if is_surely_one(statement) {
             self.send(statement)
         } else {
             self.one(statement)
         }
+    }
+
+    fn goes_with_others(&self, statement: &str) -> bool {
+        single::goes_with_others(statement)
+    }
+
+    fn run_all(&mut self, statements: &[&str]) -> Result<(), (usize, Failed)> {
+        self.ready_to_run().map_err(|failed| (0, failed))?;
+        self.run_together(statements)
     }
 
     fn quote(&self, name: &str) -> String {
@@ -316,9 +326,12 @@ impl Session for Postgres {
         self.of_migration = None;
         self.wrote = false;
         // Rows that others commit meanwhile must be seen when a table is copied.
-        let begin = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; \
-                     SELECT pg_catalog.pg_current_xact_id()::text, pg_catalog.pg_current_snapshot()::text";
-        let rows = self.rows(begin).map_err(as_failed)?;
+        let begin = format!(
+            "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; \
+             SELECT pg_catalog.pg_current_xact_id()::text, pg_catalog.pg_current_snapshot()::text; {MARK}"
+        );
+        let rows = self.rows(&begin).map_err(as_failed)?;
+        self.is_marked = true;
         self.transaction = rows.first().map(|row| row[0].to_string());
         let account = rows.first().and_then(|row| Account::parse(row[1].text()?));
         let left = self.looked.account.as_ref().zip(account.as_ref());
@@ -451,7 +464,10 @@ impl Session for Postgres {
             return self.send(&format!("{back}{fire}"));
         }
         // What follows is chatctl's own looking.
-        self.take_over(&format!("{back}{fire}; "))
+        let asked = format!("; {}", since::asked());
+        let rows = self.take_over(&format!("{back}{fire}; "), &asked)?;
+        self.told = Some(rows);
+        Ok(())
     }
 
     fn touched(&mut self) -> anyhow::Result<BTreeSet<String>> {
@@ -546,8 +562,9 @@ impl Session for Postgres {
     }
 
     fn interrupter(&self) -> Interrupter {
-        let (runtime, options, process) =
-            (self.runtime.clone(), self.options.clone(), self.process);
+        let (options, process) = (self.options.clone(), self.process);
+        // The session's own thread waits for the statement.
+        let runtime = Handle::current();
         Box::new(move || {
             let options = options.clone();
             runtime.spawn(async move {
@@ -561,6 +578,9 @@ impl Session for Postgres {
     }
 }
 
+/// Where a file begins in its transaction: it goes with BEGIN.
+const MARK: &str = "SAVEPOINT chatctl_file";
+
 /// Makes sqlx's key another one that only chatctl takes.
 const OWN_KEY: i64 = 0x0063_6861_7463_746c;
 
@@ -568,42 +588,9 @@ const OWN_KEY: i64 = 0x0063_6861_7463_746c;
 /// from the table.
 const NOTICE: &str = "SET client_connection_check_interval = '1s'";
 
-/// A value in a statement. What is not ASCII is written by its number, since a migration may have said that
-/// the text of statements comes in another encoding.
-fn literal(cell: &Cell) -> anyhow::Result<String> {
-    Ok(match cell {
-        Cell::Null => "NULL".to_owned(),
-        Cell::Int(number) => number.to_string(),
-        Cell::Real(number) => format!("{number:?}"),
-        Cell::Text(text) if text.contains('\0') => {
-            anyhow::bail!("PostgreSQL has no text with a zero byte in it")
-        }
-        Cell::Text(text) => {
-            let escaped = |c: char| match c {
-                '\'' => "''".to_owned(),
-                '\\' => "\\\\".to_owned(),
-                c if c.is_ascii() => c.to_string(),
-                c => format!("\\U{:08X}", u32::from(c)),
-            };
-            format!("E'{}'", text.chars().map(escaped).collect::<String>())
-        }
-        Cell::Blob(bytes) => format!("E'\\\\x{}'", hex(bytes)),
-    })
-}
-
 fn as_failed(error: anyhow::Error) -> Failed {
     match error.downcast() {
         Ok(failed) => failed,
         Err(error) => Failed::because(format!("{error:#}")),
-    }
-}
-
-/// With backslashes as they are: `standard_conforming_strings` may be off in a migration.
-fn text_literal(text: &str) -> String {
-    let quoted = text.replace('\'', "''");
-    if quoted.contains('\\') {
-        format!("E'{}'", quoted.replace('\\', "\\\\"))
-    } else {
-        format!("'{quoted}'")
     }
 }

@@ -3,16 +3,16 @@
 use super::{Postgres, failed, large_objects};
 use crate::db::catalog::quoted;
 use crate::db::server;
+use crate::db::server::Waiter;
 use crate::db::session::measured::{Measured, counted, counting};
-use crate::db::session::witness::{Reading, Witness};
+use crate::db::session::witness::{Reading, Witness, digested};
 use crate::db::session::{Failed, OWN, Session as _};
 use crate::model::{CellRef, Compared, Content, Shape, ShapeColumn, Successor};
 use futures_util::TryStreamExt as _;
 use sqlx::PgConnection;
-use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::io;
-use tokio::runtime::Handle;
+use std::ops::Range;
 
 /// A table with fewer rows is read at once.
 const FEW: usize = 200;
@@ -248,70 +248,122 @@ impl Postgres {
 
 /// Reads the lines of a `COPY`, each a row.
 fn copy_out(
-    runtime: &Handle,
+    runtime: &Waiter,
     connection: &mut PgConnection,
     (from, reading): (&str, &mut Reading),
 ) -> Result<(), Failed> {
     let sql = format!("COPY (SELECT {} FROM {from}) TO STDOUT", reading.list());
-    runtime.block_on(async {
-        let mut lines = connection
-            .copy_out_raw(&sql)
-            .await
-            .map_err(|error| failed(&error))?;
-        let unwritable =
-            |error: io::Error| Failed::because(format!("keeping what the rows were: {error}"));
-        let mut wrong = None;
-        // What is not read to its end would be in the way of the next command.
-        while let Some(line) = lines.try_next().await.map_err(|error| failed(&error))? {
-            if wrong.is_none() {
-                let cells = cells(&line);
-                wrong = reading.take(cells.iter().map(cell)).err();
+    digested(reading, take, |pages| {
+        runtime.block_on(async {
+            let lines = connection.copy_out_raw(&sql).await;
+            let mut lines = lines.map_err(|error| failed(&error))?;
+            let mut wrong = None;
+            // What is not read to its end would be in the way of the next command.
+            while let Some(line) = lines.try_next().await.map_err(|error| failed(&error))? {
+                if wrong.is_none() {
+                    wrong = pages.add(|page| page.extend_from_slice(&line)).err();
+                }
             }
-        }
-        wrong.map_or(Ok(()), |error| Err(unwritable(error)))
+            wrong.map_or(Ok(()), Err)
+        })
     })
 }
 
-/// The values of a line of `COPY`'s text.
-fn cells(line: &[u8]) -> Vec<Option<Cow<'_, [u8]>>> {
-    let line = line.strip_suffix(b"\n").unwrap_or(line);
-    let fields = line.split(|byte| *byte == b'\t');
-    fields
-        .map(|field| (field != b"\\N").then(|| unescaped(field)))
-        .collect()
+/// Takes the lines of a page, each a row.
+fn take(page: &mut [u8], reading: &mut Reading) -> io::Result<()> {
+    let (mut rest, mut values) = (page, Vec::new());
+    while let Some(end) = memchr::memchr(b'\n', rest) {
+        let (line, behind) = rest.split_at_mut(end + 1);
+        places(&mut line[..end], &mut values);
+        let cells = values.iter().map(|place| match place {
+            None => CellRef::Null,
+            Some(place) => cell(&line[place.clone()]),
+        });
+        reading.take(cells)?;
+        rest = behind;
+    }
+    if rest.is_empty() {
+        Ok(())
+    } else {
+        Err(io::Error::other("the server divided a row"))
+    }
 }
 
-fn cell<'a>(value: &'a Option<Cow<'_, [u8]>>) -> CellRef<'a> {
-    let Some(bytes) = value else {
-        return CellRef::Null;
-    };
+/// Where the values of a line of `COPY`'s text are, once the backslashes are gone that it puts before what would
+/// end a value.
+fn places(line: &mut [u8], values: &mut Vec<Option<Range<usize>>>) {
+    values.clear();
+    let mut start = 0;
+    loop {
+        let tab = memchr::memchr(b'\t', &line[start..]);
+        let end = tab.map_or(line.len(), |at| start + at);
+        let field = &mut line[start..end];
+        values.push(if field == b"\\N" {
+            None
+        } else {
+            Some(start..start + unescape(field))
+        });
+        if tab.is_none() {
+            return;
+        }
+        start = end + 1;
+    }
+}
+
+fn cell(bytes: &[u8]) -> CellRef<'_> {
     match std::str::from_utf8(bytes) {
         Ok(text) => CellRef::Text(text),
         Err(_) => CellRef::Blob(bytes),
     }
 }
 
-/// Without the backslashes that `COPY` puts before what would end a value.
-fn unescaped(field: &[u8]) -> Cow<'_, [u8]> {
-    if !field.contains(&b'\\') {
-        return Cow::Borrowed(field);
+/// Takes the backslashes out, and returns how long it is without them.
+fn unescape(field: &mut [u8]) -> usize {
+    let Some(first) = memchr::memchr(b'\\', field) else {
+        return field.len();
+    };
+    let (mut from, mut to) = (first, first);
+    while let Some(byte) = field.get(from).copied() {
+        from += 1;
+        field[to] = match (byte, field.get(from)) {
+            (b'\\', Some(escaped)) => {
+                from += 1;
+                match escaped {
+                    b'b' => 8,
+                    b'f' => 12,
+                    b'n' => b'\n',
+                    b'r' => b'\r',
+                    b't' => b'\t',
+                    b'v' => 11,
+                    other => *other,
+                }
+            }
+            _ => byte,
+        };
+        to += 1;
     }
-    let mut bytes = field.iter();
-    let mut text = Vec::with_capacity(field.len());
-    while let Some(byte) = bytes.next() {
-        text.push(match byte {
-            b'\\' => match bytes.next() {
-                Some(b'b') => 8,
-                Some(b'f') => 12,
-                Some(b'n') => b'\n',
-                Some(b'r') => b'\r',
-                Some(b't') => b'\t',
-                Some(b'v') => 11,
-                Some(other) => *other,
-                None => b'\\',
-            },
-            byte => *byte,
-        });
+    to
+}
+
+#[cfg(test)]
+mod tests {
+    use super::places;
+
+    #[test]
+    fn a_line_has_its_values_without_what_copy_writes_before_them() {
+        for (line, values) in [
+            ("1\ta", &[Some("1"), Some("a")][..]),
+            ("\\N\t\t", &[None, Some(""), Some("")]),
+            ("a\\tb\\nc\\\\N\t\\\\N", &[Some("a\tb\nc\\N"), Some("\\N")]),
+            ("\\b\\f\\r\\v", &[Some("\u{8}\u{c}\r\u{b}")]),
+        ] {
+            let (mut bytes, mut found) = (line.as_bytes().to_vec(), Vec::new());
+            places(&mut bytes, &mut found);
+            let found = found.iter().map(|place| {
+                let place = place.clone()?;
+                Some(str::from_utf8(&bytes[place]).unwrap())
+            });
+            assert!(found.eq(values.iter().copied()), "{line}");
+        }
     }
-    Cow::Owned(text)
 }

@@ -30,7 +30,7 @@ impl Postgres {
     ) -> Result<T, E> {
         // Outside of a transaction nothing would stay set.
         if self.transaction.is_some() && self.of_migration.is_none() {
-            self.take_over("")?;
+            self.take_over("", "")?;
         }
         let done = work(self);
         if done.is_err() {
@@ -40,20 +40,27 @@ impl Postgres {
         done
     }
 
-    /// Puts chatctl's own settings in force, after these commands.
-    pub(super) fn take_over(&mut self, commands: &str) -> Result<(), Failed> {
+    /// Puts chatctl's own settings in force, after these commands. Returns what is asked under them.
+    pub(super) fn take_over(
+        &mut self,
+        commands: &str,
+        asked: &str,
+    ) -> Result<Vec<Vec<Cell>>, Failed> {
         let names = OWN_SETTINGS.iter();
         let names = names.map(|(name, _)| format!("pg_catalog.current_setting('{name}')"));
         let own = OWN_SETTINGS.iter().map(|(_, value)| (*value).to_owned());
         let all: Vec<_> = names.chain(sets(own)).collect();
         // Each is evaluated after the one before it: those of the migration are read first.
-        let rows = self
-            .rows(&format!("{commands}SELECT {}", all.join(", ")))
+        let mut rows = self
+            .rows(&format!("{commands}SELECT {}{asked}", all.join(", ")))
             .map_err(as_failed)?;
+        // The commands before it may give rows too, but none that is so long.
+        let own = rows.iter().position(|row| row.len() == all.len());
+        let answers = rows.split_off(own.map_or(rows.len(), |own| own + 1));
         let before = rows.last().map_or(&[][..], Vec::as_slice).iter();
         let before = before.take(OWN_SETTINGS.len()).map(Cell::to_string);
         self.of_migration = Some(before.collect());
-        Ok(())
+        Ok(answers)
     }
 
     /// The command that puts in force again what a migration has set; empty where that is in force.

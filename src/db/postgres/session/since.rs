@@ -6,10 +6,10 @@
 //! not as expected leads to the whole catalogue.
 
 use super::account::Account;
-use super::catalog::{FIRST, SCHEMAS, Seen};
+use super::catalog::{FIRST, SCHEMAS, Seen, by_number, numbered};
 use super::{Postgres, large_objects, numbers};
 use crate::cli_error::CliError;
-use crate::db::session::OWN;
+use crate::db::session::{OWN, Session as _};
 use crate::model::{Cell, Shape, ShapeColumn};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -78,15 +78,23 @@ impl Locks {
     }
 }
 
+/// The transaction, who had committed, and its locks.
+pub(super) fn asked() -> String {
+    numbered(&[
+        "pg_current_xact_id()::text, pg_current_snapshot()::text",
+        "locktype, coalesce(relation, classid, 0)::text, mode, coalesce(transactionid::text, '') FROM pg_locks \
+         WHERE pid = pg_backend_pid() AND granted AND locktype IN ('relation', 'object', 'transactionid') AND database IS DISTINCT FROM 0",
+    ])
+}
+
 impl Postgres {
     /// Looks at what the statements did since the tables were looked at last.
     pub(super) fn look_since(&mut self) -> anyhow::Result<()> {
-        let [transaction, locks] = self.several(&[
-            "pg_current_xact_id()::text, pg_current_snapshot()::text".to_owned(),
-            "locktype, coalesce(relation, classid, 0)::text, mode, coalesce(transactionid::text, '') FROM pg_locks \
-             WHERE pid = pg_backend_pid() AND granted AND locktype IN ('relation', 'object', 'transactionid') AND database IS DISTINCT FROM 0"
-                .to_owned(),
-        ])?;
+        let told = match self.told.take() {
+            Some(told) => told,
+            None => self.rows(&asked())?,
+        };
+        let [transaction, locks] = by_number(told)?;
         let number = transaction[0][0].to_string();
         if self.transaction.as_ref() != Some(&number) {
             anyhow::bail!(CliError::refused("a statement ended chatctl's transaction"));

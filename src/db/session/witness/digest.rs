@@ -4,12 +4,34 @@ use super::{json, number};
 use crate::model::CellRef;
 use siphasher::sip::SipHasher13;
 use siphasher::sip128::{Hasher128 as _, SipHasher13 as RowHasher};
-use std::hash::Hasher as _;
+use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
 
 /// The digest of a value. Zero is not a value.
 pub(super) type Value = u64;
 /// The digest of a row, or of its key.
 pub(super) type Row = u128;
+
+/// A map by the digests of rows, which need no other hash.
+pub(super) type ByRow<V> = HashMap<Row, V, BuildHasherDefault<OfRow>>;
+
+/// The last half of a row's digest; the first bits are the same in all rows of a part.
+#[derive(Debug, Default, Clone, Copy)]
+pub(super) struct OfRow(u64);
+
+impl Hasher for OfRow {
+    fn write(&mut self, _bytes: &[u8]) {
+        unreachable!("a row's digest is one number")
+    }
+
+    fn write_u128(&mut self, row: Row) {
+        self.0 = u64::try_from(row & Row::from(u64::MAX)).unwrap_or_default();
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}
 
 /// What no value has.
 pub(super) const NULL: Value = 0;

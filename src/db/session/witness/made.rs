@@ -1,7 +1,7 @@
 //! What the run itself made: rows and values that were not there before it, as it left them. They
 //! are the run's to change, until somebody else does.
 
-use super::digest::{Row, Secret, Value};
+use super::digest::{ByRow, Row, Secret, Value};
 use super::went::{Values, Went};
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::fmt::Write as _;
@@ -18,7 +18,7 @@ pub(super) type Made = BTreeMap<u64, OfTable>;
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub(super) struct OfTable {
     /// Rows, by their key; where there is none, by all their values, and how many they are.
-    pub(super) rows: HashMap<Row, u64>,
+    pub(super) rows: ByRow<u64>,
     /// Values, by the row and the column.
     pub(super) values: HashMap<(Row, u64), Value>,
     /// Columns that were added, and the value that each row had in it from then on.
@@ -53,7 +53,7 @@ impl OfTable {
 
     /// Gives back to the users what is a copy of theirs whose origin went.
     pub(super) fn give_back(&mut self, went: &Went, secret: Secret) {
-        let mut all: HashMap<Row, Values> = HashMap::new();
+        let mut all: ByRow<Values> = ByRow::default();
         for ((row, column), value) in &self.values {
             all.entry(*row).or_default().push((*column, *value));
         }

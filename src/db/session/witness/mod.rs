@@ -6,6 +6,7 @@ mod json;
 mod made;
 mod matching;
 mod number;
+mod pages;
 mod reading;
 mod rows;
 mod sides;
@@ -14,6 +15,7 @@ mod tests;
 mod went;
 
 pub(in crate::db) use digest::Form;
+pub(in crate::db) use pages::digested;
 pub(in crate::db) use reading::{Field, Forms, Reading};
 pub(in crate::db) use went::Copies;
 

@@ -123,6 +123,16 @@ impl Reading {
         }
     }
 
+    /// Whether the rows of both have the same values in the same places.
+    pub(super) fn reads_as(&self, other: &Self) -> bool {
+        (&self.fields, &self.key, self.placed) == (&other.fields, &other.key, other.placed)
+    }
+
+    /// How many values a row has.
+    pub(in crate::db) fn width(&self) -> usize {
+        self.fields.len().max(1)
+    }
+
     /// One row.
     pub(in crate::db) fn take<'a>(
         &mut self,

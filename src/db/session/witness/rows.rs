@@ -2,6 +2,7 @@
 //! memory, and beyond a size in files without a name.
 
 use super::digest::{Row, Value};
+use std::borrow::Cow;
 use std::fs::File;
 use std::io;
 use std::io::{Read as _, Seek as _, Write as _};
@@ -27,8 +28,8 @@ pub(super) struct Rows {
 }
 
 /// One part, in memory.
-pub(super) struct Loaded {
-    bytes: Vec<u8>,
+pub(super) struct Loaded<'a> {
+    bytes: Cow<'a, [u8]>,
     width: usize,
 }
 
@@ -48,10 +49,10 @@ impl Rows {
     pub(super) fn push(&mut self, by: Row, values: &[Value]) -> io::Result<()> {
         let index = usize::try_from(by >> 122).unwrap_or_default();
         let part = &mut self.parts[index];
-        part.held.extend(by.to_le_bytes());
-        values
-            .iter()
-            .for_each(|value| part.held.extend(value.to_le_bytes()));
+        part.held.extend_from_slice(&by.to_le_bytes());
+        for value in values {
+            part.held.extend_from_slice(&value.to_le_bytes());
+        }
         if part.held.len() >= self.in_memory {
             let file = match &mut part.file {
                 Some(file) => file,
@@ -64,15 +65,20 @@ impl Rows {
     }
 
     /// Its parts, one after another.
-    pub(super) fn parts(&mut self) -> impl Iterator<Item = io::Result<Loaded>> + '_ {
+    pub(super) fn parts(&mut self) -> impl Iterator<Item = io::Result<Loaded<'_>>> + '_ {
         let width = 16 + 8 * self.values;
         self.parts.iter_mut().map(move |part| {
-            let mut bytes = Vec::new();
-            if let Some(file) = &mut part.file {
-                file.rewind()?;
-                file.read_to_end(&mut bytes)?;
-            }
-            bytes.extend(&part.held);
+            let Part { held, file } = part;
+            let bytes = match file {
+                None => Cow::Borrowed(&held[..]),
+                Some(file) => {
+                    let mut bytes = Vec::new();
+                    file.rewind()?;
+                    file.read_to_end(&mut bytes)?;
+                    bytes.extend_from_slice(held);
+                    Cow::Owned(bytes)
+                }
+            };
             Ok(Loaded { bytes, width })
         })
     }
@@ -92,9 +98,14 @@ impl Rows {
     }
 }
 
-impl Loaded {
-    pub(super) const fn len(&self) -> usize {
+impl Loaded<'_> {
+    pub(super) fn len(&self) -> usize {
         self.bytes.len() / self.width
+    }
+
+    /// Whether another part has the same rows in the same order.
+    pub(super) fn is_as(&self, other: &Self) -> bool {
+        (self.width, &self.bytes) == (other.width, &other.bytes)
     }
 
     /// What a row is found by.

@@ -1,13 +1,13 @@
 //! One table before and after, compared row by row.
 
-use super::digest::{NULL, Row, Secret, Value};
+use super::digest::{ByRow, NULL, Secret, Value};
 use super::ident_of;
 use super::made::OfTable;
 use super::reading::{Known, Reading};
 use super::rows::Loaded;
 use super::went::Went;
 use crate::model::{Compared, ComparedColumn, Shape};
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::io;
 
 /// A column of before and the one of after that it is compared with. Two of before may have become
@@ -27,7 +27,7 @@ pub(super) struct OfRun<'a> {
     columns: Vec<u64>,
     by_key: bool,
     /// Rows without a key that are still to come.
-    left: HashMap<Row, u64>,
+    left: ByRow<u64>,
 }
 
 impl<'a> OfRun<'a> {
@@ -39,7 +39,7 @@ impl<'a> OfRun<'a> {
             columns: shape.columns.iter().map(ident_of).collect(),
             by_key,
             left: if by_key {
-                HashMap::new()
+                ByRow::default()
             } else {
                 made.rows.clone()
             },
@@ -47,7 +47,7 @@ impl<'a> OfRun<'a> {
     }
 
     /// Whether a value is as the run left it, so that nobody else's is in its place.
-    pub(super) fn value(&self, part: &Loaded, row: usize, column: usize) -> bool {
+    pub(super) fn value(&self, part: &Loaded<'_>, row: usize, column: usize) -> bool {
         if self.made.is_empty() {
             return false;
         }
@@ -57,13 +57,13 @@ impl<'a> OfRun<'a> {
     }
 
     /// The values of a row that are not the run's.
-    pub(super) fn users(&self, part: &Loaded, row: usize) -> impl Iterator<Item = Value> {
+    pub(super) fn users(&self, part: &Loaded<'_>, row: usize) -> impl Iterator<Item = Value> {
         let users = (0..self.columns.len()).filter(move |it| !self.value(part, row, *it));
         users.map(move |column| part.value(row, column))
     }
 
     /// Whether a row is the run's and as the run left it.
-    pub(super) fn made(&mut self, part: &Loaded, row: usize) -> bool {
+    pub(super) fn made(&mut self, part: &Loaded<'_>, row: usize) -> bool {
         if self.made.rows.is_empty() {
             return false;
         }
@@ -139,10 +139,10 @@ impl Sides<'_> {
         for (old, new) in old_rows.parts().zip(new_rows.parts()) {
             let (old, new) = (old?, new?);
             // First those of the user's, then those that the run made: a row that is there may be either.
-            let mut there: HashMap<Row, u64> = HashMap::new();
+            let mut there: ByRow<u64> = ByRow::default();
             (0..new.len()).for_each(|row| *there.entry(new.by(row)).or_default() += 1);
             // Of rows that are alike the first is taken for the first.
-            let mut in_order: HashMap<Row, VecDeque<u64>> = HashMap::new();
+            let mut in_order: ByRow<VecDeque<u64>> = ByRow::default();
             if let Some((_, place)) = self.places {
                 for row in 0..new.len() {
                     let alike = in_order.entry(new.by(row)).or_default();
@@ -195,7 +195,7 @@ impl Sides<'_> {
     /// Counts the values of a row of before that are not the run's own.
     pub(super) fn count(
         &self,
-        old: &Loaded,
+        old: &Loaded<'_>,
         row: usize,
         (of_run, compared): (&OfRun<'_>, &mut Compared),
     ) {

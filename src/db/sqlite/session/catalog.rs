@@ -5,11 +5,57 @@ use super::{Sqlite, modules, text_literal};
 use crate::db::session::{COUNTER, KEY, OWN, Object, Session as _};
 use crate::model::{Cell, Numbered, NumberedColumn, Numbering, Shape, ShapeColumn};
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+/// The schema at one moment.
+#[derive(Debug, Default)]
+pub(super) struct Looked {
+    /// The tables that hold rows,
+    pub(super) tables: Vec<Shape>,
+    /// and which of them are virtual.
+    pub(super) virtuals: Vec<String>,
+    /// The triggers, with the tables that they belong to.
+    pub(super) triggers: Vec<(String, String)>,
+    /// Whether what a statement sets off may replace rows: only this word, there or in the statement, lets an
+    /// INSERT take rows away.
+    pub(super) replaces: bool,
+}
 
 impl Sqlite {
+    /// The schema as it is. In a transaction nobody else changes it.
+    pub(super) fn look(&mut self) -> anyhow::Result<Arc<Looked>> {
+        if let Some(looked) = &self.looked
+            && !self.connection.is_autocommit()
+        {
+            return Ok(Arc::clone(looked));
+        }
+        let names = self.table_names()?;
+        let texts = self.rows(
+            "SELECT type = 'trigger', tbl_name, sql FROM main.sqlite_master WHERE sql IS NOT NULL",
+        )?;
+        let triggers = texts.iter().filter(|row| row[0].int() == Some(1));
+        let triggers = triggers.map(|row| (row[1].to_string(), row[2].to_string()));
+        let replaces = |row: &Vec<Cell>| {
+            let text = row[2].text().unwrap_or_default();
+            text.to_ascii_lowercase().contains("replace")
+        };
+        let looked = Arc::new(Looked {
+            triggers: triggers.collect(),
+            replaces: texts.iter().any(replaces),
+            tables: self.all_tables(&names)?,
+            virtuals: names
+                .into_iter()
+                .filter(|(_, is_virtual)| *is_virtual)
+                .map(|(name, _)| name)
+                .collect(),
+        });
+        self.looked = Some(Arc::clone(&looked));
+        Ok(looked)
+    }
+
     /// Ordinary tables, virtual ones (read through their module) and what a full-text table
     /// stores itself. What else a module keeps in its shadow tables is its own affair.
-    pub(super) fn table_names(&mut self) -> anyhow::Result<Vec<(String, bool)>> {
+    fn table_names(&mut self) -> anyhow::Result<Vec<(String, bool)>> {
         let tables = self.rows(
             "SELECT l.name, l.type, coalesce(m.sql, '') FROM pragma_table_list AS l \
              LEFT JOIN main.sqlite_master AS m ON m.name = l.name AND m.type = 'table' \
@@ -39,15 +85,14 @@ impl Sqlite {
         Ok(measured.collect())
     }
 
-    pub(super) fn all_tables(&mut self) -> anyhow::Result<Vec<Shape>> {
-        let mut shapes: Vec<Shape> = self
-            .table_names()?
-            .into_iter()
+    fn all_tables(&mut self, names: &[(String, bool)]) -> anyhow::Result<Vec<Shape>> {
+        let mut shapes: Vec<Shape> = names
+            .iter()
             .map(|(name, _)| Shape {
                 schema: "main".to_owned(),
                 table: name.clone(),
                 bare: true,
-                name,
+                name: name.clone(),
                 ..Shape::default()
             })
             .collect();

@@ -5,16 +5,6 @@ use crate::db::session::{Session as _, derived, numbers};
 use crate::model::{Compared, Derived, Shape, Successor};
 
 impl Sqlite {
-    /// The triggers, with the tables that they belong to.
-    pub(super) fn all_triggers(&mut self) -> anyhow::Result<Vec<(String, String)>> {
-        let sql = "SELECT tbl_name, sql FROM main.sqlite_master WHERE type = 'trigger'";
-        let rows = self.rows(sql)?;
-        Ok(rows
-            .iter()
-            .map(|row| (row[0].to_string(), row[1].to_string()))
-            .collect())
-    }
-
     /// Notes what explains the changes of each column, where one thing explains all of them.
     pub(super) fn explain_columns(
         &mut self,
@@ -43,7 +33,7 @@ impl Sqlite {
         column: &str,
         unchanged: u64,
     ) -> anyhow::Result<bool> {
-        let kept = self.triggers.iter().any(|(of, sql)| {
+        let kept = self.before.triggers.iter().any(|(of, sql)| {
             of.eq_ignore_ascii_case(table) && derived::trigger_keeps_time(sql, table, column)
         });
         if !kept {

@@ -22,6 +22,7 @@ use crate::db::session::{
 };
 use crate::model::{Actions, Cell, Compared, Content, Names, Numbering, Shape, Successor};
 use anyhow::Context as _;
+use catalog::Looked;
 use guard::Notes;
 use rusqlite::fallible_iterator::FallibleIterator as _;
 use rusqlite::hooks::{AuthContext, Authorization};
@@ -43,13 +44,12 @@ pub(super) fn open(
 struct Sqlite {
     connection: Opened,
     path: PathBuf,
-    /// The tables when the watch began, and which of them are virtual.
-    before: Vec<Shape>,
-    virtuals: Vec<String>,
+    /// The schema as it was read last, where nothing was run since that may have changed it.
+    looked: Option<Arc<Looked>>,
+    /// The schema when the watch began.
+    before: Arc<Looked>,
     /// What the authorizer saw since.
     notes: Arc<Mutex<Notes>>,
-    /// The triggers when the watch began, with their tables.
-    triggers: Vec<(String, String)>,
     /// When the transaction began, in seconds since 1970.
     began: i64,
     /// Whether foreign keys are acted on: then every table counts as touched.
@@ -90,10 +90,9 @@ impl Sqlite {
         Ok(Self {
             connection,
             path: target.path().to_owned(),
-            before: Vec::new(),
-            virtuals: Vec::new(),
+            looked: None,
+            before: Arc::default(),
             notes: Arc::default(),
-            triggers: Vec::new(),
             began: 0,
             keys: false,
             witness: Witness::new(read::form),
@@ -124,6 +123,7 @@ impl Sqlite {
     fn only_grew(&self, name: &str) -> Result<bool, Failed> {
         let was = self
             .before
+            .tables
             .iter()
             .find(|shape| shape.name.to_ascii_lowercase() == name);
         let Some(was) = was else { return Ok(true) };
@@ -147,20 +147,8 @@ impl Sqlite {
     }
 
     fn begin_to_note(&mut self) -> anyhow::Result<()> {
-        self.before = self.catalog()?;
-        self.triggers = self.all_triggers()?;
-        let names = self.table_names()?;
-        self.virtuals = names
-            .into_iter()
-            .filter(|(_, it)| *it)
-            .map(|(name, _)| name)
-            .collect();
-        let schema =
-            self.rows("SELECT lower(sql) FROM main.sqlite_master WHERE sql IS NOT NULL")?;
-        // Only this word, in a statement or in what it sets off, lets an INSERT take rows away.
-        let replaces = schema
-            .iter()
-            .any(|row| row[0].to_string().contains("replace"));
+        self.before = self.look()?;
+        let replaces = self.before.replaces;
         let mut notes = self.notes();
         *notes = Notes::default();
         notes.replaces = replaces;
@@ -174,6 +162,10 @@ impl Sqlite {
 
 impl Session for Sqlite {
     fn command(&mut self, sql: &str) -> Result<(), Failed> {
+        let is_mark = sql.starts_with("SAVEPOINT ") || sql.starts_with("RELEASE ");
+        if !is_mark {
+            self.looked = None;
+        }
         self.connection
             .execute_batch(sql)
             .map_err(|error| failed(&error))
@@ -198,6 +190,7 @@ impl Session for Sqlite {
     }
 
     fn run(&mut self, statement: &str) -> Result<(), Failed> {
+        self.looked = None;
         if vacuums(statement) {
             let why = if has_word(statement, "into") {
                 Ok(None)
@@ -258,7 +251,7 @@ impl Session for Sqlite {
     }
 
     fn catalog(&mut self) -> anyhow::Result<Vec<Shape>> {
-        self.all_tables()
+        Ok(self.look()?.tables.clone())
     }
 
     fn columns(&mut self, table: &str) -> anyhow::Result<Option<Vec<String>>> {
@@ -341,9 +334,10 @@ impl Session for Sqlite {
         let notes = self.notes();
         let of_virtual = |name: &str| {
             let owner = name.strip_suffix("_content").unwrap_or(name);
-            self.virtuals.iter().any(|it| *it == name || *it == owner) && notes.wrote_virtual(owner)
+            let mut virtuals = self.before.virtuals.iter();
+            virtuals.any(|it| *it == name || *it == owner) && notes.wrote_virtual(owner)
         };
-        let touched = self.before.iter().filter(|shape| {
+        let touched = self.before.tables.iter().filter(|shape| {
             let added = self.witness.remembers() && notes.adds_to(shape);
             self.keys || added || of_virtual(&shape.name) || notes.touches(shape)
         });
@@ -383,12 +377,12 @@ impl Session for Sqlite {
 
     fn accept(&mut self) -> anyhow::Result<()> {
         self.counts.clear();
-        let mut after = Vec::new();
+        let mut after = Arc::default();
         if self.witness.remembers() {
-            after = self.catalog()?;
-            self.note_made(&after)?;
+            after = self.look()?;
+            self.note_made(&after.tables)?;
         }
-        self.witness.accept(&self.before, &after);
+        self.witness.accept(&self.before.tables, &after.tables);
         Ok(())
     }
 

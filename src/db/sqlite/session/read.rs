@@ -2,11 +2,12 @@
 
 use super::{Sqlite, failed, quoted};
 use crate::db::session::measured::{Measured, counted, counting};
-use crate::db::session::witness::{Field, Form, Reading, Witness};
+use crate::db::session::witness::{Field, Form, Reading, Witness, digested};
 use crate::db::session::{Failed, OWN, Session as _};
 use crate::model::{CellRef, Compared, Content, Shape, ShapeColumn, Successor};
 use rusqlite::types::ValueRef;
 use std::collections::BTreeMap;
+use std::io;
 
 /// A value of a column, to be compared with one of another: SQLite stores what it is given, so only
 /// a number may be written in another way.
@@ -52,8 +53,8 @@ impl Measured for Sqlite {
         shape: &Shape,
         successor: &Successor,
     ) -> anyhow::Result<Option<Compared>> {
-        let all = self.catalog()?;
-        let now = all.iter().find(|it| it.name == successor.table);
+        let all = self.look()?;
+        let now = all.tables.iter().find(|it| it.name == successor.table);
         let now =
             now.ok_or_else(|| anyhow::anyhow!("`{}` is not there any more", successor.table))?;
         let Some(mut reading) = self.witness.after(shape, successor, now) else {
@@ -87,13 +88,16 @@ impl Sqlite {
         let mut statement = self.connection.prepare(&sql).map_err(|it| failed(&it))?;
         let count = statement.column_count();
         let mut rows = statement.raw_query();
-        while let Some(row) = rows.next().map_err(|it| failed(&it))? {
-            let cells = (0..count).map(|index| row.get_ref(index).map_or(CellRef::Null, cell));
-            let taken = reading.take(cells);
-            taken
-                .map_err(|error| Failed::because(format!("keeping what the rows were: {error}")))?;
-        }
-        Ok(())
+        digested(reading, take, |pages| {
+            while let Some(row) = rows.next().map_err(|it| failed(&it))? {
+                pages.add(|page| {
+                    for index in 0..count {
+                        write(page, row.get_ref(index).unwrap_or(ValueRef::Null));
+                    }
+                })?;
+            }
+            Ok(())
+        })
     }
 
     /// Notes which rows and values of tables that are not compared were made since.
@@ -103,7 +107,8 @@ impl Sqlite {
             if self.witness.knows(shape) {
                 continue;
             }
-            let Some(was) = self.before.iter().find(|was| was.name == shape.name) else {
+            let mut before = self.before.tables.iter();
+            let Some(was) = before.find(|was| was.name == shape.name).cloned() else {
                 let mut reading = self.witness.of_new(shape);
                 self.read(&shape.name, &mut reading)?;
                 self.witness.all_made(shape, reading)?;
@@ -128,15 +133,88 @@ impl Sqlite {
     }
 }
 
-fn cell(value: ValueRef<'_>) -> CellRef<'_> {
-    match value {
-        ValueRef::Null => CellRef::Null,
-        ValueRef::Integer(number) => CellRef::Int(number),
-        ValueRef::Real(number) => CellRef::Real(number),
-        ValueRef::Text(bytes) => match std::str::from_utf8(bytes) {
+/// Writes a value of a row into a page: its type, and its eight bytes or its length and its bytes.
+fn write(page: &mut Vec<u8>, value: ValueRef<'_>) {
+    let (kind, number, bytes): (u8, [u8; 8], &[u8]) = match value {
+        ValueRef::Null => (NULL, [0; 8], &[]),
+        ValueRef::Integer(number) => (INTEGER, number.to_le_bytes(), &[]),
+        ValueRef::Real(number) => (REAL, number.to_le_bytes(), &[]),
+        ValueRef::Text(bytes) => (TEXT, (bytes.len() as u64).to_le_bytes(), bytes),
+        ValueRef::Blob(bytes) => (BLOB, (bytes.len() as u64).to_le_bytes(), bytes),
+    };
+    page.push(kind);
+    page.extend_from_slice(&number);
+    page.extend_from_slice(bytes);
+}
+
+const NULL: u8 = 0;
+const INTEGER: u8 = 1;
+const REAL: u8 = 2;
+const TEXT: u8 = 3;
+const BLOB: u8 = 4;
+
+/// Takes the rows of a page.
+fn take(page: &mut [u8], reading: &mut Reading) -> io::Result<()> {
+    let (mut rest, width) = (&*page, reading.width());
+    while !rest.is_empty() {
+        reading.take((0..width).map(|_| read(&mut rest)))?;
+    }
+    Ok(())
+}
+
+fn read<'a>(rest: &mut &'a [u8]) -> CellRef<'a> {
+    let Some(((kind, number), behind)) = rest
+        .split_first()
+        .and_then(|(kind, rest)| Some((*kind, rest.split_first_chunk::<8>()?)))
+        .map(|(kind, (number, behind))| ((kind, *number), behind))
+    else {
+        unreachable!("a page has whole values")
+    };
+    let length = match kind {
+        TEXT | BLOB => usize::try_from(u64::from_le_bytes(number)).unwrap_or(usize::MAX),
+        _ => 0,
+    };
+    let (bytes, behind) = behind.split_at(length);
+    *rest = behind;
+    match kind {
+        INTEGER => CellRef::Int(i64::from_le_bytes(number)),
+        REAL => CellRef::Real(f64::from_le_bytes(number)),
+        TEXT => match std::str::from_utf8(bytes) {
             Ok(text) => CellRef::Text(text),
             Err(_) => CellRef::Garbled(bytes),
         },
-        ValueRef::Blob(bytes) => CellRef::Blob(bytes),
+        BLOB => CellRef::Blob(bytes),
+        _ => CellRef::Null,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{ValueRef, read, write};
+    use crate::model::CellRef;
+
+    #[test]
+    fn a_page_gives_the_values_that_were_written() {
+        let values = [
+            (ValueRef::Null, CellRef::Null),
+            (ValueRef::Integer(-7), CellRef::Int(-7)),
+            (ValueRef::Real(0.5), CellRef::Real(0.5)),
+            (ValueRef::Text(b""), CellRef::Text("")),
+            (
+                ValueRef::Text("h\u{e9}".as_bytes()),
+                CellRef::Text("h\u{e9}"),
+            ),
+            (ValueRef::Text(b"\xff"), CellRef::Garbled(b"\xff")),
+            (ValueRef::Blob(b"\0\x01"), CellRef::Blob(b"\0\x01")),
+        ];
+        let mut page = Vec::new();
+        values
+            .iter()
+            .for_each(|(value, _)| write(&mut page, *value));
+        let mut rest = &page[..];
+        for (_, is) in values {
+            assert_eq!(read(&mut rest), is);
+        }
+        assert!(rest.is_empty());
     }
 }

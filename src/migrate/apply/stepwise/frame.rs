@@ -139,6 +139,8 @@ struct Walk<'a, 'b> {
     unmarked: Vec<usize>,
     /// The statement that the walk goes back to when a lock was not free: all before it is committed.
     committed: usize,
+    /// Whether all statements were such that they leave no transaction and no lock.
+    is_plain: bool,
 }
 
 /// Runs the statements from `first` on. Gives those that ended it and did nothing, and why.
@@ -148,7 +150,6 @@ pub(super) fn walk(
     first: usize,
     rehearsed: &mut Option<(&Rehearsed, &mut Unfinished)>,
 ) -> anyhow::Result<Option<(Range<usize>, End)>> {
-    steps.begin_now(session)?;
     let (intent, options) = (steps.intent, steps.options);
     let mut walk = Walk {
         steps,
@@ -158,12 +159,16 @@ pub(super) fn walk(
         frame: Frame::Nothing,
         unmarked: Vec::new(),
         committed: first,
+        is_plain: true,
     };
     let mut tried = 0;
     let mut number = 0;
     walk.lock_again(session)?;
     while number < intent.pieces.len() {
-        options.check()?;
+        if let Err(stopped) = options.check() {
+            walk.leave(session);
+            return Err(stopped.into());
+        }
         if !intent.is_run(number, walk.committed) {
             number += 1;
             continue;
@@ -174,8 +179,7 @@ pub(super) fn walk(
         }
         let ended = ended?;
         if ended.is_some() {
-            // A DDL statement that failed may have committed what was before it.
-            walk.committed = walk.steps.done(session)?.max(walk.committed);
+            walk.look_at_marks(session)?;
         }
         match ended {
             None => number += 1,
@@ -187,16 +191,20 @@ pub(super) fn walk(
                 walk.lock_again(session)?;
             }
             Some(End::Failed(failure)) => {
-                walk.steps
-                    .mark(session, number, (State::Failed, ""), &failure.message)?;
+                if walk.steps.begun {
+                    walk.steps
+                        .mark(session, number, (State::Failed, ""), &failure.message)?;
+                }
                 return Ok(Some((walk.committed..number + 1, End::Failed(failure))));
             }
             Some(lost @ End::Lost(_)) => return Ok(Some((walk.committed..number + 1, lost))),
         }
     }
-    // Locks that the file does not give up end with its connection, and its statements stay.
-    walk.commit(session)?;
-    walk.leave(session);
+    if !walk.is_plain || walk.frame != Frame::Nothing || !walk.unmarked.is_empty() {
+        // Locks that the file does not give up end with its connection, and its statements stay.
+        walk.commit(session)?;
+        walk.leave(session);
+    }
     Ok(None)
 }
 
@@ -205,6 +213,11 @@ impl Walk<'_, '_> {
         let intent = self.steps.intent;
         let piece = &intent.pieces[number];
         let frame = self.frame.behind(intent, number);
+        self.is_plain &= session.goes_with_others(piece.text);
+        // The file is begun together with a statement that commits by itself.
+        if !self.is_bare(number) {
+            self.steps.begin_now(session)?;
+        }
         let ended = match &piece.facts.kind {
             Kind::Begin => {
                 self.end(session)?;
@@ -229,15 +242,21 @@ impl Walk<'_, '_> {
             }
             // The mark of one would be the transaction that it is about.
             Kind::SetVariable { .. } => self.run(session, number)?,
-            _ if commits(intent, piece) => self.bare(session, number)?,
-            _ if self.frame == Frame::Nothing && intent.is_bare(piece) => {
-                self.bare(session, number)?
-            }
+            _ if self.is_bare(number) => self.bare(session, number)?,
             _ if self.frame == Frame::Nothing => {
                 patiently(session, self.steps.options, |session| session.begin())?;
                 let ended = self.run(session, number)?;
                 if ended.is_none() {
-                    self.commit(session)?;
+                    // It looks at the database before the marks are sent.
+                    self.remember(session)?;
+                    self.write_marks(session)?;
+                    if self.is_plain && number + 1 == intent.pieces.len() {
+                        // It goes with the end of the file.
+                        session.commit_with_next()?;
+                    } else {
+                        session.command("COMMIT")?;
+                    }
+                    self.unmarked.clear();
                     self.committed = number + 1;
                 }
                 ended
@@ -254,6 +273,18 @@ impl Walk<'_, '_> {
             self.commit(session)?;
         }
         Ok(None)
+    }
+
+    /// Whether a statement is marked before it runs, since it may commit by itself.
+    fn is_bare(&self, number: usize) -> bool {
+        let intent = self.steps.intent;
+        let piece = &intent.pieces[number];
+        let frames = matches!(
+            piece.facts.kind,
+            Kind::Begin | Kind::Commit | Kind::Lock | Kind::SetVariable { .. }
+        );
+        let is_free = self.frame == Frame::Nothing && intent.is_bare(piece);
+        !frames && (commits(intent, piece) || is_free)
     }
 
     /// Runs a statement that is marked with those around it.
@@ -295,15 +326,26 @@ impl Walk<'_, '_> {
             }
         }
         let schema = in_flight::note(session, piece)?;
+        let is_locked = self.is_locked();
+        if !is_locked {
+            patiently(session, self.steps.options, |session| session.begin())?;
+        }
+        if !self.steps.begun {
+            self.steps.begin(session)?;
+            self.steps.begun = true;
+        }
         self.write_marks(session)?;
         self.steps
             .mark(session, number, (State::Begun, &schema), piece.text)?;
+        if !is_locked {
+            session.commit_with_next()?;
+        }
         if let Err(failed) = prove::run(session, self.steps.intent, number) {
             // Whether the server committed first depends on what is wrong.
             return self.failed(number, failed).map(Some);
         }
         // One would end the locks, under which nothing is committed by itself anyway.
-        if !self.is_locked() {
+        if !is_locked {
             patiently(session, self.steps.options, |session| session.begin())?;
         }
         let hash = journal::hash(piece.text);
@@ -311,10 +353,28 @@ impl Walk<'_, '_> {
             .mark(session, number, (State::Done, &hash), piece.text)?;
         self.unmarked.push(number);
         self.remember(session)?;
-        session.command("COMMIT")?;
+        if is_locked {
+            session.command("COMMIT")?;
+        } else {
+            session.commit_with_next()?;
+        }
         self.unmarked.clear();
         self.committed = number + 1;
         Ok(None)
+    }
+
+    /// Looks up how far the file came, after a statement that failed: a DDL statement may have committed what was
+    /// before it, and marks that were to go with it may be lost.
+    fn look_at_marks(&mut self, session: &mut dyn Session) -> anyhow::Result<()> {
+        let done = self.steps.done(session)?;
+        self.steps.begun = done.is_some();
+        let done = done.unwrap_or_default();
+        for number in done..self.committed {
+            let hash = journal::hash(self.steps.intent.pieces[number].text);
+            self.steps.mark(session, number, (State::Done, &hash), "")?;
+        }
+        self.committed = self.committed.max(done);
+        Ok(())
     }
 
     /// Whether nobody else writes the tables of the file.

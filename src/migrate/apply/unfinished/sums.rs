@@ -7,10 +7,13 @@ use std::collections::BTreeMap;
 /// What a table holds; none where it can't be read now, as under the locks of a file.
 pub(super) fn of_table(session: &mut dyn Session, shape: &Shape) -> Option<String> {
     let table = session.quote(&shape.name);
-    let rows = session.seen(&format!("SELECT count(*) FROM {table}"));
-    let sum = session.seen(&format!("CHECKSUM TABLE {table} EXTENDED"));
-    let (rows, sum) = (rows.ok()?, sum.ok()?);
-    Some(format!("{} {}", rows[0][0], sum[0][1]))
+    let both = session.seen(&format!(
+        "SELECT count(*) FROM {table}; CHECKSUM TABLE {table} EXTENDED"
+    ));
+    match &both.ok()?[..] {
+        [rows, sum] => Some(format!("{} {}", rows[0], sum[1])),
+        _ => None,
+    }
 }
 
 pub(super) fn is_empty(session: &mut dyn Session, shape: &Shape) -> anyhow::Result<bool> {

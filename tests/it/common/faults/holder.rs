@@ -83,11 +83,13 @@ pub fn waiting(store: &Store) -> Vec<String> {
     servers::texts(&store.url, &sql)
 }
 
-/// Waits until chatctl waits for a lock with a statement that begins so.
+/// Waits until chatctl waits for a lock with a statement that begins so. On PostgreSQL several may go
+/// together, and each begins a line.
 #[track_caller]
 pub fn until_waiting(store: &Store, statement: &str) {
     until(&format!("chatctl to wait with {statement}"), || {
         let all = waiting(store);
-        all.iter().any(|it| it.starts_with(statement)).then_some(())
+        let mut lines = all.iter().flat_map(|it| it.lines());
+        lines.any(|it| it.starts_with(statement)).then_some(())
     });
 }
