@@ -88,7 +88,7 @@ def main():
         folder = pathlib.Path(folder)
         (folder / "load.toml").write_text(SESSION)
         (folder / "story.sse").write_text(story(options.tokens))
-        start = (f"env STACK=raw MODE=correct DATABASE_PATH={{database_path}} GATEWAY_URL={{gateway_url}} "
+        start = (f"env STACK=raw FRAMEWORK=fastapi MODE=correct DATABASE_PATH={{database_path}} GATEWAY_URL={{gateway_url}} "
                  f"{options.python} -m uvicorn chat.app:app --app-dir {ROOT}/tests/servers --host 127.0.0.1 "
                  "--port {port} --log-level warning --backlog 4096")
         command = [options.chatctl, "verify-stream", folder / "load.toml", "--database-url", f"sqlite:{folder}/chat.db",

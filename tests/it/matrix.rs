@@ -6,13 +6,23 @@ use crate::common::{Chat, side_by_side};
 
 const STACKS: [&str; 3] = ["sync", "async", "raw"];
 
-/// Two runs that differ in stack, journal and transport.
+/// The framework that each stack runs on: what most people take, or what that is built on.
+fn framework(stack: &str) -> &'static str {
+    if stack == "sync" {
+        "fastapi"
+    } else {
+        "starlette"
+    }
+}
+
+/// Two runs that differ in stack, framework, journal and transport.
 fn verdicts(mode: &'static str, turn: usize) -> [(String, &'static str, serde_json::Value); 2] {
     let runs = [("wal", "starlette", turn), ("delete", "sse", turn + 1)];
     runs.map(|(journal, transport, stack)| {
         let stack = STACKS[stack % 3];
         let chat = Chat::new(mode)
             .stack(stack)
+            .set("FRAMEWORK", framework(stack))
             .journal(journal)
             .transport(transport);
         let (report, _) = chat.report(&["--proof", "gate", "--trials", "3"]);

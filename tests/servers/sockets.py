@@ -28,8 +28,12 @@ from typing import Any
 import socketio
 import uvicorn
 from asking import ask
-from fastapi import FastAPI, WebSocket, WebSocketDisconnect
+from starlette.applications import Starlette
 from starlette.concurrency import iterate_in_threadpool
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route, WebSocketRoute
+from starlette.websockets import WebSocket, WebSocketDisconnect
 from wires import wire
 
 arguments = argparse.ArgumentParser()
@@ -46,7 +50,6 @@ arguments.add_argument("--again", default="replace", choices=["replace", "add"])
 arguments.add_argument("--resume", default="rest", choices=["rest", "twice", "now", "refuse"])
 options = arguments.parse_args()
 
-app = FastAPI()
 sio = socketio.AsyncServer(async_mode="asgi", cors_allowed_origins="*")
 tasks: set[asyncio.Task[None]] = set()
 
@@ -67,16 +70,18 @@ def drop_last(chat: str, role: str) -> None:
         db.execute("DELETE FROM message WHERE id = (SELECT max(id) FROM message WHERE chat = ? AND role = ?)", (chat, role))
 
 
-@app.get("/chats/{chat}")
 def messages(chat: str) -> list[dict[str, str]]:
     with closing(database()) as db:
         rows = db.execute("SELECT role, content FROM message WHERE chat = ? ORDER BY id", (chat,))
         return [{"role": role, "content": text} for role, text in rows]
 
 
-@app.get("/health")
-def health() -> str:
-    return "ok"
+def history(request: Request) -> Response:
+    return JSONResponse(messages(request.path_params["chat"]))
+
+
+def health(_: Request) -> Response:
+    return JSONResponse("ok")
 
 
 class Run:
@@ -230,8 +235,8 @@ class Events:
 DELIMITER = "␃🔚␗"
 
 
-@app.websocket("/ws/{chat}")
-async def talk(socket: WebSocket, chat: str) -> None:
+async def talk(socket: WebSocket) -> None:
+    chat = socket.path_params["chat"]
     # Before the page knows that it is connected again, so nothing of what follows is counted.
     told_before = len(runs[chat].events) if chat in runs else 0
     await socket.accept()
@@ -324,15 +329,22 @@ async def client_message(sid: str, payload: Any) -> None:
     in_background(answer(thread, asked, emitting(sid), Events(thread)))
 
 
-@app.post("/api/chat/completions")
-async def completions(asked: dict[str, Any]) -> dict[str, Any]:
+async def completions(request: Request) -> Response:
+    asked = await request.json()
     sid, chat = asked["session_id"], asked["chat_id"]
     in_background(answer(chat, asked["messages"][-1]["content"], emitting(sid), Events(chat)))
-    return {"status": True, "task_ids": [str(uuid.uuid4())]}
+    return JSONResponse({"status": True, "task_ids": [str(uuid.uuid4())]})
 
 
 with closing(database()) as made:
     made.execute("PRAGMA journal_mode = wal")
     made.execute("CREATE TABLE IF NOT EXISTS message (id INTEGER PRIMARY KEY, chat TEXT, role TEXT, content TEXT)")
+routes = [
+    Route("/chats/{chat}", history),
+    Route("/health", health),
+    Route("/api/chat/completions", completions, methods=["POST"]),
+    WebSocketRoute("/ws/{chat}", talk),
+]
+app = Starlette(routes=routes)
 served = socketio.ASGIApp(sio, app, socketio_path="/ws/socket.io")
 uvicorn.run(served, host="127.0.0.1", port=options.port, log_level="warning")

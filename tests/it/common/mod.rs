@@ -218,7 +218,7 @@ impl Chat {
         };
         format!(
             "env MODE={} {database} GATEWAY_URL={{gateway_url}} {} {} -m uvicorn {}:app \
-             --app-dir {} --host 127.0.0.1 --port {{port}}",
+             --app-dir {} --ws none --host 127.0.0.1 --port {{port}}",
             self.mode,
             settings.join(" "),
             python().display(),

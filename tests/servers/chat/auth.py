@@ -2,7 +2,8 @@
 
 import secrets
 
-from fastapi import HTTPException, Request
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
 
 COOKIE = "session"
 # Another one at each start, as in `SECRET_KEY = os.urandom(32)`.

@@ -20,8 +20,11 @@ from typing import Any
 from uuid import uuid4
 
 import anyio
-from fastapi import FastAPI, HTTPException, Request, Response
-from fastapi.responses import StreamingResponse
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.routing import Route
 
 from chat.events import Chunk
 from chat.provider import Provider
@@ -144,40 +147,33 @@ provider = Provider(os.environ["GATEWAY_URL"].rstrip("/"))
 
 
 @asynccontextmanager
-async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+async def lifespan(_: Starlette) -> AsyncIterator[None]:
     yield
     await provider.close()
 
 
-app = FastAPI(lifespan=lifespan)
+async def health(_: Request) -> Response:
+    return JSONResponse({"ok": True})
 
 
-@app.get("/health")
-def health() -> dict[str, bool]:
-    return {"ok": True}
+async def begin(_: Request) -> Response:
+    return JSONResponse({"id": kept.begin()})
 
 
-@app.post("/conversations")
-async def begin() -> dict[str, str]:
-    return {"id": kept.begin()}
-
-
-@app.get("/conversations/{key}/messages")
-async def history(key: str) -> list[dict[str, str]]:
-    messages = kept.read(key)
+async def history(request: Request) -> Response:
+    messages = kept.read(request.path_params["key"])
     if not messages:
         raise HTTPException(404)
-    return messages
+    return JSONResponse(messages)
 
 
-@app.post("/chat")
-async def chat(request: Request) -> StreamingResponse:
+async def chat(request: Request) -> Response:
     body: dict[str, Any] = await request.json()
     return StreamingResponse(answer(body["conversation_id"], body["message"]), media_type="text/event-stream")
 
 
-@app.post("/conversations/{key}/decide")
-async def decide(key: str, request: Request) -> Response:
+async def decide(request: Request) -> Response:
+    key = request.path_params["key"]
     body: dict[str, Any] = await request.json()
     if APPROVAL == "open":
         if (decision := awaited.pop(key, None)) is None:
@@ -193,6 +189,16 @@ async def decide(key: str, request: Request) -> Response:
         kept.add(key, "user", text)
         kept.add_tools(key, calls, None)
     return StreamingResponse(go_on(key, text, calls, body["approved"]), media_type="text/event-stream")
+
+
+ROUTES = [
+    Route("/health", health),
+    Route("/conversations", begin, methods=["POST"]),
+    Route("/conversations/{key}/messages", history),
+    Route("/chat", chat, methods=["POST"]),
+    Route("/conversations/{key}/decide", decide, methods=["POST"]),
+]
+app = Starlette(routes=ROUTES, lifespan=lifespan)
 
 
 async def go_on(key: str, text: str, calls: list[dict[str, Any]], is_approved: bool) -> AsyncIterator[str]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from chat import database
 
 CHOICES = {
+    "FRAMEWORK": ("starlette", "fastapi"),
     "STACK": ("sync", "async", "raw"),
     "TRANSPORT": ("starlette", "sse"),
     "WIRE": ("plain", "openai"),
@@ -20,6 +21,7 @@ class Settings:
     database: str
     gateway_url: str
     mode: str
+    framework: str
     stack: str
     transport: str
     wire: str
@@ -40,6 +42,8 @@ class Settings:
             database=database.url_of(mode, stack),
             gateway_url=(os.environ.get("GATEWAY_URL") or os.environ["OPENAI_BASE_URL"]).rstrip("/"),
             mode=mode,
+            # A session that is committed after the response is a dependency of FastAPI.
+            framework="fastapi" if mode == "depends_commit" else _choice("FRAMEWORK"),
             stack=stack,
             transport=_choice("TRANSPORT"),
             wire=_choice("WIRE"),
