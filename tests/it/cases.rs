@@ -163,6 +163,9 @@ trait Hosts: Sync {
 
     /// One to which the file that most cases begin with is applied: a copy, as applying it takes longer.
     fn begun(&self, name: &str, place: &Path) -> String;
+
+    /// Removes the database of a case that passed, so that the server does not keep those of all.
+    fn remove(&self, name: &str);
 }
 
 /// The name of the database that is copied.
@@ -195,7 +198,10 @@ fn all(hosts: &dyn Hosts) {
             let ended =
                 std::panic::catch_unwind(AssertUnwindSafe(|| run(case, hosts, &migrations)));
             let failure = match ended {
-                Ok(Ok(())) => continue,
+                Ok(Ok(())) => {
+                    hosts.remove(&case.name);
+                    continue;
+                }
                 Ok(Err(failure)) => failure,
                 Err(panic) => panic
                     .downcast_ref::<String>()
@@ -239,6 +245,9 @@ impl Hosts for Files {
         fs::copy(self.0.path().join("chat.db"), place.join("chat.db")).unwrap();
         self.empty(name, place)
     }
+
+    /// It goes with its folder.
+    fn remove(&self, _name: &str) {}
 }
 
 #[test]
@@ -259,6 +268,10 @@ impl Hosts for servers::Postgres {
 
     fn begun(&self, name: &str, _place: &Path) -> String {
         self.copy(BEGUN, name)
+    }
+
+    fn remove(&self, name: &str) {
+        self.drop_database(name);
     }
 }
 
@@ -285,6 +298,10 @@ impl Hosts for Dumped {
         let url = self.0.database(name);
         servers::run_sql(&url, &self.1);
         url
+    }
+
+    fn remove(&self, name: &str) {
+        self.0.drop_database(name);
     }
 }
 

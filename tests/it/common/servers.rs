@@ -96,6 +96,14 @@ impl Postgres {
         self.url_of(name)
     }
 
+    /// Removes a database, whoever is still connected to it.
+    pub fn drop_database(&self, name: &str) {
+        run_sql(
+            &self.url_of("postgres"),
+            &format!("DROP DATABASE \"{name}\" WITH (FORCE)"),
+        );
+    }
+
     /// Makes a database that has what another one has, and gives its URL.
     pub fn copy(&self, of: &str, name: &str) -> String {
         run_sql(
@@ -174,6 +182,11 @@ impl MariaDb {
             &format!("CREATE DATABASE `{name_quoted}`"),
         );
         self.url_of(name)
+    }
+
+    /// Removes a database.
+    pub fn drop_database(&self, name: &str) {
+        run_sql(&self.url_of("mysql"), &format!("DROP DATABASE `{name}`"));
     }
 
     /// The statements that make what a database has.
