@@ -164,8 +164,7 @@ trait Hosts: Sync {
     /// One to which the file that most cases begin with is applied: a copy, as applying it takes longer.
     fn begun(&self, name: &str, place: &Path) -> String;
 
-    /// Removes the database of a case. A server that keeps those of all cases reads the tables of all of
-    /// them whenever one asks about its own.
+    /// Removes the database of a case that passed, so that the server does not keep those of all.
     fn remove(&self, name: &str);
 }
 

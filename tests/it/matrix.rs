@@ -6,7 +6,7 @@ use crate::common::{Chat, side_by_side};
 
 const STACKS: [&str; 3] = ["sync", "async", "raw"];
 
-/// The framework that each stack runs on: what most people take, and what it stands on.
+/// The framework that each stack runs on: what most people take, or what that is built on.
 fn framework(stack: &str) -> &'static str {
     if stack == "sync" {
         "fastapi"
