@@ -220,7 +220,8 @@ fn is_of_another(observed: &Observed, record: &Remembered) -> bool {
     let marks = marks::of(&record.content);
     let is_own = |turn: &TurnSeen| {
         let own = [turn.tag.as_str(), turn.nonce.as_str()];
-        own.iter().any(|own| record.content.contains(own))
+        own.iter()
+            .any(|own| !own.is_empty() && record.content.contains(own))
     };
     !marks.is_empty() && !observed.turns.iter().any(is_own)
 }
