@@ -83,7 +83,8 @@ pub fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<i32> {
     let (events, inbox) = mpsc::channel();
     // Not before the server is started, which would begin with the mask.
     tell_stops(events.clone());
-    tell_asks(events);
+    // One sender stays: an inbox without any no longer waits.
+    tell_asks(events.clone());
     let code = follow(group, &mut server, &inbox, out);
     let _ = killpg(group, Signal::SIGKILL);
     Ok(code.unwrap_or(1))

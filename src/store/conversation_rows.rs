@@ -90,6 +90,25 @@ pub async fn heads(
     mapping: &Mapping,
     keys: &[String],
 ) -> anyhow::Result<HashMap<String, Conversation>> {
+    let mut found = own_rows(db, mapping, keys).await?;
+    let lacks = |key: &&String| found.get(*key).is_none_or(|known| known.user.is_none());
+    let unknown: Vec<_> = keys.iter().filter(lacks).collect();
+    for (key, user) in users(db, mapping, &unknown).await? {
+        let known = found.entry(key.clone()).or_insert_with(|| Conversation {
+            key,
+            ..Conversation::default()
+        });
+        known.user = Some(user);
+    }
+    Ok(found)
+}
+
+/// The rows that these conversations have of their own.
+pub async fn own_rows(
+    db: &dyn Db,
+    mapping: &Mapping,
+    keys: &[String],
+) -> anyhow::Result<HashMap<String, Conversation>> {
     let mut found = HashMap::new();
     if let Some(place) = &mapping.store().conversation {
         let columns = select::sources(&place.key);
@@ -117,15 +136,6 @@ pub async fn heads(
                 found.extend(row.map(|row| (key.clone(), row)));
             }
         }
-    }
-    let lacks = |key: &&String| found.get(*key).is_none_or(|known| known.user.is_none());
-    let unknown: Vec<_> = keys.iter().filter(lacks).collect();
-    for (key, user) in users(db, mapping, &unknown).await? {
-        let known = found.entry(key.clone()).or_insert_with(|| Conversation {
-            key,
-            ..Conversation::default()
-        });
-        known.user = Some(user);
     }
     Ok(found)
 }

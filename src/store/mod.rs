@@ -41,7 +41,7 @@ mod values;
 mod words;
 
 pub use candidate::{Candidate, ColumnMatch};
-pub use conversation_rows::{Filter, heads};
+pub use conversation_rows::{Filter, heads, own_rows};
 pub use declared::{Allowed, Shape, Store};
 pub use declared_config::Declared;
 pub use detect::{by_names, candidates, choose, find_text, from_hits, nothing_found};

@@ -5,7 +5,7 @@ use super::account::{HistoryBefore, RememberedTurn};
 use super::ways::Way;
 use crate::cli_error::CliError;
 use crate::clock::Tick;
-use crate::model::{Conversation, Role, StoredMessage};
+use crate::model::{Conversation, Role, StoredMessage, known_role};
 use crate::report::Finding;
 use crate::store::Mapping;
 use crate::stream::judge::{Judged, TurnSeen};
@@ -225,7 +225,11 @@ impl Held {
         let is_said = |row: &&StoredMessage| matches!(row.role, Role::User | Role::Assistant);
         let stored = self.before.iter().filter(is_said);
         let stored = stored.map(|row| row.content.as_str());
-        let shown = self.shown.0.iter().map(|record| record.content.as_str());
+        let is_talk = |record: &&Remembered| {
+            known_role(&record.role).is_none_or(|role| role == "user" || role == "assistant")
+        };
+        let shown = self.shown.0.iter().filter(is_talk);
+        let shown = shown.map(|record| record.content.as_str());
         let text = stored
             .chain(shown)
             .find(|text| account::is_of_another(&told, text))?;
@@ -269,7 +273,7 @@ impl Held {
         match (stage.store(), stage.mapping().filter(with_table)) {
             (Some(db), Some(mapping)) => {
                 let keys: Vec<_> = self.keys.iter().cloned().collect();
-                store::heads(db, mapping, &keys).await
+                store::own_rows(db, mapping, &keys).await
             }
             _ => Ok(HashMap::new()),
         }

@@ -302,10 +302,6 @@ impl Round {
                     self.doubt.clone_from(&self.stranger);
                 }
             }
-            // What a reload shows, its user finds.
-            if !broken(&findings) && !account.shows_all() {
-                findings.extend(held.lost_head(of.stage, self.way).await);
-            }
             let hidden = hidden.filter(|_| account.shows_all());
             findings.extend(hidden.map(|fact| account.not_shown(fact)));
             let by_history = Account {
@@ -317,6 +313,9 @@ impl Round {
                 findings = by_history.findings();
                 self.moved = Some(why);
                 lost += gone;
+            } else if !broken(&findings) && !account.shows_all() {
+                // What a reload shows, its user finds.
+                findings.extend(held.lost_head(of.stage, self.way).await);
             }
             self.checked += 1;
             self.messages += told.iter().filter(|turn| turn.acknowledged).count() * 2;

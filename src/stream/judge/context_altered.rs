@@ -16,6 +16,8 @@ struct Said<'t> {
     whose: &'static str,
     mark: &'t str,
     text: &'t str,
+    /// The same in another form: what is stored of an answer need not be what the provider said.
+    also: &'t str,
     is_user: bool,
 }
 
@@ -95,23 +97,25 @@ fn altered(turns: &[TurnSeen], heard: &[SentMessage]) -> Option<Altered> {
 
 /// The question and the answer of a turn. Of one with tools the answer may be in several messages.
 fn said(turn: &TurnSeen) -> [Said<'_>; 2] {
-    let said = |whose, mark, text, is_user| Said {
-        turn: turn.number,
-        whose,
-        mark,
-        text,
-        is_user,
-    };
     let in_steps = !turn.tool_calls.is_empty();
-    [
-        said("question", &turn.tag, &turn.user, true),
-        said(
-            "answer",
-            &turn.nonce,
-            if in_steps { "" } else { &turn.expected },
-            false,
-        ),
-    ]
+    let answer = turn.answer.as_ref().unwrap_or(&turn.expected);
+    let question = Said {
+        turn: turn.number,
+        whose: "question",
+        mark: &turn.tag,
+        text: &turn.user,
+        also: &turn.user,
+        is_user: true,
+    };
+    let answer = Said {
+        whose: "answer",
+        mark: &turn.nonce,
+        text: if in_steps { "" } else { &turn.expected },
+        also: if in_steps { "" } else { answer },
+        is_user: false,
+        ..question
+    };
+    [question, answer]
 }
 
 fn holding<'h>(said: &Said<'_>, heard: &'h [SentMessage]) -> impl Iterator<Item = &'h SentMessage> {
@@ -120,7 +124,8 @@ fn holding<'h>(said: &Said<'_>, heard: &'h [SentMessage]) -> impl Iterator<Item 
 }
 
 fn is_it(said: &Said<'_>, message: &SentMessage) -> bool {
-    kept::differs_after(&message.text, said.text).is_none()
+    let is = |text| kept::differs_after(&message.text, text).is_none();
+    is(said.text) || is(said.also)
 }
 
 /// A message with less than what was said, where no others have the rest of it.
@@ -129,7 +134,20 @@ fn part<'h>(said: &Said<'_>, heard: &'h [SentMessage]) -> Option<&'h SentMessage
     let is_part = |it: &SentMessage| kept::is_all_in(&it.text, said.text);
     let mut parts = holding(said, heard);
     let first = parts.next().filter(|it| is_part(it))?;
-    (parts.all(is_part) && !kept::is_all_in(said.text, &all)).then_some(first)
+    let has_all = |text| kept::is_all_in(text, &all);
+    let is_cut = parts.all(is_part) && !has_all(said.text) && !has_all(said.also);
+    (is_cut && !is_meant(said, first)).then_some(first)
+}
+
+/// Whether what is left out is not for the model: thoughts in an element of their own, or the name of a command or
+/// of whom the user speaks to.
+fn is_meant(said: &Said<'_>, part: &SentMessage) -> bool {
+    let Some((left_out, _)) = said.text.split_once(part.text.trim()) else {
+        return false;
+    };
+    let left_out = left_out.trim();
+    let is_name = left_out.starts_with(['/', '@']) && !left_out.contains(char::is_whitespace);
+    is_name || left_out.ends_with('>') && left_out.contains("</")
 }
 
 /// An answer that is given for the user's words.
@@ -241,6 +259,15 @@ mod tests {
         assert_eq!(found.severity, Severity::Warning);
         let harm = "as the user's words the answer of turn 1";
         assert!(found.harm.contains(harm), "{found:?}");
+        // What is stored has more than the provider said, and thoughts and commands are left out.
+        turns[0].expected = "It is so, a1 (AI)".to_owned();
+        turns[0].answer = Some("It is so, a1".to_owned());
+        assert_eq!(altered(&turns, &self::heard(&ASKED)), None);
+        turns[0].expected = "<think>Hm.</think> It is so, a1".to_owned();
+        turns[0].answer = None;
+        assert_eq!(altered(&turns, &self::heard(&ASKED)), None);
+        turns[0].user = "/ask Ask something [u1]".to_owned();
+        assert_eq!(altered(&turns, &self::heard(&ASKED)), None);
         turns[0].tool_calls = vec![ToolCall::default()];
         assert_eq!(altered(&turns, &heard), None);
     }

@@ -15,9 +15,11 @@ impl Stage<'_> {
             return Vec::new();
         };
         let mut stored = Vec::new();
-        for mark in marks {
+        for (mark, role) in marks.iter().zip([Role::User, Role::Assistant]) {
             let rows = store::holding(self.world.db(), mapping, mark).await;
-            let row = rows.ok().and_then(|rows| rows.into_iter().next());
+            // What only quotes it, such as a summary, may be written again.
+            let is_it = |row: &StoredMessage| row.role == role && row.state != State::Deleted;
+            let row = rows.ok().and_then(|rows| rows.into_iter().find(is_it));
             stored.extend(row.map(|row| Earlier {
                 turn,
                 mark: mark.clone(),
@@ -56,7 +58,8 @@ impl Stage<'_> {
     fn cut_question(&self, sought: &Sought, with_tag: &[StoredMessage]) -> Option<Spoilt> {
         let is_whole = |row: &StoredMessage| kept::is_all_in(&sought.question, &row.content);
         let is_cut = self.learnt.whole_questions && !with_tag.iter().any(is_whole);
-        let row = with_tag.first().filter(|_| is_cut)?;
+        let mut asked = with_tag.iter().filter(|row| row.role == Role::User);
+        let row = asked.next().filter(|_| is_cut)?;
         Some(Spoilt::QuestionCut(row.content.clone()))
     }
 }

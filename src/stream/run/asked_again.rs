@@ -4,6 +4,7 @@ use super::case::Moments;
 use super::chat::{AS_RECORDED, Chat, Instead, Sent};
 use super::client::Watching;
 use super::live::Live;
+use super::next_turn;
 use super::stage::Stage;
 use super::suite::Suite;
 use crate::model::{Role, State, StoredMessage};
@@ -89,7 +90,7 @@ impl Stage<'_> {
         let asked = live.play.heard().is_some();
         let shown = self.shown_texts(&mut chat).await?;
         let following = self.send_next(&chat, 0, moments).await?;
-        let outcome = self.finish_next(following, moments).await;
+        let outcome = self.finish_or_again((&chat, 0), following, moments).await?;
         let parts = |texts: &[String]| parts_in(texts, &first, &live);
         Ok(AskedAgain {
             subject: self.observed().subject(),
@@ -103,6 +104,7 @@ impl Stage<'_> {
             wrong_parent,
             history: shown.as_deref().map(parts),
             next: outcome.context().as_deref().map(parts),
+            following: next_turn::as_it_is(outcome),
         })
     }
 

@@ -96,15 +96,17 @@ impl Stage<'_> {
         }
         self.world.gateway.rest();
         case.metric("watched_ms", self.watch_rows(&stored).await);
-        if let Some((lost, part)) = self.first_lost(&stored, report).await? {
-            let mut chats = chats.iter();
+        let mut looked_at: Vec<&RowToRecheck> = stored.iter().collect();
+        let mut moved = None;
+        while let Some((lost, part)) = self.first_lost(&looked_at, report).await? {
             let is_of = |chat: &&Chat| chat.marks().iter().any(|marks| marks.nonce == lost.nonce);
-            if let (Some(chat), Some(mapping)) = (chats.find(is_of), &self.mapping)
+            if let (Some(chat), Some(mapping)) = (chats.iter().find(is_of), &self.mapping)
                 && self.reload_shows_all(chat).await
             {
-                let why = reload_at_final::moved(mapping.table());
-                self.end_case(case, Verdict::Inconclusive, why, report);
-                return Ok(());
+                let marks = chat.marks();
+                looked_at.retain(|it| !marks.iter().any(|marks| marks.nonce == it.nonce));
+                moved = Some(reload_at_final::moved(mapping.table()));
+                continue;
             }
             let reason = format!("{part} was lost when the client hung up at the final marker");
             let finding = self.deleted_at_final(lost, part, &case.name);
@@ -112,7 +114,7 @@ impl Stage<'_> {
             report.add(finding);
             return Ok(());
         }
-        if let Some(finding) = self.first_doubled(&stored, report).await? {
+        if let Some(finding) = self.first_doubled(&looked_at, report).await? {
             let reason = format!(
                 "when the client hung up at the final marker, {}",
                 finding.harm
@@ -128,6 +130,10 @@ impl Stage<'_> {
             );
             report.add(finding.in_case(&case.name));
             self.end_case(case, Verdict::Violated, reason, report);
+            return Ok(());
+        }
+        if let Some(why) = moved {
+            self.end_case(case, Verdict::Inconclusive, why, report);
             return Ok(());
         }
         let reason = format!(
@@ -154,7 +160,7 @@ impl Stage<'_> {
     /// What the end of a stream and the cleaning up behind it have both stored.
     async fn first_doubled(
         &self,
-        stored: &[RowToRecheck],
+        stored: &[&RowToRecheck],
         report: &Report,
     ) -> anyhow::Result<Option<Finding>> {
         let Some(mapping) = &self.mapping else {
@@ -183,13 +189,13 @@ impl Stage<'_> {
     /// What the server does once it notices that the client is gone must leave the answers as they are.
     async fn first_lost<'r>(
         &self,
-        stored: &'r [RowToRecheck],
+        stored: &[&'r RowToRecheck],
         report: &Report,
     ) -> anyhow::Result<Option<(&'r RowToRecheck, Part)>> {
         let Some(mapping) = &self.mapping else {
             return Ok(None);
         };
-        for kept in stored {
+        for &kept in stored {
             let rows = store::holding(self.world.db(), mapping, &kept.nonce).await?;
             if is_lost(&kept.row, &rows) {
                 return Ok(Some((kept, Part::Answer)));

@@ -5,6 +5,7 @@ use super::case::Moments;
 use super::chat::{AS_RECORDED, Chat};
 use super::exchange::ResponseProgress;
 use super::live::Live;
+use super::reading::Reading;
 use super::sought::Sought;
 use super::stage::Stage;
 use crate::gateway::Heard;
@@ -168,6 +169,8 @@ impl Stage<'_> {
         };
         if let NextOutcome::Answered { unsaved, .. } = &mut outcome
             && live.watching.seen().turn.promised_at().is_some()
+            // Else it may have been told that the save failed.
+            && self.reading == Reading::Text
         {
             *unsaved = self.unsaved(&live).await;
         }

@@ -251,6 +251,16 @@ impl Stage<'_> {
             if !records.iter().any(|it| is_of_chat(&it.content)) {
                 return None;
             }
+            // Of one chat for all a page may show the newest messages only.
+            let has_begun = |it: &Remembered| {
+                turns
+                    .iter()
+                    .take(1)
+                    .any(|turn| it.content.contains(&turn.tag))
+            };
+            if self.shares_history && !records.iter().any(has_begun) {
+                return None;
+            }
             observed.history = Some(Ok(records));
             let finding = history_differs::later(&observed)?;
             // It may be read from a replica, or from a cache.

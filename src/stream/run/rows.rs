@@ -254,18 +254,13 @@ impl Stage<'_> {
             turn.first_and_last = Some((kept.row, last));
             observed.turns.push(turn);
         }
-        let is_moved = self.is_moved(first_chat, &observed).await;
+        let moved = self.moved(first_chat, &observed).await;
+        observed.turns.retain(|turn| !moved.contains(&turn.nonce));
         let session = &self.session.name;
         let has_versions = has_versions(session, report);
         let was_there = has_questions(session, report);
         let is_gone = observed.turns.iter().any(|turn| turn.with_tag.is_empty());
-        let mut moved = None;
         for finding in judge::findings(&observed) {
-            let is_loss = ["saved-row-changed-later", QUESTION_LOST].contains(&finding.code);
-            if is_moved && is_loss && finding.severity == Severity::Error {
-                moved = Some(reload_at_final::moved(mapping.table()));
-                continue;
-            }
             // A second row may come later than the first, and a question may go later. Everything else was
             // looked at before.
             let is_new = match finding.code {
@@ -280,25 +275,30 @@ impl Stage<'_> {
                 report.add(finding);
             }
         }
-        if let Some(why) = moved {
+        if !moved.is_empty() {
             let case = self.begin_case("look-again", &NONE, &READ_TO_END);
+            let why = reload_at_final::moved(mapping.table());
             self.end_case(case, Verdict::Inconclusive, why, report);
         }
         Ok(())
     }
 
-    /// Whether messages of the first chat are gone from their table, and a reload shows that chat as before.
-    async fn is_moved(&self, first_chat: Option<&Chat>, now: &Observed) -> bool {
+    /// The turns of the first chat whose messages are gone from their table, where a reload shows that chat as before.
+    async fn moved(&self, first_chat: Option<&Chat>, now: &Observed) -> Vec<String> {
         let Some(chat) = first_chat else {
-            return false;
+            return Vec::new();
         };
         let marks = chat.marks();
-        let mut of_chat = now
-            .turns
-            .iter()
-            .filter(|turn| marks.iter().any(|marks| marks.nonce == turn.nonce));
-        let is_gone = of_chat.any(|turn| turn.with_nonce.is_empty() || turn.with_tag.is_empty());
-        is_gone && self.reload_shows_all(chat).await
+        let is_gone = |turn: &&TurnSeen| {
+            let is_of_chat = marks.iter().any(|marks| marks.nonce == turn.nonce);
+            is_of_chat && (turn.with_nonce.is_empty() || turn.with_tag.is_empty())
+        };
+        let gone = now.turns.iter().filter(is_gone);
+        let gone: Vec<_> = gone.map(|turn| turn.nonce.clone()).collect();
+        if gone.is_empty() || !self.reload_shows_all(chat).await {
+            return Vec::new();
+        }
+        gone
     }
 }
 

@@ -11,6 +11,7 @@ use crate::db::WriteError;
 use crate::gate;
 use crate::gate::{AnyGate, CommitFault, Fault, Lasts, Triggers};
 use crate::report::{Finding, Lane, Report, Severity, Source, Verdict};
+use crate::store::Origin;
 use crate::stream::faults::{NONE, READ_TO_END};
 use crate::stream::judge::order::ENOUGH;
 use crate::stream::session::FinalMarker;
@@ -433,8 +434,13 @@ impl Stage<'_> {
                     tokio::time::sleep(self.options.settle).await;
                 }
                 let is_promised = seen.turn.promised_at().is_some();
-                let is_kept =
-                    is_promised && self.reload_shows(&chat, &expected).await == Some(true);
+                // A place that was declared is not doubted: a server shows what it remembers, too.
+                let mapping = self.mapping.as_ref();
+                let is_guessed =
+                    mapping.is_some_and(|mapping| matches!(mapping.origin, Origin::Detected(_)));
+                let is_kept = is_promised
+                    && is_guessed
+                    && self.reload_shows(&chat, &expected).await == Some(true);
                 let freed = self.remove_fault(means).await;
                 if freed.is_ok() {
                     moments.now(Lane::Store, "saves work again");

@@ -117,8 +117,13 @@ impl Session {
     /// Whether every chat is read back by the same request, of a user who is not made for it.
     pub fn asks_for_one_history(&self) -> bool {
         let login = self.login.iter().map(|login| &login.request);
+        // Who logs in without a word is a new guest.
+        let is_guest = login
+            .clone()
+            .any(|request| matches!(request.body, Body::None));
         let mut before = login.chain(&self.setup);
-        let is_made = before.any(|request| ["uuid", "nanoid"].iter().any(|new| request.uses(new)));
+        let is_made = is_guest
+            || before.any(|request| ["uuid", "nanoid"].iter().any(|new| request.uses(new)));
         let history = self.history.as_ref();
         !is_made && history.is_some_and(|history| !history.request.names_a_chat())
     }

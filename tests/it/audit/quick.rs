@@ -52,7 +52,7 @@ async fn sums_tell_growth_from_loss(store: &Store) {
     // What is young is in no sum, and is kept all the same.
     assert_eq!(figure(&taken, "messages"), u64::from(MESSAGES) + 1);
     let reason = taken["cases"][0]["reason"].as_str().unwrap();
-    assert!(reason.contains("not keyed"), "{reason}");
+    assert!(reason.contains("without a key"), "{reason}");
     let (nothing, code) = chats.compare(&["before.cas"]);
     assert_eq!((told(&nothing).as_str(), code), ("", 0), "{nothing:#}");
 

@@ -32,7 +32,7 @@ pub(in super::super) fn head(
         Severity::Error,
         session,
         format!(
-            "after {} a conversation {how}: its user does not find it, though its messages are there",
+            "after {} a conversation {how}: a list of conversations no longer has it, though its messages are there",
             way.words
         ),
         "let start-up code create only what is missing, and leave the rows of conversations as they are",

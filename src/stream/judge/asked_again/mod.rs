@@ -2,6 +2,7 @@
 
 pub mod in_vain;
 
+use super::ended_early::NextTurn;
 use super::judged::Judged;
 use super::order::RowState;
 use super::sent_twice::Answered;
@@ -52,6 +53,8 @@ pub struct AskedAgain {
     pub history: Option<Parts>,
     /// What the provider got with the next turn; absent where it does not show.
     pub next: Option<Parts>,
+    /// What became of the next turn.
+    pub following: NextTurn,
 }
 
 /// Where the turn's parts are.
@@ -100,6 +103,7 @@ pub fn judge(seen: &AskedAgain) -> Judged {
         parent(seen),
         reload(seen),
         context(seen),
+        following(seen),
     ];
     let findings: Vec<_> = found.into_iter().flatten().collect();
     let is_doubtful = seen.old_answer == Some(OldAnswer::Keep) && seen.stored.old == Old::Elsewhere;
@@ -271,10 +275,23 @@ fn context(seen: &AskedAgain) -> Option<Finding> {
     Some(wrong(seen, "context-lost", says, (Source::Gateway, fact)))
 }
 
+/// The conversation can't be continued, or what is said in it later is not stored.
+fn following(seen: &AskedAgain) -> Option<Finding> {
+    let failure = seen.following.failure()?;
+    let harm = format!("{} after a regenerate or an edit", failure.harm);
+    let says = (
+        harm.as_str(),
+        "end a turn's row and its lock in a `finally`, also that of a turn that is asked for again",
+    );
+    let fact = (failure.source, failure.how.as_str());
+    Some(finding(seen, failure.code, failure.severity, says, fact))
+}
+
 #[cfg(test)]
 mod tests {
-    use super::{Again, Answered, AskedAgain, Old, OldAnswer, Parts, RowState, judge};
+    use super::{Again, Answered, AskedAgain, NextTurn, Old, OldAnswer, Parts, RowState, judge};
     use crate::report::Verdict;
+    use crate::stream::judge::ended_early::Unsaved;
 
     const fn parts(old: Old) -> Parts {
         Parts {
@@ -301,7 +318,22 @@ mod tests {
             wrong_parent: None,
             history: Some(parts(shown)),
             next: Some(parts(shown)),
+            following: NextTurn::Answered {
+                question: true,
+                answer: true,
+                answer_later: true,
+            },
         }
+    }
+
+    #[test]
+    fn the_conversation_goes_on() {
+        let mut it = seen(Some(OldAnswer::Replace), Old::Gone);
+        assert_eq!(told(&it), HELD);
+        it.following = NextTurn::Unsaved(Unsaved::Answer);
+        assert_eq!(told(&it), violated("never-saved"));
+        it.following = NextTurn::Failed("status 500".to_owned());
+        assert_eq!(told(&it), violated("next-turn-refused"));
     }
 
     fn told(seen: &AskedAgain) -> (Verdict, Vec<&'static str>) {
