@@ -1,6 +1,5 @@
 """The four tables. Importing this module registers all of them with SQLModel.metadata."""
 
-import chat.deferred  # noqa: F401, I001: before what it makes faster
 import uuid
 from datetime import UTC, datetime
 

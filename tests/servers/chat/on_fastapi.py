@@ -1,6 +1,5 @@
 """The routes on FastAPI. One mode needs it: its session is a dependency that commits after the response."""
 
-import chat.deferred  # noqa: F401, I001: before what it makes faster
 from collections.abc import AsyncIterator, Callable
 from typing import Annotated, Any
 
