@@ -283,7 +283,8 @@ impl Stage<'_> {
         Ok(())
     }
 
-    /// The turns of the first chat whose messages are gone from their table, where a reload shows that chat as before.
+    /// The turns whose messages are gone from their table, where a reload shows the first chat as before. Of other
+    /// chats, which no reload was asked for, only turns of which nothing is left.
     async fn moved(&self, first_chat: Option<&Chat>, now: &Observed) -> Vec<String> {
         let Some(chat) = first_chat else {
             return Vec::new();
@@ -293,12 +294,15 @@ impl Stage<'_> {
             let is_of_chat = marks.iter().any(|marks| marks.nonce == turn.nonce);
             is_of_chat && (turn.with_nonce.is_empty() || turn.with_tag.is_empty())
         };
-        let gone = now.turns.iter().filter(is_gone);
-        let gone: Vec<_> = gone.map(|turn| turn.nonce.clone()).collect();
-        if gone.is_empty() || !self.reload_shows_all(chat).await {
+        if !now.turns.iter().any(|turn| is_gone(&turn)) || !self.reload_shows_all(chat).await {
             return Vec::new();
         }
-        gone
+        let has_nothing = |turn: &&TurnSeen| {
+            turn.with_nonce.is_empty() && turn.with_tag.is_empty() && turn.altered.is_none()
+        };
+        let gone = now.turns.iter();
+        let gone = gone.filter(|turn| is_gone(turn) || has_nothing(turn));
+        gone.map(|turn| turn.nonce.clone()).collect()
     }
 }
 
