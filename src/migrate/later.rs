@@ -285,13 +285,13 @@ impl Judge<'_> {
     fn follows(&self, said: &Said, table: &str) -> bool {
         let on = &self.action.on;
         let (of_new, of_old) = (said.names_row("NEW"), said.names_row("OLD"));
-        // As a cascade does. Where it is also called for other writes, only a question keeps it from them.
+        // As a cascade does. Where it is also called for an UPDATE, only a question keeps it from that.
         let asks = |body: &Body| match body {
             Body::Statements(text) => said::asks_operation(text, self.dialect),
             Body::Unread { .. } | Body::Harms(_) => false,
         };
-        let is_of_deletes = on == &[On::Delete]
-            || on.contains(&On::Delete) && (self.action.conditional || asks(&self.action.body));
+        let is_asked = self.action.conditional || asks(&self.action.body);
+        let is_of_deletes = on.contains(&On::Delete) && (is_asked || !on.contains(&On::Update));
         let cascades = of_old && !of_new && is_of_deletes;
         // As a search index follows its table: what goes comes again.
         let comes_again = || {

@@ -355,6 +355,11 @@ fn the_usual_work_of_a_trigger_is_not() {
             "UPDATE messages SET at = CURRENT_TIMESTAMP WHERE id = NEW.id;",
         ),
         (
+            Dialect::Postgres,
+            vec![On::Insert, On::Delete],
+            "BEGIN DELETE FROM chats WHERE chat_id = OLD.id; RETURN NULL; END",
+        ),
+        (
             Dialect::Sqlite,
             update(),
             "DELETE FROM search WHERE id = OLD.id; INSERT INTO search (id, body) VALUES (NEW.id, NEW.body);",
