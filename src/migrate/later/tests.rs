@@ -357,7 +357,7 @@ fn the_usual_work_of_a_trigger_is_not() {
         (
             Dialect::Postgres,
             vec![On::Insert, On::Delete],
-            "BEGIN DELETE FROM chats WHERE chat_id = OLD.id; RETURN NULL; END",
+            "BEGIN DELETE FROM chats WHERE chat_id = OLD.id; RETURN coalesce(NEW, OLD); END",
         ),
         (
             Dialect::Sqlite,
