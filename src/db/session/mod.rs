@@ -176,7 +176,7 @@ pub trait Session: Send {
         false
     }
 
-    /// Runs such statements one after another. Where one fails, it is told by its number.
+    /// Runs such statements one after another. Where one fails, the error has its number.
     fn run_all(&mut self, statements: &[&str]) -> Result<(), (usize, Failed)> {
         let mut numbered = statements.iter().enumerate();
         numbered.try_for_each(|(number, it)| self.run(it).map_err(|failed| (number, failed)))

@@ -51,7 +51,7 @@ pub(super) fn asked(provider: ProviderEnd) -> Result<(), Judged> {
     }
 }
 
-/// Why what is wrong in a store that still changed is no proof.
+/// Why a store that still changed proves nothing against the server.
 pub(super) const LATE: &str = "it came later than the settling time: a longer --settle includes it";
 
 /// What is stored of a case that happened as it was meant to.
