@@ -2,7 +2,7 @@
 //! server is back, the next turn is sent, and what the store has of the interrupted one is judged.
 
 use super::case::Moments;
-use super::chat::{Chat, Vary};
+use super::chat::{AS_RECORDED, Chat, Vary};
 use super::exchange::ResponseProgress;
 use super::gated::LEAST_HOLD;
 use super::live::Live;
@@ -10,7 +10,7 @@ use super::next_turn;
 use super::next_turn::{NextOutcome, Refusal};
 use super::sought::{Found, Sought, client_saw, in_store};
 use super::stage::Stage;
-use super::talk::{PLAIN, Said, Until};
+use super::talk::{Said, Until};
 use super::withheld::withheld_for;
 use crate::gate::{AnyGate, Carries, CommitGate, CommitOutcome, Order, Withheld};
 use crate::gateway::Play;
@@ -261,7 +261,7 @@ impl Stage<'_> {
             tries += 1;
             let shown = self.rows_now(cut).await;
             let live = self
-                .begin(chat, number % self.session.turns.len(), PLAIN)
+                .begin(chat, number % self.session.turns.len(), AS_RECORDED)
                 .await?;
             cut.sought.next = Some([live.tag.clone(), live.nonce.clone()]);
             live.play.release();

@@ -25,7 +25,7 @@ pub(super) struct Sought {
     pub(super) earlier: Vec<[String; 2]>,
     /// What was stored of them, where somebody looked: it has to stay.
     pub(super) stays: Vec<Earlier>,
-    /// The same of the turn that was sent next, while this one was not over.
+    /// Tag and nonce of the turn that was sent next, while this one was not over.
     pub(super) next: Option<[String; 2]>,
     /// Messages that began like the answer before it was asked for; absent where nobody looked.
     pub(super) before: Option<HashSet<String>>,

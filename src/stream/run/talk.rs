@@ -1,6 +1,6 @@
 //! Chats for whoever looks at what becomes of them: no gate, no trial, every message remembered.
 
-use super::chat::{Chat, Vary};
+use super::chat::{AS_RECORDED, Chat};
 use super::client::Watching;
 use super::exchange::ResponseProgress;
 use super::live::Live;
@@ -13,7 +13,6 @@ use crate::http::Server;
 use crate::model::{ProviderCall, StoredMessage};
 use crate::report::Finding;
 use crate::store::Mapping;
-use crate::stream::faults::{NONE, READ_TO_END};
 use crate::stream::session::{Remembered, Session};
 use crate::{db, store};
 use anyhow::Context as _;
@@ -24,13 +23,6 @@ const UNKNOWN: [u16; 2] = [401, 403];
 
 /// How long the bytes of a server that ended may take to be read.
 const LAST_BYTES: Duration = Duration::from_secs(1);
-
-/// A turn with nothing in its way.
-pub(super) const PLAIN: Vary = Vary {
-    pieces: None,
-    fault: &NONE,
-    client: &READ_TO_END,
-};
 
 /// How far an answer is followed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -119,7 +111,7 @@ impl Stage<'_> {
     /// When there is no answer to follow as far as that.
     pub async fn say(&mut self, chat: &Chat, number: usize) -> anyhow::Result<Said> {
         let live = self
-            .begin(chat, number % self.session.turns.len(), PLAIN)
+            .begin(chat, number % self.session.turns.len(), AS_RECORDED)
             .await?;
         self.follow(live, number, Until::Over).await
     }
@@ -141,7 +133,7 @@ impl Stage<'_> {
             Ok(watching)
         };
         let index = number % self.session.turns.len();
-        let live = self.begin_as(chat, index, PLAIN, arm).await?;
+        let live = self.begin_as(chat, index, AS_RECORDED, arm).await?;
         let said = self.follow(live, number, Until::Final).await?;
         let acted = acted.context("the client was started")?.await;
         Ok((said, acted.context("the marker was seen, so it was acted")?))
