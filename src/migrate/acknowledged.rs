@@ -90,6 +90,11 @@ pub enum NearMiss {
         /// How many.
         rows: u64,
     },
+    /// The very name, of which it covers another kind of loss.
+    Other {
+        /// Where: `FILE:LINE`.
+        place: String,
+    },
     /// A name that is nearly the same, in words.
     Name(String),
 }
@@ -97,10 +102,18 @@ pub enum NearMiss {
 /// Why a loss is not covered though something is acknowledged that is nearly the same.
 pub fn near_miss(all: &[Acknowledged], lost: &Lost) -> Option<NearMiss> {
     let same = all.iter().find(|it| names(&it.allowed.subject, lost));
-    if let Some(Acknowledged { allowed, place, .. }) = same {
-        let rows = allowed.rows.filter(|rows| *rows < lost.rows)?;
+    if let Some(Acknowledged {
+        allowed,
+        place,
+        written,
+    }) = same
+    {
         let place = place.clone();
-        return Some(NearMiss::TooFew { place, rows });
+        let is_exact = *written == lost.subject;
+        return match allowed.rows.filter(|rows| *rows < lost.rows) {
+            Some(rows) => Some(NearMiss::TooFew { place, rows }),
+            None => is_exact.then_some(NearMiss::Other { place }),
+        };
     }
     let written = all.iter().map(|it| it.written.as_str());
     let near = nearest(&lost.subject, written)?;
@@ -256,6 +269,11 @@ mod tests {
             "{told}"
         );
         assert_eq!(near(lost("zzz", None, 3)), None);
-        assert_eq!(near(lost("messages", None, 2)), None);
+        let place = "1_a.sql:2".to_owned();
+        assert_eq!(
+            near(lost("messages", None, 2)),
+            Some(NearMiss::Other { place })
+        );
+        assert_eq!(near(lost("Messages", None, 2)), None);
     }
 }

@@ -45,7 +45,8 @@ pub enum State {
     Begun,
     /// A statement is applied.
     Done,
-    /// A statement failed and did nothing.
+    /// A statement failed and did nothing; or a file, all statements of which are done, did what it did not
+    /// do in the rehearsal.
     Failed,
     /// A file is applied.
     Applied,
@@ -287,6 +288,8 @@ pub struct Standing {
     pub began: String,
     /// What the last failed statement said.
     pub failed: Option<(u64, String)>,
+    /// Why the file does not count as applied, although its statements are done.
+    pub unlike: Option<String>,
 }
 
 /// How far a version came since it was last applied or given up; none when it was not begun.
@@ -315,6 +318,10 @@ pub fn standing(entries: &[Entry], version: &Version) -> Option<Standing> {
                 let standing = standing.get_or_insert_with(Standing::default);
                 standing.done.insert(number, entry.hash.clone());
                 standing.in_flight = None;
+            }
+            (State::Failed, 0) => {
+                let standing = standing.get_or_insert_with(Standing::default);
+                standing.unlike = Some(entry.detail.clone());
             }
             (State::Failed, _) => {
                 let standing = standing.get_or_insert_with(Standing::default);
@@ -404,7 +411,11 @@ mod tests {
         assert_eq!(killed.in_flight, Some((2, "t".to_owned())));
         entries.push(entry(2, State::Failed, ""));
         let failed = standing(&entries, &version).unwrap();
+        assert_eq!(failed.unlike, None);
         assert_eq!((failed.in_flight, failed.failed.unwrap().0), (None, 2));
+        entries.push(entry(0, State::Failed, ""));
+        let unlike = standing(&entries, &version).unwrap().unlike;
+        assert_eq!(unlike.as_deref(), Some("no"));
         entries.push(entry(0, State::Applied, ""));
         assert_eq!(standing(&entries, &version), None);
     }

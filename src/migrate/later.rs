@@ -312,12 +312,11 @@ impl Judge<'_> {
 
     /// What goes with a schema, or with all that a role owns.
     fn drops(&self, said: &Said) -> Vec<Deed> {
-        let object = said.facts.object.as_ref();
-        let all = match &said.facts.kind {
-            Kind::DropOther { object, .. } => object == "OWNED",
+        let goes = |table: &&Shape| match (&said.facts.kind, &said.facts.object) {
+            (Kind::DropOther { object, .. }, _) => object == "OWNED",
+            (Kind::DropSchema { .. }, Some(it)) => it.name.eq_ignore_ascii_case(&table.schema),
             _ => false,
         };
-        let goes = |table: &&Shape| all || object.is_some_and(|it| it.matches(&table.schema));
         let tables = self.candidates().filter(goes);
         let deeds = tables.map(|it| self.deed((it, None), "would drop", &said.text));
         deeds.collect()

@@ -26,6 +26,10 @@ pub struct Shape {
     pub parted: bool,
     /// Whether a crash or a restart of the server empties it.
     pub volatile: bool,
+    /// Whether its engine keeps no transactions.
+    pub loose: bool,
+    /// The columns that a query for all columns does not show.
+    pub unshown: Vec<String>,
     /// The columns that say from when to when a version of a row was there, where the engine keeps
     /// the former versions.
     pub period: Option<(String, String)>,

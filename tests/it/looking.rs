@@ -3,7 +3,7 @@
 
 use crate::common::backend::Backend;
 use crate::common::sites::{Site, TestBed, on_each_bed};
-use crate::common::{chatctl, report, text};
+use crate::common::{chatctl, errors, report, text};
 use serde_json::Value;
 use std::fs;
 
@@ -13,7 +13,8 @@ on_each_bed! {
     several_folders_are_one_history
 }
 
-on_each_bed! { on_sqlite Sqlite: a_file_that_may_not_be_written_is_planned_for }
+on_each_bed! { on_sqlite Sqlite: a_file_that_may_not_be_written_is_planned_for a_module_that_is_not_there_is_left_out
+what_is_no_database_is_said_to_be_none }
 on_each_bed! { on_postgres Postgres: who_may_only_read_may_plan }
 on_each_bed! { on_mysql Mysql: who_may_only_read_may_plan what_commits_by_itself_is_reported }
 
@@ -108,6 +109,75 @@ fn a_file_that_may_not_be_written_is_planned_for(bed: &TestBed) {
         before.1,
         "a file was made"
     );
+}
+
+/// Vector indexes are usual next to chats, and their module is in the application only.
+fn a_module_that_is_not_there_is_left_out(bed: &TestBed) {
+    let site = bed.at(
+        "vectors",
+        &[
+            "CREATE TABLE messages (id INTEGER PRIMARY KEY, conversation_id INTEGER, role TEXT, content TEXT, created_at TEXT);\n\
+             CREATE TABLE vecs_rows (id INTEGER PRIMARY KEY, row BLOB);\n\
+             INSERT INTO messages VALUES (1, 1, 'user', 'hi', '2026-01-01'), (2, 1, 'assistant', 'hello', '2026-01-02');\n\
+             INSERT INTO vecs_rows VALUES (1, x'00');\n",
+            "ALTER TABLE messages ADD COLUMN note TEXT;\n",
+        ],
+    );
+    site.texts(
+        "PRAGMA writable_schema = ON; INSERT INTO sqlite_master (type, name, tbl_name, rootpage, sql) \
+         VALUES ('table', 'vecs', 'vecs', 0, 'CREATE VIRTUAL TABLE vecs USING vec0(row float[3])')",
+    );
+    let (_, notes) = site.passed(&["up"]);
+    assert!(notes.contains("warning: `vecs` is left out"), "{notes}");
+    assert!(notes.contains("module `vec0`"), "{notes}");
+    for arguments in [
+        &["inspect", "tables"][..],
+        &["inspect", "mapping"],
+        &["audit", "check"],
+    ] {
+        let mut command = chatctl();
+        let output = command
+            .args(arguments)
+            .args(["--database-url", &site.url])
+            .output()
+            .unwrap();
+        let (stdout, stderr) = text(&output);
+        assert!(
+            matches!(output.status.code(), Some(0 | 1)),
+            "{stdout}{stderr}"
+        );
+    }
+    site.file("3_file.sql", "DELETE FROM vecs_rows;\n");
+    let (report, exit) = site.report(&["up"]);
+    assert_eq!(
+        (exit, errors(&report)),
+        (1, vec!["rows-lost"]),
+        "{report:#}"
+    );
+}
+
+fn what_is_no_database_is_said_to_be_none(bed: &TestBed) {
+    let site = bed.at("text", &["CREATE TABLE notes (id INTEGER PRIMARY KEY);\n"]);
+    let path = site.folder.join("chat.db");
+    std::fs::write(&path, "not a database".repeat(100)).unwrap();
+    for sub in ["up", "plan", "status"] {
+        let (_, told) = site.passed_with(&[sub], 3);
+        assert!(told.contains("is not a database of SQLite"), "{told}");
+        assert!(!told.contains("defect of chatctl"), "{told}");
+    }
+    std::fs::write(&path, "").unwrap();
+    site.up();
+    let whole = std::fs::read(&path).unwrap();
+    std::fs::write(&path, &whole[..whole.len() / 2]).unwrap();
+    site.file(
+        "2_file.sql",
+        "CREATE TABLE more (id INTEGER PRIMARY KEY);\n",
+    );
+    for sub in ["up", "plan", "status"] {
+        let (_, told) = site.passed_with(&[sub], 3);
+        assert!(told.contains("damaged"), "{told}");
+        assert!(!told.contains("defect of chatctl"), "{told}");
+    }
 }
 
 fn who_may_only_read_may_plan(bed: &TestBed) {

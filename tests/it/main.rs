@@ -53,6 +53,7 @@ mod lock_gates;
 mod logins;
 mod looking;
 mod matrix;
+mod meanwhile;
 mod migrate;
 mod next_step;
 mod node_servers;

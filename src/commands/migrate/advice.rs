@@ -36,6 +36,10 @@ const ADVICE: &[(&[&str], &str)] = &[
         "chatctl compares every row, and a policy hides some from the user of --database-url: let a superuser run `ALTER ROLE NAME BYPASSRLS` for that user, or take `FORCE ROW LEVEL SECURITY` off the table while the migration runs",
     ),
     (
+        &["invalid transaction termination"],
+        "the procedure or block commits by itself, so that nothing of it could be proven or rolled back: leave its COMMIT out; or run it by hand, and record the file: `chatctl migrate baseline VERSION`",
+    ),
+    (
         &["due to user request", "query execution was interrupted"],
         "somebody cancelled the statement in the database: run `chatctl migrate` again",
     ),
@@ -93,6 +97,9 @@ pub(super) fn of_chatctl(message: &str, access: Access) -> Option<String> {
             "{what}: wait until it ends, or find it: {}",
             holder(*dialect)
         ));
+    }
+    if lower.contains("database disk image is malformed") {
+        return Some("the database file is damaged: restore it (`chatctl migrate history` names the backups that chatctl made), or save what can be read with the command .recover of sqlite3".to_owned());
     }
     let denied = ["permission denied for ", "command denied to user"];
     let at = denied.iter().find_map(|part| message.find(part))?;

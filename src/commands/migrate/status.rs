@@ -177,6 +177,9 @@ fn progress(state: State, standing: &journal::Standing) -> String {
         1 => "1 statement is applied".to_owned(),
         done => format!("{done} statements are applied"),
     };
+    if let Some(why) = &standing.unlike {
+        return format!("{done}; {why}; `chatctl migrate` says what to do");
+    }
     let then = match (&standing.failed, &standing.in_flight) {
         (Some((number, why)), _) => format!("statement {number} failed ({why})"),
         (None, Some((number, _))) => {

@@ -117,6 +117,11 @@ pub(super) fn run(args: Args, job: &Job) -> anyhow::Result<Done> {
         },
     )?;
     progress.done();
+    if !(outcome.ran.is_empty() && outcome.end.is_none()) {
+        for what in session.unlooked()? {
+            progress.warning(&what);
+        }
+    }
     shelve(session.as_mut(), &outcome, keeps, progress)?;
     if let Some(End::Failed(failure)) = &mut outcome.end {
         if job.is_stopped() {
@@ -191,6 +196,13 @@ fn shelve(
         path.display(),
         outcome.run
     ));
+    let rounded = session.rounded()?;
+    if !rounded.is_empty() {
+        progress.warning(&format!(
+            "the backup has the values of {} with six digits, as the server writes a FLOAT: make them DOUBLE if they count",
+            listed(&rounded)
+        ));
+    }
     let made = journal::backups(session)?;
     let Some(count) = keeps else { return Ok(()) };
     for path in backup::keep(&made, count) {
@@ -200,6 +212,20 @@ fn shelve(
         ));
     }
     Ok(())
+}
+
+/// Columns in words; a long list is cut.
+fn listed(columns: &[String]) -> String {
+    const NAMED: usize = 5;
+    let names: Vec<_> = columns
+        .iter()
+        .take(NAMED)
+        .map(|it| format!("`{it}`"))
+        .collect();
+    match columns.len().saturating_sub(NAMED) {
+        0 => names.join(", "),
+        more => format!("{} and {more} more", names.join(", ")),
+    }
 }
 
 /// What a signal left behind that is committed.
@@ -409,9 +435,17 @@ fn proven(evidence: &Evidence) -> (Verdict, String) {
 
 /// A loss that the migration acknowledges, or a change that is explained.
 fn known(migration: &Ran, lost: &Lost) -> Finding {
-    if lost.what == What::Unreadable {
-        let help =
-            "if it is meant, nothing; else create a policy or grant the right in the migration";
+    let warning = match lost.what {
+        What::Unreadable => Some(
+            "if it is meant, nothing; else create a policy or grant the right in the migration",
+        ),
+        What::Unshown => {
+            Some("if every query names the column, nothing; else make it VISIBLE in the migration")
+        }
+        What::Loose => Some("leave ENGINE out, or write ENGINE = InnoDB"),
+        _ => None,
+    };
+    if let Some(help) = warning {
         let finding = Finding::new(
             code(lost),
             Severity::Warning,
@@ -479,8 +513,8 @@ fn code(lost: &Lost) -> &'static str {
         What::ColumnGone => "column-lost",
         What::ValuesGone => "values-lost",
         What::ValuesChanged | What::Moved | What::Unseen => "values-changed",
-        What::Volatile => "table-volatile",
-        What::Unreadable => "rows-unreadable",
+        What::Volatile | What::Loose => "table-volatile",
+        What::Unreadable | What::Unshown => "rows-unreadable",
         What::Later => "destroys-later",
         What::Rewound => "numbers-given-again",
     }
@@ -509,6 +543,11 @@ fn loss(culprit: &Culprit, acknowledged: &Acknowledgements<'_>, changed: &str) -
             plural(rows, "row"),
             plural(lost.rows, "row"),
             lost.rows
+        ),
+        Some(NearMiss::Other { place }) => format!(
+            "{place} acknowledges another kind of loss of `{}`: fix the migration; or, if both are intended, write a second acknowledgement: {}",
+            lost.subject,
+            allow(lost)
         ),
         Some(NearMiss::Name(near)) => format!("{near} Or {}", fix(lost)),
         None => fix(lost),

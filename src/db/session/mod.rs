@@ -86,6 +86,26 @@ pub struct ForeignKey {
 }
 
 impl ForeignKey {
+    /// A query for the number of rows of the child that refer to no row of the parent.
+    pub fn without_parent(&self, session: &dyn Session) -> String {
+        let mark = session.names().quote;
+        let quoted = |name: &str| {
+            let doubled = name.replace(mark, &format!("{mark}{mark}"));
+            format!("{mark}{doubled}{mark}")
+        };
+        let pairs = self.columns.iter();
+        let same = pairs.map(|(own, other)| format!("c.{} = p.{}", quoted(own), quoted(other)));
+        let filled = self.columns.iter();
+        let filled = filled.map(|(own, _)| format!("c.{} IS NOT NULL", quoted(own)));
+        format!(
+            "SELECT count(*) FROM {} AS c WHERE {} AND NOT EXISTS (SELECT 1 FROM {} AS p WHERE {})",
+            session.quote(&self.child),
+            filled.collect::<Vec<_>>().join(" AND "),
+            session.quote(&self.parent),
+            same.collect::<Vec<_>>().join(" AND ")
+        )
+    }
+
     /// From rows of a number or a name of the key, the child, the parent, and a column of each, in order.
     pub(super) fn all(rows: impl IntoIterator<Item = [String; 5]>) -> Vec<Self> {
         let mut all: Vec<(String, Self)> = Vec::new();
@@ -263,9 +283,16 @@ pub trait Session: Send {
     /// Foreign keys that lead nowhere, in words; none where the engine lets no such key be.
     fn broken_keys(&mut self) -> anyhow::Result<BTreeSet<String>>;
 
-    /// The foreign keys that lead to any of these tables, where statements can get around them; none where
-    /// [`Session::broken_keys`] tells.
-    fn keys_to(&mut self, _parents: &BTreeSet<&str>) -> anyhow::Result<Vec<ForeignKey>> {
+    /// The foreign keys that lead to any of these tables.
+    fn keys_to(&mut self, parents: &BTreeSet<&str>) -> anyhow::Result<Vec<ForeignKey>>;
+
+    /// What chatctl can't look into, in words.
+    fn unlooked(&mut self) -> anyhow::Result<Vec<String>> {
+        Ok(Vec::new())
+    }
+
+    /// The columns of which a backup has the values with fewer digits than the database.
+    fn rounded(&mut self) -> anyhow::Result<Vec<String>> {
         Ok(Vec::new())
     }
 

@@ -11,47 +11,53 @@ pub(super) static CATALOG: Catalog = Catalog {
     // The sizes are read page by page, which is too much for a large file.
     tables: "
         SELECT m.name, NULL,
-            CASE WHEN (SELECT page_count * page_size FROM pragma_page_count, pragma_page_size) <= 268435456
+            CASE WHEN (SELECT page_count * page_size FROM temp.pragma_page_count, temp.pragma_page_size) <= 268435456
                 THEN (SELECT sum(s.pgsize) FROM dbstat s
                     WHERE s.name IN (SELECT i.name FROM sqlite_master i WHERE i.tbl_name = m.name))
                 END,
             NULL,
-            'root page ' || m.rootpage || ', schema version ' || (SELECT schema_version FROM pragma_schema_version)
+            'root page ' || m.rootpage || ', schema version ' || (SELECT schema_version FROM temp.pragma_schema_version)
         FROM sqlite_master m
-        WHERE m.type = 'table' AND m.name NOT LIKE 'sqlite\\_%' ESCAPE '\\' ORDER BY m.name",
+        WHERE m.type = 'table' AND m.name NOT LIKE 'sqlite\\_%' ESCAPE '\\'
+            -- The module of a virtual table may not be there.
+            AND (lower(m.sql) NOT LIKE 'create virtual%' OR EXISTS (SELECT 1 FROM temp.pragma_module_list l
+                WHERE lower(m.sql) LIKE '%using%' || lower(l.name) || '%'))
+        ORDER BY m.name",
     parts: "
+        WITH known AS MATERIALIZED (SELECT * FROM sqlite_master m WHERE m.type = 'table'
+            AND (lower(m.sql) NOT LIKE 'create virtual%' OR EXISTS (SELECT 1 FROM temp.pragma_module_list l
+                WHERE lower(m.sql) LIKE '%using%' || lower(l.name) || '%')))
         SELECT name, part, item, declared, nullable, fallback, definition FROM (
             SELECT m.name, 1 AS rank, c.cid AS place, 'column' AS part, c.name AS item, c.type AS declared,
                 CASE WHEN c.\"notnull\" THEN 'no' ELSE 'yes' END AS nullable, c.dflt_value AS fallback,
                 CASE c.hidden WHEN 2 THEN 'generated' WHEN 3 THEN 'generated, stored' END AS definition
-            FROM sqlite_master m, pragma_table_xinfo(m.name) c WHERE m.type = 'table' AND c.hidden <> 1
+            FROM known m, temp.pragma_table_xinfo(m.name) c WHERE c.hidden <> 1
             UNION ALL
             SELECT m.name, 2, 0, 'primary key', NULL, NULL, NULL, NULL,
                 (SELECT group_concat(name, ', ') FROM
-                    (SELECT name FROM pragma_table_info(m.name) WHERE pk > 0 ORDER BY pk))
-            FROM sqlite_master m WHERE m.type = 'table'
-                AND EXISTS (SELECT 1 FROM pragma_table_info(m.name) WHERE pk > 0)
+                    (SELECT name FROM temp.pragma_table_info(m.name) WHERE pk > 0 ORDER BY pk))
+            FROM known m WHERE EXISTS (SELECT 1 FROM temp.pragma_table_info(m.name) WHERE pk > 0)
             UNION ALL
             SELECT m.name, 3, f.id, 'foreign key', NULL, NULL, NULL, NULL,
                 group_concat(f.\"from\", ', ') || ' references ' || f.\"table\" ||
                 coalesce('(' || group_concat(f.\"to\", ', ') || ')', '') || ' on delete ' || lower(f.on_delete)
-            FROM sqlite_master m, pragma_foreign_key_list(m.name) f WHERE m.type = 'table'
+            FROM known m, temp.pragma_foreign_key_list(m.name) f
             GROUP BY m.name, f.id
             UNION ALL
             SELECT m.name, 4, i.seq, CASE WHEN i.\"unique\" THEN 'unique' ELSE 'index' END, i.name, NULL, NULL, NULL,
                 (SELECT group_concat(coalesce(name, 'expression'), ', ') FROM
-                    (SELECT name FROM pragma_index_info(i.name) ORDER BY seqno))
+                    (SELECT name FROM temp.pragma_index_info(i.name) ORDER BY seqno))
                 || CASE WHEN i.partial THEN ' where …' ELSE '' END
-            FROM sqlite_master m, pragma_index_list(m.name) i WHERE m.type = 'table' AND i.origin <> 'pk'
+            FROM known m, temp.pragma_index_list(m.name) i WHERE i.origin <> 'pk'
         )
         WHERE name NOT LIKE 'sqlite\\_%' ESCAPE '\\' ORDER BY name, rank, place",
     last_write: "SQLite does not record the last write to a table",
     elsewhere: None,
     sessions: None,
-    first_columns: "SELECT i.name FROM pragma_index_list(?) l JOIN pragma_index_info(l.name) i ON i.seqno = 0 \
+    first_columns: "SELECT i.name FROM temp.pragma_index_list(?) l JOIN temp.pragma_index_info(l.name) i ON i.seqno = 0 \
         WHERE l.partial = 0",
     loose_keys: "SELECT 0, \"table\", 'row ' || coalesce(rowid, '-') || ' refers to ' || \"parent\" \
-        FROM pragma_foreign_key_check",
+        FROM temp.pragma_foreign_key_check",
     limited_texts: &[],
     is_strict: false,
     nulls: Nulls::First,
@@ -79,7 +85,7 @@ pub(super) static CATALOG: Catalog = Catalog {
 
 async fn word_index(db: &dyn Db, table: &str, column: &str) -> anyhow::Result<Option<WordIndex>> {
     // Only an index over the table's own rows has their numbers.
-    let sql = "SELECT f.name, f.sql FROM sqlite_master f, pragma_table_info(f.name) c
+    let sql = "SELECT f.name, f.sql FROM sqlite_master f, temp.pragma_table_info(f.name) c
         WHERE f.type = 'table' AND lower(f.sql) LIKE '%using fts5%' AND lower(c.name) = lower(?)";
     let found = db.rows(sql, &[Cell::Text(column.to_owned())]).await?;
     let of_table = |row: &&Vec<Cell>| {

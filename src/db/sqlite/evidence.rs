@@ -19,22 +19,22 @@ pub(super) const EVIDENCE: Facts = Facts {
 static DATABASE: &[Mark] = &[
     mark(
         "schema_version",
-        "(SELECT schema_version FROM pragma_schema_version)",
+        "(SELECT schema_version FROM temp.pragma_schema_version)",
         "each statement that creates, alters or drops something increases it by one, and so does VACUUM",
     ),
     mark(
         "free_pages",
-        "(SELECT freelist_count FROM pragma_freelist_count)",
+        "(SELECT freelist_count FROM temp.pragma_freelist_count)",
         "rows were deleted or written",
     ),
     mark(
         "user_version",
-        "(SELECT user_version FROM pragma_user_version)",
+        "(SELECT user_version FROM temp.pragma_user_version)",
         "the application increased its version",
     ),
     mark(
         "application_id",
-        "(SELECT application_id FROM pragma_application_id)",
+        "(SELECT application_id FROM temp.pragma_application_id)",
         "the application says that the file is another kind of file",
     ),
 ];

@@ -151,17 +151,19 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 /// A read that failed.
 fn failed(target: &Target, error: anyhow::Error) -> anyhow::Error {
+    let told = error
+        .chain()
+        .find_map(|it| it.downcast_ref::<rusqlite::Error>());
+    let code = told.and_then(rusqlite::Error::sqlite_error_code);
     if file::is_stopped() {
         CliError::interrupted().into()
+    } else if code == Some(ErrorCode::DatabaseCorrupt) {
+        file::damaged(target).into()
     } else {
-        let locked = error.chain().any(|cause| {
-            let told = cause.downcast_ref::<rusqlite::Error>();
-            let code = told.and_then(rusqlite::Error::sqlite_error_code);
-            matches!(
-                code,
-                Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked)
-            )
-        });
+        let locked = matches!(
+            code,
+            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked)
+        );
         let path = target.path().display();
         let hint = locked.then(|| {
             format!("another process holds a lock: `fuser -v {path}` lists who has the file open; end its transaction")
@@ -220,11 +222,18 @@ impl Db for Sqlite {
     }
 }
 
+/// Of a table `m`: that it is no virtual table of a module that is not there.
+const CAN_BE_READ: &str = "(lower(m.sql) NOT LIKE 'create virtual%' OR EXISTS ( \
+    SELECT 1 FROM temp.pragma_module_list l WHERE lower(m.sql) LIKE '%using%' || lower(l.name) || '%'))";
+
 /// The user's tables.
 pub(super) async fn schema(db: &dyn Db) -> anyhow::Result<Vec<Table>> {
     let names = db
         .rows(
-            "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\' ORDER BY name",
+            &format!(
+                "SELECT m.name FROM sqlite_master m WHERE m.type = 'table' AND {CAN_BE_READ} \
+                 AND m.name NOT LIKE 'sqlite\\_%' ESCAPE '\\' ORDER BY m.name"
+            ),
             &[],
         )
         .await?;
@@ -233,13 +242,13 @@ pub(super) async fn schema(db: &dyn Db) -> anyhow::Result<Vec<Table>> {
         let arg = [Cell::Text(name.to_owned())];
         let keys = db
             .rows(
-                "SELECT \"from\", \"table\" FROM pragma_foreign_key_list(?)",
+                "SELECT \"from\", \"table\" FROM temp.pragma_foreign_key_list(?)",
                 &arg,
             )
             .await?;
         let columns = db
             .rows(
-                "SELECT name, type, pk FROM pragma_table_xinfo(?) WHERE hidden <> 1",
+                "SELECT name, type, pk FROM temp.pragma_table_xinfo(?) WHERE hidden <> 1",
                 &arg,
             )
             .await?;

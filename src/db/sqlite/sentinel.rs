@@ -23,7 +23,7 @@ pub(super) async fn arm(db: &dyn Db, table: &str, act: Act) -> anyhow::Result<Op
         ))),
         (Act::Arm, None) => {
             // Virtual tables and what belongs to them can have no index.
-            let sql = "SELECT c.name FROM pragma_table_list l, pragma_table_info(l.name) c
+            let sql = "SELECT c.name FROM temp.pragma_table_list l, temp.pragma_table_info(l.name) c
                 WHERE l.schema = 'main' AND l.type = 'table' AND l.name = ? ORDER BY c.pk = 0, c.pk, c.cid LIMIT 1";
             let columns = db.rows(sql, &name).await?;
             Ok(columns.first().map(|row| {

@@ -3,10 +3,13 @@
 
 use super::{ApplyOptions, End, Failure};
 use crate::cli_error::CliError;
-use crate::db::{HISTORY_TABLE, OWN_TABLES, Object, SWITCHED_OFF, Session};
+use crate::db::{ForeignKey, HISTORY_TABLE, OWN_TABLES, Object, SWITCHED_OFF, Session};
 use crate::migrate::intent::Intent;
-use crate::migrate::preserve::{Lost, What};
+use crate::migrate::preserve;
+use crate::migrate::preserve::{Lost, Meaning, Tables, What};
 use crate::migrate::source::Version;
+use crate::model::Successor;
+use crate::sql::Dialect;
 use std::collections::BTreeSet;
 
 /// Why what a file did may not be committed.
@@ -159,51 +162,124 @@ impl Opening {
     }
 }
 
-/// Why a file is refused that took rows away, as it acknowledges, and left others that refer to them: a setting
-/// kept the engine from acting on foreign keys.
-pub(super) fn orphaned(
-    session: &mut dyn Session,
-    intent: &Intent<'_>,
-    lost: &[Lost],
-) -> anyhow::Result<Option<End>> {
-    let gone = lost.iter().filter(|it| it.what == What::RowsGone);
-    let parents: BTreeSet<_> = gone.map(|it| it.table.as_str()).collect();
-    if parents.is_empty() || !intent.may_skip_keys() {
-        return Ok(None);
-    }
-    for key in session.keys_to(&parents)? {
-        let mark = session.names().quote;
-        let quoted = |name: &str| {
-            let doubled = name.replace(mark, &format!("{mark}{mark}"));
-            format!("{mark}{doubled}{mark}")
-        };
-        let pairs = key.columns.iter();
-        let same = pairs.map(|(own, other)| format!("c.{} = p.{}", quoted(own), quoted(other)));
-        let same: Vec<_> = same.collect();
-        let filled = key.columns.iter();
-        let filled = filled.map(|(own, _)| format!("c.{} IS NOT NULL", quoted(own)));
-        let filled: Vec<_> = filled.collect();
-        let (child, parent) = (session.quote(&key.child), session.quote(&key.parent));
-        let rows = session.rows(&format!(
-            "SELECT count(*) FROM {child} AS c WHERE {} AND NOT EXISTS (SELECT 1 FROM {parent} AS p WHERE {})",
-            filled.join(" AND "),
-            same.join(" AND ")
-        ))?;
-        let rows = rows[0][0].to_string();
-        if rows != "0" {
-            return Ok(Some(refusal(
-                &intent.migration.file_name(),
-                format!(
-                    "a foreign key would be broken: `{}` has {rows} row{} without the row of `{}` that it refers to",
-                    key.child,
-                    if rows == "1" { "" } else { "s" },
-                    key.parent
-                ),
-                "delete or change these rows in the migration too",
-            )));
+/// The foreign keys that lead to tables of which a file may take rows, as it acknowledges, each with how many
+/// rows refer to none already.
+pub(super) struct References(Vec<(ForeignKey, u64)>);
+
+impl References {
+    pub(super) fn look(
+        session: &mut dyn Session,
+        intent: &Intent<'_>,
+        before: Tables<'_>,
+    ) -> anyhow::Result<Self> {
+        let named = intent.allowed.iter();
+        let named = named.filter_map(|allowed| match allowed.subject.resolve(before) {
+            Meaning::Table(shape) | Meaning::Column(shape, _) => Some(shape.name.as_str()),
+            Meaning::Both(..) | Meaning::Nothing => None,
+        });
+        let parents: BTreeSet<_> = named.collect();
+        if parents.is_empty() {
+            return Ok(Self(Vec::new()));
         }
+        let keys = session.keys_to(&parents)?.into_iter();
+        let counted = keys.map(|key| {
+            let loose = loose(session, &key)?;
+            Ok((key, loose))
+        });
+        Ok(Self(counted.collect::<anyhow::Result<_>>()?))
     }
-    Ok(None)
+
+    /// Why a file is refused that took rows away, as it acknowledges, and left others that refer to them:
+    /// without the key, or by a setting, the engine did not act on it.
+    pub(super) fn check(
+        &self,
+        session: &mut dyn Session,
+        intent: &Intent<'_>,
+        (lost, before): (&[Lost], Tables<'_>),
+    ) -> anyhow::Result<Option<End>> {
+        let goes = |it: &&Lost| {
+            let is_now = [What::RowsGone, What::ValuesGone, What::ValuesChanged];
+            is_now.contains(&it.what)
+        };
+        let parents: BTreeSet<_> = lost.iter().filter(goes).map(|it| &it.table).collect();
+        if parents.is_empty() {
+            return Ok(None);
+        }
+        let shapes = session.catalog()?;
+        let after = Tables {
+            shapes: &shapes,
+            names: before.names,
+        };
+        let parents: Vec<_> = parents.into_iter().collect();
+        let of_lost = |key: &ForeignKey| parents.contains(&&key.parent);
+        let keys = self.0.iter().filter(|(key, _)| of_lost(key));
+        let now =
+            keys.filter_map(|(key, loose)| Some((present(key, intent, (before, after))?, *loose)));
+        let mut now: Vec<_> = now.collect();
+        let called = now.iter().map(|(key, _)| key.parent.clone());
+        let called: Vec<_> = called
+            .chain(parents.iter().map(|it| (*it).clone()))
+            .collect();
+        let there = session.keys_to(&called.iter().map(String::as_str).collect())?;
+        if intent.dialect == Dialect::Sqlite {
+            // Of those that are there still the engine tells, and acts on them if it is let.
+            now.retain(|(key, _)| !there.contains(key));
+        } else if intent.may_skip_keys() {
+            let new = there
+                .into_iter()
+                .filter(|key| now.iter().all(|(it, _)| it != key));
+            let new: Vec<_> = new.map(|key| (key, 0)).collect();
+            now.extend(new);
+        }
+        for (key, were) in now {
+            let rows = loose(session, &key)?.saturating_sub(were);
+            if rows > 0 {
+                return Ok(Some(refusal(
+                    &intent.migration.file_name(),
+                    format!(
+                        "a foreign key would be broken: `{}` has {rows} row{} without the row of `{}` that it refers to",
+                        key.child,
+                        if rows == 1 { "" } else { "s" },
+                        key.parent
+                    ),
+                    "delete or change these rows in the migration too; if they are to stay, drop the foreign key in a migration of its own before this one",
+                )));
+            }
+        }
+        Ok(None)
+    }
+}
+
+fn loose(session: &mut dyn Session, key: &ForeignKey) -> anyhow::Result<u64> {
+    let sql = key.without_parent(session);
+    Ok(session.rows(&sql)?[0][0].to_string().parse()?)
+}
+
+/// A foreign key by the names of now, whether the engine has it still or not; none where one of its tables
+/// or columns is gone.
+fn present(
+    key: &ForeignKey,
+    intent: &Intent<'_>,
+    (before, after): (Tables<'_>, Tables<'_>),
+) -> Option<ForeignKey> {
+    let of = |name: &str| {
+        let was = before.called(name)?;
+        preserve::successor(was, before, after, &intent.renames)
+    };
+    let (child, parent) = (of(&key.child)?, of(&key.parent)?);
+    let now = |successor: &Successor, column: &str| {
+        let mut columns = successor.columns.iter();
+        columns
+            .find(|(old, _)| old.name == column)
+            .map(|(_, new)| new.name.clone())
+    };
+    let columns = key.columns.iter();
+    let columns = columns.map(|(own, other)| Some((now(&child, own)?, now(&parent, other)?)));
+    Some(ForeignKey {
+        columns: columns.collect::<Option<_>>()?,
+        child: child.table,
+        parent: parent.table,
+    })
 }
 
 fn refusal(file: &str, message: String, help: &str) -> End {

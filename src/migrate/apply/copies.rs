@@ -57,8 +57,13 @@ fn by(piece: &Piece<'_>, names: &BTreeSet<String>) -> Vec<Copying> {
         | Kind::Other
         | Kind::CreateTrigger { .. }
         | Kind::CreateFunction { writes: true } => {
-            let named: Vec<_> = (&words(piece.text) & names).into_iter().collect();
-            pairs(&named, &named, None)
+            let words = words(piece.text);
+            let named: Vec<_> = (&words & names).into_iter().collect();
+            // A function does not say of which table's row it is called.
+            let of_any = matches!(facts.kind, Kind::CreateFunction { .. })
+                && ["old", "new"].iter().any(|row| words.contains(*row));
+            let from: Vec<_> = names.iter().cloned().collect();
+            pairs(&named, if of_any { &from } else { &named }, None)
         }
         _ => Vec::new(),
     }
@@ -125,5 +130,7 @@ mod tests {
         assert_eq!(pairs("INSERT INTO roles VALUES (1, 'tags');"), []);
         let code = "CREATE TABLE kept (a int); DROP TABLE tags;\nDO $$ BEGIN INSERT INTO kept SELECT 1 FROM tags; END $$;";
         assert_eq!(pairs(code), [pair("kept", "tags"), pair("tags", "kept")]);
+        let code = "CREATE TABLE kept (a int); DROP TABLE tags;\nCREATE FUNCTION f() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN INSERT INTO kept VALUES (OLD.a); RETURN OLD; END $$;";
+        assert_eq!(pairs(code), [pair("kept", "tags")]);
     }
 }

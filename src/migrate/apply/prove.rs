@@ -4,7 +4,7 @@
 //! were. What the text seems to write is read at once; when the evidence names other tables too, the
 //! file is taken back and run once more with these read before.
 
-use super::closing::{Own, orphaned};
+use super::closing::{Own, References};
 use super::outlook::Outlook;
 use super::{ApplyOptions, Culprit, End, Evidence, Failure, Guard, definer, views};
 use crate::cli_error::CliError;
@@ -91,6 +91,8 @@ pub(super) fn attempt(
     if let Some(failure) = watched.ambiguous(session.names()) {
         return Ok(Err(End::Failed(failure)));
     }
+    let names = session.names();
+    let references = References::look(session, intent, watched.tables(names))?;
     // PostgreSQL's evidence does not tell an INSERT from an UPDATE.
     let added = remaining == Remaining::More || options.dialect == Dialect::Postgres;
     let mut names = intent.hinted(&watched.before, added);
@@ -170,7 +172,7 @@ pub(super) fn attempt(
             {
                 return Ok(Err(end));
             }
-            if let Some(end) = orphaned(session, intent, &evidence.lost)? {
+            if let Some(end) = references.check(session, intent, (&evidence.lost, before))? {
                 return Ok(Err(end));
             }
             session.accept()?;
@@ -433,7 +435,14 @@ impl Watched<'_> {
             let rows = compared.before.saturating_sub(compared.missing);
             let volatile = now.and_then(|now| preserve::volatile(shape, now, rows, before));
             evidence.lost.extend(volatile);
-            let is_known = evidence.lost.iter().any(|lost| lost.table == shape.name);
+            if let Some((successor, now)) = successor.as_ref().zip(now) {
+                let weaker = preserve::weaker((shape, successor), now, &compared, before);
+                evidence.lost.extend(weaker);
+            }
+            let is_known = evidence
+                .lost
+                .iter()
+                .any(|lost| lost.table == shape.name && !lost.is_explained());
             if self.measure == Measure::Counts && self.evident && !is_known {
                 evidence
                     .lost

@@ -102,8 +102,16 @@ pub(super) fn run(
     if let (Some(inventory), Some((rehearsed, _))) = (inventory, &rehearsed) {
         let gone = inventory.gone(&Inventory::of(&session.catalog()?));
         if let Some((table, column)) = gone.difference(&rehearsed.gone).next() {
+            let what = match column {
+                Some(column) => format!("the column `{table}.{column}` is"),
+                None => format!("the table `{table}` is"),
+            };
+            let why = format!(
+                "{what} gone, which was there at the end of the rehearsal: the file does here what it does not do on a copy, or somebody else removed it"
+            );
             outcome.stays = Some("all statements of the file are applied and stay".to_owned());
-            return Ok(Some(gone_here((table, column.as_deref()), intent, outcome)));
+            steps.mark_unlike(session, &why)?;
+            return Ok(Some(steps.unlike(&why, Some(&*outcome))));
         }
     }
     patiently(session, options, |session| session.begin())?;
@@ -134,29 +142,6 @@ pub(super) fn run(
     evidence.bare = bare.count();
     outcome.ran.push(Ran::new(intent.migration, took, evidence));
     Ok(None)
-}
-
-/// What to say where a file took something from the database that it left on the copy.
-fn gone_here((table, column): (&str, Option<&str>), intent: &Intent<'_>, outcome: &Outcome) -> End {
-    let what = match column {
-        Some(column) => format!("the column `{table}.{column}` is"),
-        None => format!("the table `{table}` is"),
-    };
-    let restore = match outcome.backup {
-        Some(_) => format!("`chatctl migrate restore {}`", outcome.run),
-        None => "restore a backup".to_owned(),
-    };
-    End::Failed(Failure {
-        file: intent.migration.file_name(),
-        line: None,
-        message: format!(
-            "{what} gone, which was there at the end of the rehearsal: the file does here what it does not do on a copy, or somebody else removed it"
-        ),
-        help: format!(
-            "bring it back: {restore}; then write the file so that it does the same in every database and at any time"
-        ),
-        busy: false,
-    })
 }
 
 /// Refuses a file that destroys data outside a transaction, where nothing can be proven or rolled back.
@@ -258,8 +243,41 @@ impl Steps<'_> {
         self.journal.write(session, &mark)
     }
 
+    /// Writes that a file did here what it did not do in the rehearsal: the next run must not take it for applied
+    /// because nothing is left to do.
+    fn mark_unlike(&self, session: &mut dyn Session, why: &str) -> anyhow::Result<()> {
+        let mark = Mark::of_file(self.version(), State::Failed, why);
+        self.journal.write(session, &mark)
+    }
+
+    /// What to say of it.
+    fn unlike(&self, why: &str, outcome: Option<&Outcome>) -> End {
+        let version = self.version();
+        let restore = match outcome {
+            Some(Outcome {
+                backup: Some(_),
+                run,
+                ..
+            }) => format!("`chatctl migrate restore {run}`"),
+            Some(_) => "restore a backup".to_owned(),
+            None => "`chatctl migrate history` names the backups".to_owned(),
+        };
+        End::Failed(Failure {
+            file: self.intent.migration.file_name(),
+            line: None,
+            message: why.to_owned(),
+            help: format!(
+                "bring it back: {restore}; then write the file so that it does the same in every database and at any time. If all is as it should be, record the file as applied: `chatctl migrate resolve {version} --as applied`"
+            ),
+            busy: false,
+        })
+    }
+
     /// What is done can't be edited any more; what failed can.
     fn edited(&self, standing: &Standing) -> Option<End> {
+        if let Some(why) = &standing.unlike {
+            return Some(self.unlike(why, None));
+        }
         let pieces = &self.intent.pieces;
         let same = |(number, hash): (&u64, &String)| {
             let piece = pieces.iter().zip(1..).find(|(_, it)| it == number);

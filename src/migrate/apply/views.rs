@@ -1,6 +1,7 @@
 //! A view that has the name which a table had before: whoever reads by the name finds what it
 //! shows.
 
+use crate::cli_error::CliError;
 use crate::db::{Object, Session};
 use crate::model::{Compared, ComparedColumn, Shape, ShapeColumn, Successor};
 
@@ -38,7 +39,8 @@ pub(super) fn compare(
         let (table, view) = (list(|(_, new)| &new.name), list(|(old, _)| &old.name));
         let rows = session.rows(&format!(
             "SELECT count(*) FROM (SELECT {table} FROM {of_table} EXCEPT SELECT {view} FROM {of_view}) AS gone"
-        ))?;
+        ));
+        let rows = rows.map_err(|error| unknown(error, &was.name))?;
         Ok(rows[0][0].to_string().parse()?)
     };
     let mut compared = Compared {
@@ -67,4 +69,16 @@ pub(super) fn compare(
     let rows: u64 = rows[0][0].to_string().parse()?;
     compared.missing = compared.missing.max(before.saturating_sub(rows));
     Ok(compared)
+}
+
+/// MySQL knows EXCEPT from 8.0.31 on.
+fn unknown(error: anyhow::Error, view: &str) -> anyhow::Error {
+    if !format!("{error:#}").contains("error in your SQL syntax") {
+        return error;
+    }
+    CliError::unreachable(format!(
+        "the view `{view}` has the name of a table, and can't be compared with it: this server has no EXCEPT"
+    ))
+    .hint("use MySQL 8.0.31, MariaDB 10.3 or newer; or give the view a name that no table had")
+    .into()
 }

@@ -3,10 +3,12 @@
 //! No statement is read for this. A DELETE, a cascade, a trigger, a truncating cast or a
 //! rebuild that forgets a column all show in the same way: less is there than before.
 
+mod acknowledged;
 mod names;
 #[cfg(test)]
 mod tests;
 
+pub use acknowledged::{Allowed, Matter, unacknowledged};
 pub use names::{Meaning, Named, Renames, Subject, Tables};
 
 use crate::model::{Compared, Derived, Names, Sequence, Shape, ShapeColumn, Successor};
@@ -58,19 +60,14 @@ pub enum What {
     Later,
     /// A role that could read the rows can't any more.
     Unreadable,
+    /// A query for all columns shows the column no more.
+    Unshown,
+    /// The engine of the table keeps no transactions any more.
+    Loose,
     /// New sessions find another table under the name, which has not these rows.
     Hidden,
     /// New rows will get numbers that rows had before.
     Rewound,
-}
-
-/// An acknowledged loss.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Allowed {
-    /// The table or the column.
-    pub subject: Subject,
-    /// At most so many rows.
-    pub rows: Option<u64>,
 }
 
 /// What a table has become: by the engine's own identity, else by the names that the statements
@@ -329,6 +326,44 @@ pub fn volatile(was: &Shape, now: &Shape, rows: u64, before: Tables<'_>) -> Opti
     })
 }
 
+/// What an application finds no more of a table that has its rows still, or not as safely.
+pub fn weaker(
+    (was, successor): (&Shape, &Successor),
+    now: &Shape,
+    compared: &Compared,
+    before: Tables<'_>,
+) -> Vec<Lost> {
+    let rows = compared.before.saturating_sub(compared.missing);
+    let lost = |column: Option<&str>, what, rows| Lost {
+        rows,
+        before: rows,
+        by: None,
+        ..later(what, (was, column), String::new(), before)
+    };
+    let mut all = vec![lost(
+        None,
+        What::Loose,
+        if now.loose && !was.loose && !now.volatile {
+            rows
+        } else {
+            0
+        },
+    )];
+    for (column, counts) in was.columns.iter().zip(&compared.columns) {
+        let mut pairs = successor.columns.iter();
+        let new = pairs
+            .find(|(old, _)| old == column)
+            .map(|(_, new)| &new.name);
+        let is_hidden = new.is_some_and(|new| now.unshown.contains(new));
+        if is_hidden && !was.unshown.contains(&column.name) {
+            let left = counts.filled.saturating_sub(counts.nulled);
+            all.push(lost(Some(column.name.as_str()), What::Unshown, left));
+        }
+    }
+    all.retain(|it| it.rows > 0);
+    all
+}
+
 /// The new parts that a crash of the server empties, of tables that keep their rows: each with its whole, as
 /// it was.
 pub fn volatile_parts<'a>(before: Tables<'a>, after: Tables<'a>) -> Vec<(&'a Shape, &'a Shape)> {
@@ -428,38 +463,11 @@ pub fn of_wholes(lost: Vec<Lost>, before: Tables<'_>, after: Tables<'_>) -> Vec<
     all
 }
 
-/// Losses that nobody acknowledged, or not so many rows of. Rows may go by `table`; values of
-/// rows that stay only by `table.column`.
-pub fn unacknowledged<'a>(
-    lost: &'a [Lost],
-    allowed: &[Allowed],
-    before: Tables<'_>,
-) -> Vec<&'a Lost> {
-    let covers = |lost: &Lost, allowed: &Allowed| {
-        let same = match (allowed.subject.resolve(before), &lost.column) {
-            (Meaning::Table(shape), None) => shape.name == lost.table,
-            (Meaning::Column(shape, name), Some(column)) => {
-                shape.name == lost.table && name == column
-            }
-            // A sequence is no table.
-            (Meaning::Nothing, None) => {
-                lost.what == What::Rewound
-                    && allowed.subject.is_written(&lost.subject, before.names)
-            }
-            _ => false,
-        };
-        same && allowed.rows.is_none_or(|rows| lost.rows <= rows)
-    };
-    lost.iter()
-        .filter(|lost| !lost.is_explained())
-        .filter(|lost| !allowed.iter().any(|allowed| covers(lost, allowed)))
-        .collect()
-}
-
 impl Lost {
     /// Whether it is reported, and needs no acknowledgement.
     pub fn is_explained(&self) -> bool {
-        self.derived.is_some() || self.what == What::Unreadable
+        let warns = [What::Unreadable, What::Unshown, What::Loose];
+        self.derived.is_some() || warns.contains(&self.what)
     }
 }
 
@@ -506,6 +514,14 @@ impl fmt::Display for Lost {
             What::Later | What::Hidden | What::Rewound | What::Unreadable => {
                 f.write_str(self.by.as_deref().unwrap_or_default())
             }
+            What::Unshown => write!(
+                f,
+                "`SELECT *` shows none of the {rows} values of `{table}.{column}` any more: the column is INVISIBLE"
+            ),
+            What::Loose => write!(
+                f,
+                "the engine of `{table}`, which has {rows} rows, keeps no transactions any more: what is rolled back stays, and a crash of the server can take rows that were committed"
+            ),
             What::Volatile if self.by.is_some() => {
                 f.write_str(self.by.as_deref().unwrap_or_default())
             }

@@ -240,6 +240,28 @@ fn an_acknowledgement_is_narrow() {
     assert_eq!(left(allow(&["tasks"], None)), 1);
 }
 
+/// Rows that go and rows that a new trigger will delete are two kinds.
+#[test]
+fn each_kind_of_loss_has_an_acknowledgement_of_its_own() {
+    let later = Lost {
+        what: What::Later,
+        rows: 1000,
+        ..gone("m")
+    };
+    let (lost, before) = ([gone("m"), later], [table("m", &["id", "body"])]);
+    let left = |allowed: &[Allowed]| -> Vec<_> {
+        let left = unacknowledged(&lost, allowed, all(&before));
+        left.iter().map(|it| it.what).collect()
+    };
+    let (few, any) = (allow(&["m"], Some(8)), allow(&["m"], None));
+    assert_eq!(left(&[any.clone()]), [What::Later]);
+    assert_eq!(left(&[few.clone()]), [What::Later]);
+    assert_eq!(left(&[any.clone(), few.clone()]), []);
+    assert_eq!(left(&[any.clone(), any]), []);
+    assert_eq!(left(&[few.clone(), few]), [What::Later]);
+    assert_eq!(left(&[]), [What::RowsGone, What::Later]);
+}
+
 /// PostgreSQL's tables `drafts`, `"Drafts"`, `app.t`, `public.t`, `"a.b"`, `a.b` and `a` with a
 /// column `c` next to the table `c` in a schema `a`; bare names mean `public`.
 fn many() -> Vec<Shape> {

@@ -4,6 +4,9 @@ use super::{MySql, text_literal};
 use crate::model::{Shape, ShapeColumn};
 use std::collections::BTreeMap;
 
+/// Engines that roll nothing back.
+const LOOSE: [&str; 4] = ["MyISAM", "Aria", "CSV", "ARCHIVE"];
+
 /// All tables, or those of these names: the server opens each one that it tells of.
 pub(super) fn of(session: &mut MySql, only: Option<&[&str]>) -> anyhow::Result<Vec<Shape>> {
     let named = only.map_or_else(String::new, |names| {
@@ -18,7 +21,7 @@ pub(super) fn of(session: &mut MySql, only: Option<&[&str]>) -> anyhow::Result<V
         ),
         // Generated columns are made from the others.
         format!(
-            "table_name, column_name, column_type, coalesce(generation_expression, '') FROM information_schema.columns \
+            "table_name, column_name, column_type, coalesce(generation_expression, ''), coalesce(extra, '') FROM information_schema.columns \
              WHERE table_schema = database(){named} ORDER BY table_name, ordinal_position"
         ),
         format!(
@@ -45,11 +48,15 @@ pub(super) fn of(session: &mut MySql, only: Option<&[&str]>) -> anyhow::Result<V
             // It has the rows of the tables that it is made of.
             parted: engine == "MRG_MyISAM",
             volatile: engine == "MEMORY",
+            loose: LOOSE.iter().any(|it| engine.eq_ignore_ascii_case(it)),
             // What these are called where no column is said to be one.
             period: is_versioned.then(|| ("row_start".to_owned(), "row_end".to_owned())),
             ..Shape::default()
         });
         let declared = row[2].to_string();
+        if row[4].to_string().to_uppercase().contains("INVISIBLE") {
+            shape.unshown.push(column.clone());
+        }
         match (row[3].text().unwrap_or_default(), &mut shape.period) {
             ("", _) => shape.columns.push(ShapeColumn {
                 id: None,

@@ -336,6 +336,16 @@ impl Session for MySql {
         schema::keys_to(self, parents)
     }
 
+    /// The server writes a FLOAT with six digits (dev.mysql.com, "Problems with Floating-Point Values").
+    fn rounded(&mut self) -> anyhow::Result<Vec<String>> {
+        let rows = self.rows(
+            "SELECT concat(c.table_name, '.', c.column_name) FROM information_schema.columns AS c \
+             JOIN information_schema.tables AS t ON t.table_schema = c.table_schema AND t.table_name = c.table_name \
+             WHERE c.table_schema = database() AND c.data_type = 'float' AND t.table_type <> 'VIEW' ORDER BY 1",
+        )?;
+        Ok(rows.iter().map(|row| row[0].to_string()).collect())
+    }
+
     fn schema(&mut self) -> anyhow::Result<Vec<String>> {
         schema::lines(self)
     }

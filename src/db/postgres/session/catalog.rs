@@ -3,7 +3,7 @@
 use super::account::Account;
 use super::{Postgres, large_objects, numbers, quoted, text_literal};
 use crate::db::session::{OWN, Object, SWITCHED_OFF, Session as _};
-use crate::model::{Cell, Shape, ShapeColumn};
+use crate::model::{Cell, Compared, Shape, ShapeColumn};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A table at one moment.
@@ -21,6 +21,9 @@ pub(super) struct Seen {
     composed: bool,
     /// The words of the enums in its columns, each with its type.
     words: BTreeMap<u64, String>,
+    /// The fields of the composite types in its columns, by the numbers of the column and of the field, each
+    /// with its type and name.
+    fields: BTreeMap<(u64, u64), String>,
 }
 
 impl Seen {
@@ -36,6 +39,7 @@ impl Seen {
         self.file != now.file
             || self.parents != now.parents
             || self.has_other_words(now)
+            || !self.other_fields(now).is_empty()
             || was
                 .iter()
                 .any(|(id, declared)| is.get(id) != Some(declared))
@@ -50,7 +54,20 @@ impl Seen {
             root: None,
             composed: false,
             words: BTreeMap::new(),
+            fields: BTreeMap::new(),
         }
+    }
+
+    /// The columns with a composite type in which a name that was there means another field now.
+    pub(super) fn other_fields(&self, now: &Self) -> BTreeSet<u64> {
+        let is_other = |((column, field), name): &(&(u64, u64), &String)| {
+            let other = |((of, other), text): (&(u64, u64), &String)| {
+                of == column && text == *name && other != field
+            };
+            now.fields.iter().any(other)
+        };
+        let others = self.fields.iter().filter(is_other);
+        others.map(|((column, _), _)| *column).collect()
     }
 
     pub(super) const fn is_composed(&self) -> bool {
@@ -246,7 +263,7 @@ impl Postgres {
                 format!(" AND {column} IN ({})", ids.join(", "))
             })
         };
-        let [tables, columns, fields, words] = self.several(&[
+        let [tables, columns, fields, words, names] = self.several(&[
             format!(
             "c.oid::text, n.nspname::text, c.relname::text, (c.relkind = 'p')::text, c.relfilenode::text, \
              (SELECT coalesce(string_agg(i.inhparent::text, ' ' ORDER BY i.inhparent), '') FROM pg_inherits AS i WHERE i.inhrelid = c.oid), \
@@ -278,6 +295,11 @@ impl Postgres {
             "a.attrelid::text, e.oid::text, e.enumtypid::text || ' ' || e.enumlabel FROM pg_enum AS e \
              JOIN pg_type AS t ON e.enumtypid IN (t.oid, t.typelem, t.typbasetype) JOIN pg_attribute AS a ON a.atttypid = t.oid \
              WHERE a.attnum > 0 AND NOT a.attisdropped{}", of("a.attrelid")),
+            format!(
+            "a.attrelid::text, a.attnum::text, f.attnum::text, f.attrelid::text || ' ' || f.attname FROM pg_attribute AS f \
+             JOIN pg_type AS k ON k.typrelid = f.attrelid AND k.typtype = 'c' \
+             JOIN pg_type AS t ON k.oid IN (t.oid, t.typelem, t.typbasetype) JOIN pg_attribute AS a ON a.atttypid = t.oid \
+             WHERE f.attrelid >= {FIRST} AND f.attnum > 0 AND NOT f.attisdropped AND a.attnum > 0 AND NOT a.attisdropped{}", of("a.attrelid")),
         ])?;
         let mut found = BTreeMap::new();
         for row in &tables {
@@ -301,6 +323,7 @@ impl Postgres {
                 root: row[6].text().map(str::parse).transpose()?,
                 composed: id < FIRST,
                 words: BTreeMap::new(),
+                fields: BTreeMap::new(),
             };
             found.insert(id, seen);
         }
@@ -309,6 +332,12 @@ impl Postgres {
             if let Some(seen) = found.get_mut(&row[0].to_string().parse()?) {
                 seen.words
                     .insert(row[1].to_string().parse()?, row[2].to_string());
+            }
+        }
+        for row in &names {
+            if let Some(seen) = found.get_mut(&row[0].to_string().parse()?) {
+                let of = (row[1].to_string().parse()?, row[2].to_string().parse()?);
+                seen.fields.insert(of, row[3].to_string());
             }
         }
         Ok(found)
@@ -325,6 +354,21 @@ impl Postgres {
             shape.whole = seen.root.and_then(|root| names.get(&root).cloned());
             let full = (shape.schema.clone(), shape.table.clone(), shape.parted);
             self.known.insert(shape.name.clone(), full);
+        }
+    }
+
+    /// Counts the values as changed in which a name means another field now: their texts have no names.
+    pub(super) fn see_fields(&self, shape: &Shape, compared: &mut Compared) {
+        let sides = shape.id.and_then(|id| {
+            let was = self.before.get(&id)?;
+            Some((was, self.looked.tables.get(&id)?))
+        });
+        let Some((was, now)) = sides else { return };
+        let others = was.other_fields(now);
+        for (column, counts) in shape.columns.iter().zip(&mut compared.columns) {
+            if column.id.is_some_and(|id| others.contains(&id)) {
+                counts.changed = counts.filled;
+            }
         }
     }
 

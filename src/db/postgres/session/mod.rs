@@ -507,7 +507,11 @@ impl Session for Postgres {
         shape: &Shape,
         successor: Option<&Successor>,
     ) -> anyhow::Result<Option<Compared>> {
-        self.compare_kept(shape, successor)
+        let mut compared = self.compare_kept(shape, successor)?;
+        if let Some(compared) = &mut compared {
+            self.see_fields(shape, compared);
+        }
+        Ok(compared)
     }
 
     fn keep_aside(&mut self, table: &str) {

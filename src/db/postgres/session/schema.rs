@@ -28,7 +28,7 @@ const LISTS: &[&str] = &[
      FROM pg_proc AS p JOIN pg_namespace AS n ON n.oid = p.pronamespace WHERE p.prokind IN ('f', 'p') AND {user} AND {own p.oid}",
 ];
 
-/// The foreign keys that lead to these tables: those of which the server says that every row keeps to them.
+/// The foreign keys that lead to these tables.
 pub(super) fn keys_to(
     session: &mut Postgres,
     parents: &BTreeSet<&str>,
@@ -40,7 +40,7 @@ pub(super) fn keys_to(
          JOIN pg_class AS pc ON pc.oid = c.confrelid JOIN pg_namespace AS pn ON pn.oid = pc.relnamespace \
          JOIN pg_attribute AS ca ON ca.attrelid = c.conrelid AND ca.attnum = k.own \
          JOIN pg_attribute AS pa ON pa.attrelid = c.confrelid AND pa.attnum = k.other \
-         WHERE c.contype = 'f' AND c.convalidated AND c.conparentid = 0 ORDER BY c.oid, k.place"
+         WHERE c.contype = 'f' AND c.conparentid = 0 ORDER BY c.oid, k.place"
             .to_owned(),
     ])?;
     let rows = rows.iter().map(|row| {

@@ -57,6 +57,10 @@ pub(in crate::db) enum Form {
     Written,
     /// As a document, whatever its spaces and the order of its names.
     Document,
+    /// As the text that a document is,
+    Unwrapped,
+    /// and as a text that was made such a document.
+    Wrapped,
 }
 
 /// The key of all digests of a run.
@@ -83,7 +87,14 @@ impl Secret {
                 let canonical = json::canonical(text);
                 self.bytes(b'd', canonical.as_deref().unwrap_or(text).as_bytes())
             }
-            (Form::Raw | Form::Document, cell) => self.raw(cell, Kind::Own),
+            (Form::Unwrapped, CellRef::Text(text)) => match json::string(text) {
+                Some(text) => self.bytes(b'u', text.as_bytes()),
+                None => self.bytes(b'd', text.as_bytes()),
+            },
+            (Form::Wrapped, CellRef::Text(text)) => self.bytes(b'u', text.as_bytes()),
+            (Form::Raw | Form::Document | Form::Unwrapped | Form::Wrapped, cell) => {
+                self.raw(cell, Kind::Own)
+            }
         }
     }
 
@@ -109,7 +120,7 @@ impl Secret {
         hasher.write_u8(tag);
         // A value is never taken for none.
         let digest = hasher.finish().max(2) & !1;
-        digest | u64::from(is_telling(bytes) && matches!(tag, b't' | b'b' | b'x' | b'd'))
+        digest | u64::from(is_telling(bytes) && matches!(tag, b't' | b'b' | b'x' | b'd' | b'u'))
     }
 
     /// Two values of one row, in any order.

@@ -6,12 +6,26 @@ use std::collections::BTreeMap;
 /// A document in one way of writing. A name that stands twice in one object keeps it from being one:
 /// most readers know the last only. None for a text that is not a document.
 pub(super) fn canonical(text: &str) -> Option<String> {
+    Some(match whole(text)? {
+        // A text that was made a document is a string in it, unless that text is a document too.
+        Parsed::Text(text) if whole(&text).is_none() => text,
+        other => other.written(),
+    })
+}
+
+/// The text that a document is, where it is nothing else.
+pub(super) fn string(text: &str) -> Option<String> {
+    match whole(text)? {
+        Parsed::Text(text) => Some(text),
+        Parsed::Other(_) => None,
+    }
+}
+
+fn whole(text: &str) -> Option<Parsed> {
     let mut rest = Rest(text);
     let value = rest.value(0)?;
     rest.space();
-    // A text that was made a document is a string in it.
-    let (Parsed::Text(text) | Parsed::Other(text)) = value;
-    rest.0.is_empty().then_some(text)
+    rest.0.is_empty().then_some(value)
 }
 
 /// How deep a document may be.
@@ -128,7 +142,17 @@ impl Rest<'_> {
 
 #[cfg(test)]
 mod tests {
-    use super::canonical;
+    use super::{canonical, string};
+
+    #[test]
+    fn a_text_that_is_a_document_is_not_the_document() {
+        for (a, b) in [("\"true\"", "true"), ("\"1\"", "1"), ("\"{}\"", "{}")] {
+            assert_ne!(canonical(a), canonical(b), "{a} {b}");
+        }
+        assert_eq!(canonical("\"a b\"").as_deref(), Some("a b"));
+        assert_eq!(string("\"true\"").as_deref(), Some("true"));
+        assert_eq!(string("true"), None);
+    }
 
     #[test]
     fn a_document_is_itself_however_it_is_written() {

@@ -164,11 +164,10 @@ impl Witness {
         };
         let pair = |(old, new): &(ShapeColumn, ShapeColumn)| {
             let (a, b) = (form(old, new), form(new, old));
-            let words = before.has_words(&a);
             Some(Pair {
                 old: shape.columns.iter().position(|it| it == old)?,
                 new: now.columns.iter().position(|it| it == new)?,
-                slots: (before.slot_in(&a, words)?, after.slot_in(&b, words)?),
+                slots: Reading::slots((&*before, &a), (&after, &b))?,
             })
         };
         let pairs: Vec<_> = successor.columns.iter().filter_map(pair).collect();

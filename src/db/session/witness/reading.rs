@@ -1,8 +1,8 @@
 //! The rows of a table while they are read.
 
 use super::digest::{Form, NULL, Row, Secret, Value};
-use super::number;
 use super::rows::Rows;
+use super::{json, number};
 use crate::model::{CellRef, Shape, ShapeColumn};
 use std::io;
 
@@ -26,11 +26,11 @@ pub(super) type Pairs<'a> = &'a [(ShapeColumn, ShapeColumn)];
 pub(in crate::db) struct Reading {
     pub(super) secret: Secret,
     /// The columns as they are, and then the other forms. A number is followed by how it is
-    /// written.
+    /// written, a document by the text that it is and by the one that it would be made of.
     fields: Vec<Field>,
     /// How many columns there are.
     pub(super) width: usize,
-    /// Which fields have a text that is no number, although it was to be read as one.
+    /// What is among the values of the fields that are read as numbers or documents.
     words: Vec<Words>,
     /// The fields that a row is found by.
     key: Vec<usize>,
@@ -59,12 +59,18 @@ impl Reading {
                 return place;
             }
             let place = fields.len();
-            let written = (field.form == Form::Number).then(|| Field {
-                form: Form::Written,
+            let also: &[Form] = match field.form {
+                Form::Number => &[Form::Written],
+                Form::Document => &[Form::Unwrapped, Form::Wrapped],
+                _ => &[],
+            };
+            let also = also.iter().map(|form| Field {
+                form: *form,
                 ..field.clone()
             });
+            let also: Vec<_> = also.collect();
             fields.push(field);
-            fields.extend(written);
+            fields.extend(also);
             place
         };
         for pair in pairs {
@@ -90,17 +96,35 @@ impl Reading {
         self.fields.iter().position(|it| it == field)
     }
 
-    /// The same, where a number is a text as it is written if there are words among the numbers:
-    /// they are not what an application reckons with.
-    pub(super) fn slot_in(&self, field: &Field, words: bool) -> Option<usize> {
-        let slot = self.slot(field)?;
-        Some(slot + usize::from(words && field.form == Form::Number))
-    }
-
-    /// Whether there are words among what is read so.
-    pub(super) fn has_words(&self, field: &Field) -> bool {
-        self.slot(field)
-            .is_some_and(|slot| self.words[slot].others && self.words[slot].numbers)
+    /// The same, for what is read on both sides so. Where there are words among numbers, a number is a text as
+    /// it is written: they are not what an application reckons with. Where one side has nothing but texts as
+    /// documents, and the other one anything else, these are the texts.
+    pub(super) fn slots(
+        (before, old): (&Self, &Field),
+        (after, new): (&Self, &Field),
+    ) -> Option<(usize, usize)> {
+        let (a, b) = (before.slot(old)?, after.slot(new)?);
+        let (were, are) = (before.words[a], after.words[b]);
+        let (more_a, more_b) = match (old.form, new.form) {
+            (Form::Number, _) | (_, Form::Number) => {
+                let written = usize::from(were.others && were.special);
+                let of = |field: &Field| {
+                    if field.form == Form::Number {
+                        written
+                    } else {
+                        0
+                    }
+                };
+                (of(old), of(new))
+            }
+            (Form::Document, Form::Document) => match (were.is_special(), are.is_special()) {
+                (true, false) => (1, 2),
+                (false, true) => (2, 1),
+                (true, true) | (false, false) => (0, 0),
+            },
+            _ => (0, 0),
+        };
+        Some((a + more_a, b + more_b))
     }
 
     /// How many values of a row come before its place.
@@ -140,9 +164,7 @@ impl Reading {
     ) -> io::Result<()> {
         self.values.clear();
         for (cell, (field, words)) in cells.zip(self.fields.iter().zip(&mut self.words)) {
-            if field.form == Form::Number {
-                words.see(cell);
-            }
+            words.see(cell, field.form);
             self.values.push(self.secret.value(cell, field.form));
         }
         self.keyed &= !self.key.iter().any(|slot| self.values[*slot] == NULL);
@@ -161,23 +183,31 @@ impl Reading {
     }
 }
 
-/// Which texts there are among values that are read as numbers.
+/// Which texts there are among values that are read as numbers, or as documents.
 #[derive(Debug, Clone, Copy, Default)]
 struct Words {
-    /// Texts that are written like numbers.
-    numbers: bool,
-    /// Other texts.
+    /// Texts that are written like numbers; documents that are a text.
+    special: bool,
+    /// Other ones.
     others: bool,
 }
 
 impl Words {
-    fn see(&mut self, cell: CellRef<'_>) {
-        if (!self.numbers || !self.others) && matches!(cell, CellRef::Text(_)) {
-            match number::canonical(cell) {
-                Some(_) => self.numbers = true,
-                None => self.others = true,
-            }
+    fn see(&mut self, cell: CellRef<'_>, form: Form) {
+        if self.special && self.others {
+            return;
         }
+        let is_special = match (form, cell) {
+            (Form::Number, CellRef::Text(_)) => number::canonical(cell).is_some(),
+            (Form::Document, CellRef::Text(text)) => json::string(text).is_some(),
+            _ => return,
+        };
+        self.special |= is_special;
+        self.others |= !is_special;
+    }
+
+    const fn is_special(self) -> bool {
+        self.special && !self.others
     }
 }
 

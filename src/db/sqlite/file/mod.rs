@@ -83,10 +83,7 @@ impl Opened {
     /// Opens what is there; a read waits that long for a writer's commit.
     pub(super) fn open(target: &Target, wait: Duration) -> anyhow::Result<Self> {
         let path = target.path();
-        let about = about(path)?;
-        let journal = header::of(path, &about)
-            .with_context(|| format!("opening `{target}`"))?
-            .ok_or_else(|| no_database(path))?;
+        let (about, journal) = is_database(target)?;
         let way = match journal {
             Journal::Rollback => Way::Locked,
             Journal::Log => Way::Beside,
@@ -204,8 +201,23 @@ impl Stamp {
     }
 }
 
+/// That there is a database.
+pub(super) fn is_there(target: &Target) -> anyhow::Result<()> {
+    is_database(target).map(|_| ())
+}
+
+/// What is at the path of a database, and how it is written.
+fn is_database(target: &Target) -> anyhow::Result<(Metadata, Journal)> {
+    let path = target.path();
+    let about = about(path)?;
+    let journal = header::of(path, &about)
+        .with_context(|| format!("opening `{target}`"))?
+        .ok_or_else(|| no_database(path))?;
+    Ok((about, journal))
+}
+
 /// What is at a path, if that can be a database: reading a pipe would wait for a writer.
-pub(super) fn about(path: &Path) -> Result<Metadata, CliError> {
+fn about(path: &Path) -> Result<Metadata, CliError> {
     let shown = path.display();
     let about = match std::fs::metadata(path) {
         Ok(about) => about,
@@ -357,8 +369,16 @@ fn refused(target: &Target, about: &Metadata, error: rusqlite::Error) -> anyhow:
             ))
             .into()
         }
+        _ if error.sqlite_error_code() == Some(ErrorCode::DatabaseCorrupt) => damaged(target).into(),
         _ => anyhow::Error::from(error).context(format!("opening `{target}`")),
     }
+}
+
+/// A file that begins as a database does and is none.
+pub(super) fn damaged(target: &Target) -> CliError {
+    let shown = target.path().display();
+    CliError::unreachable(format!("`{shown}` is damaged or cut short"))
+        .hint(format!("restore it from a backup (`chatctl migrate history` names those that chatctl made), or save what can be read: sqlite3 {shown} .recover"))
 }
 
 /// A name of the file with a parameter (sqlite.org/uri.html).

@@ -2,7 +2,8 @@
 
 use super::super::sentinel::INDEX;
 use super::{Sqlite, modules, text_literal};
-use crate::db::session::{COUNTER, KEY, OWN, Object, Session as _};
+use crate::db::catalog::quoted;
+use crate::db::session::{COUNTER, ForeignKey, KEY, OWN, Object, Session as _};
 use crate::model::{Cell, Numbered, NumberedColumn, Numbering, Shape, ShapeColumn};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -57,7 +58,7 @@ impl Sqlite {
     /// stores itself. What else a module keeps in its shadow tables is its own affair.
     fn table_names(&mut self) -> anyhow::Result<Vec<(String, bool)>> {
         let tables = self.rows(
-            "SELECT l.name, l.type, coalesce(m.sql, '') FROM pragma_table_list AS l \
+            "SELECT l.name, l.type, coalesce(m.sql, '') FROM temp.pragma_table_list AS l \
              LEFT JOIN main.sqlite_master AS m ON m.name = l.name AND m.type = 'table' \
              WHERE l.schema = 'main' AND l.name NOT LIKE 'sqlite\\_%' ESCAPE '\\' ORDER BY l.name",
         )?;
@@ -70,13 +71,12 @@ impl Sqlite {
             .filter(|(_, kind, _)| kind == "virtual")
             .map(|(name, _, sql)| (name.as_str(), sql.as_str()))
             .collect();
-        let known = self.rows("SELECT lower(name) FROM pragma_module_list")?;
-        let known: BTreeSet<_> = known.iter().map(|row| row[0].to_string()).collect();
+        let known = self.known_modules()?;
         let measured = tables.iter().filter_map(|(name, kind, sql)| {
             let is_virtual = kind == "virtual";
             let is = match kind.as_str() {
                 "table" => true,
-                "virtual" => !modules::only_shows(sql) && modules::is_among(&known, sql),
+                "virtual" => !modules::only_shows(sql) && modules::unknown(&known, sql).is_none(),
                 "shadow" => !modules::keeps(&virtuals, name, sql),
                 _ => false,
             };
@@ -96,14 +96,14 @@ impl Sqlite {
                 ..Shape::default()
             })
             .collect();
-        let numbered = self.rows(
-            "SELECT name FROM pragma_table_list WHERE schema = 'main' AND type = 'table' AND wr = 0",
+        let ordinary = self.rows(
+            "SELECT name FROM temp.pragma_table_list WHERE schema = 'main' AND type = 'table'",
         )?;
-        let numbered: BTreeSet<_> = numbered.iter().map(|row| row[0].to_string()).collect();
+        let ordinary: BTreeSet<_> = ordinary.iter().map(|row| row[0].to_string()).collect();
         // Only columns that are stored: generated ones are created again from them.
         let names: Vec<_> = shapes.iter().map(|it| text_literal(&it.name)).collect();
         let columns = self.rows(&format!(
-            "SELECT l.name, x.name, x.type, x.pk FROM pragma_table_list AS l, pragma_table_xinfo(l.name, 'main') AS x \
+            "SELECT l.name, x.name, x.type, x.pk FROM temp.pragma_table_list AS l, temp.pragma_table_xinfo(l.name, 'main') AS x \
              WHERE l.schema = 'main' AND l.name IN ({}) AND x.hidden = 0 ORDER BY l.name, x.cid",
             names.join(", ")
         ))?;
@@ -125,7 +125,7 @@ impl Sqlite {
             }
             key.sort();
             shape.key = key.into_iter().map(|(_, name)| name).collect();
-            shape.placed = numbered.contains(&shape.name) && !names_the_row(shape);
+            shape.placed = ordinary.contains(&shape.name) && !names_the_row(shape);
         }
         Ok(shapes)
     }
@@ -135,9 +135,9 @@ impl Sqlite {
             "SELECT type, name, tbl_name FROM main.sqlite_master WHERE type IN ('index', 'trigger', 'view') AND sql IS NOT NULL",
         )?;
         let keys = self.rows(&format!(
-            "SELECT '{KEY}', group_concat(x.name, ', '), l.name FROM pragma_table_list AS l, pragma_table_xinfo(l.name, 'main') AS x \
+            "SELECT '{KEY}', group_concat(x.name, ', '), l.name FROM temp.pragma_table_list AS l, temp.pragma_table_xinfo(l.name, 'main') AS x \
              WHERE l.schema = 'main' AND l.type = 'table' AND x.pk > 0 GROUP BY l.name \
-             UNION ALL SELECT '{COUNTER}', x.name, m.name FROM main.sqlite_master AS m, pragma_table_xinfo(m.name, 'main') AS x \
+             UNION ALL SELECT '{COUNTER}', x.name, m.name FROM main.sqlite_master AS m, temp.pragma_table_xinfo(m.name, 'main') AS x \
              WHERE m.type = 'table' AND instr(lower(m.sql), 'autoincrement') > 0 AND x.pk > 0"
         ))?;
         let rows = rows.iter().filter(|row| !is_sentinel(row)).chain(&keys);
@@ -159,7 +159,7 @@ impl Sqlite {
         }
         let rows = self.rows(
             "SELECT m.name, x.name, (SELECT max(CAST(s.seq AS INTEGER)) FROM main.sqlite_sequence AS s WHERE s.name = m.name) \
-             FROM main.sqlite_master AS m, pragma_table_info(m.name, 'main') AS x \
+             FROM main.sqlite_master AS m, temp.pragma_table_info(m.name, 'main') AS x \
              WHERE m.type = 'table' AND instr(lower(m.sql), 'autoincrement') > 0 AND x.pk = 1 AND lower(x.type) = 'integer'",
         )?;
         let mut all = Vec::new();
@@ -184,7 +184,11 @@ impl Sqlite {
     }
 
     pub(super) fn all_broken_keys(&mut self) -> anyhow::Result<BTreeSet<String>> {
-        let rows = self.rows("PRAGMA main.foreign_key_check")?;
+        let rows = match self.rows("PRAGMA main.foreign_key_check") {
+            Ok(rows) => rows,
+            // One key that can't be checked ends the check of all.
+            Err(_) => self.broken_keys_of_each()?,
+        };
         // Rows without a number, and the keys of one row to the same table, are told by how many
         // there are.
         let mut times: BTreeMap<String, u64> = BTreeMap::new();
@@ -208,6 +212,99 @@ impl Sqlite {
         Ok(words.collect())
     }
 
+    /// The same, table by table; in one with a key that the engine can't check, by comparing its rows.
+    fn broken_keys_of_each(&mut self) -> anyhow::Result<Vec<Vec<Cell>>> {
+        let mut all = Vec::new();
+        let with_keys = self.rows(
+            "SELECT DISTINCT m.name FROM main.sqlite_master AS m, temp.pragma_foreign_key_list(m.name, 'main') AS f WHERE m.type = 'table'",
+        )?;
+        let mut keys = self.foreign_keys()?;
+        for row in &with_keys {
+            let table = row[0].to_string();
+            let keys = keys.remove(&table).unwrap_or_default();
+            match self.rows(&format!(
+                "PRAGMA main.foreign_key_check({})",
+                quoted(&table)
+            )) {
+                Ok(rows) => all.extend(rows),
+                Err(_) => {
+                    for (number, key) in keys.iter().enumerate() {
+                        let number = Cell::Int(i64::try_from(number).unwrap_or(i64::MAX));
+                        let row = [&key.child, &key.parent].map(|it| Cell::Text(it.clone()));
+                        let [child, parent] = row;
+                        let row = vec![child, Cell::Null, parent, number];
+                        let sql = key.without_parent(self);
+                        let count = self.rows(&sql)?[0][0].int();
+                        let count = usize::try_from(count.unwrap_or_default()).unwrap_or_default();
+                        all.extend(std::iter::repeat_n(row, count));
+                    }
+                }
+            }
+        }
+        Ok(all)
+    }
+
+    /// The foreign keys of each table, as far as both sides have their columns.
+    fn foreign_keys(&mut self) -> anyhow::Result<BTreeMap<String, Vec<ForeignKey>>> {
+        let rows = self.rows(
+            "SELECT f.id, m.name, p.name, c.name, q.name FROM main.sqlite_master AS m, temp.pragma_foreign_key_list(m.name, 'main') AS f \
+             JOIN main.sqlite_master AS p ON p.type = 'table' AND lower(p.name) = lower(f.\"table\") \
+             JOIN temp.pragma_table_xinfo(m.name, 'main') AS c ON lower(c.name) = lower(f.\"from\") \
+             JOIN temp.pragma_table_xinfo(p.name, 'main') AS q ON lower(q.name) = lower(f.\"to\") OR f.\"to\" IS NULL AND q.pk = f.seq + 1 \
+             WHERE m.type = 'table' ORDER BY m.name, f.id, f.seq",
+        )?;
+        let rows = rows.iter();
+        let rows = rows.map(|row| [0, 1, 2, 3, 4].map(|at| row[at].to_string()));
+        let mut all: BTreeMap<String, Vec<ForeignKey>> = BTreeMap::new();
+        for key in ForeignKey::all(rows) {
+            all.entry(key.child.clone()).or_default().push(key);
+        }
+        Ok(all)
+    }
+
+    pub(super) fn all_keys_to(
+        &mut self,
+        parents: &BTreeSet<&str>,
+    ) -> anyhow::Result<Vec<ForeignKey>> {
+        let all = self.foreign_keys()?.into_values().flatten();
+        let is_one = |key: &ForeignKey| parents.contains(key.parent.as_str());
+        Ok(all.filter(is_one).collect())
+    }
+
+    /// What can't be looked into, in words.
+    pub(super) fn all_unlooked(&mut self) -> anyhow::Result<Vec<String>> {
+        let known = self.known_modules()?;
+        let virtuals = self.rows(
+            "SELECT name, sql FROM main.sqlite_master WHERE type = 'table' AND lower(substr(sql, 1, 14)) = 'create virtual' ORDER BY name",
+        )?;
+        let unknown = virtuals.iter().filter_map(|row| {
+            let module = modules::unknown(&known, row[1].text()?)?;
+            Some(format!(
+                "`{}` is left out: its module `{module}` is not in chatctl, so its rows can't be read, and no statement can write them",
+                row[0]
+            ))
+        });
+        let mut all: Vec<_> = unknown.collect();
+        if self.rows("PRAGMA main.foreign_key_check").is_ok() {
+            return Ok(all);
+        }
+        for table in self.foreign_keys()?.into_keys() {
+            let sql = format!("PRAGMA main.foreign_key_check({})", quoted(&table));
+            if let Err(error) = self.rows(&sql) {
+                all.push(format!(
+                    "a foreign key of `{table}` leads to columns without a unique index: SQLite refuses to check it, and to write `{table}` while foreign keys are on ({error})"
+                ));
+            }
+        }
+        Ok(all)
+    }
+
+    /// The modules that virtual tables can be read by.
+    fn known_modules(&mut self) -> anyhow::Result<BTreeSet<String>> {
+        let known = self.rows("SELECT lower(name) FROM temp.pragma_module_list")?;
+        Ok(known.iter().map(|row| row[0].to_string()).collect())
+    }
+
     /// The schema in lines.
     pub(super) fn lines(&mut self) -> anyhow::Result<Vec<String>> {
         // As the text of a rebuilt table differs in quotes and spaces, tables are told by columns.
@@ -220,11 +317,11 @@ impl Sqlite {
             let literal = text_literal(&shape.name);
             let columns = self.rows(&format!(
                 "SELECT name || ' ' || lower(type) || CASE WHEN \"notnull\" THEN ' not null' ELSE '' END || coalesce(' default ' || dflt_value, '') \
-                 || CASE WHEN pk THEN ' key ' || pk ELSE '' END FROM pragma_table_xinfo({literal}, 'main') ORDER BY name"
+                 || CASE WHEN pk THEN ' key ' || pk ELSE '' END FROM temp.pragma_table_xinfo({literal}, 'main') ORDER BY name"
             ))?;
             let keys = self.rows(&format!(
                 "SELECT \"from\" || ' references ' || \"table\" || coalesce(' (' || \"to\" || ')', '') || ' on delete ' || lower(on_delete) \
-                 || ' on update ' || lower(on_update) FROM pragma_foreign_key_list({literal}, 'main') ORDER BY 1"
+                 || ' on update ' || lower(on_update) FROM temp.pragma_foreign_key_list({literal}, 'main') ORDER BY 1"
             ))?;
             let within = columns
                 .iter()

@@ -57,8 +57,8 @@ impl Sqlite {
     /// the right one.
     fn is_count(&mut self, table: &str, column: &str) -> anyhow::Result<bool> {
         let sql = format!(
-            "SELECT m.name, f.\"from\", coalesce(f.\"to\", (SELECT name FROM pragma_table_info({0}, 'main') WHERE pk = 1)) \
-             FROM main.sqlite_master AS m JOIN pragma_foreign_key_list(m.name, 'main') AS f \
+            "SELECT m.name, f.\"from\", coalesce(f.\"to\", (SELECT name FROM temp.pragma_table_info({0}, 'main') WHERE pk = 1)) \
+             FROM main.sqlite_master AS m JOIN temp.pragma_foreign_key_list(m.name, 'main') AS f \
              WHERE m.type = 'table' AND lower(f.\"table\") = lower({0}) GROUP BY m.name, f.id HAVING count(*) = 1",
             text_literal(table)
         );

@@ -18,7 +18,7 @@ use crate::db::catalog::quoted;
 use crate::db::session::measured::Measured as _;
 use crate::db::session::witness::Witness;
 use crate::db::session::{
-    Copying, Failed, Interrupter, Measure, Missing, OWN, Object, Session, Waits,
+    Copying, Failed, ForeignKey, Interrupter, Measure, Missing, OWN, Object, Session, Waits,
 };
 use crate::model::{Actions, Cell, Compared, Content, Names, Numbering, Shape, Successor};
 use anyhow::Context as _;
@@ -68,7 +68,7 @@ impl Sqlite {
             Missing::Look => Opened::open(target, waits.lock)?,
             Missing::Create | Missing::Fail => {
                 if missing == Missing::Fail || target.path().exists() {
-                    file::about(target.path())?;
+                    file::is_there(target)?;
                 }
                 file::folder_is_there(target.path())?;
                 let mut flags = OpenFlags::SQLITE_OPEN_NO_MUTEX;
@@ -128,7 +128,7 @@ impl Sqlite {
             .find(|shape| shape.name.to_ascii_lowercase() == name);
         let Some(was) = was else { return Ok(true) };
         let sql = format!(
-            "SELECT name FROM pragma_table_xinfo({}, 'main') WHERE hidden = 0 ORDER BY cid",
+            "SELECT name FROM temp.pragma_table_xinfo({}, 'main') WHERE hidden = 0 ORDER BY cid",
             text_literal(name)
         );
         let mut statement = self
@@ -256,7 +256,7 @@ impl Session for Sqlite {
 
     fn columns(&mut self, table: &str) -> anyhow::Result<Option<Vec<String>>> {
         let rows = self.rows(&format!(
-            "SELECT x.name FROM main.sqlite_master AS m, pragma_table_xinfo(m.name, 'main') AS x \
+            "SELECT x.name FROM main.sqlite_master AS m, temp.pragma_table_xinfo(m.name, 'main') AS x \
              WHERE m.type = 'table' AND m.name = {} AND x.hidden = 0 ORDER BY x.cid",
             text_literal(table)
         ))?;
@@ -267,7 +267,7 @@ impl Session for Sqlite {
     fn shows(&mut self, view: &str) -> anyhow::Result<Vec<String>> {
         let view = text_literal(view);
         let rows = self.rows(&format!(
-            "SELECT name FROM pragma_table_info({view}, 'main')"
+            "SELECT name FROM temp.pragma_table_info({view}, 'main')"
         ))?;
         Ok(rows.iter().map(|row| row[0].to_string()).collect())
     }
@@ -290,6 +290,14 @@ impl Session for Sqlite {
 
     fn broken_keys(&mut self) -> anyhow::Result<BTreeSet<String>> {
         self.all_broken_keys()
+    }
+
+    fn keys_to(&mut self, parents: &BTreeSet<&str>) -> anyhow::Result<Vec<ForeignKey>> {
+        self.all_keys_to(parents)
+    }
+
+    fn unlooked(&mut self) -> anyhow::Result<Vec<String>> {
+        self.all_unlooked()
     }
 
     fn schema(&mut self) -> anyhow::Result<Vec<String>> {

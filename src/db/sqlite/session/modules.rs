@@ -133,10 +133,10 @@ pub(super) fn keeps(virtuals: &[(&str, &str)], name: &str, sql: &str) -> bool {
     })
 }
 
-/// Whether the module of a virtual table is one of these: the rows of a table whose module is not
-/// there can't be read, and no statement can write them.
-pub(super) fn is_among(known: &BTreeSet<String>, sql: &str) -> bool {
-    module(sql).is_some_and(|module| known.contains(&module))
+/// The module of a virtual table, where it is none of these: its rows can't be read, and no statement can
+/// write them.
+pub(super) fn unknown(known: &BTreeSet<String>, sql: &str) -> Option<String> {
+    module(sql).filter(|module| !known.contains(module))
 }
 
 /// The module of a virtual table, in lower case.

@@ -1,6 +1,6 @@
 //! The rows of a table, as the engine steps through them.
 
-use super::{Sqlite, failed, quoted};
+use super::{Sqlite, failed, quoted, text_literal};
 use crate::db::session::measured::{Measured, counted, counting};
 use crate::db::session::witness::{Field, Form, Reading, Witness, digested};
 use crate::db::session::{Failed, OWN, Session as _};
@@ -78,10 +78,13 @@ impl Measured for Sqlite {
 
 impl Sqlite {
     fn read(&mut self, table: &str, reading: &mut Reading) -> Result<(), Failed> {
-        let order = if reading.placed {
+        let order = if !reading.placed {
+            ""
+        } else if self.has_row_numbers(table)? {
             " ORDER BY rowid"
         } else {
-            ""
+            // Its rows are in the order of its key, whatever collation and direction that has.
+            " NOT INDEXED"
         };
         let from = self.source(table)?;
         let sql = format!("SELECT {} FROM {from}{order}", reading.list());
@@ -98,6 +101,17 @@ impl Sqlite {
             }
             Ok(())
         })
+    }
+
+    /// Whether the rows of a table have numbers.
+    pub(super) fn has_row_numbers(&mut self, table: &str) -> Result<bool, Failed> {
+        let sql = format!(
+            "SELECT 1 FROM temp.pragma_table_list({}) WHERE schema = 'main' AND wr = 0",
+            text_literal(table)
+        );
+        let found = self.rows(&sql);
+        let found = found.map_err(|error| Failed::because(format!("{error:#}")))?;
+        Ok(!found.is_empty())
     }
 
     /// Notes which rows and values of tables that are not compared were made since.

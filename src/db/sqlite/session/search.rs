@@ -49,6 +49,9 @@ impl Sqlite {
             let Some(shape) = tables.iter().find(is_it) else {
                 continue;
             };
+            if !self.has_row_numbers(&shape.name)? {
+                continue;
+            }
             let name = self.quote(&shape.name);
             let counts = self.rows(&format!(
                 "SELECT count(*), max(rowid), min(rowid) FROM {name}"

@@ -1,6 +1,7 @@
 //! A file of MySQL, statement by statement. What the file holds together stays together: nothing of
 //! its transaction or under its locks is committed before the file says so, or a DDL statement does.
 
+use super::late::{Fallout, Shut};
 use super::{Steps, helped, in_flight, late};
 use crate::cli_error::CliError;
 use crate::db::{Failed, Session};
@@ -289,11 +290,23 @@ impl Walk<'_, '_> {
 
     /// Runs a statement that is marked with those around it.
     fn run(&mut self, session: &mut dyn Session, number: usize) -> anyhow::Result<Option<End>> {
+        let piece = (self.steps.intent, number);
+        let fallout = match &self.rehearsed {
+            Some(_) if !self.is_locked() => match Fallout::look(session, piece) {
+                Ok(fallout) => Some(fallout),
+                // Somebody may hold a lock.
+                Err(error) => return self.failed(number, error.downcast()?).map(Some),
+            },
+            Some(_) | None => None,
+        };
         if let Err(failed) = prove::run(session, self.steps.intent, number) {
             return self.failed(number, failed).map(Some);
         }
         let more = match &self.rehearsed {
-            Some((rehearsed, _)) => late::changed(session, (self.steps.intent, number), rehearsed)?,
+            Some((rehearsed, _)) => match (late::changed(session, piece, rehearsed)?, fallout) {
+                (None, Some(fallout)) => fallout.check(session, piece, rehearsed)?,
+                (end, _) => end,
+            },
             None => None,
         };
         if more.is_none() {
@@ -316,15 +329,15 @@ impl Walk<'_, '_> {
         if self.frame == Frame::Transaction {
             self.commit(session)?;
         }
-        if let (Some((rehearsed, _)), false) = (&self.rehearsed, self.is_locked()) {
-            let piece = (self.steps.intent, number);
-            if let Some(end) = late::dropped(session, piece, rehearsed)? {
-                return Ok(Some(end));
+        let shut = match (&self.rehearsed, self.is_locked()) {
+            (Some((rehearsed, _)), false) => {
+                match Shut::look(session, (self.steps.intent, number), rehearsed)? {
+                    Ok(shut) => shut,
+                    Err(end) => return Ok(Some(end)),
+                }
             }
-            if let Some(end) = late::altered(session, piece, rehearsed)? {
-                return Ok(Some(end));
-            }
-        }
+            (None, _) | (Some(_), true) => Shut::default(),
+        };
         let schema = in_flight::note(session, piece)?;
         let is_locked = self.is_locked();
         if !is_locked {
@@ -340,9 +353,11 @@ impl Walk<'_, '_> {
         if !is_locked {
             session.commit_with_next()?;
         }
-        if let Err(failed) = prove::run(session, self.steps.intent, number) {
+        match shut.run(session, (self.steps.intent, number))? {
+            Ok(None) => {}
+            Ok(Some(end)) => return Ok(Some(end)),
             // Whether the server committed first depends on what is wrong.
-            return self.failed(number, failed).map(Some);
+            Err(failed) => return self.failed(number, failed).map(Some),
         }
         // One would end the locks, under which nothing is committed by itself anyway.
         if !is_locked {
@@ -360,7 +375,17 @@ impl Walk<'_, '_> {
         }
         self.unmarked.clear();
         self.committed = number + 1;
-        Ok(None)
+        let left = match &self.rehearsed {
+            Some((rehearsed, _)) => shut.left_aside(session, self.steps.intent, rehearsed)?,
+            None => None,
+        };
+        match left {
+            None => Ok(None),
+            Some(why) => {
+                self.steps.mark_unlike(session, &why)?;
+                Ok(Some(self.steps.unlike(&why, None)))
+            }
+        }
     }
 
     /// Looks up how far the file came, after a statement that failed: a DDL statement may have committed what was

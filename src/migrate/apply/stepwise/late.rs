@@ -1,14 +1,33 @@
 //! Rows that came after the rehearsal: what a statement would do to them is looked at before it is
 //! committed.
 
+mod altered;
+mod fallout;
+mod prepared;
+mod shut;
+
+pub(super) use fallout::Fallout;
+pub(super) use shut::Shut;
+
 use crate::db::Session;
 use crate::migrate::apply::rehearse::Rehearsed;
 use crate::migrate::apply::{Culprit, End, Failure, origin};
 use crate::migrate::intent::Intent;
 use crate::migrate::preserve;
-use crate::migrate::preserve::{Lost, Renames, Tables, What};
-use crate::model::{Compared, Names, Shape, ShapeColumn};
-use crate::sql::{AlterAction, Conflict, Kind, Name};
+use crate::migrate::preserve::{Lost, Matter, Renames, Tables, What};
+use crate::model::{Compared, Shape, Successor};
+use crate::sql::{AlterAction, Conflict, Facts, Kind, Name};
+
+/// What was counted in a table before a statement that takes it.
+#[derive(Debug, Clone)]
+struct Seen {
+    table: String,
+    /// The query that counts it.
+    rows: String,
+    count: u64,
+    /// Where it is put aside: what it was, what it is called then, and what has its name then.
+    aside: Option<(Shape, Shape, Successor)>,
+}
 
 /// What a statement does to the rows that it changes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,19 +72,14 @@ pub(super) fn changed(
     let Some((shape, _)) = older(session, (intent, number), rehearsed, table)? else {
         return Ok(None);
     };
-    let before: Vec<_> = rehearsed
-        .before
-        .iter()
-        .map(|(was, _)| was.clone())
-        .collect();
+    let before = were(rehearsed);
     let before = Tables {
         shapes: &before,
         names: session.names(),
     };
     let lost = more((does, shape), now - then, &rehearsed.evidence.lost, before);
-    let refused = preserve::unacknowledged(&lost, &intent.allowed, before);
+    let refused = refused((intent, rehearsed), &lost, before);
     if !refused.is_empty() {
-        let refused = refused.into_iter().cloned().collect();
         return Ok(Some(culprits(intent, number, refused)));
     }
     let is_new = does == Does::Change && lost.is_empty() && then == 0;
@@ -81,6 +95,15 @@ pub(super) fn changed(
             busy: false,
         })
     }))
+}
+
+/// The tables that were there before the run, as the file began.
+fn were(rehearsed: &Rehearsed) -> Vec<Shape> {
+    rehearsed
+        .before
+        .iter()
+        .map(|(was, _)| was.clone())
+        .collect()
 }
 
 /// The table of before the run that a statement names, as it was when the file began and as it is
@@ -104,147 +127,6 @@ fn older<'a>(
         let is_it = names.tables.same(&shape.table, &table.name);
         is_it.then_some((was, shape))
     }))
-}
-
-/// What a statement would take with a column or with a partition that had less in it on the copy.
-pub(super) fn altered(
-    session: &mut dyn Session,
-    (intent, number): (&Intent<'_>, usize),
-    rehearsed: &Rehearsed,
-) -> anyhow::Result<Option<End>> {
-    let piece = &intent.pieces[number];
-    let (Kind::AlterTable { actions }, Some(table)) = (&piece.facts.kind, &piece.facts.table)
-    else {
-        return Ok(None);
-    };
-    let takes = |action: &AlterAction| {
-        matches!(
-            action,
-            AlterAction::DropColumn { .. }
-                | AlterAction::DropPartition { .. }
-                | AlterAction::TruncatePartition { .. }
-        )
-    };
-    if !actions.iter().any(takes) {
-        return Ok(None);
-    }
-    let Some((was, now)) = older(session, (intent, number), rehearsed, table)? else {
-        return Ok(None);
-    };
-    let names = session.names();
-    let before: Vec<_> = rehearsed
-        .before
-        .iter()
-        .map(|(was, _)| was.clone())
-        .collect();
-    let before = Tables {
-        shapes: &before,
-        names,
-    };
-    let done = intent.renames_of(rehearsed.first..number);
-    let rows = session.quote(&now.name);
-    let mut lost = Vec::new();
-    for action in actions {
-        let (sql, column) = match action {
-            AlterAction::DropColumn { column, .. } => {
-                let is_it = |it: &&ShapeColumn| {
-                    let called = done.of_column(was, &it.name, names);
-                    names.columns.same(&called, column)
-                };
-                let old = was.columns.iter().find(is_it);
-                let Some(old) = old.filter(|_| !is_taken(intent, column, names)) else {
-                    continue;
-                };
-                let column = session.quote(column);
-                (
-                    format!("SELECT count({column}) FROM {rows}"),
-                    Some(&old.name),
-                )
-            }
-            AlterAction::DropPartition { partitions }
-            | AlterAction::TruncatePartition { partitions } => {
-                let sql = match partitions.as_slice() {
-                    [all] if all.eq_ignore_ascii_case("ALL") => {
-                        format!("SELECT count(*) FROM {rows}")
-                    }
-                    _ => {
-                        // `IF EXISTS` may name one that is not there.
-                        let there = partitions_of(session, &now)?;
-                        let is_there =
-                            |it: &&String| there.iter().any(|name| name.eq_ignore_ascii_case(it));
-                        let parts = partitions.iter().filter(is_there);
-                        let parts: Vec<_> = parts.map(|it| session.quote(it)).collect();
-                        if parts.is_empty() {
-                            continue;
-                        }
-                        format!(
-                            "SELECT count(*) FROM {rows} PARTITION ({})",
-                            parts.join(", ")
-                        )
-                    }
-                };
-                (sql, None)
-            }
-            _ => continue,
-        };
-        let what = match column {
-            Some(_) => What::ColumnGone,
-            None => What::RowsGone,
-        };
-        let then = rehearsed
-            .evidence
-            .lost
-            .iter()
-            .find(|it| (it.what, &it.table, it.column.as_ref()) == (what, &was.name, column));
-        let there: u64 = session.rows(&sql)?[0][0].to_string().parse()?;
-        if there > then.map_or(0, |it| it.rows) {
-            lost.push(Lost {
-                table: was.name.clone(),
-                column: column.cloned(),
-                subject: before.subject(was, column.map(String::as_str)),
-                what,
-                rows: there,
-                before: there,
-                in_parts: false,
-                by: None,
-                derived: None,
-            });
-        }
-    }
-    let refused = preserve::unacknowledged(&lost, &intent.allowed, before);
-    let refused: Vec<_> = refused.into_iter().cloned().collect();
-    Ok((!refused.is_empty()).then(|| culprits(intent, number, refused)))
-}
-
-/// The partitions of a table, and their parts.
-fn partitions_of(session: &mut dyn Session, table: &Shape) -> anyhow::Result<Vec<String>> {
-    let name = table.table.replace('\\', "\\\\").replace('\'', "''");
-    let of = |column: &str| {
-        format!(
-            "SELECT {column} FROM information_schema.partitions WHERE table_schema = database() \
-             AND table_name = '{name}' AND {column} IS NOT NULL"
-        )
-    };
-    let rows = session.rows(&format!(
-        "{} UNION {}",
-        of("partition_name"),
-        of("subpartition_name")
-    ))?;
-    Ok(rows.iter().map(|row| row[0].to_string()).collect())
-}
-
-/// Whether another column takes this name in the file, which has its values then.
-fn is_taken(intent: &Intent<'_>, column: &str, names: Names) -> bool {
-    let takes = |action: &AlterAction| match action {
-        AlterAction::AddColumn { column: to, .. }
-        | AlterAction::RenameColumn { to, .. }
-        | AlterAction::Change { to, .. } => names.columns.same(to, column),
-        _ => false,
-    };
-    intent.pieces.iter().any(|piece| match &piece.facts.kind {
-        Kind::AlterTable { actions } => actions.iter().any(takes),
-        _ => false,
-    })
 }
 
 /// The losses of the rehearsal, with so many more rows.
@@ -282,27 +164,36 @@ fn more((does, shape): (Does, &Shape), more: u64, lost: &[Lost], before: Tables<
     }
 }
 
-/// What a statement would drop that the rehearsal did not have: rows that came since, of which the
-/// table that takes the place of the dropped one has no copy.
-pub(super) fn dropped(
+/// What a statement drops, or puts aside while another table takes its name, was looked at in the database:
+/// what it would take that the rehearsal did not have is rows that came since, which the table in its place has
+/// no copy of.
+fn dropped(
     session: &mut dyn Session,
     (intent, number): (&Intent<'_>, usize),
-    rehearsed: &Rehearsed,
-) -> anyhow::Result<Option<End>> {
-    let piece = &intent.pieces[number];
-    let gone = match &piece.facts.kind {
+    (rehearsed, facts): (&Rehearsed, &Facts),
+) -> anyhow::Result<Result<Vec<Seen>, End>> {
+    let (gone, stays) = match &facts.kind {
         Kind::DropTable {
             temporary: false, ..
         }
-        | Kind::Truncate { .. } => piece.facts.tables(),
-        _ => return Ok(None),
+        | Kind::Truncate { .. }
+        | Kind::CreateTable {
+            or_replace: true,
+            temporary: false,
+            ..
+        } => (facts.tables().collect::<Vec<_>>(), false),
+        Kind::RenameTable { renames } => (renames.iter().map(|(from, _)| from).collect(), true),
+        Kind::AlterTable { actions }
+            if matches!(actions.as_slice(), [AlterAction::RenameTable { .. }]) =>
+        {
+            (facts.tables().collect(), true)
+        }
+        _ => return Ok(Ok(Vec::new())),
     };
     let (now, names) = (session.catalog()?, session.names());
     let end = intent.pieces.len();
-    let (done, ahead) = (
-        intent.renames_of(rehearsed.first..number),
-        intent.renames_of(number + 1..end),
-    );
+    let done = intent.renames_of(rehearsed.first..number);
+    let ahead = intent.renames_of(if stays { number } else { number + 1 }..end);
     let tables = Tables {
         shapes: &now,
         names,
@@ -324,6 +215,7 @@ pub(super) fn dropped(
         shapes: &before,
         names,
     };
+    let mut seen = Vec::new();
     for table in gone {
         let is_it = |shape: &Shape| names.tables.same(&shape.table, &table.name);
         let Some((shape, start, _)) = left.iter().find(|(shape, ..)| is_it(shape)) else {
@@ -346,6 +238,9 @@ pub(super) fn dropped(
             names,
         };
         let successor = preserve::successor(was, before, after, &Renames::default());
+        if stays && successor.is_none() {
+            continue;
+        }
         let compared = match &successor {
             Some(successor) => session.compare_with(shape, successor)?,
             None => None,
@@ -355,13 +250,41 @@ pub(super) fn dropped(
             None => whole(session, shape)?,
         };
         let lost = preserve::lost(was, successor.as_ref(), &compared, before);
-        let refused = preserve::unacknowledged(&lost, &intent.allowed, before);
+        let refused = refused((intent, rehearsed), &lost, before);
         if !refused.is_empty() {
-            let refused = refused.into_iter().cloned().collect();
-            return Ok(Some(culprits(intent, number, refused)));
+            return Ok(Err(culprits(intent, number, refused)));
         }
+        let rows = format!("SELECT count(*) FROM {}", session.quote(&shape.name));
+        seen.push(Seen {
+            table: shape.name.clone(),
+            count: session.rows(&rows)?[0][0].to_string().parse()?,
+            rows,
+            aside: successor.filter(|_| stays).map(|successor| {
+                let step = intent.renames_of(number..number + 1);
+                let called = |it: &Shape| Shape {
+                    name: step.present(it, names).table,
+                    ..step.present(it, names)
+                };
+                let new = now.iter().find(|it| it.name == successor.table);
+                let table = new.map_or(successor.table.clone(), |it| called(it).name);
+                (was.clone(), called(shape), Successor { table, ..successor })
+            }),
+        });
     }
-    Ok(None)
+    Ok(Ok(seen))
+}
+
+/// Of what would be lost now, that for which no acknowledgement is left beside what the rehearsal showed.
+fn refused(
+    (intent, rehearsed): (&Intent<'_>, &Rehearsed),
+    lost: &[Lost],
+    before: Tables<'_>,
+) -> Vec<Lost> {
+    let of_rows = |it: &&Lost| it.what.matter() == Matter::Rows;
+    let others = rehearsed.evidence.lost.iter().filter(|it| !of_rows(it));
+    let all: Vec<_> = lost.iter().chain(others).cloned().collect();
+    let refused = preserve::unacknowledged(&all, &intent.allowed, before);
+    refused.into_iter().filter(of_rows).cloned().collect()
 }
 
 fn whole(session: &mut dyn Session, shape: &Shape) -> anyhow::Result<Compared> {
