@@ -35,7 +35,7 @@ pub use server::grant;
 pub use session::{
     Copied, Copying, Door, Failed, ForeignKey, Found, HISTORY as HISTORY_TABLE, Interrupter,
     Isolation, Measure, Missing, OWN as OWN_TABLES, Object, Placed, PlacedRows, SWITCHED_OFF,
-    Seeds, Session, Waits,
+    Seeds, Session, Waits, Why,
 };
 pub use snapshot_read::{Log, Moment, SnapshotRead};
 pub use sqlite::{Undone, stop_reading, where_else};

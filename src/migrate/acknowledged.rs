@@ -101,7 +101,8 @@ pub enum NearMiss {
 
 /// Why a loss is not covered though something is acknowledged that is nearly the same.
 pub fn near_miss(all: &[Acknowledged], lost: &Lost) -> Option<NearMiss> {
-    let same = all.iter().find(|it| names(&it.allowed.subject, lost));
+    let same = all.iter().filter(|it| names(&it.allowed.subject, lost));
+    let same = same.max_by_key(|it| it.allowed.rows.unwrap_or(u64::MAX));
     if let Some(Acknowledged {
         allowed,
         place,

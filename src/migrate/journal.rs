@@ -45,8 +45,8 @@ pub enum State {
     Begun,
     /// A statement is applied.
     Done,
-    /// A statement failed and did nothing; or a file, all statements of which are done, did what it did not
-    /// do in the rehearsal.
+    /// A statement failed and did nothing; or a file, all statements of which are done, did what it
+    /// did not do in the rehearsal.
     Failed,
     /// A file is applied.
     Applied,

@@ -1,9 +1,16 @@
-//! Rows that users write on MariaDB between the rehearsal on a copy and the statement in the database.
+//! Rows that users write on MariaDB between the rehearsal on a copy and the statement in the
+//! database.
 
 use crate::common::errors;
+use crate::common::faults::holder::runtime;
+use crate::common::faults::store::until;
 use crate::common::sites::{Site, TestBed, on_each_bed};
+use sqlx::{Connection as _, Executor as _, MySqlConnection};
 
-on_each_bed! { on_mysql Mysql: what_comes_meanwhile_stays what_is_unlike_the_rehearsal_is_not_applied }
+on_each_bed! { on_mysql Mysql:
+    what_comes_meanwhile_stays what_is_meant_to_go_goes what_comes_in_the_very_moment_is_reported
+    what_is_unlike_the_rehearsal_is_not_applied
+}
 
 const BEGIN: &str = "\
 CREATE TABLE conversations (id INT PRIMARY KEY, title VARCHAR(100));
@@ -11,10 +18,18 @@ CREATE TABLE messages (id INT PRIMARY KEY, of_chat INT, body VARCHAR(100), kind 
     CONSTRAINT in_chat FOREIGN KEY (of_chat) REFERENCES conversations (id) ON DELETE CASCADE);
 CREATE TABLE drafts (id INT PRIMARY KEY);
 CREATE TABLE events (id INT PRIMARY KEY) PARTITION BY RANGE (id) (PARTITION p1 VALUES LESS THAN (10), PARTITION p2 VALUES LESS THAN (20));
+CREATE TABLE people (id INT PRIMARY KEY);
+CREATE TABLE reviews (id INT PRIMARY KEY, author_id INT, editor_id INT,
+    FOREIGN KEY (author_id) REFERENCES people (id) ON DELETE SET NULL,
+    FOREIGN KEY (editor_id) REFERENCES people (id) ON DELETE SET NULL);
+INSERT INTO people VALUES (1), (2);
+INSERT INTO reviews VALUES (1, 1, NULL), (2, 1, 2);
 INSERT INTO conversations VALUES (1, 'a'), (2, 'b');
 INSERT INTO messages (id, of_chat, body) VALUES (1, 2, 'a'), (2, 2, 'b'), (3, 2, NULL);
 INSERT INTO events VALUES (11);
 ";
+
+const LATE: &str = "INSERT INTO messages (id, of_chat, body, kind, note) VALUES (9, 1, 'a long text', 'a kind', 'precious')";
 
 /// A statement that does something in the database, and not on the copy; or nowhere.
 fn meanwhile(statement: &str, comes: bool) -> String {
@@ -27,12 +42,11 @@ fn meanwhile(statement: &str, comes: bool) -> String {
 }
 
 fn what_comes_meanwhile_stays(bed: &TestBed) {
-    let late = "INSERT INTO messages (id, of_chat, body, kind, note) VALUES (9, 1, 'a long text', 'a kind', 'precious')";
     for (name, first, comes, statement, look) in [
         (
             "column",
             "",
-            late,
+            LATE,
             "ALTER TABLE messages DROP COLUMN note",
             "SELECT note FROM messages WHERE id = 9",
         ),
@@ -53,14 +67,14 @@ fn what_comes_meanwhile_stays(bed: &TestBed) {
         (
             "cut",
             "SET sql_mode = '';\n",
-            late,
+            LATE,
             "ALTER TABLE messages MODIFY body VARCHAR(5)",
             "SELECT IF(body = 'a long text', 'precious', body) FROM messages WHERE id = 9",
         ),
         (
             "word",
             "SET sql_mode = '';\n",
-            late,
+            LATE,
             "ALTER TABLE messages MODIFY kind ENUM('text', 'image')",
             "SELECT IF(kind = 'a kind', 'precious', kind) FROM messages WHERE id = 9",
         ),
@@ -81,23 +95,51 @@ fn what_comes_meanwhile_stays(bed: &TestBed) {
         (
             "prepared",
             "SET @q = 'ALTER TABLE messages DROP COLUMN note';\nPREPARE s FROM @q;\n",
-            late,
+            LATE,
             "EXECUTE s",
             "SELECT note FROM messages WHERE id = 9",
         ),
         (
             "put_aside",
             "CREATE TABLE n LIKE messages;\nINSERT INTO n SELECT * FROM messages;\n",
-            late,
+            LATE,
             "RENAME TABLE messages TO messages_old, n TO messages",
             "SELECT note FROM messages WHERE id = 9",
         ),
         (
             "cascade",
             "-- chatctl: allow-loss conversations rows<=1 reason=\"it is empty\"\n",
-            late,
+            LATE,
             "DELETE FROM conversations WHERE id = 1",
             "SELECT note FROM messages WHERE id = 9",
+        ),
+        (
+            "column_again",
+            "",
+            LATE,
+            "ALTER TABLE messages DROP COLUMN note, ADD COLUMN note JSON",
+            "SELECT note FROM messages WHERE id = 9",
+        ),
+        (
+            "with_its_own",
+            "CREATE TABLE own_one (id INT);\n",
+            "INSERT INTO drafts VALUES (1)",
+            "DROP TABLE drafts, own_one",
+            "SELECT 'precious' FROM drafts",
+        ),
+        (
+            "cut_with_key",
+            "SET sql_mode = '';\n",
+            LATE,
+            "ALTER TABLE messages MODIFY body VARCHAR(5), ADD FOREIGN KEY (of_chat) REFERENCES conversations (id)",
+            "SELECT IF(body = 'a long text', 'precious', body) FROM messages WHERE id = 9",
+        ),
+        (
+            "set_null",
+            "-- chatctl: allow-loss people rows<=1 reason=\"left\"\n-- chatctl: allow-loss reviews.author_id reason=\"left\"\n",
+            "UPDATE reviews SET editor_id = 1 WHERE id = 1",
+            "DELETE FROM people WHERE id = 1",
+            "SELECT IF(editor_id = 1, 'precious', 'gone') FROM reviews WHERE id = 1",
         ),
     ] {
         for is_late in [true, false] {
@@ -111,6 +153,101 @@ fn what_comes_meanwhile_stays(bed: &TestBed) {
             }
         }
     }
+}
+
+/// What comes meanwhile is not in the way of what any number of rows may be lost by, or of what
+/// loses none.
+fn what_is_meant_to_go_goes(bed: &TestBed) {
+    for (name, file, look, there) in [
+        (
+            "any_number",
+            format!(
+                "-- chatctl: allow-loss messages.note reason=\"unread\"\n{}ALTER TABLE messages DROP COLUMN note;\n",
+                meanwhile(LATE, true)
+            ),
+            "SELECT body FROM messages WHERE id = 9",
+            "a long text",
+        ),
+        (
+            "up_to_a_number",
+            format!(
+                "-- chatctl: allow-loss messages.note rows<=1 reason=\"unread\"\n{}ALTER TABLE messages DROP COLUMN note;\n",
+                meanwhile(LATE, true)
+            ),
+            "SELECT body FROM messages WHERE id = 9",
+            "a long text",
+        ),
+        (
+            "no_value",
+            "SET sql_mode = '';\nINSERT INTO messages (id, of_chat) VALUES (8, 2);\n\
+             ALTER TABLE messages MODIFY body VARCHAR(100) NOT NULL DEFAULT '';\n"
+                .to_owned(),
+            "SELECT concat(count(*), min(body)) FROM messages WHERE id IN (3, 8)",
+            "2",
+        ),
+        (
+            "its_own",
+            "INSERT INTO conversations VALUES (7, 'try');\nINSERT INTO messages (id, of_chat) VALUES (7, 7);\n\
+             DELETE FROM conversations WHERE id = 7;\n"
+                .to_owned(),
+            "SELECT count(*) FROM messages",
+            "3",
+        ),
+        (
+            "with_a_key",
+            "SET sql_mode = '';\nALTER TABLE messages MODIFY kind VARCHAR(12), \
+             ADD CONSTRAINT again FOREIGN KEY (of_chat) REFERENCES conversations (id);\n"
+                .to_owned(),
+            "SELECT count(*) FROM messages",
+            "3",
+        ),
+    ] {
+        let site = bed.at(name, &[BEGIN, &file]);
+        let (report, exit) = site.report(&["up"]);
+        assert_eq!(exit, 0, "{name}: {report:#}");
+        assert_eq!(site.texts(look), [there], "{name}: {report:#}");
+    }
+}
+
+/// A transaction that began before RENAME and is committed while RENAME waits for it.
+fn what_comes_in_the_very_moment_is_reported(bed: &TestBed) {
+    let aside = "CREATE TABLE n LIKE messages;\nINSERT INTO n SELECT * FROM messages;\n";
+    let site = bed.at(
+        "moment",
+        &[
+            &format!("{BEGIN}{aside}"),
+            "RENAME TABLE messages TO messages_old, n TO messages;\nCREATE TABLE behind (id INT PRIMARY KEY);\n",
+        ],
+    );
+    let runtime = runtime();
+    let mut writer = runtime
+        .block_on(MySqlConnection::connect(&site.url))
+        .unwrap();
+    let mut write = |sql: &'static str| {
+        runtime.block_on(writer.execute(sql)).unwrap();
+    };
+    write("START TRANSACTION");
+    write("INSERT INTO messages (id, of_chat, body) VALUES (9, 1, 'late')");
+    let (report, exit) = std::thread::scope(|scope| {
+        let run = scope.spawn(|| site.report(&["up", "--lock-timeout", "10m"]));
+        until("RENAME to wait", || {
+            let waits = "SELECT info FROM information_schema.processlist WHERE info LIKE 'RENAME TABLE%' AND state LIKE 'Waiting for%'";
+            (!site.texts(waits).is_empty()).then_some(())
+        });
+        write("COMMIT");
+        run.join().unwrap()
+    });
+    assert_eq!(exit, 1, "{report:#}");
+    let told = report.to_string();
+    assert!(told.contains("are in `messages_old` only"), "{report:#}");
+    assert!(
+        told.contains("1 of 2 statements of the file are applied and stay"),
+        "{report:#}"
+    );
+    assert!(!told.contains("changed nothing"), "{report:#}");
+    write("INSERT INTO messages SELECT * FROM messages_old WHERE id = 9");
+    site.up();
+    assert!(site.tables().contains(&"behind".to_owned()));
 }
 
 /// The journal says that all statements of a file are done which is no more applied for that.

@@ -31,13 +31,13 @@ pub(super) fn failed(error: &sqlx::Error) -> Failed {
         .map(|text| format!("; {text}"))
         .collect();
     Failed {
-        message: format!("{}{more}", told.message()),
         at: match told.position() {
             Some(PgErrorPosition::Original(at)) => at.checked_sub(1),
             _ => None,
         },
         busy: LOCKED.contains(&told.code()) || told.code() == CONFLICT,
         lost: LOST.contains(&told.code()),
+        ..Failed::because(format!("{}{more}", told.message()))
     }
 }
 

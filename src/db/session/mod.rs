@@ -4,14 +4,15 @@
 
 pub(super) mod copying;
 pub(super) mod derived;
+mod failed;
 pub(super) mod measured;
 pub(super) mod witness;
 
 use super::Target;
 use crate::model::{Actions, Cell, Compared, Content, Names, Numbering, Shape, Successor};
 pub use copying::Copying;
+pub use failed::{Failed, Why};
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
 use std::time::Duration;
 
 /// Whether a database that is not there is made.
@@ -493,38 +494,6 @@ pub enum Door<'a> {
     /// A copy of one.
     Copy(Copied<'a>),
 }
-
-/// A statement that failed.
-#[derive(Debug)]
-pub struct Failed {
-    /// What the database said, or why the statement was not let through.
-    pub message: String,
-    /// Where in the statement, in characters from 0, when the database says so.
-    pub at: Option<usize>,
-    /// Whether another connection held a lock that it needs: it may work a little later.
-    pub busy: bool,
-    /// Whether the connection is gone, so that nobody said anything of the statement.
-    pub lost: bool,
-}
-
-impl Failed {
-    pub(crate) fn because(message: impl Into<String>) -> Self {
-        Self {
-            message: message.into(),
-            at: None,
-            busy: false,
-            lost: false,
-        }
-    }
-}
-
-impl fmt::Display for Failed {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.message)
-    }
-}
-
-impl std::error::Error for Failed {}
 
 /// The tables that chatctl alone writes: they are no part of a schema, and no migration's to change.
 pub const OWN: [&str; 2] = [HISTORY, "_chatctl_journal"];

@@ -162,8 +162,8 @@ impl Opening {
     }
 }
 
-/// The foreign keys that lead to tables of which a file may take rows, as it acknowledges, each with how many
-/// rows refer to none already.
+/// The foreign keys that lead to tables of which a file may take rows, as it acknowledges, each
+/// with how many rows refer to none already.
 pub(super) struct References(Vec<(ForeignKey, u64)>);
 
 impl References {
@@ -174,14 +174,20 @@ impl References {
     ) -> anyhow::Result<Self> {
         let named = intent.allowed.iter();
         let named = named.filter_map(|allowed| match allowed.subject.resolve(before) {
-            Meaning::Table(shape) | Meaning::Column(shape, _) => Some(shape.name.as_str()),
+            Meaning::Table(shape) => Some((shape.name.as_str(), None)),
+            Meaning::Column(shape, name) => Some((shape.name.as_str(), Some(name))),
             Meaning::Both(..) | Meaning::Nothing => None,
         });
-        let parents: BTreeSet<_> = named.collect();
-        if parents.is_empty() {
+        let named: Vec<_> = named.collect();
+        if named.is_empty() {
             return Ok(Self(Vec::new()));
         }
-        let keys = session.keys_to(&parents)?.into_iter();
+        let keys = session.keys_to(&named.iter().map(|(table, _)| *table).collect())?;
+        let may_go = |key: &ForeignKey| {
+            let mut named = named.iter();
+            named.any(|(table, column)| key.parent == *table && refers(key, *column))
+        };
+        let keys = keys.into_iter().filter(may_go);
         let counted = keys.map(|key| {
             let loose = loose(session, &key)?;
             Ok((key, loose))
@@ -189,8 +195,8 @@ impl References {
         Ok(Self(counted.collect::<anyhow::Result<_>>()?))
     }
 
-    /// Why a file is refused that took rows away, as it acknowledges, and left others that refer to them:
-    /// without the key, or by a setting, the engine did not act on it.
+    /// Why a file is refused that took rows away, as it acknowledges, and left others that refer to
+    /// them: without the key, or by a setting, the engine did not act on it.
     pub(super) fn check(
         &self,
         session: &mut dyn Session,
@@ -201,8 +207,8 @@ impl References {
             let is_now = [What::RowsGone, What::ValuesGone, What::ValuesChanged];
             is_now.contains(&it.what)
         };
-        let parents: BTreeSet<_> = lost.iter().filter(goes).map(|it| &it.table).collect();
-        if parents.is_empty() {
+        let gone: Vec<_> = lost.iter().filter(goes).collect();
+        if gone.is_empty() {
             return Ok(None);
         }
         let shapes = session.catalog()?;
@@ -210,24 +216,27 @@ impl References {
             shapes: &shapes,
             names: before.names,
         };
-        let parents: Vec<_> = parents.into_iter().collect();
-        let of_lost = |key: &ForeignKey| parents.contains(&&key.parent);
+        let of_lost = |key: &ForeignKey| {
+            let mut gone = gone.iter();
+            gone.any(|it| it.table == key.parent && refers(key, it.column.as_deref()))
+        };
         let keys = self.0.iter().filter(|(key, _)| of_lost(key));
         let now =
             keys.filter_map(|(key, loose)| Some((present(key, intent, (before, after))?, *loose)));
         let mut now: Vec<_> = now.collect();
         let called = now.iter().map(|(key, _)| key.parent.clone());
         let called: Vec<_> = called
-            .chain(parents.iter().map(|it| (*it).clone()))
+            .chain(gone.iter().map(|it| it.table.clone()))
             .collect();
         let there = session.keys_to(&called.iter().map(String::as_str).collect())?;
         if intent.dialect == Dialect::Sqlite {
             // Of those that are there still the engine tells, and acts on them if it is let.
             now.retain(|(key, _)| !there.contains(key));
         } else if intent.may_skip_keys() {
+            let rows_gone = gone.iter().any(|it| it.column.is_none());
             let new = there
                 .into_iter()
-                .filter(|key| now.iter().all(|(it, _)| it != key));
+                .filter(|key| (rows_gone || of_lost(key)) && now.iter().all(|(it, _)| it != key));
             let new: Vec<_> = new.map(|key| (key, 0)).collect();
             now.extend(new);
         }
@@ -250,13 +259,19 @@ impl References {
     }
 }
 
+/// Whether a key leads to this column, where it is about one.
+fn refers(key: &ForeignKey, column: Option<&str>) -> bool {
+    let mut columns = key.columns.iter();
+    column.is_none_or(|column| columns.any(|(_, other)| other == column))
+}
+
 fn loose(session: &mut dyn Session, key: &ForeignKey) -> anyhow::Result<u64> {
     let sql = key.without_parent(session);
     Ok(session.rows(&sql)?[0][0].to_string().parse()?)
 }
 
-/// A foreign key by the names of now, whether the engine has it still or not; none where one of its tables
-/// or columns is gone.
+/// A foreign key by the names of now, whether the engine has it still or not; none where one of its
+/// tables or columns is gone, or only one side of it has another type.
 fn present(
     key: &ForeignKey,
     intent: &Intent<'_>,
@@ -269,12 +284,14 @@ fn present(
     let (child, parent) = (of(&key.child)?, of(&key.parent)?);
     let now = |successor: &Successor, column: &str| {
         let mut columns = successor.columns.iter();
-        columns
-            .find(|(old, _)| old.name == column)
-            .map(|(_, new)| new.name.clone())
+        columns.find(|(old, _)| old.name == column).cloned()
     };
     let columns = key.columns.iter();
-    let columns = columns.map(|(own, other)| Some((now(&child, own)?, now(&parent, other)?)));
+    let columns = columns.map(|(own, other)| {
+        let ((own, own_now), (other, other_now)) = (now(&child, own)?, now(&parent, other)?);
+        let is_apart = own.declared == other.declared && own_now.declared != other_now.declared;
+        (!is_apart).then_some((own_now.name, other_now.name))
+    });
     Some(ForeignKey {
         columns: columns.collect::<Option<_>>()?,
         child: child.table,

@@ -56,7 +56,7 @@ fn by(piece: &Piece<'_>, names: &BTreeSet<String>) -> Vec<Copying> {
         | Kind::Call
         | Kind::Other
         | Kind::CreateTrigger { .. }
-        | Kind::CreateFunction { writes: true } => {
+        | Kind::CreateFunction { .. } => {
             let words = words(piece.text);
             let named: Vec<_> = (&words & names).into_iter().collect();
             // A function does not say of which table's row it is called.

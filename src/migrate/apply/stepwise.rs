@@ -243,8 +243,8 @@ impl Steps<'_> {
         self.journal.write(session, &mark)
     }
 
-    /// Writes that a file did here what it did not do in the rehearsal: the next run must not take it for applied
-    /// because nothing is left to do.
+    /// Writes that a file did here what it did not do in the rehearsal: the next run must not take
+    /// it for applied because nothing is left to do.
     fn mark_unlike(&self, session: &mut dyn Session, why: &str) -> anyhow::Result<()> {
         let mark = Mark::of_file(self.version(), State::Failed, why);
         self.journal.write(session, &mark)
@@ -395,15 +395,20 @@ impl Steps<'_> {
 
     /// How far the file came that ends in a part.
     fn stays(&self, part: Range<usize>) -> String {
-        let which = match part.len() {
-            1 => format!("statement {}", part.end),
-            _ => format!("statements {} to {}", part.start + 1, part.end),
-        };
-        format!(
-            "{} of {} statements of the file are applied and stay; {which} changed nothing",
-            part.start,
-            self.intent.pieces.len(),
-        )
+        let all = self.intent.pieces.len();
+        let stay = format!(
+            "{} of {all} statements of the file are applied and stay",
+            part.start
+        );
+        match part.len() {
+            0 => stay,
+            1 => format!("{stay}; statement {} changed nothing", part.end),
+            _ => format!(
+                "{stay}; statements {} to {} changed nothing",
+                part.start + 1,
+                part.end
+            ),
+        }
     }
 
     /// A statement that fails in a transaction or ends it: what it touches is not measured here.

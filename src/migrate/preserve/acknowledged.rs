@@ -48,9 +48,9 @@ pub struct Allowed {
     pub rows: Option<u64>,
 }
 
-/// Losses that nobody acknowledged, or not so many rows of. Rows may go by `table`; values of
-/// rows that stay only by `table.column`. Where one table or column has several kinds of losses, each needs an
-/// acknowledgement of its own.
+/// Losses that nobody acknowledged, or not so many rows of. Rows may go by `table`; values of rows
+/// that stay only by `table.column`. Where one table or column has several kinds of losses, each
+/// needs an acknowledgement of its own.
 pub fn unacknowledged<'a>(
     lost: &'a [Lost],
     allowed: &[Allowed],

@@ -9,6 +9,9 @@ const LOOSE: [&str; 4] = ["MyISAM", "Aria", "CSV", "ARCHIVE"];
 
 /// All tables, or those of these names: the server opens each one that it tells of.
 pub(super) fn of(session: &mut MySql, only: Option<&[&str]>) -> anyhow::Result<Vec<Shape>> {
+    if only.is_some_and(<[_]>::is_empty) {
+        return Ok(Vec::new());
+    }
     let named = only.map_or_else(String::new, |names| {
         let names: Vec<_> = names.iter().map(|name| text_literal(name)).collect();
         format!(" AND table_name IN ({})", names.join(", "))

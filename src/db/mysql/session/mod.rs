@@ -336,7 +336,8 @@ impl Session for MySql {
         schema::keys_to(self, parents)
     }
 
-    /// The server writes a FLOAT with six digits (dev.mysql.com, "Problems with Floating-Point Values").
+    /// The server writes a FLOAT with six digits (dev.mysql.com, "Problems with Floating-Point
+    /// Values").
     fn rounded(&mut self) -> anyhow::Result<Vec<String>> {
         let rows = self.rows(
             "SELECT concat(c.table_name, '.', c.column_name) FROM information_schema.columns AS c \

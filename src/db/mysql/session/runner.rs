@@ -107,9 +107,16 @@ impl MySql {
             }
             Ok(())
         });
+        let own = many.saturating_sub(changed.len());
         let changed = changed.get(many..).unwrap_or_default();
         self.changed.extend(changed);
         let ended = match done {
+            // What chatctl itself was about to write failed, and no statement was run.
+            Err(error) if own > 0 => {
+                let failed = failed(&error);
+                let message = format!("chatctl can't write its journal: {}", failed.message);
+                Err((0, Failed { message, ..failed }))
+            }
             Err(error) => Err((changed.len().min(statements.len() - 1), failed(&error))),
             Ok(()) if changed.len() == statements.len() => Ok(()),
             Ok(()) => Err((0, Failed::because(DIVIDED))),

@@ -21,8 +21,8 @@ pub(super) struct Seen {
     composed: bool,
     /// The words of the enums in its columns, each with its type.
     words: BTreeMap<u64, String>,
-    /// The fields of the composite types in its columns, by the numbers of the column and of the field, each
-    /// with its type and name.
+    /// The fields of the composite types in its columns, by the numbers of the column and of the
+    /// field, each with its type and name.
     fields: BTreeMap<(u64, u64), String>,
 }
 
@@ -357,7 +357,8 @@ impl Postgres {
         }
     }
 
-    /// Counts the values as changed in which a name means another field now: their texts have no names.
+    /// Counts the values as changed in which a name means another field now: their texts have no
+    /// names.
     pub(super) fn see_fields(&self, shape: &Shape, compared: &mut Compared) {
         let sides = shape.id.and_then(|id| {
             let was = self.before.get(&id)?;

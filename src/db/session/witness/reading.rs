@@ -96,9 +96,9 @@ impl Reading {
         self.fields.iter().position(|it| it == field)
     }
 
-    /// The same, for what is read on both sides so. Where there are words among numbers, a number is a text as
-    /// it is written: they are not what an application reckons with. Where one side has nothing but texts as
-    /// documents, and the other one anything else, these are the texts.
+    /// The same, for what is read on both sides so. Where there are words among numbers, a number
+    /// is a text as it is written: they are not what an application reckons with. Where one side
+    /// has nothing but texts as documents, and the other one anything else, these are the texts.
     pub(super) fn slots(
         (before, old): (&Self, &Field),
         (after, new): (&Self, &Field),

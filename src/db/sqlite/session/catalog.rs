@@ -212,7 +212,8 @@ impl Sqlite {
         Ok(words.collect())
     }
 
-    /// The same, table by table; in one with a key that the engine can't check, by comparing its rows.
+    /// The same, table by table; in one with a key that the engine can't check, by comparing its
+    /// rows.
     fn broken_keys_of_each(&mut self) -> anyhow::Result<Vec<Vec<Cell>>> {
         let mut all = Vec::new();
         let with_keys = self.rows(

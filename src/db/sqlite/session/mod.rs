@@ -447,13 +447,11 @@ fn has_word(statement: &str, word: &str) -> bool {
 
 fn failed(error: &rusqlite::Error) -> Failed {
     Failed {
-        message: error.to_string(),
-        at: None,
         busy: matches!(
             error.sqlite_error_code(),
             Some(rusqlite::ErrorCode::DatabaseBusy | rusqlite::ErrorCode::DatabaseLocked)
         ),
-        lost: false,
+        ..Failed::because(error.to_string())
     }
 }
 

@@ -133,8 +133,8 @@ pub(super) fn keeps(virtuals: &[(&str, &str)], name: &str, sql: &str) -> bool {
     })
 }
 
-/// The module of a virtual table, where it is none of these: its rows can't be read, and no statement can
-/// write them.
+/// The module of a virtual table, where it is none of these: its rows can't be read, and no
+/// statement can write them.
 pub(super) fn unknown(known: &BTreeSet<String>, sql: &str) -> Option<String> {
     module(sql).filter(|module| !known.contains(module))
 }

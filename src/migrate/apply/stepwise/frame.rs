@@ -192,7 +192,8 @@ pub(super) fn walk(
                 walk.lock_again(session)?;
             }
             Some(End::Failed(failure)) => {
-                if walk.steps.begun {
+                // What came while it ran may end a file behind a statement that is done.
+                if walk.steps.begun && number >= walk.committed {
                     walk.steps
                         .mark(session, number, (State::Failed, ""), &failure.message)?;
                 }
@@ -353,7 +354,8 @@ impl Walk<'_, '_> {
         if !is_locked {
             session.commit_with_next()?;
         }
-        match shut.run(session, (self.steps.intent, number))? {
+        let rehearsed = self.rehearsed.as_ref().map(|(rehearsed, _)| *rehearsed);
+        match shut.run(session, (self.steps.intent, number), rehearsed)? {
             Ok(None) => {}
             Ok(Some(end)) => return Ok(Some(end)),
             // Whether the server committed first depends on what is wrong.
@@ -375,16 +377,9 @@ impl Walk<'_, '_> {
         }
         self.unmarked.clear();
         self.committed = number + 1;
-        let left = match &self.rehearsed {
-            Some((rehearsed, _)) => shut.left_aside(session, self.steps.intent, rehearsed)?,
-            None => None,
-        };
-        match left {
+        match rehearsed {
+            Some(rehearsed) => shut.left_aside(session, (self.steps.intent, number), rehearsed),
             None => Ok(None),
-            Some(why) => {
-                self.steps.mark_unlike(session, &why)?;
-                Ok(Some(self.steps.unlike(&why, None)))
-            }
         }
     }
 

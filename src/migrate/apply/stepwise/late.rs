@@ -15,8 +15,16 @@ use crate::migrate::apply::{Culprit, End, Failure, origin};
 use crate::migrate::intent::Intent;
 use crate::migrate::preserve;
 use crate::migrate::preserve::{Lost, Matter, Renames, Tables, What};
-use crate::model::{Compared, Shape, Successor};
+use crate::model::{Cell, Compared, Names, Shape, Successor};
 use crate::sql::{AlterAction, Conflict, Facts, Kind, Name};
+
+/// What a statement takes, as it was found before it.
+#[derive(Debug, Default)]
+struct Found {
+    /// The tables of before the run, as acknowledgements name them.
+    before: Vec<Shape>,
+    seen: Vec<Seen>,
+}
 
 /// What was counted in a table before a statement that takes it.
 #[derive(Debug, Clone)]
@@ -25,8 +33,37 @@ struct Seen {
     /// The query that counts it.
     rows: String,
     count: u64,
-    /// Where it is put aside: what it was, what it is called then, and what has its name then.
-    aside: Option<(Shape, Shape, Successor)>,
+    /// What goes with the statement.
+    lost: Lost,
+    /// Whether another table has what stays, so that only one more look says what does.
+    copied: bool,
+    aside: Option<Aside>,
+}
+
+/// A table that another one takes the name of.
+#[derive(Debug, Clone)]
+struct Aside {
+    was: Shape,
+    /// As it is called then.
+    old: Shape,
+    /// What has its name then.
+    new: Successor,
+}
+
+impl Seen {
+    /// What goes where so much is there now.
+    fn lost(&self, now: u64) -> Lost {
+        let more = if self.copied {
+            now.abs_diff(self.count)
+        } else {
+            now.saturating_sub(self.count)
+        };
+        Lost {
+            rows: self.lost.rows.saturating_add(more),
+            before: self.lost.before.saturating_add(more),
+            ..self.lost.clone()
+        }
+    }
 }
 
 /// What a statement does to the rows that it changes.
@@ -146,17 +183,7 @@ fn more((does, shape): (Does, &Shape), more: u64, lost: &[Lost], before: Tables<
             .map(with_more)
             .collect(),
         Does::Delete => {
-            let none = Lost {
-                table: shape.name.clone(),
-                column: None,
-                subject: before.subject(shape, None),
-                what: What::RowsGone,
-                rows: 0,
-                before: 0,
-                in_parts: false,
-                by: None,
-                derived: None,
-            };
+            let none = loss(shape, None, (What::RowsGone, 0, 0), before);
             let rows = of_table.rev().find(|it| it.column.is_none());
             vec![with_more(rows.unwrap_or(&none))]
         }
@@ -164,31 +191,16 @@ fn more((does, shape): (Does, &Shape), more: u64, lost: &[Lost], before: Tables<
     }
 }
 
-/// What a statement drops, or puts aside while another table takes its name, was looked at in the database:
-/// what it would take that the rehearsal did not have is rows that came since, which the table in its place has
-/// no copy of.
+/// What a statement drops, or puts aside while another table takes its name, was looked at in the
+/// database: what it would take that the rehearsal did not have is rows that came since, which the
+/// table in its place has no copy of.
 fn dropped(
     session: &mut dyn Session,
     (intent, number): (&Intent<'_>, usize),
     (rehearsed, facts): (&Rehearsed, &Facts),
-) -> anyhow::Result<Result<Vec<Seen>, End>> {
-    let (gone, stays) = match &facts.kind {
-        Kind::DropTable {
-            temporary: false, ..
-        }
-        | Kind::Truncate { .. }
-        | Kind::CreateTable {
-            or_replace: true,
-            temporary: false,
-            ..
-        } => (facts.tables().collect::<Vec<_>>(), false),
-        Kind::RenameTable { renames } => (renames.iter().map(|(from, _)| from).collect(), true),
-        Kind::AlterTable { actions }
-            if matches!(actions.as_slice(), [AlterAction::RenameTable { .. }]) =>
-        {
-            (facts.tables().collect(), true)
-        }
-        _ => return Ok(Ok(Vec::new())),
+) -> anyhow::Result<Result<Found, End>> {
+    let Some((gone, stays)) = taken(facts) else {
+        return Ok(Ok(Found::default()));
     };
     let (now, names) = (session.catalog()?, session.names());
     let end = intent.pieces.len();
@@ -203,7 +215,7 @@ fn dropped(
         .iter()
         .filter_map(|(was, home)| Some((origin::present(was, &done, tables)?, was, home)))
         .collect();
-    let before: Vec<_> = left
+    let shapes: Vec<_> = left
         .iter()
         .map(|(shape, was, home)| Shape {
             name: was.name.clone(),
@@ -212,7 +224,7 @@ fn dropped(
         })
         .collect();
     let before = Tables {
-        shapes: &before,
+        shapes: &shapes,
         names,
     };
     let mut seen = Vec::new();
@@ -241,40 +253,117 @@ fn dropped(
         if stays && successor.is_none() {
             continue;
         }
+        // Before the comparison: what comes between the two makes another count.
+        let rows = format!("SELECT count(*) FROM {}", session.quote(&shape.name));
+        let count = counted(&session.rows(&rows)?)?;
         let compared = match &successor {
             Some(successor) => session.compare_with(shape, successor)?,
             None => None,
         };
-        let compared = match compared {
-            Some(compared) => compared,
-            None => whole(session, shape)?,
-        };
+        let compared = compared.unwrap_or_else(|| Compared {
+            before: count,
+            ..Compared::default()
+        });
         let lost = preserve::lost(was, successor.as_ref(), &compared, before);
         let refused = refused((intent, rehearsed), &lost, before);
         if !refused.is_empty() {
             return Ok(Err(culprits(intent, number, refused)));
         }
-        let rows = format!("SELECT count(*) FROM {}", session.quote(&shape.name));
+        let copied = successor.is_some();
+        let gone = if copied {
+            (What::RowsGone, compared.missing, compared.before)
+        } else {
+            (What::TableGone, compared.before, compared.before)
+        };
         seen.push(Seen {
             table: shape.name.clone(),
-            count: session.rows(&rows)?[0][0].to_string().parse()?,
             rows,
+            count,
+            lost: loss(was, None, gone, before),
+            copied,
             aside: successor.filter(|_| stays).map(|successor| {
                 let step = intent.renames_of(number..number + 1);
-                let called = |it: &Shape| Shape {
-                    name: step.present(it, names).table,
-                    ..step.present(it, names)
-                };
-                let new = now.iter().find(|it| it.name == successor.table);
-                let table = new.map_or(successor.table.clone(), |it| called(it).name);
-                (was.clone(), called(shape), Successor { table, ..successor })
+                put_aside((was, shape), successor, (&now, names), &step)
             }),
         });
     }
-    Ok(Ok(seen))
+    Ok(Ok(Found {
+        before: shapes,
+        seen,
+    }))
 }
 
-/// Of what would be lost now, that for which no acknowledgement is left beside what the rehearsal showed.
+/// The tables that a statement takes, and whether they stay under another name.
+fn taken(facts: &Facts) -> Option<(Vec<&Name>, bool)> {
+    match &facts.kind {
+        Kind::DropTable {
+            temporary: false, ..
+        }
+        | Kind::Truncate { .. }
+        | Kind::CreateTable {
+            or_replace: true,
+            temporary: false,
+            ..
+        } => Some((facts.tables().collect(), false)),
+        Kind::RenameTable { renames } => {
+            Some((renames.iter().map(|(from, _)| from).collect(), true))
+        }
+        Kind::AlterTable { actions }
+            if matches!(actions.as_slice(), [AlterAction::RenameTable { .. }]) =>
+        {
+            Some((facts.tables().collect(), true))
+        }
+        _ => None,
+    }
+}
+
+/// A table and the one that has its name afterwards, as they are called then.
+fn put_aside(
+    (was, shape): (&Shape, &Shape),
+    successor: Successor,
+    (now, names): (&[Shape], Names),
+    step: &Renames,
+) -> Aside {
+    let called = |it: &Shape| Shape {
+        name: step.present(it, names).table,
+        ..step.present(it, names)
+    };
+    let new = now.iter().find(|it| it.name == successor.table);
+    let table = new.map_or(successor.table.clone(), |it| called(it).name);
+    Aside {
+        was: was.clone(),
+        old: called(shape),
+        new: Successor { table, ..successor },
+    }
+}
+
+/// A loss, with how many rows or values go and how many there were.
+fn loss(
+    table: &Shape,
+    column: Option<&str>,
+    (what, rows, all): (What, u64, u64),
+    before: Tables<'_>,
+) -> Lost {
+    Lost {
+        table: table.name.clone(),
+        column: column.map(str::to_owned),
+        subject: before.subject(table, column),
+        what,
+        rows,
+        before: all,
+        in_parts: false,
+        by: None,
+        derived: None,
+    }
+}
+
+/// The number that a query for one gave.
+fn counted(rows: &[Vec<Cell>]) -> anyhow::Result<u64> {
+    Ok(rows[0][0].to_string().parse()?)
+}
+
+/// Of what would be lost now, that for which no acknowledgement is left beside what the rehearsal
+/// showed.
 fn refused(
     (intent, rehearsed): (&Intent<'_>, &Rehearsed),
     lost: &[Lost],
@@ -285,15 +374,6 @@ fn refused(
     let all: Vec<_> = lost.iter().chain(others).cloned().collect();
     let refused = preserve::unacknowledged(&all, &intent.allowed, before);
     refused.into_iter().filter(of_rows).cloned().collect()
-}
-
-fn whole(session: &mut dyn Session, shape: &Shape) -> anyhow::Result<Compared> {
-    let table = session.quote(&shape.name);
-    let rows = session.rows(&format!("SELECT count(*) FROM {table}"))?;
-    Ok(Compared {
-        before: rows[0][0].to_string().parse().unwrap_or(0),
-        ..Compared::default()
-    })
 }
 
 fn culprits(intent: &Intent<'_>, number: usize, lost: Vec<Lost>) -> End {

@@ -1,23 +1,23 @@
 //! Columns and partitions that a statement takes from a table: what is in them now.
 
-use super::{Seen, culprits, older, refused, were};
+use super::{Found, Seen, counted, culprits, loss, older, refused, were};
 use crate::db::Session;
 use crate::migrate::apply::End;
 use crate::migrate::apply::rehearse::Rehearsed;
-use crate::migrate::intent::Intent;
-use crate::migrate::preserve::{Lost, Tables, What};
+use crate::migrate::intent::{Intent, Piece};
+use crate::migrate::preserve::{Tables, What};
 use crate::model::{Names, Shape, ShapeColumn};
 use crate::sql::{AlterAction, Facts, Kind, Name};
 
-/// What a statement would take with a column or with a partition, which has to be acknowledged however little
-/// of it the rehearsal had.
+/// What a statement would take with a column or with a partition, which has to be acknowledged
+/// however little of it the rehearsal had.
 pub(super) fn altered(
     session: &mut dyn Session,
     (intent, number): (&Intent<'_>, usize),
     (rehearsed, facts): (&Rehearsed, &Facts),
-) -> anyhow::Result<Result<Vec<Seen>, End>> {
+) -> anyhow::Result<Result<Found, End>> {
     let (Kind::AlterTable { actions }, Some(table)) = (&facts.kind, &facts.table) else {
-        return Ok(Ok(Vec::new()));
+        return Ok(Ok(Found::default()));
     };
     let takes = |action: &AlterAction| {
         matches!(
@@ -28,21 +28,21 @@ pub(super) fn altered(
         )
     };
     if !actions.iter().any(takes) {
-        return Ok(Ok(Vec::new()));
+        return Ok(Ok(Found::default()));
     }
     let Some((was, now)) = older(session, (intent, number), rehearsed, table)? else {
-        return Ok(Ok(Vec::new()));
+        return Ok(Ok(Found::default()));
     };
     let names = session.names();
-    let before = were(rehearsed);
+    let shapes = were(rehearsed);
     let before = Tables {
-        shapes: &before,
+        shapes: &shapes,
         names,
     };
     let done = intent.renames_of(rehearsed.first..number);
     let rows = session.quote(&now.name);
     let (mut lost, mut seen) = (Vec::new(), Vec::new());
-    for action in actions {
+    for (at, action) in actions.iter().enumerate() {
         let (sql, column) = match action {
             AlterAction::DropColumn { column, .. } => {
                 let is_it = |it: &&ShapeColumn| {
@@ -52,7 +52,11 @@ pub(super) fn altered(
                 let Some(old) = was.columns.iter().find(is_it) else {
                     continue;
                 };
-                if is_taken(intent, (&now, column), names) {
+                let behind = Behind {
+                    actions: &actions[at + 1..],
+                    pieces: &intent.pieces[number + 1..],
+                };
+                if behind.gives_back(&now, column, names) {
                     continue;
                 }
                 let column = session.quote(column);
@@ -70,39 +74,42 @@ pub(super) fn altered(
             }
             _ => continue,
         };
-        let there: u64 = session.rows(&sql)?[0][0].to_string().parse()?;
+        let there = counted(&session.rows(&sql)?)?;
+        let what = match column {
+            Some(_) => What::ColumnGone,
+            None => What::RowsGone,
+        };
+        let of_it = loss(
+            was,
+            column.map(String::as_str),
+            (what, there, there),
+            before,
+        );
+        if there > 0 {
+            lost.push(of_it.clone());
+        }
         seen.push(Seen {
             table: now.name.clone(),
             rows: sql,
             count: there,
+            lost: of_it,
+            copied: false,
             aside: None,
         });
-        if there > 0 {
-            lost.push(Lost {
-                table: was.name.clone(),
-                column: column.cloned(),
-                subject: before.subject(was, column.map(String::as_str)),
-                what: match column {
-                    Some(_) => What::ColumnGone,
-                    None => What::RowsGone,
-                },
-                rows: there,
-                before: there,
-                in_parts: false,
-                by: None,
-                derived: None,
-            });
-        }
     }
     let refused = refused((intent, rehearsed), &lost, before);
     Ok(if refused.is_empty() {
-        Ok(seen)
+        Ok(Found {
+            before: shapes,
+            seen,
+        })
     } else {
         Err(culprits(intent, number, refused))
     })
 }
 
-/// How a query names these partitions of a table, as far as they are there: `IF EXISTS` may name others.
+/// How a query names these partitions of a table, as far as they are there: `IF EXISTS` may name
+/// others.
 fn of_partitions(
     session: &mut dyn Session,
     table: &Shape,
@@ -138,19 +145,50 @@ fn partitions_of(session: &mut dyn Session, table: &Shape) -> anyhow::Result<Vec
     Ok(rows.iter().map(|row| row[0].to_string()).collect())
 }
 
-/// Whether another column of the table takes this name in the file, which has its values then.
-fn is_taken(intent: &Intent<'_>, (table, column): (&Shape, &str), names: Names) -> bool {
-    let takes = |action: &AlterAction| match action {
-        AlterAction::AddColumn { column: to, .. }
-        | AlterAction::RenameColumn { to, .. }
-        | AlterAction::Change { to, .. } => names.columns.same(to, column),
-        _ => false,
-    };
-    intent.pieces.iter().any(|piece| match &piece.facts.kind {
-        Kind::AlterTable { actions } => {
-            let of_table = |it: &Name| names.tables.same(&it.name, &table.table);
-            piece.facts.table.as_ref().is_some_and(of_table) && actions.iter().any(takes)
+/// What follows the removal of a column.
+struct Behind<'a> {
+    /// In the same statement.
+    actions: &'a [AlterAction],
+    /// In the file.
+    pieces: &'a [Piece<'a>],
+}
+
+impl Behind<'_> {
+    /// Whether another column takes its name, which has its values then: by its own, or because
+    /// they are put there later.
+    fn gives_back(&self, table: &Shape, column: &str, names: Names) -> bool {
+        let is_it = |it: &Name| names.tables.same(&it.name, &table.table);
+        let of_table = self.pieces.iter().map(|it| &it.facts);
+        let of_table = of_table.filter(|it| it.tables().any(is_it));
+        let mut is_added = self.actions.iter().any(|it| adds(it, column, names));
+        if self.actions.iter().any(|it| renames(it, column, names)) {
+            return true;
+        }
+        for facts in of_table {
+            match &facts.kind {
+                Kind::AlterTable { actions } => {
+                    if actions.iter().any(|it| renames(it, column, names)) {
+                        return true;
+                    }
+                    is_added |= actions.iter().any(|it| adds(it, column, names));
+                }
+                Kind::Update { .. } if is_added => return true,
+                _ => {}
+            }
+        }
+        false
+    }
+}
+
+fn renames(action: &AlterAction, column: &str, names: Names) -> bool {
+    match action {
+        AlterAction::RenameColumn { to, .. } | AlterAction::Change { to, .. } => {
+            names.columns.same(to, column)
         }
         _ => false,
-    })
+    }
+}
+
+fn adds(action: &AlterAction, column: &str, names: Names) -> bool {
+    matches!(action, AlterAction::AddColumn { column: to, .. } if names.columns.same(to, column))
 }

@@ -5,7 +5,8 @@ use crate::migrate::intent::Intent;
 use crate::sql;
 use crate::sql::{Dialect, Facts, Statement, TokenKind};
 
-/// What a statement runs that is put together: as far as that can be asked for without running anything.
+/// What a statement runs that is put together: as far as that can be asked for without running
+/// anything.
 pub(super) fn prepared(
     session: &mut dyn Session,
     (intent, number): (&Intent<'_>, usize),

@@ -1,27 +1,29 @@
-//! DDL that takes rows or values with it: what was looked at before must still be so when it runs, so it runs
-//! while nobody else can write its tables.
+//! DDL that takes rows or values with it: what was looked at before must still be so when it runs,
+//! so it runs while nobody else can write its tables.
 
 use super::altered::altered;
 use super::prepared::prepared;
-use super::{Seen, dropped, older, refused, were};
-use crate::db::{Failed, Session};
+use super::{Seen, counted, dropped, older, refused};
+use crate::db::{Failed, Session, Why};
 use crate::migrate::apply::rehearse::Rehearsed;
 use crate::migrate::apply::{End, Failure, prove};
 use crate::migrate::intent::Intent;
 use crate::migrate::preserve;
-use crate::migrate::preserve::Tables;
-use crate::sql::{AlterAction, Facts, Kind};
-use std::collections::BTreeSet;
+use crate::migrate::preserve::{Lost, Tables, What};
+use crate::model::{Names, Shape};
+use crate::sql::{AlterAction, Facts, Kind, Name};
 
 /// How a statement is run, by what was found before it.
 #[derive(Debug, Default)]
 pub(in super::super) struct Shut {
-    /// What must be there as it was found, or the statement waits.
+    /// The tables of before the run, as acknowledgements name them.
+    before: Vec<Shape>,
+    /// What must be there as it was found, or it is looked at again.
     seen: Vec<Seen>,
     /// What it cuts without a word, where it may.
     cuts: Option<Cuts>,
-    /// Whether no other table is needed, so that these can be locked.
-    locks: bool,
+    /// What keeps others from writing its tables, where they can be kept.
+    lock: Option<String>,
 }
 
 /// A statement that rewrites a table in a mode in which the server cuts what does not fit.
@@ -29,8 +31,8 @@ pub(in super::super) struct Shut {
 struct Cuts {
     mode: String,
     table: String,
-    /// How many rows the table had in the rehearsal.
-    rows: u64,
+    /// How many rows it copied in the rehearsal, where that had all of them and it did copy.
+    rows: Option<u64>,
 }
 
 impl Shut {
@@ -43,24 +45,42 @@ impl Shut {
         let (intent, number) = piece;
         let prepared = prepared(session, piece)?;
         let facts = prepared.as_ref().unwrap_or(&intent.pieces[number].facts);
-        let mut seen = match dropped(session, piece, (rehearsed, facts))? {
-            Ok(seen) => seen,
+        let mut found = match dropped(session, piece, (rehearsed, facts))? {
+            Ok(found) => found,
             Err(end) => return Ok(Err(end)),
         };
-        match altered(session, piece, (rehearsed, facts))? {
-            Ok(more) => seen.extend(more),
-            Err(end) => return Ok(Err(end)),
+        if found.seen.is_empty() {
+            found = match altered(session, piece, (rehearsed, facts))? {
+                Ok(found) => found,
+                Err(end) => return Ok(Err(end)),
+            };
         }
-        let cuts = cuts(session, piece, (rehearsed, facts))?;
-        let renames = seen.iter().any(|it| it.aside.is_some());
-        let shut = Self {
-            seen,
-            cuts,
-            locks: !renames && facts.reads.is_empty(),
+        let before = Tables {
+            shapes: &found.before,
+            names: session.names(),
         };
-        // Under locks a statement may name no other table.
-        let locks = shut.locks && shut.tables().len() == facts.tables().count();
-        Ok(Ok(Self { locks, ..shut }))
+        // Where any number may go, nobody is kept waiting.
+        found.seen.retain(|it| {
+            let all = Lost {
+                rows: u64::MAX,
+                before: u64::MAX,
+                ..it.lost.clone()
+            };
+            it.aside.is_some() || !refused((intent, rehearsed), &[all], before).is_empty()
+        });
+        let cuts = cuts(session, piece, (rehearsed, facts))?;
+        let puts_aside = found.seen.iter().any(|it| it.aside.is_some());
+        let lock = if found.seen.is_empty() && cuts.is_none() || puts_aside {
+            None
+        } else {
+            lock(session, facts)?
+        };
+        Ok(Ok(Self {
+            before: found.before,
+            seen: found.seen,
+            cuts,
+            lock,
+        }))
     }
 
     /// Runs the statement; none where it was run.
@@ -68,103 +88,188 @@ impl Shut {
         &self,
         session: &mut dyn Session,
         piece: (&Intent<'_>, usize),
+        rehearsed: Option<&Rehearsed>,
     ) -> anyhow::Result<Result<Option<End>, Failed>> {
-        let tables = self.tables();
-        if tables.is_empty() || !self.locks {
+        let Some(rehearsed) = rehearsed else {
             return Ok(prove::run(session, piece.0, piece.1).map(|()| None));
+        };
+        let Some(lock) = &self.lock else {
+            return self.counted(session, piece, rehearsed);
+        };
+        // What waits is chatctl's own: where it fails, the statement did not.
+        session.command("DO 0")?;
+        match session.command(lock) {
+            Ok(()) => {}
+            Err(failed) if failed.busy || failed.lost => return Ok(Err(failed)),
+            // The right to lock tables is not needed for the statement.
+            Err(_) => return self.counted(session, piece, rehearsed),
         }
-        let tables = tables
-            .iter()
-            .map(|table| format!("{} WRITE", session.quote(table)));
-        let lock = format!("LOCK TABLES {}", tables.collect::<Vec<_>>().join(", "));
-        if let Err(failed) = session.command(&lock) {
-            return Ok(Err(failed));
+        let done = self.counted(session, piece, rehearsed);
+        let unlocked = session.command("UNLOCK TABLES");
+        match done {
+            Ok(Err(failed)) if failed.why == Why::Locks => {
+                unlocked?;
+                self.counted(session, piece, rehearsed)
+            }
+            Ok(Ok(ended)) => {
+                unlocked?;
+                Ok(Ok(ended))
+            }
+            // It may be for the same reason that nothing could be unlocked.
+            Ok(Err(_)) | Err(_) => done,
         }
-        let done = self.under_locks(session, piece);
-        session.command("UNLOCK TABLES")?;
-        done
     }
 
-    fn tables(&self) -> BTreeSet<&String> {
-        let tables = self.seen.iter().map(|it| &it.table);
-        tables.chain(self.cuts.iter().map(|it| &it.table)).collect()
-    }
-
-    /// Which rows came to a table while the statement put it aside, so that they are not where its name leads now.
+    /// Which rows came to a table while the statement put it aside, so that they are not where its
+    /// name leads now.
     pub(in super::super) fn left_aside(
         &self,
         session: &mut dyn Session,
-        intent: &Intent<'_>,
+        (intent, number): (&Intent<'_>, usize),
         rehearsed: &Rehearsed,
-    ) -> anyhow::Result<Option<String>> {
-        let before = were(rehearsed);
+    ) -> anyhow::Result<Option<End>> {
         let before = Tables {
-            shapes: &before,
+            shapes: &self.before,
             names: session.names(),
         };
-        for (was, aside, new) in self.seen.iter().filter_map(|it| it.aside.as_ref()) {
-            let Some(compared) = session.compare_with(aside, new)? else {
+        for seen in &self.seen {
+            let Some(aside) = &seen.aside else { continue };
+            // Nobody writes it any more under its new name; the one in its place is written again.
+            let old = session.quote(&aside.old.name);
+            let rows = session.rows(&format!("SELECT count(*) FROM {old}"))?;
+            if counted(&rows)? <= seen.count {
+                continue;
+            }
+            let Some(compared) = session.compare_with(&aside.old, &aside.new)? else {
                 continue;
             };
-            let lost = preserve::lost(was, Some(new), &compared, before);
+            let mut lost = preserve::lost(&aside.was, Some(&aside.new), &compared, before);
+            lost.retain(|it| it.what == What::RowsGone);
             if let Some(lost) = refused((intent, rehearsed), &lost, before).first() {
-                return Ok(Some(format!(
-                    "{lost}: they came while statements ran, and are in `{}` only",
-                    aside.name
-                )));
+                let new = session.quote(&aside.new.table);
+                return Ok(Some(End::Failed(Failure {
+                    file: intent.migration.file_name(),
+                    line: Some(intent.pieces[number].line),
+                    message: format!(
+                        "{lost}: they came while statements ran, and are in `{}` only",
+                        aside.old.name
+                    ),
+                    help: format!(
+                        "copy them: INSERT INTO {new} SELECT … FROM {old} …; then run `chatctl migrate` again: it continues behind this statement"
+                    ),
+                    busy: false,
+                })));
             }
         }
         Ok(None)
     }
 
-    fn under_locks(
+    /// Runs it if what was found is there still.
+    fn counted(
         &self,
         session: &mut dyn Session,
         (intent, number): (&Intent<'_>, usize),
+        rehearsed: &Rehearsed,
     ) -> anyhow::Result<Result<Option<End>, Failed>> {
+        let before = Tables {
+            shapes: &self.before,
+            names: session.names(),
+        };
         for seen in &self.seen {
-            if count(session, &seen.rows)? != seen.count {
-                let message = format!("rows of `{}` came while it was looked at", seen.table);
-                return Ok(Ok(Some(came((intent, number), message, true))));
+            let now = counted(&session.seen(&seen.rows)?)?;
+            let is_other = now != seen.count;
+            if is_other && !refused((intent, rehearsed), &[seen.lost(now)], before).is_empty() {
+                return Ok(Ok(Some(End::Failed(Failure {
+                    file: intent.migration.file_name(),
+                    line: Some(intent.pieces[number].line),
+                    message: format!("rows of `{}` came while it was looked at", seen.table),
+                    help: "run `chatctl migrate` again while fewer rows are written".into(),
+                    busy: true,
+                }))));
             }
         }
-        let Some(cuts) = &self.cuts else {
-            return Ok(prove::run(session, intent, number).map(|()| None));
-        };
-        session
-            .command("SET SESSION sql_mode = concat(@@SESSION.sql_mode, ',STRICT_ALL_TABLES')")?;
-        let done = prove::run(session, intent, number);
-        session.command(&format!("SET SESSION sql_mode = '{}'", cuts.mode))?;
-        match done {
-            // In the rehearsal nothing that counts was cut, so that it may do so to the same rows.
-            Err(failed) if !failed.busy && !failed.lost => {
-                let table = session.quote(&cuts.table);
-                if count(session, &format!("SELECT count(*) FROM {table}"))? == cuts.rows {
-                    return Ok(prove::run(session, intent, number).map(|()| None));
-                }
-                let message = format!(
-                    "rows of `{}` came after the rehearsal, of which it may cut values: {}",
-                    cuts.table, failed.message
-                );
-                Ok(Ok(Some(came((intent, number), message, false))))
-            }
-            done => Ok(done.map(|()| None)),
+        match &self.cuts {
+            None => Ok(prove::run(session, intent, number).map(|()| None)),
+            Some(cuts) => cuts.run(session, (intent, number)),
         }
     }
 }
 
-fn count(session: &mut dyn Session, sql: &str) -> anyhow::Result<u64> {
-    Ok(session.seen(sql)?[0][0].to_string().parse()?)
+impl Cuts {
+    /// Runs the statement so that the server refuses what it would cut, and as the file has it
+    /// where that is what the rehearsal had.
+    fn run(
+        &self,
+        session: &mut dyn Session,
+        (intent, number): (&Intent<'_>, usize),
+    ) -> anyhow::Result<Result<Option<End>, Failed>> {
+        session
+            .command("SET SESSION sql_mode = concat(@@SESSION.sql_mode, ',STRICT_ALL_TABLES')")?;
+        let done = prove::run(session, intent, number);
+        let back = session.command(&format!("SET SESSION sql_mode = '{}'", self.mode));
+        let failed = match done {
+            Ok(()) => {
+                back?;
+                return Ok(Ok(None));
+            }
+            Err(failed) if failed.busy || failed.lost || failed.why == Why::Locks => {
+                return Ok(Err(failed));
+            }
+            Err(failed) => failed,
+        };
+        back?;
+        let table = session.quote(&self.table);
+        let now = counted(&session.seen(&format!("SELECT count(*) FROM {table}"))?)?;
+        // What is not about values has nothing to do with the rows.
+        if failed.why != Why::Value || self.rows.is_none_or(|rows| now <= rows) {
+            return Ok(prove::run(session, intent, number).map(|()| None));
+        }
+        Ok(Ok(Some(End::Failed(Failure {
+            file: intent.migration.file_name(),
+            line: Some(intent.pieces[number].line),
+            message: format!(
+                "rows of `{}` came after the rehearsal, of which it may cut values: {}",
+                self.table, failed.message
+            ),
+            help: "run `chatctl migrate` again: it rehearses with these rows".into(),
+            busy: false,
+        }))))
+    }
 }
 
-fn came((intent, number): (&Intent<'_>, usize), message: String, busy: bool) -> End {
-    End::Failed(Failure {
-        file: intent.migration.file_name(),
-        line: Some(intent.pieces[number].line),
-        message,
-        help: "run `chatctl migrate` again: it rehearses with these rows".into(),
-        busy,
-    })
+/// `LOCK TABLES …` for all that a statement names; none where something is not there, or a query
+/// reads it.
+fn lock(session: &mut dyn Session, facts: &Facts) -> anyhow::Result<Option<String>> {
+    let refers = matches!(facts.kind, Kind::AlterTable { .. });
+    if !refers && !facts.reads.is_empty() {
+        return Ok(None);
+    }
+    let names = session.names();
+    let there = session.catalog()?;
+    let mut locks: Vec<(&Name, &str)> = Vec::new();
+    let written = facts.tables().map(|it| (it, "WRITE"));
+    for (table, how) in written.chain(facts.reads.iter().map(|it| (it, "READ"))) {
+        if table.schema.is_some() || !is_there(table, &there, names) {
+            return Ok(None);
+        }
+        if !locks
+            .iter()
+            .any(|(it, _)| names.tables.same(&it.name, &table.name))
+        {
+            locks.push((table, how));
+        }
+    }
+    let locks = locks
+        .iter()
+        .map(|(table, how)| format!("{} {how}", session.quote(&table.name)));
+    let locks: Vec<_> = locks.collect();
+    Ok((!locks.is_empty()).then(|| format!("LOCK TABLES {}", locks.join(", "))))
+}
+
+fn is_there(table: &Name, there: &[Shape], names: Names) -> bool {
+    there
+        .iter()
+        .any(|it| names.tables.same(&it.table, &table.name))
 }
 
 /// What a statement cuts without a word, where its session lets the server do so.
@@ -194,10 +299,15 @@ fn cuts(
     let Some((was, now)) = older(session, piece, rehearsed, table)? else {
         return Ok(None);
     };
-    let rows = rehearsed.evidence.exact.get(&was.name);
+    let evidence = &rehearsed.evidence;
+    let was_empty = evidence.exact.get(&was.name) == Some(&0);
+    let is_known = |rows: &u64| (*rows > 0 || was_empty) && !evidence.sampled.contains(&was.name);
+    let rows = rehearsed.rows.get(piece.1).copied().flatten();
     Ok(Some(Cuts {
         mode,
         table: now.name,
-        rows: rows.copied().unwrap_or_default(),
+        // The server says of an ALTER how many rows it copied: none where it changed the table in
+        // place, which cuts nothing.
+        rows: rows.filter(is_known),
     }))
 }

@@ -1,0 +1,49 @@
+//! Why a statement of a migration failed.
+
+use std::fmt;
+
+/// A statement that failed.
+#[derive(Debug)]
+pub struct Failed {
+    /// What the database said, or why the statement was not let through.
+    pub message: String,
+    /// Where in the statement, in characters from 0, when the database says so.
+    pub at: Option<usize>,
+    /// Whether another connection held a lock that it needs: it may work a little later.
+    pub busy: bool,
+    /// Whether the connection is gone, so that nobody said anything of the statement.
+    pub lost: bool,
+    /// What kind of error it is.
+    pub why: Why,
+}
+
+/// What an error of a database is about, where that makes a difference.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Why {
+    /// A value that does not fit where it is to go.
+    Value,
+    /// The locks of the session, under which the statement can't run.
+    Locks,
+    /// Anything else.
+    Other,
+}
+
+impl Failed {
+    pub(crate) fn because(message: impl Into<String>) -> Self {
+        Self {
+            message: message.into(),
+            at: None,
+            busy: false,
+            lost: false,
+            why: Why::Other,
+        }
+    }
+}
+
+impl fmt::Display for Failed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for Failed {}
