@@ -10,7 +10,7 @@ pub(super) mod witness;
 
 use super::Target;
 use crate::model::{Actions, Cell, Compared, Content, Names, Numbering, Shape, Successor};
-pub use copying::Copying;
+pub use copying::{Copying, Reached, reached};
 pub(in crate::db) use object::{
     COUNTER, DEFAULT, FOREIGN_KEY, KEEPS_APART, KEY, NOT_NULL, UNIQUE, columns_of,
 };

@@ -15,6 +15,7 @@ mod outlook;
 mod prove;
 mod reach;
 mod rehearse;
+mod staged;
 mod stepwise;
 mod transact;
 mod unfinished;
