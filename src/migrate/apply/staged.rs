@@ -1,10 +1,8 @@
 //! A file that copies something, takes it away from where it was, as it acknowledges, and may then
 //! destroy the copy: what is lost by that only shows if the file is compared before it as well.
 
-use super::copies;
-use super::prove;
 use super::prove::{Again, Proven, Remaining};
-use super::{ApplyOptions, Culprit, End, Guard};
+use super::{ApplyOptions, Culprit, End, Guard, copies, prove};
 use crate::db::{Failed, Session, reached};
 use crate::migrate::intent::{Intent, Piece};
 use crate::migrate::preserve;

@@ -1,8 +1,7 @@
 //! What only follows the row that sets an action off, as a cascade does.
 
-use super::said;
 use super::said::Said;
-use super::{Extent, Judge, is_called};
+use super::{Extent, Judge, is_called, said};
 use crate::model::{Action, Body, On, Shape};
 use crate::sql::Kind;
 

@@ -1,8 +1,7 @@
 //! Whether an action gives up each row that is written, and stores it nowhere else.
 
-use super::said;
 use super::said::Said;
-use super::{Judge, holds_text};
+use super::{Judge, holds_text, said};
 use crate::model::{Body, On, Shape};
 use crate::sql::Kind;
 use std::collections::BTreeSet;
