@@ -188,6 +188,7 @@ pub static ALL: &[Page] = &[
     page!("user-message-lost"),
     page!("values-changed"),
     page!("values-lost"),
+    page!("view-takes-no-rows"),
     page!("wrong-conversation"),
     page!("wrong-role"),
 ];

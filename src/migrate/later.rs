@@ -5,8 +5,10 @@
 //! the cascade of a deletion. Of what their texts say, only what certainly destroys counts; what has no text
 //! that can be read may do anything.
 
+mod follows;
 mod put_together;
 mod said;
+mod swallows;
 #[cfg(test)]
 mod tests;
 
@@ -30,6 +32,8 @@ pub struct Deed {
     pub target: Target,
     /// What the values of the column have to be for it to be harm.
     pub only: Only,
+    /// How far it reaches each time.
+    pub extent: Extent,
     /// The statement, by which it is known again.
     text: String,
 }
@@ -46,6 +50,15 @@ pub enum Only {
     Several,
     /// Those with more characters than these.
     Longer(u64),
+}
+
+/// How many rows of a table a deed takes each time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Extent {
+    /// Nobody can tell.
+    Any,
+    /// One at most, which the new row of another table names by its key.
+    One,
 }
 
 /// How surely a deed is done to a table.
@@ -178,8 +191,10 @@ impl Judge<'_> {
                 }
             }
             let mut said = statements(&body, self.dialect);
-            said.iter_mut()
-                .for_each(|said| said.is_put_together = is_put_together);
+            for said in &mut said {
+                said.is_put_together = is_put_together;
+                said.transitions.clone_from(&action.transitions);
+            }
             does.said.append(&mut said);
         }
         does
@@ -281,33 +296,13 @@ impl Judge<'_> {
         tables.filter(move |it| !is_part(it) && !is_own(it))
     }
 
-    /// Whether a deletion only follows the row that sets the action off.
-    fn follows(&self, said: &Said, table: &str) -> bool {
-        let on = &self.action.on;
-        let (of_new, of_old) = (said.names_row("NEW"), said.names_row("OLD"));
-        // As a cascade does. Where it is also called for an UPDATE, only a question keeps it from that.
-        let asks = |body: &Body| match body {
-            Body::Statements(text) => said::asks_operation(text, self.dialect),
-            Body::Unread { .. } | Body::Harms(_) => false,
-        };
-        let is_asked = self.action.conditional || asks(&self.action.body);
-        let is_of_deletes = on.contains(&On::Delete) && (is_asked || !on.contains(&On::Update));
-        let cascades = of_old && !of_new && is_of_deletes;
-        // As a search index follows its table: what goes comes again.
-        let comes_again = || {
-            let own = |it: &&Action| it.table == self.action.table;
-            let mut all = self.actions.all.iter().filter(own);
-            all.any(|action| {
-                let does = self.does(action);
-                does.said.iter().any(|it| it.inserts_into(table))
-            })
-        };
-        cascades || (of_new || of_old) && comes_again()
-    }
-
     fn deletes(&self, said: &Said, table: &str) -> Option<Deed> {
         let table = self.named(table)?;
-        Some(self.deed((table, None), "would delete rows of", &said.text))
+        let deed = self.deed((table, None), "would delete rows of", &said.text);
+        Some(Deed {
+            extent: self.extent(said, table),
+            ..deed
+        })
     }
 
     /// What goes with a schema, or with all that a role owns.
@@ -512,31 +507,6 @@ impl Judge<'_> {
         deeds.collect()
     }
 
-    /// Whether nothing that is inserted or updated is stored, and nothing stored elsewhere for it.
-    fn swallows(&self, said: &[Said]) -> bool {
-        let action = self.action;
-        let writes = [On::Insert, On::Update];
-        let is_of_writes = writes.iter().any(|it| action.on.contains(it));
-        let unasked = action.decides && !action.conditional && is_of_writes;
-        let own = action.table.as_deref().and_then(|own| self.named(own));
-        let of = own.into_iter().flat_map(|own| &own.columns);
-        let texts = of.filter(|it| holds_text(&it.declared));
-        let texts: Vec<_> = texts.map(|it| it.name.as_str()).collect();
-        let stores = |it: &Said| {
-            let kind = &it.facts.kind;
-            let writes = matches!(
-                kind,
-                Kind::Insert { .. } | Kind::Update { .. } | Kind::With { .. } | Kind::Call
-            );
-            writes && (it.is_put_together || it.carries_row(&texts))
-        };
-        let drops_row = |body: &Body| match body {
-            Body::Statements(text) => said::drops_row(text, self.dialect),
-            Body::Unread { .. } | Body::Harms(_) => false,
-        };
-        unasked && !said.iter().any(stores) && drops_row(&action.body)
-    }
-
     /// The table that a statement names, if it is one of these.
     fn named(&self, name: &str) -> Option<&Shape> {
         self.tables.iter().find(|table| is_called(table, name))
@@ -572,6 +542,7 @@ impl Judge<'_> {
             words,
             target: Target::Named,
             only: Only::All,
+            extent: Extent::Any,
             text: text.split_whitespace().collect::<Vec<_>>().join(" "),
         }
     }

@@ -36,6 +36,7 @@ pub static CODES: &[&str] = &[
     "unused-acknowledgement",
     "values-changed",
     "values-lost",
+    "view-takes-no-rows",
 ];
 
 pub use crate::db::dialect;

@@ -15,8 +15,19 @@ pub struct Action {
     pub decides: bool,
     /// Whether it has a condition besides its statements.
     pub conditional: bool,
+    /// What it calls the rows that set it off, where it is run once for all of them.
+    pub transitions: Transitions,
     /// Its statements.
     pub body: Body,
+}
+
+/// The tables in which a trigger that is run once for a statement finds the rows.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Transitions {
+    /// As they were.
+    pub old: Option<String>,
+    /// As they are.
+    pub new: Option<String>,
 }
 
 /// The statements of something that the database runs by itself.

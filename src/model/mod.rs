@@ -13,7 +13,7 @@ mod shape;
 mod stored;
 mod value;
 
-pub use action::{Action, Actions, Body, On};
+pub use action::{Action, Actions, Body, On, Transitions};
 pub use cell::{Cell, CellRef};
 pub use engine::Engine;
 pub use frame::{Frame, Line, LineKind};

@@ -75,6 +75,11 @@ fn run(case: &Case, hosts: &dyn Hosts, migrations: &Path) -> Result<(), String> 
         found(&expect, &report)?;
         return same("contents", &before, &backend.contents(url));
     }
+    if let Some(warnings) = &expect.warnings
+        && warned(&report) != *warnings
+    {
+        return Err(format!("not the warnings {warnings:?}: {report:#}"));
+    }
     let counts = backend.counts(url, &expect.tables);
     if counts != expect.rows {
         return Err(format!(
@@ -101,6 +106,14 @@ fn run(case: &Case, hosts: &dyn Hosts, migrations: &Path) -> Result<(), String> 
         &after,
         &backend.contents(url),
     )
+}
+
+/// The codes of all findings of level warning.
+fn warned(report: &Value) -> BTreeSet<String> {
+    let findings = report["findings"].as_array().into_iter().flatten();
+    let warnings = findings.filter(|finding| finding["severity"] == "warning");
+    let codes = warnings.filter_map(|finding| finding["code"].as_str());
+    codes.map(str::to_owned).collect()
 }
 
 /// The finding that is expected is among those of level error.

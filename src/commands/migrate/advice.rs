@@ -44,6 +44,14 @@ const ADVICE: &[(&[&str], &str)] = &[
         "somebody cancelled the statement in the database: run `chatctl migrate` again",
     ),
     (
+        &["access denied for user 'chatctl_scratch_"],
+        "the file runs on a copy first, as a user who reaches nothing else: leave the name of the database out, as in `ALTER DATABASE CHARACTER SET utf8mb4`",
+    ),
+    (
+        &["the reload privilege"],
+        "leave FLUSH out: GRANT and CREATE USER need no FLUSH PRIVILEGES, and no table needs one; or run it by hand",
+    ),
+    (
         &[
             "permission denied",
             "must be owner of",
@@ -187,6 +195,14 @@ mod tests {
             (
                 "could not extend file: No space left on device",
                 "make room",
+            ),
+            (
+                "Access denied for user 'chatctl_scratch_1_2'@'%' to database 'app'",
+                "leave the name of the database out",
+            ),
+            (
+                "Access denied; you need (at least one of) the RELOAD privilege(s) for this operation",
+                "leave FLUSH out",
             ),
         ] {
             let advice = of(&failure(message, false), History::Begun, Dialect::Postgres).unwrap();

@@ -443,6 +443,10 @@ fn known(migration: &Ran, lost: &Lost) -> Finding {
             Some("if every query names the column, nothing; else make it VISIBLE in the migration")
         }
         What::Loose => Some("leave ENGINE out, or write ENGINE = InnoDB"),
+        What::Cleared => Some("if that row is to go, nothing; else leave the trigger out"),
+        What::Unwritable => Some(
+            "if nothing stores rows by this name any more, nothing; else let the view take them (an INSTEAD OF trigger, or a view of one table without UNION), or keep the name for the table",
+        ),
         _ => None,
     };
     if let Some(help) = warning {
@@ -515,7 +519,8 @@ fn code(lost: &Lost) -> &'static str {
         What::ValuesChanged | What::Moved | What::Unseen => "values-changed",
         What::Volatile | What::Loose => "table-volatile",
         What::Unreadable | What::Unshown => "rows-unreadable",
-        What::Later => "destroys-later",
+        What::Later | What::Cleared => "destroys-later",
+        What::Unwritable => "view-takes-no-rows",
         What::Rewound => "numbers-given-again",
     }
 }

@@ -15,10 +15,10 @@ pub struct Copying {
 }
 
 /// The columns that may be copies, by the table; none where whole rows may be.
-pub(in crate::db) type Reached = BTreeMap<String, Option<BTreeSet<String>>>;
+pub type Reached = BTreeMap<String, Option<BTreeSet<String>>>;
 
 /// What may hold copies of these tables, also by way of another table.
-pub(in crate::db) fn reached(all: &[Copying], mut from: BTreeSet<String>) -> Reached {
+pub fn reached(all: &[Copying], mut from: BTreeSet<String>) -> Reached {
     let mut found = Reached::new();
     loop {
         let known = (from.len(), found.clone());

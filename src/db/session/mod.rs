@@ -6,12 +6,17 @@ pub(super) mod copying;
 pub(super) mod derived;
 mod failed;
 pub(super) mod measured;
+mod object;
 pub(super) mod witness;
 
 use super::Target;
 use crate::model::{Actions, Cell, Compared, Content, Names, Numbering, Shape, Successor};
-pub use copying::Copying;
+pub use copying::{Copying, Reached, reached};
 pub use failed::{Failed, Why};
+pub(in crate::db) use object::{
+    COUNTER, DEFAULT, FOREIGN_KEY, KEEPS_APART, KEY, NOT_NULL, UNIQUE, columns_of,
+};
+pub use object::{Needs, Object, SWITCHED_OFF};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -41,38 +46,6 @@ impl Waits {
         lock: Duration::from_secs(5),
         statement: Duration::ZERO,
     };
-}
-
-/// The kind of [`Object`] that a table has one of: its primary key,
-pub(in crate::db) const KEY: &str = "primary key";
-/// and the counter that never gives a number again.
-pub(in crate::db) const COUNTER: &str = "AUTOINCREMENT";
-
-/// An index, a trigger, a view or what a table has one of, and the table that it belongs to.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Object {
-    /// What it is: `index`.
-    pub kind: String,
-    /// Its name.
-    pub name: String,
-    /// The table that it belongs to; a view belongs to itself.
-    pub table: String,
-    /// By which the engine knows it again under another name, where it does.
-    pub id: Option<u64>,
-}
-
-/// What kind of [`Object`] a trigger is that is switched off.
-pub const SWITCHED_OFF: &str = "switched-off trigger";
-
-impl Object {
-    /// Whether it is the same one: by its name, or as what the table has one of.
-    pub fn is(&self, other: &Self) -> bool {
-        let same = match self.kind.as_str() {
-            KEY | COUNTER => self.table == other.table,
-            _ => self.name == other.name || self.id.is_some() && self.id == other.id,
-        };
-        self.kind == other.kind && same
-    }
 }
 
 /// A foreign key.

@@ -1,7 +1,7 @@
 //! What is looked at before a COMMIT besides the rows: references, and what would run after
 //! everything was compared.
 
-use super::{ApplyOptions, End, Failure};
+use super::{ApplyOptions, End, Failure, missed};
 use crate::cli_error::CliError;
 use crate::db::{ForeignKey, HISTORY_TABLE, OWN_TABLES, Object, SWITCHED_OFF, Session};
 use crate::migrate::intent::Intent;
@@ -90,16 +90,18 @@ impl Opening {
             .iter()
             .filter(|object| !part.iter().any(|intent| intent.drops(&object.name)))
             .filter(has_gone)
-            .map(|object| {
-                let off = now
-                    .iter()
-                    .any(|it| it.kind == SWITCHED_OFF && it.id == object.id);
-                let how = if off { ", which is switched off" } else { "" };
-                format!(
-                    "{} `{}` on `{}`{how}",
-                    object.kind, object.name, object.table
-                )
-            });
+            .copied();
+        let gone = missed::of(session, gone.collect(), (&tables, now))?;
+        let gone = gone.iter().map(|object| {
+            let off = now
+                .iter()
+                .any(|it| it.kind == SWITCHED_OFF && it.id == object.id);
+            let how = if off { ", which is switched off" } else { "" };
+            format!(
+                "{} `{}` on `{}`{how}",
+                object.kind, object.name, object.table
+            )
+        });
         Ok(gone.collect())
     }
 

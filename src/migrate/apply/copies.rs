@@ -28,7 +28,8 @@ fn low(name: &Name) -> String {
     name.name.to_lowercase()
 }
 
-fn by(piece: &Piece<'_>, names: &BTreeSet<String>) -> Vec<Copying> {
+/// What one statement fills, among tables of these names.
+pub(super) fn by(piece: &Piece<'_>, names: &BTreeSet<String>) -> Vec<Copying> {
     let facts = &piece.facts;
     let into: Vec<_> = facts.tables().map(low).collect();
     let from: Vec<_> = facts.reads.iter().map(low).collect();

@@ -1,12 +1,26 @@
 //! `DEFINER = …`, which dumps of MySQL have: the user who runs a file on its copy is another one,
-//! and may not create anything in the name of somebody. Pure.
+//! and may not create anything in the name of somebody.
 
+use crate::cli_error::CliError;
+use crate::db::Session;
+use crate::migrate::intent::Intent;
+use crate::model::Cell;
 use crate::sql;
-use crate::sql::{Dialect, Token, TokenKind};
+use crate::sql::{Dialect, Kind, Token, TokenKind};
 use std::borrow::Cow;
 
 /// A statement without its definer; all else stays where it was.
 pub(super) fn blanked(text: &str) -> Cow<'_, str> {
+    let Some((tokens, at, last)) = clause(text) else {
+        return Cow::Borrowed(text);
+    };
+    let (start, end) = (tokens[at].start, tokens[last].end);
+    let blank = " ".repeat(end - start);
+    Cow::Owned(format!("{}{blank}{}", &text[..start], &text[end..]))
+}
+
+/// The tokens of a statement, with the first and the last one of its definer.
+fn clause(text: &str) -> Option<(Vec<Token>, usize, usize)> {
     let mut tokens = sql::tokenize(text, Dialect::Mysql);
     tokens.retain(|it| it.kind != TokenKind::Comment);
     let is = |token: Option<&Token>, word: &str| {
@@ -17,16 +31,86 @@ pub(super) fn blanked(text: &str) -> Cow<'_, str> {
     let kinds = ["VIEW", "TRIGGER", "PROCEDURE", "FUNCTION", "EVENT"];
     let mut head =
         (0..tokens.len()).take_while(|at| !kinds.iter().any(|it| is(tokens.get(*at), it)));
-    let at = head.find(|at| is(tokens.get(*at), "DEFINER") && is(tokens.get(at + 1), "="));
-    let (true, Some(at)) = (creates, at) else {
-        return Cow::Borrowed(text);
+    let at = head.find(|at| is(tokens.get(*at), "DEFINER") && is(tokens.get(at + 1), "="))?;
+    let last = end(&tokens, at + 2, text).filter(|_| creates)?;
+    Some((tokens, at, last))
+}
+
+/// A user in whose name something runs.
+#[derive(Debug, PartialEq, Eq)]
+struct Definer {
+    user: String,
+    /// None where a name stands alone: then it may be a role.
+    host: Option<String>,
+}
+
+/// The user whom a statement names, where what it makes runs in that name.
+fn named(text: &str) -> Option<Definer> {
+    let (tokens, at, last) = clause(text)?;
+    let part = |at: usize| tokens[at].text(text);
+    let bare = |text: &str| text.trim_matches(['\'', '"', '`']).to_owned();
+    let is_own = ["CURRENT_USER", "CURRENT_ROLE"]
+        .iter()
+        .any(|it| part(at + 2).eq_ignore_ascii_case(it));
+    // Whoever reads or calls it does so in the own name.
+    let is_for_invoker = tokens.windows(3).any(|found| {
+        let mut pairs = found.iter().zip(["SQL", "SECURITY", "INVOKER"]);
+        pairs.all(|(it, word)| it.text(text).eq_ignore_ascii_case(word))
+    });
+    if is_own || is_for_invoker {
+        return None;
+    }
+    let host = (last > at + 2).then(|| bare(&text[tokens[at + 4].start..tokens[last].end]));
+    Some(Definer {
+        user: bare(part(at + 2)),
+        host,
+    })
+}
+
+/// Refuses a file that makes something in the name of a user who does not exist: on the copy the
+/// name is left out, and the server only warns, but then refuses each use of what was made.
+pub(super) fn all_there(session: &mut dyn Session, intents: &[Intent<'_>]) -> anyhow::Result<()> {
+    let pieces = intents.iter().flat_map(|intent| {
+        let pieces = intent.pieces.iter();
+        pieces.map(move |piece| (intent, piece))
+    });
+    let names = pieces
+        .clone()
+        .filter_map(|(intent, piece)| Some((intent, piece, named(piece.text)?)));
+    let names: Vec<_> = names.collect();
+    if names.is_empty() {
+        return Ok(());
+    }
+    // Who may not read them may hardly name another one than the own.
+    let Ok(users) = session.rows("SELECT user, host FROM mysql.user") else {
+        return Ok(());
     };
-    let Some(last) = end(&tokens, at + 2, text) else {
-        return Cow::Borrowed(text);
-    };
-    let (start, end) = (tokens[at].start, tokens[last].end);
-    let blank = " ".repeat(end - start);
-    Cow::Owned(format!("{}{blank}{}", &text[..start], &text[end..]))
+    for (intent, piece, definer) in names {
+        let is_it = |row: &Vec<Cell>| {
+            let host = row[1].text().unwrap_or_default();
+            row[0].text() == Some(definer.user.as_str())
+                && match &definer.host {
+                    Some(named) => named.eq_ignore_ascii_case(host),
+                    None => host.is_empty() || host == "%",
+                }
+        };
+        let mut made = pieces.clone().filter(|(intent, piece)| {
+            intent.is_of_server(piece) && matches!(piece.facts.kind, Kind::CreateOther { .. })
+        });
+        if users.iter().any(is_it) || made.any(|(_, piece)| piece.text.contains(&definer.user)) {
+            continue;
+        }
+        let Definer { user, host } = definer;
+        let user = format!("'{user}'@'{}'", host.as_deref().unwrap_or("%"));
+        return Err(CliError::refused(format!(
+            "{}:{} names the definer {user}, who does not exist on this server: what it creates would fail each time that it is used, and a trigger would fail every statement that sets it off",
+            intent.migration.path.display(),
+            piece.line
+        ))
+        .hint(format!("write `DEFINER = CURRENT_USER`, or leave the clause out; or create {user} first"))
+        .into());
+    }
+    Ok(())
 }
 
 /// The last token of a user: `name`, `name@host`, `CURRENT_USER()`.
@@ -49,7 +133,7 @@ fn end(tokens: &[Token], user: usize, text: &str) -> Option<usize> {
 
 #[cfg(test)]
 mod tests {
-    use super::blanked;
+    use super::{Definer, blanked, named};
 
     #[test]
     fn a_definer_is_left_out_whatever_it_is() {
@@ -75,6 +159,35 @@ mod tests {
                 .map(str::to_owned)
                 .collect();
             assert_eq!(words.join(" "), rest);
+        }
+    }
+    #[test]
+    fn who_is_named_is_a_user_or_perhaps_a_role() {
+        let definer = |user: &str, host: Option<&str>| Definer {
+            user: user.to_owned(),
+            host: host.map(str::to_owned),
+        };
+        for (text, user) in [
+            (
+                "CREATE DEFINER=`root`@`127.0.0.1` VIEW v AS SELECT 1",
+                Some(definer("root", Some("127.0.0.1"))),
+            ),
+            (
+                "CREATE DEFINER=app@db-1.local TRIGGER t BEFORE INSERT ON m FOR EACH ROW SET @a = 1",
+                Some(definer("app", Some("db-1.local"))),
+            ),
+            (
+                "CREATE DEFINER = admin EVENT e",
+                Some(definer("admin", None)),
+            ),
+            ("CREATE DEFINER = CURRENT_USER() EVENT e", None),
+            (
+                "CREATE DEFINER='a'@'%' SQL SECURITY INVOKER VIEW v AS SELECT 1",
+                None,
+            ),
+            ("CREATE VIEW v AS SELECT 1", None),
+        ] {
+            assert_eq!(named(text), user, "{text}");
         }
     }
 }

@@ -8,12 +8,14 @@ mod definer;
 mod elsewhere;
 mod evidence;
 mod fresh;
+mod missed;
 mod options;
 mod origin;
 mod outlook;
 mod prove;
 mod reach;
 mod rehearse;
+mod staged;
 mod stepwise;
 mod transact;
 mod unfinished;
@@ -172,6 +174,7 @@ fn all(session: &mut dyn Session, options: &ApplyOptions<'_>) -> anyhow::Result<
             let database = options.target.database();
             let allowed = |intent: &Intent<'_>| elsewhere::allowed(intent, &database);
             intents.iter().try_for_each(allowed)?;
+            definer::all_there(session, &intents)?;
         }
         Dialect::Postgres | Dialect::Sqlite => intents
             .iter()

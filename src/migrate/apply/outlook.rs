@@ -3,7 +3,7 @@
 
 use crate::db::{Found, OWN_TABLES, Session};
 use crate::migrate::intent::Intent;
-use crate::migrate::later::{Deed, Only, Target, deeds};
+use crate::migrate::later::{Deed, Extent, Only, Target, deeds};
 use crate::migrate::preserve;
 use crate::migrate::preserve::{Lost, Tables, What};
 use crate::model::{Action, Actions, NumberedColumn, Numbering, Sequence, Shape, Successor};
@@ -93,7 +93,11 @@ impl Outlook {
                 if rows > 0 {
                     told.push(deed);
                     let (column, words) = (deed.column.as_deref(), deed.words.clone());
-                    let lost = preserve::later(What::Later, (shape, column), words, before);
+                    let what = match deed.extent {
+                        Extent::One if !is_referred_to(session, &deed.table)? => What::Cleared,
+                        Extent::One | Extent::Any => What::Later,
+                    };
+                    let lost = preserve::later(what, (shape, column), words, before);
                     found.push(Lost {
                         rows: rows.unsigned_abs(),
                         ..lost
@@ -400,6 +404,11 @@ fn now<'a>(
         numbers.find(|it| it.of.sequence().is_some_and(is_it))
     };
     of_column.or_else(of_sequence)
+}
+
+/// Whether rows of other tables may go with those of a table.
+fn is_referred_to(session: &mut dyn Session, table: &str) -> anyhow::Result<bool> {
+    Ok(!session.keys_to(&BTreeSet::from([table]))?.is_empty())
 }
 
 /// One number that a query of a table gives; none where it gives NULL.

@@ -41,6 +41,15 @@ pub(super) struct Proven {
     pub(super) spares_own: bool,
 }
 
+impl Proven {
+    /// Takes over what is known after the next statements of the same file.
+    pub(super) fn add(&mut self, next: Self) {
+        self.evidence.add(next.evidence);
+        self.took += next.took;
+        self.spares_own &= next.spares_own;
+    }
+}
+
 /// Whether a table is one of the user's that holds rows.
 pub(super) fn measured(table: &Shape) -> bool {
     !table.parted && !OWN_TABLES.contains(&table.name.as_str())
@@ -439,6 +448,9 @@ impl Watched<'_> {
                 let weaker = preserve::weaker((shape, successor), now, &compared, before);
                 evidence.lost.extend(weaker);
             }
+            let unwritable =
+                views::unwritable(session, shape, (before, after), self.intent.dialect)?;
+            evidence.lost.extend(unwritable);
             let is_known = evidence
                 .lost
                 .iter()

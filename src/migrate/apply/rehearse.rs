@@ -8,7 +8,7 @@ use super::prove::{Remaining, TOGETHER};
 use super::reach::{Known, Reach};
 use super::unfinished::Made;
 use super::unseen::{Unseen, first_word};
-use super::{ApplyOptions, End, Evidence, Guard, Tried, fresh, prove, reach};
+use super::{ApplyOptions, End, Evidence, Guard, Tried, fresh, prove, reach, staged};
 use crate::cli_error::CliError;
 use crate::db::{CONFINE, Copied, Copying, Door, Extent, Failed, Scratch, Seeds, Session};
 use crate::migrate::intent::{Intent, Piece};
@@ -464,7 +464,7 @@ fn attempt(
     let Rest { intent, first, .. } = rest;
     run_set(copy, intent, first)?;
     let pieces = first..intent.pieces.len();
-    let ended = prove::attempt(copy, options, (intent, pieces), remaining, again)?;
+    let ended = staged::attempt(copy, options, (intent, pieces), remaining, again)?;
     Ok(ended.map(|proven| proven.evidence))
 }
 

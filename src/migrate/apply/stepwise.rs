@@ -11,7 +11,7 @@ use super::elsewhere::{Inventory, runs_code};
 use super::prove::Remaining;
 use super::rehearse::Rehearsed;
 use super::unfinished::Unfinished;
-use super::{ApplyOptions, End, Evidence, Failure, Outcome, Ran, origin, patiently, prove};
+use super::{ApplyOptions, End, Evidence, Failure, Outcome, Ran, origin, patiently, prove, staged};
 use crate::cli_error::CliError;
 use crate::clock;
 use crate::db::{Failed, Session};
@@ -493,7 +493,7 @@ impl Steps<'_> {
             session.command("ROLLBACK TO chatctl_file")
         };
         let (options, pieces) = (self.options, part.clone());
-        let proven = match prove::attempt(
+        let proven = match staged::attempt(
             session,
             options,
             (self.intent, pieces),

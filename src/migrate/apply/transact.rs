@@ -3,7 +3,7 @@
 
 use super::closing::{Opening, Pending, Refused};
 use super::prove::Remaining;
-use super::{ApplyOptions, End, Outcome, Ran, patiently, prove};
+use super::{ApplyOptions, End, Outcome, Ran, patiently, staged};
 use crate::db::Session;
 use crate::migrate::intent::Intent;
 use crate::migrate::journal::{Journal, Mark, State};
@@ -170,7 +170,7 @@ fn once(
             session.command("ROLLBACK TO chatctl_file")?;
             session.reset()
         };
-        let proven = match prove::attempt(
+        let proven = match staged::attempt(
             session,
             options,
             (intent, 0..intent.pieces.len()),

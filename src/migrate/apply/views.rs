@@ -3,7 +3,10 @@
 
 use crate::cli_error::CliError;
 use crate::db::{Object, Session};
-use crate::model::{Compared, ComparedColumn, Shape, ShapeColumn, Successor};
+use crate::migrate::preserve;
+use crate::migrate::preserve::{Lost, Tables, What};
+use crate::model::{Cell, Compared, ComparedColumn, On, Shape, ShapeColumn, Successor};
+use crate::sql::Dialect;
 
 /// Whether a view has the name which a table had that is called something else now.
 pub(super) fn has_name(
@@ -13,6 +16,60 @@ pub(super) fn has_name(
 ) -> anyhow::Result<bool> {
     let is_it = |it: &Object| it.kind == "view" && it.name == was.name;
     Ok(was.name != now.name && session.objects()?.iter().any(is_it))
+}
+
+/// The view in the place of a table, where it takes no new rows.
+pub(super) fn unwritable(
+    session: &mut dyn Session,
+    was: &Shape,
+    (before, after): (Tables<'_>, Tables<'_>),
+    dialect: Dialect,
+) -> anyhow::Result<Option<Lost>> {
+    let is_it = |it: &Object| it.kind == "view" && it.name == was.name;
+    if was.whole.is_some()
+        || after.namesake(was).is_some()
+        || !session.objects()?.iter().any(is_it)
+        || takes_rows(session, &was.name, dialect)?
+    {
+        return Ok(None);
+    }
+    let words = format!(
+        "`{}` is a view now that takes no new rows: whoever stores one by this name fails",
+        was.name
+    );
+    let what = What::Unwritable;
+    Ok(Some(preserve::later(what, (was, None), words, before)))
+}
+
+/// Whether rows can be inserted into a view, as the catalogue says.
+fn takes_rows(session: &mut dyn Session, view: &str, dialect: Dialect) -> anyhow::Result<bool> {
+    let says = |rows: Vec<Vec<Cell>>, yes: &str| {
+        let first = rows.first().and_then(|row| row[0].text());
+        first.is_some_and(|it| it.eq_ignore_ascii_case(yes))
+    };
+    match dialect {
+        // By a trigger or a rule too; 8 is the bit of INSERT.
+        Dialect::Postgres => {
+            let view = session.quote(view).replace('\'', "''");
+            let sql = format!(
+                "SELECT (pg_catalog.pg_relation_is_updatable('{view}'::pg_catalog.regclass, true) & 8 <> 0)::text"
+            );
+            Ok(says(session.rows(&sql)?, "true"))
+        }
+        Dialect::Mysql => {
+            let view = view.replace('\\', "\\\\").replace('\'', "''");
+            let sql = format!(
+                "SELECT is_updatable FROM information_schema.views WHERE table_schema = database() AND table_name = '{view}'"
+            );
+            Ok(says(session.rows(&sql)?, "YES"))
+        }
+        // By a trigger only: each of a view acts instead.
+        Dialect::Sqlite => Ok(session.actions()?.all.iter().any(|action| {
+            let of_view = action.table.as_deref();
+            let of_view = of_view.is_some_and(|it| it.eq_ignore_ascii_case(view));
+            of_view && action.on.contains(&On::Insert)
+        })),
+    }
 }
 
 /// Compares a table with the view that has its former name, by the columns that are called as they

@@ -1,9 +1,12 @@
 //! The statements in the body of a trigger, a rule, an event or a routine.
 
 mod assigned;
+mod condition;
+mod path;
 
 pub(super) use assigned::Assigned;
 
+use crate::model::{On, Transitions};
 use crate::sql;
 use crate::sql::{Dialect, Facts, Kind, Statement, Token, TokenKind, tokenize};
 
@@ -13,6 +16,8 @@ pub(super) struct Said {
     pub(super) facts: Facts,
     /// Whether the action puts it together and runs it as a text.
     pub(super) is_put_together: bool,
+    /// What the written rows are called in it, where they are tables.
+    pub(super) transitions: Transitions,
     dialect: Dialect,
     tokens: Vec<Token>,
 }
@@ -95,7 +100,12 @@ impl<'a> Tokens<'a> {
 
     /// Whether a column of the row that sets the action off is at this place.
     fn is_of_row(&self, index: usize) -> bool {
-        self.is(index, &["NEW", "OLD"]) && self.at(index + 1) == "."
+        self.is_of(index, &["NEW", "OLD"])
+    }
+
+    /// Whether what one of these has is at this place.
+    fn is_of(&self, index: usize, words: &[&str]) -> bool {
+        self.is(index, words) && self.at(index + 1) == "."
     }
 
     /// The places of all tokens, each with the number of brackets that are open there.
@@ -232,8 +242,8 @@ pub(super) fn mutes(body: &str, dialect: Dialect) -> bool {
         && !is_reset
 }
 
-/// Whether a body gives up the row that it was called for, whatever the row is.
-pub(super) fn drops_row(body: &str, dialect: Dialect) -> bool {
+/// Whether a body gives up the row that it was called for by such a write, whatever the row is.
+pub(super) fn drops_row(body: &str, event: On, dialect: Dialect) -> bool {
     let tokens = Tokens::of(body, dialect);
     match dialect {
         Dialect::Sqlite => {
@@ -243,20 +253,22 @@ pub(super) fn drops_row(body: &str, dialect: Dialect) -> bool {
             raises && !asks
         }
         Dialect::Postgres => {
-            let mut returns = (0..tokens.all.len()).filter(|index| tokens.is(*index, &["RETURN"]));
             // The row as it was undoes an UPDATE, and is none for a new row.
-            let none = |index: usize| {
+            let none = |index: &usize| {
                 tokens.is(index + 1, &["NULL", "OLD"]) && tokens.at(index + 2) == ";"
             };
-            let is_rule = tokens.is(0, &["NOTHING", "SELECT"]) || tokens.at(0) == "(";
-            let first = returns.next();
-            let function = first.is_some_and(|it| none(it) && returns.all(none));
-            // What raises an error says so to whoever writes.
-            is_rule || function && !tokens.has(&["RAISE"])
+            let returns = path::returns(&tokens, event);
+            let is_rule = tokens.is(0, &IN_RULES) || tokens.at(0) == "(";
+            is_rule || !returns.is_empty() && returns.iter().all(none)
         }
         Dialect::Mysql => false,
     }
 }
+
+/// What a rule does begins so, and the function of a trigger does not.
+const IN_RULES: [&str; 7] = [
+    "DELETE", "INSERT", "NOTHING", "NOTIFY", "SELECT", "UPDATE", "WITH",
+];
 
 impl Said {
     fn of(text: &str, dialect: Dialect) -> Self {
@@ -271,6 +283,7 @@ impl Said {
             tokens: Tokens::of(text, dialect).all,
             text: text.to_owned(),
             is_put_together: false,
+            transitions: Transitions::default(),
             dialect,
         }
     }
@@ -285,7 +298,15 @@ impl Said {
     /// Whether it uses the row that sets the action off, as it is (`NEW`) or was (`OLD`).
     pub(super) fn names_row(&self, which: &str) -> bool {
         let tokens = self.tokens();
-        (0..tokens.all.len()).any(|index| tokens.is(index, &[which]) && tokens.at(index + 1) == ".")
+        let table = match which {
+            "NEW" => self.transitions.new.as_deref(),
+            _ => self.transitions.old.as_deref(),
+        };
+        let is_table = |index: usize| {
+            let name = tokens.name(index);
+            table.is_some_and(|it| it.eq_ignore_ascii_case(name))
+        };
+        (0..tokens.all.len()).any(|index| tokens.is_of(index, &[which]) || is_table(index))
     }
 
     /// Whether it takes along what is in the row that sets the action off: all of it, or one of these columns.
@@ -304,13 +325,31 @@ impl Said {
         })
     }
 
-    pub(super) fn inserts_into(&self, table: &str) -> bool {
-        let inserts = |kind: &Kind| matches!(kind, Kind::Insert { .. });
-        let writes = match &self.facts.kind {
-            Kind::With { writes } => writes.iter().any(inserts),
-            kind => inserts(kind),
+    /// The columns of the new row that it names; none where it takes all of it.
+    pub(super) fn columns_of_new(&self) -> Option<Vec<String>> {
+        let tokens = self.tokens();
+        let is_whole = |index: usize| {
+            let after = [1, 2, 3].map(|at| tokens.at(index + at));
+            after[..2] == [".", "*"] || after == [")", ".", "*"]
         };
-        writes && self.facts.tables().any(|name| name.matches(table))
+        let of_new = (0..tokens.all.len()).filter(|index| tokens.is(*index, &["NEW"]));
+        let of_new = of_new.filter(|index| is_whole(*index) || tokens.at(index + 1) == ".");
+        of_new
+            .map(|index| (!is_whole(index)).then(|| tokens.name(index + 2).to_lowercase()))
+            .collect()
+    }
+
+    /// Whether it, or a part of it, is of such a kind.
+    pub(super) fn is_a(&self, is_it: impl Fn(&Kind) -> bool) -> bool {
+        match &self.facts.kind {
+            Kind::With { writes } => writes.iter().any(is_it),
+            kind => is_it(kind),
+        }
+    }
+
+    pub(super) fn inserts_into(&self, table: &str) -> bool {
+        let inserts = self.is_a(|kind| matches!(kind, Kind::Insert { .. }));
+        inserts && self.facts.tables().any(|name| name.matches(table))
     }
 
     /// Whether it has words of a statement that takes rows or columns away.
@@ -351,6 +390,7 @@ impl Said {
             let end = end.map_or(self.text.len(), |end| tokens.all[end].start);
             Self {
                 is_put_together: self.is_put_together,
+                transitions: self.transitions.clone(),
                 ..Self::of(&self.text[tokens.all[start].start..end], self.dialect)
             }
         });

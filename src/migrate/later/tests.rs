@@ -1,7 +1,7 @@
 //! What counts as destroying later, and what does not.
 
 use super::{Deed, deeds};
-use crate::model::{Action, Actions, Body, On, Shape, ShapeColumn};
+use crate::model::{Action, Actions, Body, On, Shape, ShapeColumn, Transitions};
 use crate::sql::Dialect;
 
 fn tables() -> Vec<Shape> {
@@ -33,6 +33,7 @@ fn trigger(on: &[On], body: &str) -> Action {
         on: on.to_vec(),
         decides: true,
         conditional: false,
+        transitions: Transitions::default(),
         body: Body::Statements(body.to_owned()),
     }
 }

@@ -31,9 +31,9 @@ impl What {
             | Self::ValuesChanged
             | Self::Unseen => Matter::Rows,
             Self::Moved => Matter::Order,
-            Self::Later => Matter::Later,
+            Self::Later | Self::Cleared => Matter::Later,
             Self::Volatile | Self::Loose => Matter::Crash,
-            Self::Unreadable | Self::Unshown | Self::Hidden => Matter::Name,
+            Self::Unreadable | Self::Unshown | Self::Unwritable | Self::Hidden => Matter::Name,
             Self::Rewound => Matter::Numbers,
         }
     }

@@ -58,6 +58,10 @@ pub enum What {
     Unseen,
     /// What the migration made will delete or overwrite rows.
     Later,
+    /// What the migration made will delete one row of another table with each new one.
+    Cleared,
+    /// A view is in the place of the table, and takes no new rows.
+    Unwritable,
     /// A role that could read the rows can't any more.
     Unreadable,
     /// A query for all columns shows the column no more.
@@ -466,7 +470,13 @@ pub fn of_wholes(lost: Vec<Lost>, before: Tables<'_>, after: Tables<'_>) -> Vec<
 impl Lost {
     /// Whether it is reported, and needs no acknowledgement.
     pub fn is_explained(&self) -> bool {
-        let warns = [What::Unreadable, What::Unshown, What::Loose];
+        let warns = [
+            What::Unreadable,
+            What::Unshown,
+            What::Loose,
+            What::Cleared,
+            What::Unwritable,
+        ];
         self.derived.is_some() || warns.contains(&self.what)
     }
 }
@@ -511,9 +521,12 @@ impl fmt::Display for Lost {
                 f,
                 "`{table}` was written, and only counts of its {rows} rows are known{in_parts}"
             ),
-            What::Later | What::Hidden | What::Rewound | What::Unreadable => {
-                f.write_str(self.by.as_deref().unwrap_or_default())
-            }
+            What::Later
+            | What::Cleared
+            | What::Hidden
+            | What::Rewound
+            | What::Unreadable
+            | What::Unwritable => f.write_str(self.by.as_deref().unwrap_or_default()),
             What::Unshown => write!(
                 f,
                 "`SELECT *` shows none of the {rows} values of `{table}.{column}` any more: the column is INVISIBLE"

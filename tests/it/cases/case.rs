@@ -3,6 +3,7 @@
 use crate::common::backend::{BACKENDS, Backend};
 use crate::common::root;
 use serde::Deserialize;
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::PathBuf;
 
@@ -28,6 +29,8 @@ pub struct Expect {
     pub tables: Vec<String>,
     #[serde(default = "all_rows")]
     pub rows: Vec<u64>,
+    /// With exit 0: the codes of all warnings, when given.
+    pub warnings: Option<BTreeSet<String>>,
     /// Whether ids, roles and bodies of `messages` are those of before.
     #[serde(default = "yes")]
     pub same: bool,

@@ -4,7 +4,7 @@ use super::{MySql, quoted};
 use crate::db::mysql::scratch::{READ_ROUTINES, UNREADABLE};
 use crate::db::session::Session as _;
 use crate::model::{
-    Action, Actions, Body, Cell, Numbered, NumberedColumn, Numbering, On, Sequence,
+    Action, Actions, Body, Cell, Numbered, NumberedColumn, Numbering, On, Sequence, Transitions,
 };
 
 pub(super) fn all(session: &mut MySql) -> anyhow::Result<Actions> {
@@ -28,6 +28,7 @@ pub(super) fn all(session: &mut MySql) -> anyhow::Result<Actions> {
         }],
         decides: row[3].text() == Some("BEFORE"),
         conditional: false,
+        transitions: Transitions::default(),
         body: Body::Statements(row[4].to_string()),
     });
     let events = events.iter().map(|row| Action {
@@ -36,6 +37,7 @@ pub(super) fn all(session: &mut MySql) -> anyhow::Result<Actions> {
         on: vec![On::Time],
         decides: false,
         conditional: false,
+        transitions: Transitions::default(),
         body: Body::Statements(row[1].to_string()),
     });
     Ok(Actions::new(triggers.chain(events).collect(), routines))

@@ -18,7 +18,7 @@ use crate::db::driver::{Driver, as_written};
 use crate::db::session::measured::{counted, counting};
 use crate::db::session::{
     Copied, Copying, Failed, ForeignKey, Interrupter, Measure, Missing, Object, Placed, PlacedRows,
-    Seeds, Session, Waits, by_counts, numbers,
+    Seeds, Session, Waits, by_counts, columns_of, numbers,
 };
 use crate::db::{Target, server};
 use crate::model::{Actions, Case, Cell, Compared, Content, Names, Numbering, Shape, Successor};
@@ -306,16 +306,18 @@ impl Session for MySql {
 
     fn objects(&mut self) -> anyhow::Result<BTreeSet<Object>> {
         let rows = self.rows(
-            "SELECT DISTINCT 'index', index_name, table_name FROM information_schema.statistics WHERE table_schema = database() AND index_name <> 'PRIMARY' \
-             UNION ALL SELECT DISTINCT 'primary key', index_name, table_name FROM information_schema.statistics WHERE table_schema = database() AND index_name = 'PRIMARY' \
-             UNION ALL SELECT 'trigger', trigger_name, event_object_table FROM information_schema.triggers WHERE trigger_schema = database() \
-             UNION ALL SELECT 'view', table_name, table_name FROM information_schema.views WHERE table_schema = database()",
+            "SELECT 'index', index_name, table_name, group_concat(coalesce(column_name, '') ORDER BY seq_in_index SEPARATOR '\\n') FROM information_schema.statistics \
+             WHERE table_schema = database() AND index_name <> 'PRIMARY' GROUP BY index_name, table_name \
+             UNION ALL SELECT DISTINCT 'primary key', index_name, table_name, '' FROM information_schema.statistics WHERE table_schema = database() AND index_name = 'PRIMARY' \
+             UNION ALL SELECT 'trigger', trigger_name, event_object_table, '' FROM information_schema.triggers WHERE trigger_schema = database() \
+             UNION ALL SELECT 'view', table_name, table_name, '' FROM information_schema.views WHERE table_schema = database()",
         )?;
         let objects = rows.iter().map(|row| Object {
             kind: row[0].to_string(),
             name: row[1].to_string(),
             table: row[2].to_string(),
             id: None,
+            columns: columns_of(&row[3].to_string()),
         });
         Ok(objects.collect())
     }

@@ -1,7 +1,7 @@
 //! Triggers, rules and defaults, and the functions that they call.
 
 use super::{Postgres, numbers};
-use crate::model::{Action, Actions, Body, Cell, On};
+use crate::model::{Action, Actions, Body, Cell, On, Transitions};
 use crate::sql::{Dialect, Token, TokenKind, tokenize};
 
 /// The bits of `pg_trigger.tgtype` (pg_trigger.h).
@@ -23,7 +23,8 @@ impl Postgres {
         let of_user = "n.nspname <> 'information_schema' AND n.nspname !~ '^pg_'";
         let [triggers, rules, events, defaults, checks, idle, routines] = self.several(&[
             format!(
-                "p.prosrc, {LANGUAGE}, t.tgname::text, n.nspname::text, c.relname::text, t.tgtype::text, (t.tgqual IS NOT NULL)::text \
+                "p.prosrc, {LANGUAGE}, t.tgname::text, n.nspname::text, c.relname::text, t.tgtype::text, (t.tgqual IS NOT NULL)::text, \
+                 t.tgoldtable::text, t.tgnewtable::text \
                  FROM pg_trigger AS t JOIN pg_class AS c ON c.oid = t.tgrelid JOIN pg_namespace AS n ON n.oid = c.relnamespace \
                  JOIN pg_proc AS p ON p.oid = t.tgfoid JOIN pg_language AS l ON l.oid = p.prolang \
                  WHERE NOT t.tgisinternal AND t.tgenabled IN ('O', 'A') AND {of_user} ORDER BY t.oid"
@@ -83,6 +84,10 @@ impl Postgres {
                 on: on.map(|(_, on)| *on).collect(),
                 decides: bits & EACH_ROW != 0 && bits & BEFORE != 0,
                 conditional: row[7].text() == Some("true"),
+                transitions: Transitions {
+                    old: row[8].text().map(str::to_owned),
+                    new: row[9].text().map(str::to_owned),
+                },
                 body: body_of(row),
             }
         });
@@ -98,6 +103,7 @@ impl Postgres {
                 }],
                 decides: row[4].text() == Some("true"),
                 conditional: row[5].text() == Some("true"),
+                transitions: Transitions::default(),
                 body: Body::Statements(of_rule(row[6].text().unwrap_or_default()).to_owned()),
             }
         });
@@ -107,6 +113,7 @@ impl Postgres {
             on: vec![On::Definition],
             decides: false,
             conditional: false,
+            transitions: Transitions::default(),
             body: body_of(row),
         });
         let defaults = defaults.iter().map(|row| {
@@ -117,6 +124,7 @@ impl Postgres {
                 on: vec![On::Insert],
                 decides: false,
                 conditional: false,
+                transitions: Transitions::default(),
                 body: Body::Statements(format!("SELECT {}", row[3])),
             }
         });
@@ -128,6 +136,7 @@ impl Postgres {
                 on: vec![On::Insert, On::Update],
                 decides: false,
                 conditional: false,
+                transitions: Transitions::default(),
                 body: Body::Statements(format!("SELECT {}", row[3])),
             }
         });
@@ -139,6 +148,7 @@ impl Postgres {
                 on: Vec::new(),
                 decides: false,
                 conditional: false,
+                transitions: Transitions::default(),
                 body: Body::Harms("would no longer act on".to_owned()),
             }
         });

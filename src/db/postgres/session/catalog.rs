@@ -2,7 +2,7 @@
 
 use super::account::Account;
 use super::{Postgres, large_objects, numbers, quoted, text_literal};
-use crate::db::session::{OWN, Object, SWITCHED_OFF, Session as _};
+use crate::db::session::{DEFAULT, OWN, Object, SWITCHED_OFF, Session as _, columns_of};
 use crate::model::{Cell, Compared, Shape, ShapeColumn};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -410,12 +410,20 @@ impl Postgres {
     /// Indexes, triggers and views, read table by table of the catalogue: to plan a join takes the server
     /// longer than to read them.
     pub(super) fn all_objects(&mut self) -> anyhow::Result<BTreeSet<Object>> {
-        let [schemas, relations, indexes, triggers, constraints] = self.several(&[
+        let [schemas, relations, indexes, triggers, constraints, defaults] = self.several(&[
             "oid::text, nspname::text FROM pg_catalog.pg_namespace".to_owned(),
             "oid::text, relname::text, relnamespace::text, relkind::text, relpersistence::text FROM pg_catalog.pg_class WHERE relkind <> 't'".to_owned(),
-            "indexrelid::text, indrelid::text FROM pg_catalog.pg_index".to_owned(),
+            format!(
+                "i.indexrelid::text, i.indrelid::text, CASE WHEN i.indrelid < {FIRST} OR 0 = ANY (i.indkey::int2[]) THEN '' ELSE \
+                 (SELECT string_agg(a.attname::text, E'\\n' ORDER BY a.attnum) FROM pg_catalog.pg_attribute AS a \
+                 WHERE a.attrelid = i.indrelid AND a.attnum = ANY (i.indkey::int2[])) END FROM pg_catalog.pg_index AS i"
+            ),
             "tgname::text, tgrelid::text, oid::text, tgenabled::text FROM pg_catalog.pg_trigger WHERE NOT tgisinternal".to_owned(),
             "conindid::text FROM pg_catalog.pg_constraint WHERE conindid <> 0".to_owned(),
+            format!(
+                "attrelid::text, attnum::text, attname::text FROM pg_catalog.pg_attribute WHERE attrelid >= {FIRST} AND attnum > 0 \
+                 AND (atthasdef OR attidentity <> '') AND attgenerated = '' AND NOT attisdropped"
+            ),
         ])?;
         let of_user = |name: &str| name != "information_schema" && !name.starts_with("pg_");
         let schemas: BTreeMap<_, _> = schemas
@@ -432,22 +440,24 @@ impl Postgres {
             .collect();
         let of_constraints: BTreeSet<_> = constraints.iter().map(|row| numbers(row)[0]).collect();
         let mut objects = BTreeSet::new();
-        let mut add = |kind: &str, schema: &str, (name, table): (&Cell, &Cell), id: u64| {
-            objects.insert(Object {
-                kind: kind.to_owned(),
-                name: self.shown(schema, &name.to_string()),
-                table: self.shown(schema, &table.to_string()),
-                id: Some(id),
-            });
+        let object = |kind: &str, schema: &str, (name, table): (&Cell, &Cell), id: u64| Object {
+            kind: kind.to_owned(),
+            name: self.shown(schema, &name.to_string()),
+            table: self.shown(schema, &table.to_string()),
+            id: Some(id),
+            columns: Vec::new(),
         };
         for row in &indexes {
-            let ids = numbers(row);
+            let ids = numbers(&row[..2]);
             let found = relations.get(&ids[0]).zip(relations.get(&ids[1]));
             if let Some(((_, index), (schema, table))) = found
                 && table[4].text() != Some("t")
                 && !of_constraints.contains(&ids[0])
             {
-                add("index", schema, (&index[1], &table[1]), ids[0]);
+                objects.insert(Object {
+                    columns: row[2].text().map(columns_of).unwrap_or_default(),
+                    ..object("index", schema, (&index[1], &table[1]), ids[0])
+                });
             }
         }
         for row in &triggers {
@@ -457,12 +467,26 @@ impl Postgres {
                 _ => SWITCHED_OFF,
             };
             if let Some((schema, table)) = relations.get(&ids[0]) {
-                add(kind, schema, (&row[0], &table[1]), ids[1]);
+                objects.insert(object(kind, schema, (&row[0], &table[1]), ids[1]));
             }
         }
         for (id, (schema, view)) in &relations {
             if matches!(view[3].text(), Some("v" | "m")) {
-                add("view", schema, (&view[1], &view[1]), *id);
+                objects.insert(object("view", schema, (&view[1], &view[1]), *id));
+            }
+        }
+        for row in &defaults {
+            let ids = numbers(&row[..2]);
+            if let Some((schema, table)) = relations.get(&ids[0])
+                && table[4].text() != Some("t")
+            {
+                let column = row[2].to_string();
+                let id = (ids[0] << 16) | ids[1];
+                objects.insert(Object {
+                    name: column.clone(),
+                    columns: vec![column],
+                    ..object(DEFAULT, schema, (&row[2], &table[1]), id)
+                });
             }
         }
         Ok(objects)

@@ -3,7 +3,7 @@
 
 use super::{Postgres, text_literal};
 use crate::db::session::Found;
-use crate::model::{Action, Body, Cell, On};
+use crate::model::{Action, Body, Cell, On, Transitions};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A setting that each new session of a role begins with.
@@ -109,6 +109,7 @@ impl Postgres {
                     on: vec![On::Session],
                     decides: false,
                     conditional: false,
+                    transitions: Transitions::default(),
                     body: Body::Harms((*words).to_owned()),
                 }
             })

@@ -1,6 +1,6 @@
 //! Values and rows as numbers that nobody can choose without the key.
 
-use super::{json, number};
+use super::{json, moment, number};
 use crate::model::CellRef;
 use siphasher::sip::SipHasher13;
 use siphasher::sip128::{Hasher128 as _, SipHasher13 as RowHasher};
@@ -53,8 +53,12 @@ pub(in crate::db) enum Form {
     Raw,
     /// As a number, whether it is stored as one or as its text.
     Number,
+    /// The same, of a column that is a time on one side.
+    Time,
     /// As the text that a number is read as, whether it is stored as one or as that text.
     Written,
+    /// As the time that a text or a number is.
+    Moment,
     /// As a document, whatever its spaces and the order of its names.
     Document,
     /// As the text that a document is,
@@ -75,12 +79,16 @@ impl Secret {
     pub(super) fn value(self, cell: CellRef<'_>, form: Form) -> Value {
         match (form, cell) {
             (_, CellRef::Null) => NULL,
-            (Form::Number, cell) => match number::canonical(cell) {
+            (Form::Number | Form::Time, cell) => match number::canonical(cell) {
                 Some(text) => self.bytes(b'n', text.as_bytes()),
                 None => self.raw(cell, Kind::Any),
             },
             (Form::Written, cell) => match number::written(cell) {
                 Some(text) => self.raw(CellRef::Text(&text), Kind::Any),
+                None => self.raw(cell, Kind::Any),
+            },
+            (Form::Moment, cell) => match moment::canonical(cell) {
+                Some(micros) => self.bytes(b'm', &micros.to_le_bytes()),
                 None => self.raw(cell, Kind::Any),
             },
             (Form::Document, CellRef::Text(text)) => {

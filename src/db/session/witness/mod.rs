@@ -5,6 +5,7 @@ mod digest;
 mod json;
 mod made;
 mod matching;
+mod moment;
 mod number;
 mod pages;
 mod reading;

@@ -26,7 +26,8 @@ pub(super) type Pairs<'a> = &'a [(ShapeColumn, ShapeColumn)];
 pub(in crate::db) struct Reading {
     pub(super) secret: Secret,
     /// The columns as they are, and then the other forms. A number is followed by how it is
-    /// written, a document by the text that it is and by the one that it would be made of.
+    /// written and by the time that it is, a document by the text that it is and by the one that it
+    /// would be made of.
     fields: Vec<Field>,
     /// How many columns there are.
     pub(super) width: usize,
@@ -60,7 +61,7 @@ impl Reading {
             }
             let place = fields.len();
             let also: &[Form] = match field.form {
-                Form::Number => &[Form::Written],
+                Form::Number | Form::Time => &[Form::Written, Form::Moment],
                 Form::Document => &[Form::Unwrapped, Form::Wrapped],
                 _ => &[],
             };
@@ -105,11 +106,19 @@ impl Reading {
     ) -> Option<(usize, usize)> {
         let (a, b) = (before.slot(old)?, after.slot(new)?);
         let (were, are) = (before.words[a], after.words[b]);
+        let is_time = [old.form, new.form].contains(&Form::Time);
         let (more_a, more_b) = match (old.form, new.form) {
-            (Form::Number, _) | (_, Form::Number) => {
+            // A text that is no number is never a number, but it may be the time that one is.
+            (Form::Number | Form::Time, Form::Number | Form::Time)
+                if were.are_texts() && (are.are_none() || is_time && are.are_texts())
+                    || are.are_texts() && were.are_none() =>
+            {
+                (2, 2)
+            }
+            (Form::Number | Form::Time, _) | (_, Form::Number | Form::Time) => {
                 let written = usize::from(were.others && were.special);
                 let of = |field: &Field| {
-                    if field.form == Form::Number {
+                    if matches!(field.form, Form::Number | Form::Time) {
                         written
                     } else {
                         0
@@ -198,12 +207,21 @@ impl Words {
             return;
         }
         let is_special = match (form, cell) {
-            (Form::Number, CellRef::Text(_)) => number::canonical(cell).is_some(),
+            (Form::Number | Form::Time, CellRef::Text(_)) => number::canonical(cell).is_some(),
             (Form::Document, CellRef::Text(text)) => json::string(text).is_some(),
             _ => return,
         };
         self.special |= is_special;
         self.others |= !is_special;
+    }
+
+    /// Texts that are no numbers, and no other ones.
+    const fn are_texts(self) -> bool {
+        self.others && !self.special
+    }
+
+    const fn are_none(self) -> bool {
+        !self.others && !self.special
     }
 
     const fn is_special(self) -> bool {

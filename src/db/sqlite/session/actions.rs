@@ -3,7 +3,7 @@
 use super::Sqlite;
 use crate::db::catalog::quoted;
 use crate::db::session::Session as _;
-use crate::model::{Action, Actions, Body, On};
+use crate::model::{Action, Actions, Body, On, Transitions};
 use crate::sql::{Dialect, TokenKind, tokenize};
 
 impl Sqlite {
@@ -48,6 +48,7 @@ fn action(name: &str, table: &str, sql: &str) -> Option<Action> {
         on: on.collect(),
         decides: has("BEFORE"),
         conditional: has("WHEN"),
+        transitions: Transitions::default(),
         body: Body::Statements(sql.get(first..last)?.trim().to_owned()),
     })
 }
@@ -72,6 +73,7 @@ fn clause(table: &str) -> Action {
         on: vec![On::Insert],
         decides: false,
         conditional: false,
+        transitions: Transitions::default(),
         body: Body::Statements(format!("DELETE FROM {}", quoted(table))),
     }
 }

@@ -3,7 +3,10 @@
 use super::super::sentinel::INDEX;
 use super::{Sqlite, modules, text_literal};
 use crate::db::catalog::quoted;
-use crate::db::session::{COUNTER, ForeignKey, KEY, OWN, Object, Session as _};
+use crate::db::session::{
+    COUNTER, FOREIGN_KEY, ForeignKey, KEEPS_APART, KEY, NOT_NULL, OWN, Object, Session as _,
+    UNIQUE, columns_of,
+};
 use crate::model::{Cell, Numbered, NumberedColumn, Numbering, Shape, ShapeColumn};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -132,21 +135,33 @@ impl Sqlite {
 
     pub(super) fn all_objects(&mut self) -> anyhow::Result<BTreeSet<Object>> {
         let rows = self.rows(
-            "SELECT type, name, tbl_name FROM main.sqlite_master WHERE type IN ('index', 'trigger', 'view') AND sql IS NOT NULL",
+            "SELECT m.type, m.name, m.tbl_name, (SELECT group_concat(coalesce(i.name, ''), char(10)) FROM temp.pragma_index_info(m.name, 'main') AS i) \
+             FROM main.sqlite_master AS m WHERE m.type IN ('index', 'trigger', 'view') AND m.sql IS NOT NULL",
         )?;
         let keys = self.rows(&format!(
-            "SELECT '{KEY}', group_concat(x.name, ', '), l.name FROM temp.pragma_table_list AS l, temp.pragma_table_xinfo(l.name, 'main') AS x \
+            "SELECT '{KEY}', group_concat(x.name, ', '), l.name, '' FROM temp.pragma_table_list AS l, temp.pragma_table_xinfo(l.name, 'main') AS x \
              WHERE l.schema = 'main' AND l.type = 'table' AND x.pk > 0 GROUP BY l.name \
-             UNION ALL SELECT '{COUNTER}', x.name, m.name FROM main.sqlite_master AS m, temp.pragma_table_xinfo(m.name, 'main') AS x \
+             UNION ALL SELECT '{COUNTER}', x.name, m.name, '' FROM main.sqlite_master AS m, temp.pragma_table_xinfo(m.name, 'main') AS x \
              WHERE m.type = 'table' AND instr(lower(m.sql), 'autoincrement') > 0 AND x.pk > 0"
         ))?;
-        let rows = rows.iter().filter(|row| !is_sentinel(row)).chain(&keys);
+        let of_columns = self.rows(&format!(
+            "SELECT '{FOREIGN_KEY}', group_concat(f.\"from\", ', '), m.name, group_concat(f.\"from\", char(10)) \
+             FROM main.sqlite_master AS m, temp.pragma_foreign_key_list(m.name, 'main') AS f WHERE m.type = 'table' GROUP BY m.name, f.id \
+             UNION ALL SELECT CASE l.origin WHEN 'u' THEN '{UNIQUE}' ELSE '{KEEPS_APART}' END, group_concat(coalesce(i.name, ''), ', '), m.name, \
+             group_concat(coalesce(i.name, ''), char(10)) FROM main.sqlite_master AS m, temp.pragma_index_list(m.name, 'main') AS l, \
+             temp.pragma_index_info(l.name, 'main') AS i WHERE m.type = 'table' AND l.\"unique\" AND NOT l.partial GROUP BY m.name, l.name \
+             UNION ALL SELECT '{NOT_NULL}', x.name, l.name, x.name FROM temp.pragma_table_list AS l, temp.pragma_table_xinfo(l.name, 'main') AS x \
+             WHERE l.schema = 'main' AND l.type = 'table' AND x.\"notnull\" AND x.pk = 0"
+        ))?;
+        let rows = rows.iter().filter(|row| !is_sentinel(row));
+        let rows = rows.chain(&keys).chain(&of_columns);
         Ok(rows
             .map(|row| Object {
                 kind: row[0].to_string(),
                 name: row[1].to_string(),
                 table: row[2].to_string(),
                 id: None,
+                columns: row[3].text().map(columns_of).unwrap_or_default(),
             })
             .collect())
     }

@@ -10,12 +10,18 @@ use std::collections::BTreeMap;
 use std::io;
 
 /// A value of a column, to be compared with one of another: SQLite stores what it is given, so only
-/// a number may be written in another way.
+/// a number or a time may be written in another way.
 pub(super) fn form(own: &ShapeColumn, other: &ShapeColumn) -> Field {
+    let is_time = |column: &ShapeColumn| {
+        let declared = column.declared.to_ascii_uppercase();
+        declared.contains("DATE") || declared.contains("TIME")
+    };
     Field {
         sql: quoted(&own.name),
         form: if own.declared == other.declared {
             Form::Raw
+        } else if is_time(own) || is_time(other) {
+            Form::Time
         } else {
             Form::Number
         },

@@ -2,7 +2,6 @@
 
 use super::{Said, Tokens};
 use crate::sql::{Dialect, Kind, TokenKind};
-use std::ops::Range;
 
 /// What an assignment puts in the place of a value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -173,7 +172,10 @@ impl Said {
             *depth == 0 && tokens.is(*index, &["FROM", "JOIN", "LIMIT", "USING"])
         };
         let is_plain = !tokens.depths().iter().any(picks);
-        let all = matches!(self.facts.kind, Kind::Update { has_where: false });
+        let all = match self.facts.kind {
+            Kind::Update { has_where } => !has_where || self.has_idle_condition(&tokens),
+            _ => false,
+        };
         all && is_plain && self.facts.tables().count() == 1
     }
 
@@ -182,13 +184,6 @@ impl Said {
         let mut condition = self.condition(tokens);
         !condition
             .any(|index| tokens.is(index, &["AND", "OR", "IS", "IN", "NOT", "LIKE", "EXISTS"]))
-    }
-
-    fn condition(&self, tokens: &Tokens<'_>) -> Range<usize> {
-        let depths = tokens.depths().into_iter();
-        let mut begins = depths.filter(|(at, depth)| *depth == 0 && tokens.is(*at, &["WHERE"]));
-        let end = tokens.all.len();
-        begins.next().map_or(end..end, |(at, _)| at + 1..end)
     }
 
     /// What it gives to columns of each row that is written, whatever the row is: `NEW.body := …`, or an

@@ -59,13 +59,9 @@ fn parse(files: &[File], settings: &Settings) -> Result<Parsed, CliError> {
             parsed.ignore(file, reason);
             continue;
         };
-        let version: i64 = number.parse().map_err(|_| {
-            CliError::usage(format!(
-                "`{}` must begin with an integer version, not `{number}`",
-                file.name
-            ))
-            .hint(format!("rename it, as to `1_{rest}`"))
-        })?;
+        let version: i64 = number
+            .parse()
+            .map_err(|_| no_version(&file.name, (number, rest)))?;
         // The text of the name stays, so that `0001` is shown as it is written.
         let version = Version::parse(number).unwrap_or_else(|| Version::number(version));
         if rest.ends_with(".down.sql") {
@@ -78,6 +74,22 @@ fn parse(files: &[File], settings: &Settings) -> Result<Parsed, CliError> {
     }
     parsed.attach(downs)?;
     Ok(parsed)
+}
+
+/// Why a name does not begin with a version.
+fn no_version(name: &str, (number, rest): (&str, &str)) -> CliError {
+    let is_large = !number.is_empty() && number.bytes().all(|it| it.is_ascii_digit());
+    if is_large {
+        return CliError::usage(format!(
+            "the version of `{name}` is over {}, the largest one",
+            i64::MAX
+        ))
+        .hint("rename all files: shorter versions, in the same order");
+    }
+    CliError::usage(format!(
+        "`{name}` must begin with an integer version, not `{number}`"
+    ))
+    .hint(format!("rename it, as to `1_{rest}`"))
 }
 
 fn migration(
@@ -125,6 +137,14 @@ mod tests {
     fn parse(files: &[(&str, &str)]) -> Result<Parsed, CliError> {
         let files = files_of(files);
         super::parse(&files, &Settings::default())
+    }
+
+    #[test]
+    fn a_version_that_is_too_large_is_called_so() {
+        let error = |name: &str| parse(&[(name, "SELECT 1;")]).unwrap_err().to_string();
+        let large = error("20150100000001000000_networks.sql");
+        assert!(large.contains("is over 9223372036854775807"), "{large}");
+        assert!(error("a_networks.sql").contains("must begin with an integer"));
     }
 
     #[test]

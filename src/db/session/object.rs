@@ -1,0 +1,85 @@
+//! What hangs on a table, or is made of it.
+
+/// The kind of [`Object`] that a table has one of: its primary key,
+pub(in crate::db) const KEY: &str = "primary key";
+/// and the counter that never gives a number again.
+pub(in crate::db) const COUNTER: &str = "AUTOINCREMENT";
+/// What a table has of some columns: a foreign key,
+pub(in crate::db) const FOREIGN_KEY: &str = "foreign key";
+/// a constraint that keeps equal values out,
+pub(in crate::db) const UNIQUE: &str = "UNIQUE";
+/// one that keeps NULL out,
+pub(in crate::db) const NOT_NULL: &str = "NOT NULL";
+/// and a value that new rows get, be it from a sequence.
+pub(in crate::db) const DEFAULT: &str = "default";
+/// An index that does what a UNIQUE constraint does: it is an object of its own besides, and not
+/// missed as this.
+pub(in crate::db) const KEEPS_APART: &str = "unique columns";
+
+/// An index, a trigger, a view or what a table has one of, and the table that it belongs to.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Object {
+    /// What it is: `index`.
+    pub kind: String,
+    /// Its name, or its columns in words.
+    pub name: String,
+    /// The table that it belongs to; a view belongs to itself.
+    pub table: String,
+    /// By which the engine knows it again under another name, where it does.
+    pub id: Option<u64>,
+    /// The columns that it is made of; none where these are not all, or nobody knows.
+    pub columns: Vec<String>,
+}
+
+/// What kind of [`Object`] a trigger is that is switched off.
+pub const SWITCHED_OFF: &str = "switched-off trigger";
+
+/// When it is told that an object is gone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Needs {
+    /// Always.
+    Nothing,
+    /// Where more of the same table went: alone it is what a rebuild is made for.
+    Others,
+    /// Never: another object tells it.
+    Another,
+}
+
+impl Object {
+    /// Whether it is the same one: by its name, or as what the table has one of.
+    pub fn is(&self, other: &Self) -> bool {
+        let of_table = self.table.eq_ignore_ascii_case(&other.table);
+        let same_id = self.id.is_some() && self.id == other.id;
+        match (self.kind.as_str(), other.kind.as_str()) {
+            (KEY | COUNTER, kind) => self.kind == kind && self.table == other.table,
+            (FOREIGN_KEY | NOT_NULL | DEFAULT, kind) => {
+                self.kind == kind && (same_id || of_table && self.has_columns_of(other))
+            }
+            (UNIQUE | KEEPS_APART, UNIQUE) => of_table && self.has_columns_of(other),
+            (one, kind) => one == kind && (self.name == other.name || same_id),
+        }
+    }
+
+    fn has_columns_of(&self, other: &Self) -> bool {
+        self.name.eq_ignore_ascii_case(&other.name)
+    }
+
+    /// When it is told that it is gone.
+    pub fn needs(&self) -> Needs {
+        match self.kind.as_str() {
+            NOT_NULL => Needs::Others,
+            KEEPS_APART | SWITCHED_OFF => Needs::Another,
+            _ => Needs::Nothing,
+        }
+    }
+}
+
+/// The columns that an object is made of, from a text with one in each line; none where one has no
+/// name.
+pub(in crate::db) fn columns_of(text: &str) -> Vec<String> {
+    let columns: Vec<_> = text.split('\n').map(str::to_owned).collect();
+    if columns.iter().any(String::is_empty) {
+        return Vec::new();
+    }
+    columns
+}

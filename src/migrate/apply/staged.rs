@@ -1,0 +1,310 @@
+//! A file that copies something, takes it away from where it was, as it acknowledges, and may then
+//! destroy the copy: what is lost by that only shows if the file is compared before it as well.
+
+use super::prove::{Again, Proven, Remaining};
+use super::{ApplyOptions, Culprit, End, Guard, copies, prove};
+use crate::db::{Failed, Session, reached};
+use crate::migrate::intent::{Intent, Piece};
+use crate::migrate::preserve;
+use crate::migrate::preserve::{Lost, Meaning, Tables};
+use crate::sql::{Destroys, Dialect, Kind};
+use std::collections::BTreeSet;
+use std::ops::Range;
+
+/// Runs statements of a file and compares, as [`prove::attempt`] does; in stages where a copy may be
+/// destroyed.
+pub(super) fn attempt(
+    session: &mut dyn Session,
+    options: &ApplyOptions<'_>,
+    (intent, pieces): (&Intent<'_>, Range<usize>),
+    remaining: Remaining,
+    again: Again<'_>,
+) -> anyhow::Result<Result<Proven, End>> {
+    if intent.allowed.is_empty() || options.guard == Guard::Counts {
+        return prove::attempt(session, options, (intent, pieces), remaining, again);
+    }
+    let shapes = session.before()?;
+    let before = Tables {
+        shapes: &shapes,
+        names: session.names(),
+    };
+    let stages = of(intent, pieces.clone(), before);
+    if stages.parts.len() == 1 {
+        return prove::attempt(session, options, (intent, pieces), remaining, again);
+    }
+    let run = Run {
+        options,
+        intent,
+        stages,
+        before,
+    };
+    match run.all(session, remaining, again)? {
+        Some(ended) => Ok(ended),
+        // In the middle of a rebuild nothing is as it will be.
+        None => prove::attempt(session, options, (intent, pieces), remaining, again),
+    }
+}
+
+struct Run<'a> {
+    options: &'a ApplyOptions<'a>,
+    intent: &'a Intent<'a>,
+    stages: Stages,
+    before: Tables<'a>,
+}
+
+impl Run<'_> {
+    /// Runs one stage after the other; none, and all taken back, where a stage can't stand alone.
+    fn all(
+        &self,
+        session: &mut dyn Session,
+        remaining: Remaining,
+        again: Again<'_>,
+    ) -> anyhow::Result<Option<Result<Proven, End>>> {
+        let mut proven: Option<Proven> = None;
+        for (number, stage) in self.stages.parts.iter().enumerate() {
+            let remaining = if number + 1 == self.stages.parts.len() {
+                remaining
+            } else {
+                Remaining::More
+            };
+            if number > 0 && self.intent.dialect != Dialect::Mysql {
+                session.command(MARK)?;
+                self.set_again(session, stage.start)?;
+            }
+            let mut back = |session: &mut dyn Session| {
+                again(session)?;
+                self.catch_up(session, number)
+            };
+            let job = (self.intent, stage.clone());
+            match prove::attempt(session, self.options, job, remaining, &mut back)? {
+                Ok(part) => match &mut proven {
+                    None => proven = Some(part),
+                    Some(all) => all.add(part),
+                },
+                Err(end) if number > 0 && self.is_of_copy(&end) => return Ok(Some(Err(end))),
+                Err(_) => {
+                    again(session)?;
+                    self.release(session, number)?;
+                    if number > 0 && self.intent.dialect != Dialect::Mysql {
+                        again(session)?;
+                    }
+                    return Ok(None);
+                }
+            }
+        }
+        self.release(session, self.stages.parts.len() - 1)?;
+        Ok(proven.map(|proven| match self.beyond(&proven) {
+            refused if refused.is_empty() => Ok(proven),
+            refused => Err(End::Lost(refused)),
+        }))
+    }
+
+    /// Gives up the marks of stages.
+    fn release(&self, session: &mut dyn Session, marks: usize) -> Result<(), Failed> {
+        match self.intent.dialect {
+            Dialect::Mysql => Ok(()),
+            Dialect::Postgres | Dialect::Sqlite => {
+                (0..marks).try_for_each(|_| session.command("RELEASE chatctl_file"))
+            }
+        }
+    }
+
+    /// What the statements before a number set for the session: a mark begins without it.
+    fn set_again(&self, session: &mut dyn Session, end: usize) -> Result<(), Failed> {
+        let sets = |number: &usize| {
+            let kind = &self.intent.pieces[*number].facts.kind;
+            matches!(kind, Kind::SetVariable { .. })
+        };
+        let start = self.stages.parts[0].start;
+        let mut sets = (start..end).filter(sets);
+        sets.try_for_each(|number| prove::try_out(session, self.intent, number))
+    }
+
+    /// From where `again` leads, to where a stage begins.
+    fn catch_up(&self, session: &mut dyn Session, number: usize) -> Result<(), Failed> {
+        if self.intent.dialect != Dialect::Mysql {
+            // It leads to the mark.
+            return match number {
+                0 => Ok(()),
+                _ => self.set_again(session, self.stages.parts[number].start),
+            };
+        }
+        let unlike = || Failed::because("the file does something else when it runs again");
+        for stage in &self.stages.parts[..number] {
+            let job = (self.intent, stage.clone());
+            let mut never = |_: &mut dyn Session| Err(unlike());
+            let ended = prove::attempt(session, self.options, job, Remaining::More, &mut never);
+            match ended {
+                Ok(Ok(_)) => {}
+                Ok(Err(_)) => return Err(unlike()),
+                Err(error) => return Err(Failed::because(format!("{error:#}"))),
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether it is a copy of which something would be lost.
+    fn is_of_copy(&self, end: &End) -> bool {
+        let is_copy = |it: &Culprit| {
+            let table = it.lost.table.to_lowercase();
+            let bare = table.rsplit('.').next().unwrap_or(&table);
+            self.stages.copies.contains(bare)
+        };
+        match end {
+            End::Lost(culprits) => culprits.iter().any(is_copy),
+            End::Failed(_) => false,
+        }
+    }
+
+    /// What all stages together lose more of than is acknowledged.
+    fn beyond(&self, proven: &Proven) -> Vec<Culprit> {
+        let mut sums: Vec<Lost> = Vec::new();
+        for lost in &proven.evidence.lost {
+            let same = |it: &&mut Lost| {
+                (&it.table, &it.column, it.what, &it.by)
+                    == (&lost.table, &lost.column, lost.what, &lost.by)
+            };
+            match sums.iter_mut().find(same) {
+                Some(sum) => sum.rows += lost.rows,
+                None => sums.push(lost.clone()),
+            }
+        }
+        // What was made by a stage was there for the next one alone.
+        sums.retain(|it| self.before.called(&it.table).is_some());
+        let refused = preserve::unacknowledged(&sums, &self.intent.allowed, self.before);
+        let refused = refused.into_iter().map(|lost| Culprit {
+            file: self.intent.migration.file_name(),
+            line: None,
+            statement: String::new(),
+            lost: lost.clone(),
+        });
+        refused.collect()
+    }
+}
+
+/// Where a stage begins: the newest mark of a name is the one that counts.
+const MARK: &str = "SAVEPOINT chatctl_file";
+
+/// The parts of a file, and the tables that may hold copies of what it takes away.
+struct Stages {
+    parts: Vec<Range<usize>>,
+    copies: BTreeSet<String>,
+}
+
+/// A part ends where a copy may be destroyed after its origin was.
+fn of(intent: &Intent<'_>, pieces: Range<usize>, before: Tables<'_>) -> Stages {
+    let named = intent.allowed.iter();
+    let named = named.filter_map(|allowed| match allowed.subject.resolve(before) {
+        Meaning::Table(shape) | Meaning::Column(shape, _) => Some(shape.table.to_lowercase()),
+        Meaning::Both(..) | Meaning::Nothing => None,
+    });
+    let origins: BTreeSet<String> = named.collect();
+    let there = before.shapes.iter().map(|it| it.table.to_lowercase());
+    let mut names: BTreeSet<String> = there.collect();
+    let mut links = Vec::new();
+    let mut found = Stages {
+        parts: Vec::new(),
+        copies: BTreeSet::new(),
+    };
+    let (mut start, mut is_taken) = (pieces.start, false);
+    for number in pieces.clone() {
+        let piece = &intent.pieces[number];
+        let tables: BTreeSet<_> = piece
+            .facts
+            .tables()
+            .map(|it| it.name.to_lowercase())
+            .collect();
+        let may_destroy = |all: &BTreeSet<String>| {
+            let concerns = is_opaque(piece) || !all.is_disjoint(&tables);
+            piece.facts.destroys() != Destroys::No && concerns
+        };
+        if is_taken && may_destroy(&found.copies) {
+            found.parts.push(start..number);
+            (start, is_taken) = (number, false);
+        }
+        is_taken |= !found.copies.is_empty() && may_destroy(&origins);
+        names.extend(tables.iter().cloned());
+        links.extend(copies::by(piece, &names));
+        found
+            .copies
+            .extend(reached(&links, origins.clone()).into_keys());
+        // A column may be filled from another one.
+        if matches!(piece.facts.kind, Kind::Update { .. }) {
+            found.copies.extend(tables.intersection(&origins).cloned());
+        }
+    }
+    found.parts.push(start..pieces.end);
+    found
+}
+
+/// Whether its text need not show which tables it concerns.
+fn is_opaque(piece: &Piece<'_>) -> bool {
+    let code = matches!(piece.facts.kind, Kind::Do | Kind::Call | Kind::Other);
+    code || !piece.facts.calls.is_empty()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::of;
+    use crate::migrate::intent::Intent;
+    use crate::migrate::preserve::Tables;
+    use crate::migrate::source::{File, Migration, Version};
+    use crate::model::{Case, Names, Shape, ShapeColumn};
+    use crate::sql::Dialect;
+
+    fn parts(text: &str) -> Vec<(usize, usize)> {
+        let file = File {
+            name: "1_a.sql".to_owned(),
+            bytes: text.as_bytes().to_vec(),
+        };
+        let migration = Migration::whole(Version::number(1), String::new(), &file)
+            .expect("the file is a migration");
+        let intent = Intent::of(&migration, Dialect::Sqlite).expect("the file can be read");
+        let column = |name: &str| ShapeColumn {
+            id: None,
+            name: name.to_owned(),
+            declared: "text".to_owned(),
+        };
+        let shapes = [Shape {
+            name: "messages".to_owned(),
+            table: "messages".to_owned(),
+            bare: true,
+            columns: vec![column("id"), column("body")],
+            ..Shape::default()
+        }];
+        let before = Tables {
+            shapes: &shapes,
+            names: Names {
+                tables: Case::Ignored,
+                columns: Case::Ignored,
+                quote: '"',
+            },
+        };
+        let parts = of(&intent, 0..intent.pieces.len(), before).parts;
+        parts.into_iter().map(|it| (it.start, it.end)).collect()
+    }
+
+    const ALLOW: &str = "-- chatctl: allow-loss messages.body reason=\"moved\"\n";
+
+    #[test]
+    fn a_part_ends_before_a_copy_may_be_destroyed() {
+        let column = "ALTER TABLE messages ADD content TEXT; UPDATE messages SET content = body; ALTER TABLE messages DROP COLUMN body;";
+        assert_eq!(parts(&format!("{ALLOW}{column}")), [(0, 3)]);
+        let emptied = format!("{ALLOW}{column} UPDATE messages SET content = '';");
+        assert_eq!(parts(&emptied), [(0, 3), (3, 4)]);
+        assert_eq!(
+            parts(&format!("{column} UPDATE messages SET content = '';")),
+            [(0, 4)]
+        );
+        let table = "CREATE TABLE parts AS SELECT id, body FROM messages; ALTER TABLE messages DROP COLUMN body; CREATE INDEX i ON parts (id); DELETE FROM parts;";
+        assert_eq!(parts(&format!("{ALLOW}{table}")), [(0, 3), (3, 4)]);
+    }
+
+    #[test]
+    fn a_rebuild_is_one_part() {
+        let rebuild = "CREATE TABLE new (id INTEGER PRIMARY KEY); INSERT INTO new SELECT id FROM messages; DROP TABLE messages; ALTER TABLE new RENAME TO messages;";
+        assert_eq!(parts(&format!("{ALLOW}{rebuild}")), [(0, 4)]);
+        let other = format!("{ALLOW}{rebuild} DELETE FROM logs;");
+        assert_eq!(parts(&other), [(0, 5)]);
+    }
+}

@@ -1,0 +1,201 @@
+//! The ways through the function of a trigger that a write may take, as far as the function asks
+//! for the kind of the write. What else it asks for may be so or not.
+
+use super::Tokens;
+use crate::model::On;
+
+/// Whether a condition is true.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Holds {
+    Never,
+    Perhaps,
+    Always,
+}
+
+/// What a block is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    /// `IF`, and whether an earlier branch of it is the one that is taken.
+    If { before: Holds },
+    /// `BEGIN`, with its handlers.
+    Begin,
+    /// `CASE` or a loop.
+    Other,
+}
+
+struct Block {
+    kind: Kind,
+    holds: Holds,
+}
+
+impl Block {
+    /// The next branch of an IF begins.
+    fn branch(&mut self, asked: Holds) {
+        let Kind::If { before } = &mut self.kind else {
+            return;
+        };
+        *before = (*before).max(self.holds);
+        self.holds = match (*before, asked) {
+            (Holds::Always, _) => Holds::Never,
+            (Holds::Perhaps, Holds::Always) => Holds::Perhaps,
+            (Holds::Perhaps | Holds::Never, asked) => asked,
+        };
+    }
+}
+
+/// The places of each RETURN that a write of this kind may come to.
+pub(super) fn returns(tokens: &Tokens<'_>, event: On) -> Vec<usize> {
+    let mut blocks: Vec<Block> = Vec::new();
+    let mut found = Vec::new();
+    for at in 0..tokens.all.len() {
+        let begins = at == 0
+            || matches!(tokens.at(at - 1), ";" | ">" | ">>")
+            || tokens.is(at - 1, &["BEGIN", "THEN", "ELSE", "LOOP"]);
+        let is_end = at > 0 && tokens.is(at - 1, &["END"]);
+        let may = blocks.iter().all(|it| it.holds != Holds::Never);
+        let must = blocks.iter().all(|it| it.holds == Holds::Always);
+        let mut open = |kind, holds| blocks.push(Block { kind, holds });
+        match tokens.at(at).to_ascii_uppercase().as_str() {
+            "IF" if begins => {
+                let before = Holds::Never;
+                open(Kind::If { before }, asked(tokens, at + 1, event));
+            }
+            "CASE" if begins => open(Kind::Other, Holds::Perhaps),
+            "LOOP" if !is_end => open(Kind::Other, Holds::Perhaps),
+            "BEGIN" if begins => open(Kind::Begin, Holds::Always),
+            "ELSIF" | "ELSEIF" if begins => {
+                let asked = asked(tokens, at + 1, event);
+                blocks
+                    .last_mut()
+                    .into_iter()
+                    .for_each(|it| it.branch(asked));
+            }
+            "ELSE" if begins => {
+                let last = blocks.last_mut();
+                last.into_iter().for_each(|it| it.branch(Holds::Always));
+            }
+            "EXCEPTION" if begins => {
+                let last = blocks.last_mut();
+                last.into_iter().for_each(|it| it.holds = Holds::Perhaps);
+            }
+            "END" if begins => {
+                blocks.pop();
+            }
+            "RETURN" if begins && may => {
+                found.push(at);
+                if must {
+                    return found;
+                }
+            }
+            // What raises an error says so to whoever writes.
+            "RAISE" if begins && must && !tokens.is(at + 1, &QUIET) => return found,
+            _ => {}
+        }
+    }
+    found
+}
+
+/// What RAISE only tells.
+const QUIET: [&str; 5] = ["DEBUG", "LOG", "INFO", "NOTICE", "WARNING"];
+
+/// Whether a condition holds for this kind of write, if it asks for that alone.
+fn asked(tokens: &Tokens<'_>, start: usize, event: On) -> Holds {
+    let end = (start..tokens.all.len()).find(|at| tokens.is(*at, &["THEN"]));
+    let condition = start..end.unwrap_or(start);
+    let words: Vec<_> = condition
+        .map(|at| tokens.at(at).to_ascii_uppercase())
+        .collect();
+    let arms = words.split(|it| it == "OR").map(|arm| {
+        let parts: Vec<_> = arm
+            .split(|it| it == "AND")
+            .map(|part| asked_alone(part, event))
+            .collect();
+        if parts.contains(&Holds::Never) {
+            Holds::Never
+        } else if parts.iter().all(|it| *it == Holds::Always) {
+            Holds::Always
+        } else {
+            Holds::Perhaps
+        }
+    });
+    let arms: Vec<_> = arms.collect();
+    if arms.contains(&Holds::Always) {
+        Holds::Always
+    } else if arms.iter().all(|it| *it == Holds::Never) {
+        Holds::Never
+    } else {
+        Holds::Perhaps
+    }
+}
+
+/// The same of one comparison.
+fn asked_alone(words: &[String], event: On) -> Holds {
+    let name = match event {
+        On::Insert => "'INSERT'",
+        On::Update => "'UPDATE'",
+        On::Delete => "'DELETE'",
+        On::Time | On::Definition | On::Session => return Holds::Perhaps,
+    };
+    let words: Vec<_> = words.iter().map(String::as_str).collect();
+    let sure = |holds: bool| if holds { Holds::Always } else { Holds::Never };
+    match words.as_slice() {
+        ["(", words @ .., ")"] => {
+            let words: Vec<_> = words.iter().map(|it| (*it).to_owned()).collect();
+            asked_alone(&words, event)
+        }
+        ["TG_OP", "=", it] | [it, "=", "TG_OP"] => sure(*it == name),
+        ["TG_OP", "<>" | "!=", it] | ["TG_OP", "<" | "!", ">" | "=", it] => sure(*it != name),
+        ["TG_OP", "IN", "(", list @ .., ")"] => sure(list.contains(&name)),
+        _ => Holds::Perhaps,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::returns;
+    use crate::migrate::later::said::Tokens;
+    use crate::model::On;
+    use crate::sql::Dialect;
+
+    fn returned(body: &str, event: On) -> Vec<String> {
+        let tokens = Tokens::of(body, Dialect::Postgres);
+        let found = returns(&tokens, event).into_iter();
+        found.map(|at| tokens.at(at + 1).to_owned()).collect()
+    }
+
+    #[test]
+    fn a_write_comes_to_some_of_the_returns() {
+        let split = "BEGIN IF TG_OP = 'UPDATE' THEN RETURN a; ELSIF TG_OP IN ('DELETE') THEN RETURN b; END IF; RETURN c; END";
+        assert_eq!(returned(split, On::Insert), ["c"]);
+        assert_eq!(returned(split, On::Update), ["a"]);
+        assert_eq!(returned(split, On::Delete), ["b"]);
+        let other = "BEGIN IF (TG_OP <> 'INSERT') THEN x := CASE WHEN a THEN 1 ELSE 2 END; RETURN a; ELSE RETURN b; END IF; END";
+        assert_eq!(returned(other, On::Insert), ["b"]);
+        assert_eq!(returned(other, On::Update), ["a"]);
+        let asks = "BEGIN IF NEW.id > 1 THEN RETURN a; ELSE RETURN b; END IF; RETURN c; END";
+        assert_eq!(returned(asks, On::Insert), ["a", "b", "c"]);
+        let both = "BEGIN IF TG_OP = 'INSERT' AND NEW.id > 1 THEN RETURN a; END IF; RETURN b; END";
+        assert_eq!(returned(both, On::Insert), ["a", "b"]);
+        assert_eq!(returned(both, On::Update), ["b"]);
+    }
+
+    #[test]
+    fn blocks_may_be_left_before_their_end() {
+        let handler = "DECLARE n int; BEGIN BEGIN PERFORM f(); EXCEPTION WHEN OTHERS THEN RETURN a; END; RETURN b; END";
+        assert_eq!(returned(handler, On::Insert), ["a", "b"]);
+        let looped = "BEGIN FOR r IN SELECT 1 LOOP RETURN a; END LOOP; RETURN b; END";
+        assert_eq!(returned(looped, On::Insert), ["a", "b"]);
+        let case =
+            "BEGIN CASE TG_OP WHEN 'INSERT' THEN RETURN a; ELSE RETURN b; END CASE; RETURN c; END";
+        assert_eq!(returned(case, On::Insert), ["a", "b", "c"]);
+        let raises =
+            "BEGIN RAISE NOTICE 'x'; IF NEW.id = 1 THEN RAISE EXCEPTION 'y'; END IF; RETURN a; END";
+        assert_eq!(returned(raises, On::Insert), ["a"]);
+        assert_eq!(
+            returned("BEGIN RAISE 'no'; RETURN a; END", On::Insert),
+            [""; 0]
+        );
+        let exists = "BEGIN DROP TABLE IF EXISTS t; RETURN a; END";
+        assert_eq!(returned(exists, On::Insert), ["a"]);
+    }
+}
