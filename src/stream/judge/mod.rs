@@ -38,6 +38,7 @@ pub mod side_by_side;
 mod stream_text_differs;
 pub mod tool_calls_differ;
 mod user_message_lost;
+pub mod whole_turn;
 mod wrong_conversation;
 mod wrong_role;
 

@@ -120,6 +120,7 @@ impl Stage<'_> {
             self.learn_finished().await?;
             calibrated.learnt.has_versions = rows::has_versions(&self.session.name, report);
             self.learnt = calibrated.learnt;
+            self.wrong_codes = rows::wrong_codes(&self.session.name, report);
         }
         Ok(calibrated)
     }

@@ -44,6 +44,12 @@ pub(super) fn has(session: &str, report: &Report, code: &str) -> bool {
     of_session(session, report).any(|found| found.code == code)
 }
 
+/// The codes of what is reported of this session as wrong.
+pub(super) fn wrong_codes(session: &str, report: &Report) -> Vec<&'static str> {
+    let wrong = of_session(session, report).filter(|found| found.severity == Severity::Error);
+    wrong.map(|found| found.code).collect()
+}
+
 fn of_session<'r>(session: &'r str, report: &'r Report) -> impl Iterator<Item = &'r Finding> {
     let findings = report.findings.iter();
     findings.filter(move |found| {

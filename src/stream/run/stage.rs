@@ -52,6 +52,8 @@ pub struct Stage<'a> {
     pub(super) is_verbatim: bool,
     /// What the chats without a gate showed of every message; nothing before their end.
     pub(super) learnt: Learnt,
+    /// Codes of what was wrong in them.
+    pub(super) wrong_codes: Vec<&'static str>,
     /// The provider that the server asks; known from the first chat on.
     pub(super) provider: Option<&'static Provider>,
     /// Whether it asks its provider for a stream; known from the first chat on.
@@ -110,6 +112,7 @@ impl<'a> Stage<'a> {
             endings: Vec::new(),
             is_verbatim: true,
             learnt: Learnt::default(),
+            wrong_codes: Vec::new(),
             provider: None,
             asks_for_streams: true,
             slowest_turn: Duration::ZERO,

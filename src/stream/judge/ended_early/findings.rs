@@ -321,8 +321,8 @@ fn reload(seen: &EndedEarly, stored: &Stored) -> Option<Finding> {
 fn next(seen: &EndedEarly, stored: &Stored) -> Option<Finding> {
     let next = seen.next.as_ref()?;
     match next {
-        NextTurn::Refused { .. } | NextTurn::Failed(_) | NextTurn::Unsaved(_) => {
-            Some(failed(seen, next.failure()?))
+        NextTurn::Refused { .. } | NextTurn::Failed(_) | NextTurn::Wrong(_) => {
+            next.failure().map(|failure| failed(seen, failure))
         }
         NextTurn::Answered {
             question,

@@ -2,20 +2,30 @@
 
 use super::{Mutant, word};
 use crate::model::{ProviderEnd, Role};
-use crate::report::{Finding, Severity};
+use crate::report::{Finding, Severity, Source};
 use crate::stream::faults::{DOUBLED, Moment, Point, Resuming, Way};
 use crate::stream::judge;
 use crate::stream::judge::ended_early::{
-    self, Cause, ClientSaw, EndedEarly, NextTurn, Reload, Spoilt, Stored, Unsaved,
+    self, Cause, ClientSaw, EndedEarly, NextTurn, Reload, Spoilt, Stored,
 };
 use crate::stream::judge::provider_faults::{self, ClientTold, ProviderFailed, ResponseEnd, Said};
 use crate::stream::judge::resumed::{Reply, Resumed, Run};
 use crate::stream::judge::sent_twice::{self, Answered, Copies, Idempotent, SentTwice};
+use crate::stream::judge::whole_turn::Wrong;
 use crate::stream::kept::{AnswerFate, Marked};
 use crate::stream::policy::{Keep, ON_DISCONNECT, ON_STOP};
 use fastrand::Rng;
 
 const LENGTH: usize = 60;
+
+fn next_is(code: &'static str) -> NextTurn {
+    NextTurn::Wrong(Wrong {
+        code,
+        how: "it is wrong (row 7)".to_owned(),
+        source: Source::Store,
+        came_late: false,
+    })
+}
 
 fn known() -> NextTurn {
     NextTurn::Answered {
@@ -158,12 +168,17 @@ const STOPPED: &[Mutant<EndedEarly>] = &[
     Mutant {
         what: "the next turn's answer is in no row",
         owner: "never-saved",
-        mutate: |turn, _| turn.next = Some(NextTurn::Unsaved(Unsaved::Answer)),
+        mutate: |turn, _| turn.next = Some(next_is("never-saved")),
+    },
+    Mutant {
+        what: "the next turn's answer is stored with other words",
+        owner: "answer-differs",
+        mutate: |turn, _| turn.next = Some(next_is("answer-differs")),
     },
     Mutant {
         what: "the next turn's question is in no row",
         owner: "user-message-lost",
-        mutate: |turn, _| turn.next = Some(NextTurn::Unsaved(Unsaved::Question)),
+        mutate: |turn, _| turn.next = Some(next_is("user-message-lost")),
     },
     Mutant {
         what: "the history can't be read",
