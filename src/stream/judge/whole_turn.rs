@@ -80,6 +80,22 @@ impl Wrong {
     }
 }
 
+/// What is wrong with the texts that are stored, however often. `found` has what is reported already.
+pub fn of_the_texts<'w>(
+    wrong: &'w [Wrong],
+    found: &'w [Finding],
+) -> impl Iterator<Item = &'w Wrong> {
+    let of_texts = [
+        "user-message-lost",
+        "answer-empty",
+        "answer-differs",
+        "wrong-role",
+    ];
+    wrong.iter().filter(move |it| {
+        of_texts.contains(&it.code) && !found.iter().any(|found| found.code == it.code)
+    })
+}
+
 /// What is wrong with the only turn of these, and is not the server's way.
 pub fn wrong(mut observed: Observed, usual: &Usual) -> Vec<Wrong> {
     let is_there = |row: &StoredMessage| row.state != State::Deleted;
@@ -90,7 +106,7 @@ pub fn wrong(mut observed: Observed, usual: &Usual) -> Vec<Wrong> {
         let (tag, nonce) = (turn.tag.clone(), turn.nonce.clone());
         let is_own =
             |row: &StoredMessage| [&tag, &nonce].iter().any(|it| row.content.contains(*it));
-        turn.stored.retain(is_own);
+        turn.stored.retain(|row| is_there(row) && is_own(row));
         turn.heard = None;
     }
     let found = super::findings(&observed);

@@ -6,7 +6,7 @@ use super::ended_early::NextTurn;
 use super::judged::Judged;
 use super::order::RowState;
 use super::sent_twice::Answered;
-use super::whole_turn::Wrong;
+use super::whole_turn::{self, Wrong};
 use crate::report::{Finding, Severity, Source};
 use crate::stream::session::OldAnswer;
 use std::fmt;
@@ -170,22 +170,13 @@ fn answer(seen: &AskedAgain) -> Option<Finding> {
 /// What is stored of the new question or the new answer is not what was said. Where the question is asked for once
 /// more, how often it is stored has a check of its own, and so has the branch that the rows are on.
 fn spoilt(seen: &AskedAgain, found: &[Finding]) -> Vec<Finding> {
-    let of_the_texts = [
-        "user-message-lost",
-        "answer-empty",
-        "answer-differs",
-        "answer-duplicated",
-        "wrong-role",
-    ];
-    let is_new = |it: &&Wrong| {
-        let is_known = found.iter().any(|found| found.code == it.code);
-        of_the_texts.contains(&it.code) && !is_known
-    };
+    let doubled = |it: &&Wrong| it.code == "answer-duplicated";
+    let doubled = seen.wrong.iter().filter(doubled);
     let says = (
         "a turn that is regenerated or edited is not stored as it was said",
         "save it as every other turn is saved: all of each text, once",
     );
-    let new = seen.wrong.iter().filter(is_new);
+    let new = whole_turn::of_the_texts(&seen.wrong, found).chain(doubled);
     new.map(|it| wrong(seen, it.code, says, (it.source, &it.how)))
         .collect()
 }

@@ -141,6 +141,8 @@ pub enum Spoilt {
     QuestionCut(String),
     /// Its question is stored more than once, in the rows with these keys.
     QuestionTwice(Vec<String>),
+    /// A text that is nothing of the answer is stored as a whole answer.
+    Note(String),
     /// A message of an earlier turn was stored, and is not any more.
     Earlier {
         /// Which turn, from 1.

@@ -19,12 +19,16 @@ use fastrand::Rng;
 const LENGTH: usize = 60;
 
 fn next_is(code: &'static str) -> NextTurn {
-    NextTurn::Wrong(Wrong {
+    NextTurn::Wrong(wrong(code))
+}
+
+fn wrong(code: &'static str) -> Wrong {
+    Wrong {
         code,
         how: "it is wrong (row 7)".to_owned(),
         source: Source::Store,
         came_late: false,
-    })
+    }
 }
 
 fn known() -> NextTurn {
@@ -154,6 +158,11 @@ const STOPPED: &[Mutant<EndedEarly>] = &[
         what: "the question of an earlier turn is gone",
         owner: "user-message-lost",
         mutate: |turn, _| stored(turn).spoilt = vec![earlier(Role::User)],
+    },
+    Mutant {
+        what: "words of the server's own are stored as an answer",
+        owner: "error-text-as-answer",
+        mutate: |turn, rng| stored(turn).spoilt = vec![Spoilt::Note(word(rng))],
     },
     Mutant {
         what: "the next turn is refused",
@@ -324,6 +333,7 @@ fn resumed(rng: &mut Rng) -> Resumed {
             questions: 1,
             answers: 1,
         }),
+        wrong: Vec::new(),
     }
 }
 
@@ -410,6 +420,8 @@ fn doubled(rng: &mut Rng) -> SentTwice {
             questions: 1,
             answers: 1,
         }),
+        wrong: Vec::new(),
+        told: None,
     }
 }
 
