@@ -86,7 +86,10 @@ impl NextOutcome {
             Self::Failed(why) => format!("the next turn fails: {why}"),
             Self::Answered {
                 wrong: Some(wrong), ..
-            } => format!("the next turn is answered, and {}", wrong.how),
+            } => format!(
+                "the next turn is answered, and stored wrongly: {}",
+                wrong.code
+            ),
             Self::Answered { heard, .. } => format!(
                 "the next turn is answered; its request had {}",
                 plural(heard.messages.len() as u64, "message")
