@@ -103,6 +103,24 @@ impl StoredMessage {
             on_branch: true,
         }
     }
+
+    /// Whether the store says of it that it is not finished, or that nobody is to read it any more.
+    pub fn is_given_up(&self) -> bool {
+        const WORDS: [&str; 8] = [
+            "cancelled",
+            "canceled",
+            "aborted",
+            "interrupted",
+            "stopped",
+            "failed",
+            "error",
+            "deleted",
+        ];
+        let is_said = |status: &String| WORDS.contains(&status.to_lowercase().as_str());
+        self.state != State::Whole
+            || self.mark == Mark::Writing
+            || self.status.as_ref().is_some_and(is_said)
+    }
 }
 
 /// A conversation, without its messages.

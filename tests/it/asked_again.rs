@@ -92,6 +92,21 @@ fn an_answer_that_is_lost_or_left_is_found() {
     });
 }
 
+/// All is there, and not as it was said.
+#[test]
+fn a_new_answer_or_question_that_is_stored_otherwise_is_found() {
+    let (report, exit) = run("spoils_again", "replace", "");
+    for (name, code) in [
+        ("/regenerated", "answer-duplicated"),
+        ("/edited", "user-message-lost"),
+    ] {
+        let played = case(&report, name);
+        assert_eq!(played["verdict"], "violated", "{name}: {report:#}");
+        assert!(errors(&report).contains(&code), "{report:#}");
+    }
+    assert_eq!(exit, 1);
+}
+
 /// A server that deletes the old answer first: all is well as long as the new one comes.
 #[test]
 fn an_old_answer_that_goes_before_there_is_a_new_one_is_found() {

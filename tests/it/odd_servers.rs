@@ -152,6 +152,61 @@ fn what_a_client_that_leaves_takes_with_it_is_found() {
     assert_eq!(errors_of("plain"), "");
     assert_eq!(errors_of("takes-older"), "answer-lost-on-disconnect");
     assert_eq!(errors_of("asks-again"), "question-duplicated");
+    // So has the turn that comes next.
+    assert_eq!(errors_of("cuts-next"), "answer-differs");
+}
+
+/// A clean-up behind the stream may add a message, or hide one.
+#[test]
+fn what_a_reload_shows_after_a_hang_up_is_compared() {
+    let only = [
+        "--proof",
+        "observe",
+        "--watch",
+        "500ms",
+        "--case",
+        "close-at-final",
+    ];
+    for way in ["notes-at-close", "hides-at-close"] {
+        let found = verify(way, &session(1, true), &only);
+        is(&found, "violated", 1);
+        let report = &found.0;
+        assert_eq!(errors(report), ["history-differs"], "{way}: {report:#}");
+        let case = case(report, "/close-at-final");
+        assert_eq!(case["verdict"], "violated", "{way}: {report:#}");
+    }
+}
+
+#[test]
+fn a_conversation_that_is_listed_only_after_the_marker_is_found() {
+    is(&verify("titled", &session(1, false), &[]), "proven", 0);
+    let found = verify("titled-late", &session(1, false), &[]);
+    is(&found, "violated", 1);
+    let report = &found.0;
+    assert_eq!(errors(report), ["saved-after-done"], "{report:#}");
+    let order = case(report, "/order");
+    let reason = order["reason"].as_str().unwrap();
+    assert!(reason.contains("conversation's own row"), "{order:#}");
+}
+
+/// Who deletes a chat before the newest one is not known, and neither is what else than memory holds a question.
+#[test]
+fn what_the_store_leaves_open_is_not_decided() {
+    for way in ["empties", "remembers"] {
+        let found = verify(way, &session(1, true), &[]);
+        is(&found, "inconclusive", 3);
+        assert!(errors(&found.0).is_empty(), "{way}: {:#}", found.0);
+    }
+    // Without a history the question is what the store has.
+    let found = verify("remembers", &session(1, false), &["--proof", "observe"]);
+    is(&found, "violated", 1);
+    assert_eq!(errors(&found.0), ["user-message-lost"], "{:#}", found.0);
+}
+
+#[test]
+fn a_line_between_the_messages_of_a_history_is_no_message() {
+    let found = verify("dated", &session(1, true), &["--proof", "observe"]);
+    is(&found, "held", 0);
 }
 
 /// Numbers of conversations that begin again give one user another one's chat.

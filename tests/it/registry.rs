@@ -84,7 +84,8 @@ fn every_check_has_a_row() {
                 "provider-faults",
                 "resumed",
                 "sent-twice",
-                "side-by-side"
+                "side-by-side",
+                "whole-turn"
             ]
         ),
         named

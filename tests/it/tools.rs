@@ -63,7 +63,7 @@ answer = "Task 'Buy milk' has been added to your list."
 
 #[test]
 fn calls_that_are_stored_otherwise_are_found() {
-    side_by_side(&["right", "swapped", "fewer"], |tools| {
+    side_by_side(&["right", "swapped", "fewer", "emptied"], |tools| {
         let (report, exit) = run(tools, "quick");
         let found = errors(&report).contains(&"tool-calls-differ");
         assert_eq!(

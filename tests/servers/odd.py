@@ -6,11 +6,15 @@ Right: `plain`; `events` (each message is an event first, which the history and 
 comes to its table 80 ms later); `html` (each message as HTML, and in another column as it was said); `archived` (600 ms
 after a turn its messages move to another table, which the history reads as well); `whole-file` (each commit writes the
 whole file); `dead-letter` (an answer whose save fails is kept in a file, which the history reads as well); `cited` (a
-number is added to each answer).
+number is added to each answer); `empties` (a new conversation empties the ones before it); `titled` (each conversation
+has a row of its own); `dated` (the history has a line for the day between its messages).
+Undecided: `remembers` (of each question the end is stored, and the history is what the process remembers).
 Wrong: `numbered` (each process counts conversations from one); `takes-older` (a client that leaves takes the answers of
 the turns before with it); `asks-again` (a client that leaves has its question stored again); `cut-context`,
 `turned-context`, `others-context` (the provider gets the end of each message, the newest first, or what was said in all
-conversations).
+conversations); `cuts-next` (once a client has left, of later answers only the end is stored); `titled-late` (the row of
+a conversation comes 60 ms after its first answer); `notes-at-close`, `hides-at-close` (a client that hangs up at the end
+of a stream has a note added to its conversation, or its answer is shown no more).
 """
 
 import argparse
@@ -22,6 +26,7 @@ import select
 import socket
 import sqlite3
 import threading
+import time
 import uuid
 from contextlib import closing
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -39,9 +44,12 @@ options = arguments.parse_args()
 SCHEMA = """CREATE TABLE IF NOT EXISTS message (id INTEGER PRIMARY KEY, conversation_id TEXT, role TEXT, content TEXT{});
     CREATE TABLE IF NOT EXISTS former (place INTEGER PRIMARY KEY, topic TEXT, side TEXT, words TEXT);
     CREATE TABLE IF NOT EXISTS event (number INTEGER PRIMARY KEY, kind TEXT, payload TEXT);"""
+TITLED = "INSERT OR IGNORE INTO conversation (id, title) VALUES (?, 'A chat')"
 numbers = itertools.count(1)
 lock = threading.Lock()
 letters = f"{options.db}.dead"
+remembered: list[tuple[str, str, str]] = []
+spoilt: set[str] = set()
 
 
 def make() -> sqlite3.Connection:
@@ -94,6 +102,11 @@ def keep(key: str, role: str, text: str) -> None:
     elif options.way == "html":
         columns = "INSERT INTO message (conversation_id, role, content, markdown) VALUES (?, ?, ?, ?)"
         write(columns, key, role, f"<p>{html.escape(text)}</p>", text)
+    elif options.way == "remembers":
+        remembered.append(row)
+        write(insert, key, role, text[-28:] if role == "user" else text)
+    elif options.way == "cuts-next" and role == "assistant" and key in spoilt:
+        write(insert, key, role, text[-28:])
     elif options.way == "cited" and role == "assistant":
         write(insert, key, role, f"{text} [1]")
     else:
@@ -121,12 +134,16 @@ def history(key: str) -> list[dict[str, str]]:
     if options.way == "events":
         events = [json.loads(payload) for (payload,) in read("SELECT payload FROM event ORDER BY number")]
         rows = [(role, text) for topic, role, text in events if topic == key]
+    elif options.way == "remembers":
+        rows = [(role, text) for topic, role, text in remembered if topic == key]
     elif options.way == "html":
         rows = read("SELECT role, markdown FROM message WHERE conversation_id = ? ORDER BY id", key)
     else:
         rows = read("SELECT side, words FROM former WHERE topic = ? ORDER BY place", key)
         rows += read("SELECT role, content FROM message WHERE conversation_id = ? ORDER BY id", key)
         rows += dead_letters(key)
+    if options.way == "hides-at-close" and key in spoilt:
+        rows = rows[:-1]
     return [{"role": role, "content": text} for role, text in rows]
 
 
@@ -170,12 +187,18 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         parts = self.path.strip("/").split("/")
-        self.reply(200, history(parts[1]) if parts[0] == "conversations" else {"status": "ok"})
+        day = [{"day": "Monday"}] if options.way == "dated" else []
+        self.reply(200, day + history(parts[1]) if parts[0] == "conversations" else {"status": "ok"})
 
     def do_POST(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         if self.path == "/conversations":
-            self.reply(201, {"id": str(next(numbers) if options.way == "numbered" else uuid.uuid4())})
+            key = str(next(numbers) if options.way == "numbered" else uuid.uuid4())
+            if options.way == "empties":
+                write("DELETE FROM message")
+            if options.way == "titled":
+                write(TITLED, key)
+            self.reply(201, {"id": key})
         else:
             self.chat(body["conversation_id"], body["message"])
 
@@ -197,16 +220,34 @@ class Handler(BaseHTTPRequestHandler):
         save(key, said)
         if not is_left:
             self.send(b"data: [DONE]\n\n")
-            self.wfile.write(b"0\r\n\r\n")
+            if options.way.endswith("at-close") and self.leaves():
+                self.hung_up(key)
+            self.send_end()
         if options.way == "archived":
             later(0.6, archive, key)
+        if options.way == "titled-late":
+            later(0.06, write, TITLED, key)
         self.close_connection = True
 
     def clean_up(self, key: str, question: str) -> None:
         if options.way == "takes-older":
             write("DELETE FROM message WHERE conversation_id = ? AND role = 'assistant'", key)
+        spoilt.add(key)
         if options.way == "asks-again":
             keep(key, "user", question)
+
+    def leaves(self) -> bool:
+        until = time.monotonic() + 0.15
+        while time.monotonic() < until:
+            if self.has_left():
+                return True
+            time.sleep(0.01)
+        return False
+
+    def hung_up(self, key: str) -> None:
+        spoilt.add(key)
+        if options.way == "notes-at-close":
+            keep(key, "assistant", "The answer was interrupted. Please try again.")
 
     def has_left(self) -> bool:
         is_readable, _, _ = select.select([self.connection], [], [], 0)
@@ -214,6 +255,12 @@ class Handler(BaseHTTPRequestHandler):
             return bool(is_readable) and not self.connection.recv(1, socket.MSG_PEEK)
         except ConnectionResetError:
             return True
+
+    def send_end(self) -> None:
+        try:
+            self.wfile.write(b"0\r\n\r\n")
+        except OSError:
+            pass
 
     def send(self, text: bytes) -> None:
         try:
@@ -229,4 +276,6 @@ if whole:
 else:
     with closing(make()) as db:
         db.executescript(SCHEMA.format(", markdown TEXT" if options.way == "html" else ""))
+        if options.way.startswith("titled"):
+            db.execute("CREATE TABLE IF NOT EXISTS conversation (id TEXT PRIMARY KEY, title TEXT)")
 ThreadingHTTPServer(("127.0.0.1", options.port), Handler).serve_forever()

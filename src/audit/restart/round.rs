@@ -313,9 +313,9 @@ impl Round {
                 findings = by_history.findings();
                 self.moved = Some(why);
                 lost += gone;
-            } else if !broken(&findings) && !account.shows_all() {
-                // What a reload shows, its user finds.
-                findings.extend(held.lost_head(of.stage, self.way).await);
+            } else if !broken(&findings) {
+                let lost = held.lost_head(of.stage, self.way).await;
+                findings.extend(lost.map(|lost| account::if_shown(lost, account.shows_all())));
             }
             self.checked += 1;
             self.messages += told.iter().filter(|turn| turn.acknowledged).count() * 2;

@@ -1,7 +1,8 @@
 //! What is stored is not what was answered.
 
-use super::{Check, Observed, is_longer};
+use super::{Check, Observed, TurnSeen, is_longer};
 use crate::report::{Finding, Severity, Source};
+use crate::stream::kept;
 use similar::{ChangeTag, TextDiff};
 
 pub(super) const CHECK: Check = Check {
@@ -27,7 +28,7 @@ fn check(observed: &Observed) -> Vec<Finding> {
     // Many servers strip the answer; that loses nothing that a reader would miss.
     let (severity, how) = if row.content.trim() == turn.expected.trim() {
         (Severity::Warning, "differs in white space at its ends")
-    } else if is_longer(&turn.expected, &row.content) {
+    } else if is_longer(&turn.expected, &row.content) && !is_leftover(turn, &row.content) {
         (
             Severity::Warning,
             "has words behind it that the provider did not send",
@@ -48,6 +49,27 @@ fn check(observed: &Observed) -> Vec<Finding> {
             format!("row {}, expected (-) against stored (+):\n{}", row.key, diff(&turn.expected, &row.content)),
         ),
     ]
+}
+
+/// What programs leave behind an answer by mistake.
+const LEFTOVERS: [&str; 6] = [
+    "[done]",
+    "undefined",
+    "null",
+    "none",
+    "nan",
+    "[object object]",
+];
+/// How the text of an error begins.
+const ERRORS: [&str; 4] = ["error", "exception", "traceback", "data:"];
+
+/// Whether the words behind an answer are nobody's, and the client was not shown them.
+fn is_leftover(turn: &TurnSeen, text: &str) -> bool {
+    let more = text.trim().strip_prefix(turn.expected.trim());
+    let more = more.unwrap_or_default().trim().to_lowercase();
+    let is_one = LEFTOVERS.contains(&more.as_str());
+    let is_error = ERRORS.iter().any(|begins| more.starts_with(begins));
+    (is_one || is_error) && !kept::is_all_in(text, &turn.turn.text)
 }
 
 /// Line by line; white space and control characters are shown as escapes, since they may be
@@ -73,6 +95,7 @@ fn diff(expected: &str, stored: &str) -> String {
 mod tests {
     use super::{check, diff};
     use crate::model::{Role, StoredMessage};
+    use crate::report::Severity;
     use crate::stream::judge::{Observed, TurnSeen};
 
     fn found(stored: &[(Role, &str)]) -> usize {
@@ -113,6 +136,39 @@ mod tests {
         assert_eq!(found(&swapped), 1);
         let apart = [whole[1].clone(), whole[0].clone(), whole[2].clone()];
         assert_eq!(found(&apart), 1);
+    }
+
+    #[test]
+    fn words_behind_an_answer_are_an_error_if_a_program_left_them() {
+        let severity = |more: &str, shown: &str| {
+            let said = "First this. Then that, n1";
+            let text = format!("{said}{more}");
+            let mut turn = TurnSeen {
+                expected: said.to_owned(),
+                nonce: "n1".to_owned(),
+                with_nonce: vec![StoredMessage::new("1", Role::Assistant, text)],
+                ..TurnSeen::blank(1)
+            };
+            turn.turn.text = format!("{said}{shown}");
+            let observed = Observed {
+                turns: vec![turn],
+                ..Observed::default()
+            };
+            check(&observed)[0].severity
+        };
+        let [warning, error] = [Severity::Warning, Severity::Error];
+        for more in [
+            "[DONE]",
+            " undefined",
+            "null",
+            "\n\nError: connection reset",
+        ] {
+            assert_eq!(severity(more, ""), error, "{more}");
+            // What the user was shown as well is the server's own.
+            assert_eq!(severity(more, more), warning, "{more}");
+        }
+        assert_eq!(severity(" [1]", ""), warning);
+        assert_eq!(severity("\n\nNothing else is null.", ""), warning);
     }
 
     #[test]

@@ -178,8 +178,12 @@ fn shown(seen: &Seen) -> Result<Judged, Judged> {
         next(seen),
     ];
     let findings: Vec<_> = found.into_iter().flatten().collect();
-    let doubt = seen.came_late.then(|| LATE.to_owned());
-    Ok(Judged::by(findings, tell(seen, stored), doubt))
+    let late = seen.came_late.then_some(LATE).or_else(|| seen.next.doubt());
+    Ok(Judged::by(
+        findings,
+        tell(seen, stored),
+        late.map(str::to_owned),
+    ))
 }
 
 fn tell(seen: &Seen, stored: &Stored) -> String {

@@ -76,8 +76,12 @@ fn shown(seen: &ToolFailed) -> Result<Judged, Judged> {
         next(seen),
     ];
     let findings: Vec<_> = found.into_iter().flatten().collect();
-    let doubt = seen.came_late.then(|| LATE.to_owned());
-    Ok(Judged::by(findings, tell(seen, stored), doubt))
+    let late = seen.came_late.then_some(LATE).or_else(|| seen.next.doubt());
+    Ok(Judged::by(
+        findings,
+        tell(seen, stored),
+        late.map(str::to_owned),
+    ))
 }
 
 fn tell(seen: &ToolFailed, stored: &Stored) -> String {

@@ -116,7 +116,9 @@ pub fn is_right(observed: &Observed, records: &[Remembered]) -> bool {
 
 /// Whether the newest comes first: each message by itself, or a question and its answer together.
 fn is_reversed(observed: &Observed, records: &[Remembered]) -> bool {
-    [1, 2].into_iter().any(|size| {
+    // One turn alone is in no order.
+    let mut sizes = 1..=observed.turns.len().min(2);
+    sizes.any(|size| {
         let reversed: Vec<_> = records.chunks(size).rev().flatten().cloned().collect();
         is_right(observed, &reversed)
     })
@@ -358,6 +360,14 @@ mod tests {
             record("assistant", "Hello"),
             record("user", "Good morning")
         ]));
+    }
+
+    #[test]
+    fn a_message_behind_the_only_turn_is_not_called_another_order() {
+        let note = record("assistant", "The answer was interrupted.");
+        let said = [record("user", "Hello"), record("assistant", "Good morning")];
+        let found = check(&observed([said.to_vec(), vec![note]].concat(), None));
+        assert!(found[0].harm.contains("that nobody sent"), "{found:?}");
     }
 
     #[test]

@@ -38,6 +38,7 @@ pub mod side_by_side;
 mod stream_text_differs;
 pub mod tool_calls_differ;
 mod user_message_lost;
+pub mod whole_turn;
 mod wrong_conversation;
 mod wrong_role;
 
@@ -198,6 +199,14 @@ impl TurnSeen {
         })
     }
 
+    /// Whether one message of the assistant follows the question, and no other one.
+    pub fn is_answered_once(&self) -> bool {
+        let asked = |it: &StoredMessage| it.content.contains(&self.tag);
+        let rest = self.stored.iter().skip_while(|it| !asked(it)).skip(1);
+        let of_turn = rest.take_while(|it| it.role != Role::User);
+        of_turn.filter(|it| it.role == Role::Assistant).count() == 1
+    }
+
     /// The rows that hold this turn's answer, in this conversation: those with the nonce, else
     /// the assistant's rows between this turn's user message and the next one. A summary or a
     /// prompt that quotes the answer is none of them.
@@ -219,6 +228,14 @@ impl TurnSeen {
             .take_while(|message| message.role != Role::User)
             .filter(|message| message.role == Role::Assistant)
             .collect()
+    }
+
+    /// The whole answer, and the texts of the messages that are parts of it, where there are some.
+    pub fn drafts(&self) -> Option<(&str, Vec<&str>)> {
+        let whole = self.answers().first()?.content.as_str();
+        let parts = self.parts();
+        let texts: Vec<_> = parts.iter().map(|part| part.content.as_str()).collect();
+        (!texts.is_empty()).then_some((whole, texts))
     }
 
     /// Messages of the assistant that are a beginning of this turn's answer, next to the row that has all of it.
@@ -276,6 +293,38 @@ fn plain(key: &str) -> String {
 fn is_longer(expected: &str, text: &str) -> bool {
     let is_own = |mark: &&str| expected.contains(*mark);
     kept::is_longer(expected, text) && marks::of(text).iter().all(is_own)
+}
+
+/// Why nobody knows whether what is stored is right.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Doubt {
+    /// A text that another column may hold: then it is right. Empty where none can settle it.
+    pub text: String,
+    /// Why, in a sentence.
+    pub why: String,
+}
+
+impl Doubt {
+    /// A column tells drafts of an answer from the whole one.
+    pub fn of_drafts(column: &str) -> Self {
+        Self {
+            text: String::new(),
+            why: format!(
+                "parts of an answer are stored next to it, `{column}` tells them apart, and without [history] nobody knows \
+                 which of them a reload shows; leave the others out by `where` in the mapping"
+            ),
+        }
+    }
+}
+
+/// What of a session is neither right nor wrong, though no finding says so.
+pub fn doubts(observed: &Observed) -> Vec<Doubt> {
+    let doubled = question_duplicated::doubt(observed).map(|why| Doubt {
+        text: String::new(),
+        why,
+    });
+    let shown = user_message_lost::doubt(observed);
+    shown.into_iter().chain(doubled).collect()
 }
 
 /// A check over a session.

@@ -18,10 +18,7 @@ fn check(observed: &Observed) -> Vec<Finding> {
         return Vec::new();
     };
     let keys: Vec<_> = rows.iter().map(|row| row.key.as_str()).collect();
-    // A store that only appends keeps former versions of a row, under another status.
-    let is_versioned = rows.iter().any(|row| row.status != rows[0].status)
-        || observed.shows_once(|text| text.contains(&turn.tag));
-    let (severity, help) = if is_versioned {
+    let (severity, help) = if why_both(observed, turn, &rows).is_some() {
         (
             Severity::Warning,
             "if the other rows are not shown, exclude them by `where` in the mapping (docs/mapping.md)",
@@ -48,6 +45,46 @@ fn check(observed: &Observed) -> Vec<Finding> {
     ]
 }
 
+/// Why several rows of a question need not be a mistake. A store that only appends keeps former versions of a row, under
+/// another status.
+fn why_both(observed: &Observed, turn: &TurnSeen, rows: &[&StoredMessage]) -> Option<Both> {
+    let is_versioned = rows.iter().any(|row| row.status != rows[0].status);
+    match &observed.history {
+        None => is_versioned.then_some(Both::Unshown),
+        Some(_) if !observed.shows_once(|text| text.contains(&turn.tag)) => None,
+        Some(_) if is_versioned => Some(Both::Versions),
+        Some(_) => Some(Both::ShownOnce),
+    }
+}
+
+/// What is known of several rows of one question.
+enum Both {
+    /// They differ in their status, and a reload shows one of them.
+    Versions,
+    /// They differ in their status, and nobody knows what a reload shows.
+    Unshown,
+    /// They are alike, and a reload shows one of them.
+    ShownOnce,
+}
+
+/// Why a question that is stored more than once is neither right nor wrong.
+pub(super) fn doubt(observed: &Observed) -> Option<String> {
+    let mut turns = observed.turns.iter().map(|turn| (turn, copies(turn)));
+    let (turn, rows) = turns.find(|(_, rows)| rows.len() > 1)?;
+    let why = match why_both(observed, turn, &rows)? {
+        Both::Versions => return None,
+        Both::Unshown => {
+            "with several statuses, and without [history] nobody knows which of them a reload shows"
+        }
+        Both::ShownOnce => "and a reload shows it once: it may be shown from the server's memory",
+    };
+    let number = turn.number;
+    Some(format!(
+        "the question of turn {number} is stored {} times, {why}; exclude other versions by `where` in the mapping",
+        rows.len()
+    ))
+}
+
 /// The rows of the conversation that are the user's and say the same.
 fn copies(turn: &TurnSeen) -> Vec<&StoredMessage> {
     let rows = turn.with_tag.iter();
@@ -64,13 +101,13 @@ fn copies(turn: &TurnSeen) -> Vec<&StoredMessage> {
 
 #[cfg(test)]
 mod tests {
-    use super::check;
+    use super::{check, doubt};
     use crate::model::{Role, StoredMessage};
     use crate::report::Severity;
     use crate::stream::judge::{Observed, TurnSeen};
     use crate::stream::session::Remembered;
 
-    fn severity(rows: &[(&str, Role, &str)], shown: Option<usize>) -> Option<Severity> {
+    fn observed(rows: &[(&str, Role, &str)], shown: Option<usize>) -> Observed {
         let rows = rows.iter().map(|(key, role, conversation)| StoredMessage {
             conversation: Some((*conversation).to_owned()),
             ..StoredMessage::new(*key, role.clone(), "Hello [u1]")
@@ -79,7 +116,7 @@ mod tests {
             role: "user".to_owned(),
             content: "Hello [u1]".to_owned(),
         };
-        let observed = Observed {
+        Observed {
             turns: vec![TurnSeen {
                 user: "Hello [u1]".to_owned(),
                 tag: "u1".to_owned(),
@@ -89,8 +126,31 @@ mod tests {
             }],
             history: shown.map(|times| Ok(vec![record; times])),
             ..Observed::default()
+        }
+    }
+
+    fn severity(rows: &[(&str, Role, &str)], shown: Option<usize>) -> Option<Severity> {
+        let found = check(&observed(rows, shown));
+        found.first().map(|finding| finding.severity)
+    }
+
+    #[test]
+    fn versions_that_nobody_shows_are_a_doubt() {
+        let twice = [("1", Role::User, "7"), ("2", Role::User, "7")];
+        let of = |status: &str, shown| {
+            let mut observed = observed(&twice, shown);
+            observed.turns[0].with_tag[1].status = Some(status.to_owned());
+            observed.turns[0].with_tag[0].status = Some("received".to_owned());
+            let found = check(&observed);
+            (found[0].severity, doubt(&observed).is_some())
         };
-        check(&observed).first().map(|finding| finding.severity)
+        assert_eq!(of("processed", None), (Severity::Warning, true));
+        assert_eq!(of("processed", Some(1)), (Severity::Warning, false));
+        assert_eq!(of("processed", Some(2)), (Severity::Error, false));
+        // A process shows what it remembers, whatever the store holds.
+        assert_eq!(of("received", Some(1)), (Severity::Warning, true));
+        assert_eq!(of("received", None), (Severity::Error, false));
+        assert_eq!(doubt(&observed(&twice[..1], None)), None);
     }
 
     #[test]

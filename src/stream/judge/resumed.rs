@@ -5,6 +5,7 @@
 
 use super::judged::{self, Judged};
 use super::sent_twice::Copies;
+use super::whole_turn::{self, Wrong};
 use crate::model::ProviderEnd;
 use crate::report::{Finding, Severity, Source};
 use crate::stream::faults::{Moment, Resuming};
@@ -40,6 +41,8 @@ pub struct Resumed {
     pub reply: Reply,
     /// How many questions and answers are stored, or why the store could not be read.
     pub stored: Result<Copies, String>,
+    /// What is wrong with the rows of its question and its answer.
+    pub wrong: Vec<Wrong>,
 }
 
 /// What a turn is doing.
@@ -107,7 +110,9 @@ fn shown(seen: &Resumed) -> Result<Judged, Judged> {
     }
     let copies = *judged::read(&seen.stored)?;
     let found = [refused(seen), text(seen), end(seen), stored(seen, copies)];
-    let findings: Vec<_> = found.into_iter().flatten().collect();
+    let mut findings: Vec<_> = found.into_iter().flatten().collect();
+    let spoilt = spoilt(seen, &findings);
+    findings.extend(spoilt);
     Ok(Judged::by(findings, tell(seen, copies), None))
 }
 
@@ -180,6 +185,19 @@ fn refused(seen: &Resumed) -> Option<Finding> {
             Source::Stream,
         )
     })
+}
+
+/// What is stored is not what was said, though the client was told that it had all.
+fn spoilt(seen: &Resumed, found: &[Finding]) -> Vec<Finding> {
+    if !seen.is_promised {
+        return Vec::new();
+    }
+    let harm = "a turn whose client reconnected is not stored as it was said";
+    let help = "save the turn where it is run, and not where a connection is served";
+    let of_texts = whole_turn::of_the_texts(&seen.wrong, found);
+    let said =
+        |it: &Wrong| finding(seen, it.code, harm, help, Source::Stream).with(it.source, &it.how);
+    of_texts.map(said).collect()
 }
 
 /// Where the client's text differs from the answer.
@@ -283,6 +301,7 @@ mod tests {
                 questions: 1,
                 answers: 1,
             }),
+            wrong: Vec::new(),
         }
     }
 

@@ -1,7 +1,7 @@
 //! The answer's row changes after it was complete and the client had its final marker.
 
 use super::{Check, Observed, StoredMessage, TurnSeen};
-use crate::model::State;
+use crate::model::{Role, State};
 use crate::report::{Finding, Severity, Source};
 use crate::stream::kept;
 
@@ -14,6 +14,8 @@ pub(super) const CHECK: Check = Check {
 enum Change {
     /// At the final marker it held less of the answer than it does now.
     Grown,
+    /// At the final marker it was not yet in the conversation, or not yet the assistant's.
+    Placed,
     /// No row holds its text any more, where it was.
     Lost,
     /// Its text is there, and something else about it is not what it was.
@@ -23,12 +25,12 @@ enum Change {
 fn check(observed: &Observed) -> Vec<Finding> {
     let bad = observed.turns.iter().find_map(|turn| {
         let (first, last) = turn.first_and_last.as_ref()?;
-        let part = turn.at_final.as_ref().filter(|it| is_part(turn, it, last));
-        let (first, change) = match part {
-            Some(part) => (part, Change::Grown),
-            None if first == last => return None,
-            None if is_lost(first, turn.with_nonce.iter().chain([last])) => (first, Change::Lost),
-            None => (first, Change::Rewritten),
+        let (first, change) = match &turn.at_final {
+            Some(then) if is_part(turn, then, last) => (then, Change::Grown),
+            Some(then) if is_placed(turn, then, last) => (then, Change::Placed),
+            _ if first == last => return None,
+            _ if is_lost(first, turn.with_nonce.iter().chain([last])) => (first, Change::Lost),
+            _ => (first, Change::Rewritten),
         };
         Some((turn, first, last, change))
     });
@@ -39,6 +41,11 @@ fn check(observed: &Observed) -> Vec<Finding> {
         Change::Grown => (
             Severity::Error,
             "is whole only some time after the final marker: a crash in between leaves a part of it",
+        ),
+        Change::Placed => (
+            Severity::Error,
+            "is in its place only some time after the final marker: a crash in between leaves it where no reload \
+             finds it",
         ),
         Change::Lost => (
             Severity::Error,
@@ -79,6 +86,17 @@ fn is_part(turn: &TurnSeen, first: &StoredMessage, last: &StoredMessage) -> bool
     };
     let [first, last] = [first, last].map(|row| kept::seen(answer, &row.content));
     first < last
+}
+
+/// Whether a row came to its question's conversation, or to the assistant's side, only after it was there.
+fn is_placed(turn: &TurnSeen, first: &StoredMessage, last: &StoredMessage) -> bool {
+    let is_asked = |row: &&StoredMessage| row.role == Role::User;
+    let asked = turn.with_tag.iter().find(is_asked);
+    let moved = asked.is_some_and(|asked| {
+        first.conversation != asked.conversation && last.conversation == asked.conversation
+    });
+    let given = first.role != Role::Assistant && last.role == Role::Assistant;
+    first.key == last.key && (moved || given)
 }
 
 /// Whether none of these rows holds the text that an answer was stored with, in its conversation and as its
@@ -140,6 +158,36 @@ mod tests {
             severity("Then that, n1", row(ANSWER)),
             Some(Severity::Error)
         );
+    }
+
+    #[test]
+    fn a_row_that_comes_to_its_place_after_the_marker_is_an_error() {
+        let severity = |then: StoredMessage| {
+            let question = StoredMessage {
+                role: Role::User,
+                ..row("Say it, u1")
+            };
+            let observed = Observed {
+                turns: vec![TurnSeen {
+                    answer: Some(ANSWER.to_owned()),
+                    at_final: Some(then),
+                    with_nonce: vec![row(ANSWER)],
+                    with_tag: vec![question],
+                    first_and_last: Some((row(ANSWER), row(ANSWER))),
+                    ..TurnSeen::blank(1)
+                }],
+                ..Observed::default()
+            };
+            check(&observed).first().map(|finding| finding.severity)
+        };
+        let mut staged = row(ANSWER);
+        staged.conversation = Some("inbox".to_owned());
+        let mut draft = row(ANSWER);
+        draft.role = Role::Other("draft".to_owned());
+        assert_eq!(severity(row(ANSWER)), None);
+        for then in [staged, draft] {
+            assert_eq!(severity(then), Some(Severity::Error));
+        }
     }
 
     #[test]

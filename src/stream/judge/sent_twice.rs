@@ -4,6 +4,7 @@
 //! that are sent on purpose are two turns for all that such a server can know.
 
 use super::judged::{self, Judged};
+use super::whole_turn::{self, Wrong};
 use crate::model::ProviderEnd;
 use crate::report::{Finding, Severity, Source};
 use crate::stream::faults::{Doubled, Second};
@@ -26,6 +27,21 @@ pub struct SentTwice {
     pub answers: [Answered; 2],
     /// How many questions and answers are stored, or why the store could not be read.
     pub stored: Result<Copies, String>,
+    /// What is wrong with the rows of its question and its answer.
+    pub wrong: Vec<Wrong>,
+    /// What the second request was told, where the profile reads it.
+    pub told: Option<Told>,
+}
+
+/// The text of a response that came to its end.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Told {
+    /// The answer of this turn.
+    All,
+    /// Less than that.
+    Less,
+    /// An answer that was given in another conversation: its mark.
+    Others(String),
 }
 
 /// How a session declares that a request that comes twice is one turn.
@@ -79,11 +95,18 @@ pub fn judge(seen: &SentTwice) -> Judged {
 fn shown(seen: &SentTwice) -> Result<Judged, Judged> {
     judged::asked(seen.provider)?;
     let copies = *judged::read(&seen.stored)?;
-    let findings: Vec<_> = [lost(seen, copies), twice(seen, copies)]
+    let mut findings: Vec<_> = [lost(seen, copies), twice(seen, copies), others(seen)]
         .into_iter()
         .flatten()
         .collect();
-    Ok(Judged::by(findings, tell(seen, copies), None))
+    let spoilt = spoilt(seen, &findings);
+    findings.extend(spoilt);
+    let is_short = seen.told == Some(Told::Less) && seen.declared.is_some();
+    let doubt = is_short.then(|| {
+        "the second request was answered to the end without the whole answer, and nobody knows whether the page loads it"
+            .to_owned()
+    });
+    Ok(Judged::by(findings, tell(seen, copies), doubt))
 }
 
 fn tell(seen: &SentTwice, copies: Copies) -> String {
@@ -114,6 +137,41 @@ fn lost(seen: &SentTwice, copies: Copies) -> Option<Finding> {
     )
 }
 
+/// What is stored is not what was said, where an answer came to its end.
+fn spoilt(seen: &SentTwice, found: &[Finding]) -> Vec<Finding> {
+    if !seen.answers.contains(&Answered::ToTheEnd) {
+        return Vec::new();
+    }
+    let harm = "a turn is not stored as it was said when its request arrives twice";
+    let help = "let one of the two requests write the turn, and the other one read it";
+    let finding = |it: &Wrong| {
+        let finding = Finding::new(it.code, Severity::Error, &seen.subject, harm, help);
+        let fact = format!("{}: {}", seen.doubled.name, it.how);
+        finding.with(it.source, fact).in_case(&seen.case)
+    };
+    whole_turn::of_the_texts(&seen.wrong, found)
+        .map(finding)
+        .collect()
+}
+
+/// The second request gets words of somebody else.
+fn others(seen: &SentTwice) -> Option<Finding> {
+    let Some(Told::Others(mark)) = &seen.told else {
+        return None;
+    };
+    let harm = "a request that arrives twice is answered with the answer of another conversation";
+    let help = "look up what is stored under the request's own key, in its own conversation";
+    let finding = Finding::new(
+        "wrong-conversation",
+        Severity::Error,
+        &seen.subject,
+        harm,
+        help,
+    );
+    let fact = format!("{}: the second response holds `{mark}`", seen.doubled.name);
+    Some(finding.with(Source::Stream, fact).in_case(&seen.case))
+}
+
 fn twice(seen: &SentTwice, copies: Copies) -> Option<Finding> {
     if copies.questions <= 1 && copies.answers <= 1 {
         return None;
@@ -140,7 +198,7 @@ fn twice(seen: &SentTwice, copies: Copies) -> Option<Finding> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Answered, Copies, Idempotent, SentTwice, judge};
+    use super::{Answered, Copies, Idempotent, SentTwice, Source, Told, Wrong, judge};
     use crate::model::ProviderEnd;
     use crate::report::{Severity, Verdict};
     use crate::stream::faults::{DOUBLED, Second};
@@ -159,7 +217,43 @@ mod tests {
             provider: ProviderEnd::Whole,
             answers: [Answered::ToTheEnd, Answered::ToTheEnd],
             stored: Ok(Copies { questions, answers }),
+            wrong: Vec::new(),
+            told: Some(Told::All),
         }
+    }
+
+    #[test]
+    fn what_is_stored_and_what_is_told_is_the_answer_of_this_turn() {
+        let found = |wrong: Option<&'static str>, told: Option<Told>| {
+            let wrong = wrong.map(|code| Wrong {
+                code,
+                how: "it is wrong (row 7)".to_owned(),
+                source: Source::Store,
+                came_late: false,
+            });
+            let judged = judge(&SentTwice {
+                wrong: wrong.into_iter().collect(),
+                told,
+                ..sent(0, Some(Idempotent::ByKey), 1, 1)
+            });
+            let codes = judged.findings.iter().map(|finding| finding.code);
+            (judged.verdict, codes.collect::<Vec<_>>())
+        };
+        let held = (Verdict::Held, Vec::new());
+        assert_eq!(found(None, None), held);
+        // How often it is stored is counted by itself.
+        assert_eq!(found(Some("answer-duplicated"), None), held);
+        let violated = |code: &'static str| (Verdict::Violated, vec![code]);
+        assert_eq!(
+            found(Some("answer-differs"), None),
+            violated("answer-differs")
+        );
+        let others = Some(Told::Others("chatctl-a1".to_owned()));
+        assert_eq!(found(None, others), violated("wrong-conversation"));
+        assert_eq!(
+            found(None, Some(Told::Less)),
+            (Verdict::Inconclusive, Vec::new())
+        );
     }
 
     #[test]

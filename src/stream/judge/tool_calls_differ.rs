@@ -1,7 +1,7 @@
 //! The tools that the model called are not stored as it called them.
 
 use super::{Check, Observed, TurnSeen};
-use crate::model::{StoredMessage, ToolCall};
+use crate::model::{StoredMessage, ToolCall, known_role};
 use crate::report::{Finding, Severity, Source};
 use crate::stream::marks;
 use serde_json::Value;
@@ -30,7 +30,7 @@ fn check(observed: &Observed) -> Vec<Finding> {
 
 /// In which way they differ; nothing where the store keeps no tools at all.
 fn differs(turn: &TurnSeen) -> Option<String> {
-    let rows = rows(turn);
+    let rows = rows(&turn.tag, &turn.stored);
     let tools: Vec<_> = rows.iter().flat_map(|row| &row.tools).collect();
     if turn.tool_calls.is_empty() || tools.is_empty() {
         return None;
@@ -59,12 +59,61 @@ fn differs(turn: &TurnSeen) -> Option<String> {
     (answer < last).then(|| "the answer is stored before its tool calls".to_owned())
 }
 
+/// How much a store keeps of the tools of a turn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Kept {
+    calls: usize,
+    /// Those that say something.
+    results: usize,
+}
+
+impl Kept {
+    /// Of the turn with this tag, in its conversation's rows.
+    pub fn of(tag: &str, stored: &[StoredMessage]) -> Self {
+        let rows = rows(tag, stored);
+        let tools = || rows.iter().flat_map(|row| &row.tools);
+        let says = |tool: &&ToolCall| tool.output.as_ref().is_some_and(|it| !it.trim().is_empty());
+        let is_bare = |row: &&&StoredMessage| {
+            let is_tools = known_role(row.role.word()) == Some("tool");
+            is_tools && row.tools.is_empty() && !row.content.trim().is_empty()
+        };
+        Self {
+            calls: tools().filter(|tool| tool.input.is_some()).count(),
+            results: tools().filter(says).count() + rows.iter().filter(is_bare).count(),
+        }
+    }
+
+    /// What both have.
+    #[must_use]
+    pub fn least(self, other: Self) -> Self {
+        Self {
+            calls: self.calls.min(other.calls),
+            results: self.results.min(other.results),
+        }
+    }
+
+    /// What one of both has.
+    #[must_use]
+    pub fn most(self, other: Self) -> Self {
+        Self {
+            calls: self.calls.max(other.calls),
+            results: self.results.max(other.results),
+        }
+    }
+
+    /// What is missing of that, in words.
+    pub fn lacks(self, usual: Self) -> Option<String> {
+        let fewer = |what: &str, has: usize, of: usize| {
+            (has < of).then(|| format!("of {of} {what} of tools the conversation has {has}"))
+        };
+        let calls = fewer("calls", self.calls, usual.calls);
+        calls.or_else(|| fewer("results", self.results, usual.results))
+    }
+}
+
 /// The turn's rows, in order: from its question to the next one.
-fn rows(turn: &TurnSeen) -> Vec<&StoredMessage> {
-    let mut rows = turn
-        .stored
-        .iter()
-        .skip_while(|row| !row.content.contains(&turn.tag));
+fn rows<'r>(tag: &str, stored: &'r [StoredMessage]) -> Vec<&'r StoredMessage> {
+    let mut rows = stored.iter().skip_while(|row| !row.content.contains(tag));
     let question = rows.next();
     let is_next = |row: &&StoredMessage| {
         let marks = marks::of(&row.content);
@@ -91,7 +140,7 @@ pub fn is_same(stored: &ToolCall, call: &ToolCall) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{TurnSeen, differs};
+    use super::{Kept, TurnSeen, differs};
     use crate::model::{Role, StoredMessage, ToolCall};
 
     const TAG: &str = "chatctl-u0000000000000001";
@@ -188,6 +237,36 @@ mod tests {
             vec![answer(), calls(), result("1"), result("2")],
             "before its tool calls",
         );
+    }
+
+    #[test]
+    fn what_was_kept_of_tools_is_counted() {
+        let kept = |rows: &[StoredMessage]| {
+            let asked = row(Role::User, TAG, Vec::new());
+            Kept::of(TAG, &[&[asked], rows].concat())
+        };
+        let usual = kept(&[calls(), result("1"), result("2"), answer()]);
+        assert_eq!(usual.lacks(usual), None);
+        let mut empty = result("2");
+        empty.tools[0].output = Some(String::new());
+        for (rows, what) in [
+            (vec![answer()], "of 2 calls of tools the conversation has 0"),
+            (
+                vec![calls(), answer()],
+                "of 2 results of tools the conversation has 0",
+            ),
+            (
+                vec![calls(), result("1"), empty, answer()],
+                "of 2 results of tools the conversation has 1",
+            ),
+        ] {
+            assert_eq!(kept(&rows).lacks(usual).as_deref(), Some(what));
+            // A server that does not keep them in every turn promises nothing.
+            assert_eq!(kept(&rows).lacks(usual.least(kept(&rows))), None);
+        }
+        let mut bare = result("1");
+        bare.content = std::mem::take(&mut bare.tools)[0].output.take().unwrap();
+        assert_eq!(kept(&[bare]).results, 1);
     }
 
     #[test]

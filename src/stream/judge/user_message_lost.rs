@@ -1,9 +1,10 @@
 //! The user's message is in no row.
 
-use super::{Check, Observed, StoredMessage, TurnSeen};
+use super::{Check, Doubt, Observed, StoredMessage, TurnSeen};
 use crate::model::Role;
 use crate::report::{Finding, Severity, Source};
 use crate::stream::kept;
+use crate::stream::session::Remembered;
 
 pub(super) const CHECK: Check = Check {
     code: "user-message-lost",
@@ -42,7 +43,10 @@ fn check(observed: &Observed) -> Vec<Finding> {
 /// A question whose mark is stored, and not all of its text.
 fn changed(observed: &Observed, table: &str) -> Vec<Finding> {
     let mut turns = observed.turns.iter();
-    let found = turns.find_map(|turn| Some((turn, not_whole(observed, turn)?)));
+    let found = turns.find_map(|turn| {
+        let row = not_whole(turn).filter(|_| !is_shown(observed, turn))?;
+        Some((turn, row))
+    });
     let Some((turn, row)) = found else {
         return Vec::new();
     };
@@ -56,7 +60,7 @@ fn changed(observed: &Observed, table: &str) -> Vec<Finding> {
 }
 
 /// The row of a question that nobody has whole.
-fn not_whole<'o>(observed: &Observed, turn: &'o TurnSeen) -> Option<&'o StoredMessage> {
+fn not_whole(turn: &TurnSeen) -> Option<&StoredMessage> {
     if turn.user.is_empty() {
         return None;
     }
@@ -67,11 +71,34 @@ fn not_whole<'o>(observed: &Observed, turn: &'o TurnSeen) -> Option<&'o StoredMe
         .with_tag
         .iter()
         .any(|row| !row.decoded || is_whole(&row.content));
-    let is_shown = matches!(&observed.history, Some(Ok(records)) if records.iter().any(|it| is_whole(&it.content)));
-    if is_stored || is_shown || is_whole(&in_pieces) {
+    if is_stored || is_whole(&in_pieces) {
         return None;
     }
     turn.with_tag.first()
+}
+
+/// Whether a reload shows all of a question.
+fn is_shown(observed: &Observed, turn: &TurnSeen) -> bool {
+    let is_whole = |record: &Remembered| kept::is_all_in(&turn.user, &record.content);
+    matches!(&observed.history, Some(Ok(records)) if records.iter().any(is_whole))
+}
+
+/// A question that a reload shows whole, though no row of the messages does: its text, which another column may hold,
+/// and why it is neither lost nor kept where none does.
+pub(super) fn doubt(observed: &Observed) -> Option<Doubt> {
+    let mut turns = observed.turns.iter();
+    let (turn, row) = turns.find_map(|turn| {
+        let row = not_whole(turn).filter(|_| is_shown(observed, turn))?;
+        (!kept::is_all_in(&turn.user, &unescaped(&row.content))).then_some((turn, row))
+    })?;
+    Some(Doubt {
+        text: turn.user.clone(),
+        why: format!(
+            "the question of turn {} is stored as `{}`, and a reload shows all of it: it may be shown from the server's \
+             memory, and no column of the store was found that holds it",
+            turn.number, row.content
+        ),
+    })
 }
 
 /// The text behind the entities that servers escape for HTML.
@@ -122,19 +149,20 @@ fn other_text(
 
 #[cfg(test)]
 mod tests {
-    use super::check;
+    use super::{check, doubt};
     use crate::model::{Role, StoredMessage};
     use crate::report::Severity;
     use crate::stream::judge::{Observed, TurnSeen};
+    use crate::stream::session::Remembered;
 
     const ASKED: &str = "Is 1 < 2 & \"so\"? \u{1f600} [u1]";
 
-    fn severity(stored: &[&str]) -> Option<Severity> {
+    fn observed(stored: &[&str]) -> Observed {
         let rows = stored
             .iter()
             .map(|text| StoredMessage::new(*text, Role::User, *text));
         let rows: Vec<_> = rows.collect();
-        let observed = Observed {
+        Observed {
             table: Some("messages".to_owned()),
             turns: vec![TurnSeen {
                 user: ASKED.to_owned(),
@@ -148,8 +176,31 @@ mod tests {
                 ..TurnSeen::blank(1)
             }],
             ..Observed::default()
+        }
+    }
+
+    fn severity(stored: &[&str]) -> Option<Severity> {
+        let found = check(&observed(stored));
+        found.first().map(|finding| finding.severity)
+    }
+
+    #[test]
+    fn a_question_that_only_a_reload_shows_is_a_doubt() {
+        let of = |stored: &str| {
+            let mut observed = observed(&[stored]);
+            observed.history = Some(Ok(vec![Remembered {
+                role: "user".to_owned(),
+                content: ASKED.to_owned(),
+            }]));
+            (check(&observed).len(), doubt(&observed).is_some())
         };
-        check(&observed).first().map(|finding| finding.severity)
+        assert_eq!(of("so? [u1]"), (0, true));
+        assert_eq!(of(ASKED), (0, false));
+        // Escaped for a page, it is all there.
+        let escaped = "Is 1 &lt; 2 &amp; &quot;so&quot;? \u{1f600} [u1]";
+        assert_eq!(of(escaped), (0, false));
+        // Nothing shows it: that is lost.
+        assert!(doubt(&observed(&["so? [u1]"])).is_none());
     }
 
     #[test]

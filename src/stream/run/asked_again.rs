@@ -5,6 +5,7 @@ use super::chat::{AS_RECORDED, Chat, Instead, Sent};
 use super::client::Watching;
 use super::live::Live;
 use super::next_turn;
+use super::reading::Reading;
 use super::stage::Stage;
 use super::suite::Suite;
 use crate::model::{Role, State, StoredMessage};
@@ -12,6 +13,8 @@ use crate::report::{Lane, Report};
 use crate::store;
 use crate::stream::faults::{NONE, READ_TO_END};
 use crate::stream::judge::asked_again::{self, Again, AskedAgain, Old, Parts};
+use crate::stream::judge::order::RowState;
+use crate::stream::judge::whole_turn::Wrong;
 use crate::stream::session::{ANSWER_KEY, AskAgain, Captures, OldAnswer, QUESTION_KEY};
 
 /// The rows of a turn.
@@ -71,7 +74,7 @@ impl Stage<'_> {
         live.play.release();
         let promised = self.until_final(&live).await.turn.promised_at();
         let at_marker = match promised {
-            Some(_) => Some(self.row(&live).await),
+            Some(_) => Some(self.new_answer_row(&live).await),
             None => None,
         };
         let answered = self.answered(&live.watching).await;
@@ -80,11 +83,17 @@ impl Stage<'_> {
         // What is right may be only for now.
         tokio::time::sleep(self.options.watch).await;
         let mut stored = self.stored_parts(&first, &live).await?;
-        if !is_right(ask, stored) {
+        let mut wrong = self.wrong_again(&live).await?;
+        if !is_right(ask, stored) || !wrong.is_empty() {
             // What is wrong may be only late.
             tokio::time::sleep(self.options.settle).await;
             stored = self.stored_parts(&first, &live).await?;
+            wrong = self.wrong_again(&live).await?;
         }
+        let at_marker = match at_marker {
+            Some(then) => at_marker_state(then, self.new_answer_row(&live).await?.as_ref()),
+            None => None,
+        };
         stored.old = self.sought_elsewhere(stored.old, &first).await?;
         let wrong_parent = self.wrong_parent(again, &old, &live).await?;
         let asked = live.play.heard().is_some();
@@ -101,11 +110,28 @@ impl Stage<'_> {
             answered,
             at_marker,
             stored,
+            wrong,
             wrong_parent,
             history: shown.as_deref().map(parts),
             next: outcome.context().as_deref().map(parts),
             following: next_turn::as_it_is(outcome),
         })
+    }
+
+    /// The row of the new answer, whatever its status: an answer that was asked for again may have one of its own.
+    async fn new_answer_row(&self, live: &Live) -> anyhow::Result<Option<StoredMessage>> {
+        let rows = self.rows_with(&live.nonce, Role::Assistant).await?;
+        Ok(rows.into_iter().find(|row| self.learnt.accepts(live, row)))
+    }
+
+    /// What is wrong with the rows of the new answer, where the client could read what it promises.
+    async fn wrong_again(&mut self, live: &Live) -> anyhow::Result<Vec<Wrong>> {
+        let is_promised = live.watching.seen().turn.promised_at().is_some();
+        if is_promised && self.reading == Reading::Text {
+            self.wrong_with(live).await
+        } else {
+            Ok(Vec::new())
+        }
     }
 
     async fn send_again(
@@ -239,6 +265,21 @@ pub(super) fn instead<'r>(
     }
 }
 
+/// Whether the new answer's row was at the final marker what it is now. Nothing where there is none now: what never
+/// came is not late.
+fn at_marker_state(
+    then: anyhow::Result<Option<StoredMessage>>,
+    now: Option<&StoredMessage>,
+) -> Option<RowState> {
+    let now = now?;
+    let is_over = |row: &StoredMessage| row.status == now.status && row.mark == now.mark;
+    Some(match then {
+        Err(_) => RowState::Unreadable,
+        Ok(Some(row)) if is_over(&row) => RowState::Complete,
+        Ok(_) => RowState::Incomplete,
+    })
+}
+
 /// Whether nothing is wrong with what is stored.
 fn is_right(ask: &AskAgain, stored: Parts) -> bool {
     let is_old_right = match (ask.old_answer, stored.old) {
@@ -262,5 +303,24 @@ fn parts_in(texts: &[String], first: &Live, live: &Live) -> Parts {
         } else {
             Old::Gone
         },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{RowState, at_marker_state};
+    use crate::model::{Role, StoredMessage};
+
+    #[test]
+    fn a_new_answer_may_have_a_status_of_its_own() {
+        let row = |status: &str| StoredMessage {
+            status: Some(status.to_owned()),
+            ..StoredMessage::new("1", Role::Assistant, "so n1")
+        };
+        let state = |then: Option<&str>| at_marker_state(Ok(then.map(row)), Some(&row("again")));
+        assert_eq!(state(Some("again")), Some(RowState::Complete));
+        assert_eq!(state(Some("streaming")), Some(RowState::Incomplete));
+        assert_eq!(state(None), Some(RowState::Incomplete));
+        assert_eq!(at_marker_state(Ok(None), None), None);
     }
 }

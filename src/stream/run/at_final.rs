@@ -1,14 +1,23 @@
 //! What a crash at the final marker loses, though the answer's row is there.
 
 use super::chat::Chat;
+use super::learnt::Learnt;
 use super::live::Live;
 use super::reload_at_final::Hidden;
 use super::rows::QUESTION_LOST;
 use super::stage::Stage;
-use crate::model::StoredMessage;
+use crate::model::{Conversation, StoredMessage};
 use crate::report::{Finding, Severity, Source};
-use crate::store;
+use crate::store::Mapping;
+use crate::stream::judge::tool_calls_differ::Kept;
 use crate::stream::kept;
+use crate::{clock, store};
+use std::time::Duration;
+
+/// How long the row of a conversation may come after its first answer, without a gate.
+const LATE_HEAD: Duration = Duration::from_millis(500);
+/// Between two looks for it.
+const ASK: Duration = Duration::from_millis(20);
 
 /// What is missing at the final marker. In the order in which it is reported.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
@@ -24,6 +33,10 @@ pub(super) enum Missing {
     },
     /// The history does not show the answer.
     Answer(Hidden),
+    /// The conversation has no row of its own, or it is nobody's: no list shows it.
+    Conversation,
+    /// The calls of tools, or what they gave: what is missing.
+    Tools(String),
 }
 
 /// What the store holds at the final marker, while everything is withheld that came after it.
@@ -35,12 +48,21 @@ pub(super) struct AtFinal {
 }
 
 impl Missing {
+    /// What is told of all that is missing: what a user meets first.
+    pub(super) fn first(of_rows: Option<Self>, hidden: Option<Hidden>) -> Option<Self> {
+        of_rows.into_iter().chain(hidden.map(Self::Answer)).min()
+    }
+
     /// In words, as a fact.
     pub(super) fn what(&self) -> String {
         match self {
             Self::Question => "the question is committed only after the final marker".to_owned(),
             Self::Earlier { turn, whose } => {
                 format!("the {whose} of turn {turn} is in no row at the final marker")
+            }
+            Self::Tools(what) => format!("{what} at the final marker"),
+            Self::Conversation => {
+                "the conversation's own row is committed only after the final marker".to_owned()
             }
             Self::Answer(_) => {
                 "a reload shows the conversation as it was said only after a commit that follows the final marker"
@@ -56,14 +78,19 @@ impl Stage<'_> {
         let Ok(row) = self.whole_row(live).await else {
             return AtFinal::default();
         };
-        let missing = self.missing_at_final(chat, live).await;
+        let missing = self.missing_at_final(chat, live, row.as_ref()).await;
         AtFinal {
             row,
             missing: missing.ok().flatten(),
         }
     }
 
-    async fn missing_at_final(&self, chat: &Chat, live: &Live) -> anyhow::Result<Option<Missing>> {
+    async fn missing_at_final(
+        &self,
+        chat: &Chat,
+        live: &Live,
+        answer: Option<&StoredMessage>,
+    ) -> anyhow::Result<Option<Missing>> {
         let Some(mapping) = &self.mapping else {
             return Ok(None);
         };
@@ -74,6 +101,14 @@ impl Stage<'_> {
         };
         if !rows.iter().any(is_whole) {
             return Ok(Some(Missing::Question));
+        }
+        if let Some(answer) = answer
+            && self.lacks_head(answer).await?
+        {
+            return Ok(Some(Missing::Conversation));
+        }
+        if let Some(what) = self.lacks_tools(live, answer).await? {
+            return Ok(Some(Missing::Tools(what)));
         }
         if !self.learnt.keeps_earlier {
             return Ok(None);
@@ -96,11 +131,76 @@ impl Stage<'_> {
         Ok(None)
     }
 
+    /// The row that a message's conversation has of its own, where the mapping knows a table of conversations.
+    async fn head_of(&self, message: &StoredMessage) -> anyhow::Result<Option<Conversation>> {
+        let with_table = |mapping: &&Mapping| mapping.store().conversation.is_some();
+        let mapping = self.mapping.as_ref().filter(with_table);
+        let (Some(mapping), Some(key)) = (mapping, &message.conversation) else {
+            return Ok(None);
+        };
+        let mut rows = store::own_rows(self.world.db(), mapping, std::slice::from_ref(key)).await?;
+        Ok(rows.remove(key))
+    }
+
+    /// What one more answer shows of the rows of conversations. They may be late, which is to be found.
+    pub(super) async fn learn_head(
+        &self,
+        answer: &StoredMessage,
+        learnt: &mut Learnt,
+    ) -> anyhow::Result<()> {
+        let mapping = self.mapping.as_ref();
+        let Some(table) = mapping.and_then(|mapping| mapping.store().conversation.as_ref()) else {
+            learnt.has_heads = false;
+            return Ok(());
+        };
+        learnt.names_users &= table.user.is_some();
+        let deadline = clock::now() + LATE_HEAD;
+        while learnt.has_heads {
+            let head = self.head_of(answer).await?;
+            let has_user = head.as_ref().is_some_and(|head| head.user.is_some());
+            let is_whole = head.is_some() && (has_user || !learnt.names_users);
+            if is_whole || clock::now() >= deadline {
+                learnt.has_heads = head.is_some();
+                learnt.names_users &= has_user;
+                break;
+            }
+            tokio::time::sleep(ASK).await;
+        }
+        Ok(())
+    }
+
+    /// What of the turn's tools is not there, as it was in other chats.
+    async fn lacks_tools(
+        &self,
+        live: &Live,
+        answer: Option<&StoredMessage>,
+    ) -> anyhow::Result<Option<String>> {
+        let usual = self.usual_tools.get(&live.number);
+        let key = answer.and_then(|answer| answer.conversation.as_ref());
+        let (Some(usual), Some(mapping), Some(key)) = (usual, &self.mapping, key) else {
+            return Ok(None);
+        };
+        let stored = store::conversation(self.world.db(), mapping, key).await?;
+        Ok(Kept::of(&live.tag, &stored).lacks(*usual))
+    }
+
+    /// Whether the row of the conversation is not there, or not yet a user's, as it was in other chats.
+    async fn lacks_head(&self, answer: &StoredMessage) -> anyhow::Result<bool> {
+        if !self.learnt.has_heads {
+            return Ok(false);
+        }
+        let head = self.head_of(answer).await?;
+        let is_whole = |head: Conversation| !self.learnt.names_users || head.user.is_some();
+        Ok(!head.is_some_and(is_whole))
+    }
+
     /// The finding on what was missing.
     pub(super) fn missed(&self, missing: &Missing, case: &str) -> Finding {
         match missing {
             Missing::Question => self.question_after_final(case),
             Missing::Earlier { turn, whose } => self.earlier_at_final(*turn, whose, case),
+            Missing::Conversation => self.head_after_final(case),
+            Missing::Tools(what) => self.tools_after_final(what, case),
             Missing::Answer(hidden) => self.hidden_at_final(hidden, case),
         }
     }
@@ -139,6 +239,37 @@ impl Stage<'_> {
         .with(
             Source::Store,
             format!("at `{marker}` the answer's row was there, and no row held the question"),
+        )
+        .in_case(case)
+    }
+
+    /// The answer is there at the marker, and what it rests on is not.
+    fn tools_after_final(&self, what: &str, case: &str) -> Finding {
+        let marker = &self.marker;
+        Finding::new(
+            "tool-calls-differ",
+            Severity::Error,
+            &self.session.name,
+            format!("calls or results of tools are committed only after `{marker}`: a crash in between loses them"),
+            format!("commit each call and its result before the answer, or together with it, before `{marker}` is sent"),
+        )
+        .with(Source::Store, format!("at `{marker}` the answer's row was there: {what}, and other chats have all"))
+        .in_case(case)
+    }
+
+    /// The messages are there at the marker, and their conversation is not.
+    fn head_after_final(&self, case: &str) -> Finding {
+        let marker = &self.marker;
+        Finding::new(
+            "saved-after-done",
+            Severity::Error,
+            &self.session.name,
+            format!("the conversation's own row is committed only after `{marker}`: a crash in between leaves its messages in a conversation that no list shows"),
+            format!("create the conversation with its user before its first message, or commit it before `{marker}` is sent"),
+        )
+        .with(
+            Source::Store,
+            format!("at `{marker}` the answer's row was there, and its conversation had no row of its own, or one without a user, as others have"),
         )
         .in_case(case)
     }

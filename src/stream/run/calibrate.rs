@@ -2,6 +2,7 @@
 //! server take from the provider's end to its final marker?
 
 use super::chat::{AS_RECORDED, Chat};
+use super::drafts::told_of;
 use super::exchange::ResponseProgress;
 use super::find_store::sealed;
 use super::learnt::Learnt;
@@ -15,10 +16,12 @@ use crate::report::{Finding, Report, Severity, Verdict};
 use crate::store::Shape;
 use crate::stream::faults::{NONE, READ_TO_END};
 use crate::stream::judge::order::RowState;
+use crate::stream::judge::tool_calls_differ::Kept;
 use crate::stream::judge::{Cors, Observed, TurnSeen, history_differs};
 use crate::stream::session::HistoryError;
 use crate::stream::{judge, kept};
 use crate::{clock, store};
+use std::collections::HashMap;
 use std::time::Duration;
 
 /// How many chats are held without a gate.
@@ -36,6 +39,8 @@ pub(super) struct Calibrated {
     pub(super) at_final: Vec<RowState>,
     /// What was so in every chat.
     learnt: Learnt,
+    /// What was kept of the tools of each turn right after it, by its nonce.
+    tools: HashMap<String, Kept>,
     /// The first chat, if its history was right when it was over.
     pub(super) first_chat: Option<Chat>,
 }
@@ -47,6 +52,7 @@ impl Stage<'_> {
             wrong: None,
             at_final: Vec::new(),
             learnt: Learnt::ALL,
+            tools: HashMap::new(),
             first_chat: None,
         };
         for number in 0..CHATS {
@@ -71,6 +77,14 @@ impl Stage<'_> {
                     ..self.observed()
                 },
             };
+            let drafts = match number {
+                0 => self.draft_column(&observed).await?,
+                _ => None,
+            };
+            if number == 0 {
+                self.doubt_rows(&observed, drafts.as_deref(), report)
+                    .await?;
+            }
             calibrated.learnt.keeps_earlier &= self.keeps_all(&chat).await?;
             if number == 0 && calibrated.learnt.whole_history {
                 calibrated.first_chat = Some(chat);
@@ -82,6 +96,7 @@ impl Stage<'_> {
                 && observed.history.is_none()
                 && observed.turns.iter().all(|turn| !turn.with_tag.is_empty());
             for finding in judge::findings(&observed) {
+                let finding = told_of(finding, drafts.as_deref());
                 if has_versions && finding.code == rows::DOUBLED {
                     continue;
                 }
@@ -120,6 +135,8 @@ impl Stage<'_> {
             self.learn_finished().await?;
             calibrated.learnt.has_versions = rows::has_versions(&self.session.name, report);
             self.learnt = calibrated.learnt;
+            self.learn_tools(&calibrated.tools).await?;
+            self.wrong_codes = rows::wrong_codes(&self.session.name, report);
         }
         Ok(calibrated)
     }
@@ -186,9 +203,9 @@ impl Stage<'_> {
                 calibrated.wrong.get_or_insert_with(|| why.to_owned());
             }
         }
-        let is_found = row.is_some();
+        let found = row.as_ref().map(|(_, row)| row.clone());
+        let is_found = found.is_some();
         if let Some((_, row)) = row {
-            calibrated.learnt.answer(&live, &row);
             self.keep(&live, row, at_final).await;
             if is_first {
                 self.check_wired().await?;
@@ -199,9 +216,19 @@ impl Stage<'_> {
             calls,
             ..self.turn_seen(&live, seen).await?
         };
+        if let Some(found) = found {
+            // It may have come to its place only now.
+            let now = seen.with_nonce.iter().find(|row| row.key == found.key);
+            let row = now.unwrap_or(&found);
+            calibrated.learnt.answer(&live, row);
+            self.learn_head(row, &mut calibrated.learnt).await?;
+        }
         let is_whole = |row: &StoredMessage| kept::is_all_in(&live.user, &row.content);
         calibrated.learnt.whole_questions &= seen.with_tag.iter().any(is_whole);
         calibrated.learnt.one_question &= seen.with_tag.len() == 1;
+        calibrated.learnt.one_answer &= seen.is_answered_once();
+        let tools = Kept::of(&live.tag, &seen.stored);
+        calibrated.tools.insert(live.nonce.clone(), tools);
         if seen.with_nonce.iter().any(|row| !row.decoded) {
             let why = "the answer is stored as JSON in a form that chatctl does not know; declare the place of its text in [[store]] (docs/mapping.md)";
             calibrated.wrong.get_or_insert_with(|| why.to_owned());
@@ -417,6 +444,26 @@ impl Stage<'_> {
             }
         }
         Ok(true)
+    }
+
+    /// What is kept of the tools that the model calls, now or right after the turn. The rows of the last chat may be
+    /// late.
+    async fn learn_tools(&mut self, then: &HashMap<String, Kept>) -> anyhow::Result<()> {
+        let Some(mapping) = self.mapping.clone() else {
+            return Ok(());
+        };
+        let early = self.kept.len().saturating_sub(self.session.turns.len());
+        for kept in &self.kept[..early] {
+            let has_tools = !self.session.turns[kept.number - 1].steps.is_empty();
+            if let Some(key) = kept.row.conversation.as_ref().filter(|_| has_tools) {
+                let stored = store::conversation(self.world.db(), &mapping, key).await?;
+                let now = Kept::of(&kept.tag, &stored);
+                let now = then.get(&kept.nonce).map_or(now, |then| now.most(*then));
+                let usual = self.usual_tools.entry(kept.number).or_insert(now);
+                *usual = usual.least(now);
+            }
+        }
+        Ok(())
     }
 
     /// What the status column says of a finished answer: the one value that every row had when

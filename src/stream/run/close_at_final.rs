@@ -1,14 +1,15 @@
 //! The client hangs up at the final marker, as EventSource code and the OpenAI SDKs do.
 
-use super::chat::{Chat, Vary};
+use super::chat::{Chat, Marks, Vary};
 use super::live::RowToRecheck;
 use super::reload_at_final;
 use super::rows::{DOUBLED, QUESTION_DOUBLED, QUESTION_LOST, has, has_questions};
 use super::stage::Stage;
+use crate::model::{State, StoredMessage};
 use crate::report::{Finding, Lane, Report, Severity, Source, Verdict};
 use crate::stream::faults::{CLOSE_AT_FINAL, NONE};
-use crate::stream::judge;
 use crate::stream::judge::saved_row_changed_later::is_lost;
+use crate::stream::{judge, kept};
 use crate::{clock, store};
 use std::fmt;
 use std::time::Duration;
@@ -21,6 +22,8 @@ const TIMES: usize = 3;
 enum Part {
     Question,
     Answer,
+    /// The answer is there, and is marked as failed, or as not finished.
+    Ending,
 }
 
 impl fmt::Display for Part {
@@ -28,6 +31,7 @@ impl fmt::Display for Part {
         f.write_str(match self {
             Self::Question => "the question",
             Self::Answer => "the answer",
+            Self::Ending => "the mark of a whole answer",
         })
     }
 }
@@ -97,15 +101,21 @@ impl Stage<'_> {
         self.world.gateway.rest();
         case.metric("watched_ms", self.watch_rows(&stored).await);
         let mut looked_at: Vec<&RowToRecheck> = stored.iter().collect();
-        let mut moved = None;
+        let mut open = None;
         while let Some((lost, part)) = self.first_lost(&looked_at, report).await? {
+            if let Some(marks) = self.emptied(&chats, lost).await? {
+                looked_at.retain(|it| !marks.iter().any(|marks| marks.nonce == it.nonce));
+                open = Some(reload_at_final::EMPTIED.to_owned());
+                self.empties_chats = true;
+                continue;
+            }
             let is_of = |chat: &&Chat| chat.marks().iter().any(|marks| marks.nonce == lost.nonce);
             if let (Some(chat), Some(mapping)) = (chats.iter().find(is_of), &self.mapping)
                 && self.reload_shows_all(chat).await
             {
                 let marks = chat.marks();
                 looked_at.retain(|it| !marks.iter().any(|marks| marks.nonce == it.nonce));
-                moved = Some(reload_at_final::moved(mapping.table()));
+                open = Some(reload_at_final::moved(mapping.table()));
                 continue;
             }
             let reason = format!("{part} was lost when the client hung up at the final marker");
@@ -132,7 +142,7 @@ impl Stage<'_> {
             self.end_case(case, Verdict::Violated, reason, report);
             return Ok(());
         }
-        if let Some(why) = moved {
+        if let Some(why) = open {
             self.end_case(case, Verdict::Inconclusive, why, report);
             return Ok(());
         }
@@ -141,6 +151,36 @@ impl Stage<'_> {
         );
         self.end_case(case, Verdict::Held, reason, report);
         Ok(())
+    }
+
+    /// The marks of an answer's chat, where nothing of it is left, and all of the last chat is: it need not be the hang-up
+    /// that took it.
+    async fn emptied(
+        &self,
+        chats: &[Chat],
+        lost: &RowToRecheck,
+    ) -> anyhow::Result<Option<Vec<Marks>>> {
+        let is_of = |chat: &&Chat| chat.marks().iter().any(|marks| marks.nonce == lost.nonce);
+        let (Some(chat), Some(last)) = (chats.iter().find(is_of), chats.last()) else {
+            return Ok(None);
+        };
+        let (marks, newest) = (chat.marks(), last.marks());
+        for (marks, is_last) in [(&marks, false), (&newest, true)] {
+            for mark in marks.iter().flat_map(|marks| [&marks.tag, &marks.nonce]) {
+                if self.is_stored(mark).await? != is_last {
+                    return Ok(None);
+                }
+            }
+        }
+        Ok(Some(marks))
+    }
+
+    async fn is_stored(&self, mark: &str) -> anyhow::Result<bool> {
+        let Some(mapping) = &self.mapping else {
+            return Ok(false);
+        };
+        let rows = store::holding(self.world.db(), mapping, mark).await?;
+        Ok(rows.iter().any(|row| row.state != State::Deleted))
     }
 
     /// A chat whose reload does not show what was said, where it showed it while the client stayed.
@@ -200,6 +240,9 @@ impl Stage<'_> {
             if is_lost(&kept.row, &rows) {
                 return Ok(Some((kept, Part::Answer)));
             }
+            if is_spoilt(&kept.row, &rows) {
+                return Ok(Some((kept, Part::Ending)));
+            }
             let questions = store::holding(self.world.db(), mapping, &kept.tag).await?;
             if kept.is_question_lost(&questions) && has_questions(&self.session.name, report) {
                 return Ok(Some((kept, Part::Question)));
@@ -222,6 +265,11 @@ impl Stage<'_> {
                 "saved-row-changed-later",
                 format!("row {} was `{}`", lost.row.key, lost.row.content),
                 "that text",
+            ),
+            Part::Ending => (
+                "saved-row-changed-later",
+                format!("row {} was marked as all answers are", lost.row.key),
+                "that text as a whole answer",
             ),
             Part::Question => (
                 QUESTION_LOST,
@@ -255,5 +303,40 @@ impl Stage<'_> {
         .with(Source::Stream, format!("the client hung up at `{marker}`"))
         .with(Source::Store, format!("no complete row within {settle}"))
         .in_case(case)
+    }
+}
+
+/// Whether an answer that was whole is given up in every row that holds it.
+fn is_spoilt(first: &StoredMessage, rows: &[StoredMessage]) -> bool {
+    let text = first.content.trim();
+    let is_it = |row: &&StoredMessage| !text.is_empty() && kept::is_all_in(text, &row.content);
+    let mut same = rows.iter().filter(is_it).peekable();
+    !first.is_given_up() && same.peek().is_some() && same.all(StoredMessage::is_given_up)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{State, StoredMessage, is_spoilt};
+    use crate::model::Role;
+
+    #[test]
+    fn an_answer_that_was_promised_stays_whole() {
+        let row = |status: &str| StoredMessage {
+            status: Some(status.to_owned()),
+            ..StoredMessage::new("1", Role::Assistant, "so n1")
+        };
+        let is = |then: &str, now: &str| is_spoilt(&row(then), &[row(now)]);
+        assert!(is("done", "CANCELLED"));
+        assert!(!is("done", "delivered") && !is("done", "done"));
+        // A server that says so of every answer means something else.
+        assert!(!is("stopped", "stopped"));
+        // Another row still has it, as it was.
+        assert!(!is_spoilt(&row("done"), &[row("cancelled"), row("done")]));
+        let failed = StoredMessage {
+            state: State::Failed,
+            ..row("done")
+        };
+        assert!(is_spoilt(&row("done"), &[failed]));
+        assert!(!is_spoilt(&row("done"), &[]));
     }
 }

@@ -284,6 +284,7 @@ impl Stage<'_> {
             earlier,
             stays,
             before,
+            is_alone: self.is_verbatim && self.learnt.one_answer,
             ..Sought::of(&live)
         };
         let met = self.reach(&live, play.point, moments).await;

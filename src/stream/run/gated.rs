@@ -186,7 +186,10 @@ impl Stage<'_> {
         // Where a question is never found, that is reported already.
         let has_questions = has_questions(&self.session.name, report);
         let counts = |missing: &Missing| match missing {
-            Missing::Answer(_) | Missing::Earlier { .. } => true,
+            Missing::Answer(_)
+            | Missing::Earlier { .. }
+            | Missing::Conversation
+            | Missing::Tools(_) => true,
             Missing::Question => has_questions,
         };
         let missing = missing(&judged, counts);

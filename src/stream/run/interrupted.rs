@@ -291,7 +291,7 @@ impl Stage<'_> {
                     NextOutcome::Answered {
                         heard,
                         sent,
-                        unsaved: None,
+                        wrong: None,
                     },
                 ),
             };

@@ -15,6 +15,7 @@ mod client;
 mod close_at_final;
 mod commit_faults;
 mod cors;
+mod drafts;
 mod ended_early;
 mod exchange;
 mod failing_tool;

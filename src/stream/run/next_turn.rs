@@ -8,13 +8,22 @@ use super::live::Live;
 use super::reading::Reading;
 use super::sought::Sought;
 use super::stage::Stage;
+use crate::clock;
+use crate::clock::Tick;
 use crate::gateway::Heard;
 use crate::model::{Role, State, StoredMessage};
 use crate::report::Lane;
-use crate::stream::judge::ended_early::{NextTurn, OF_THE_CLIENT, Unsaved};
+use crate::stream::judge::Observed;
+use crate::stream::judge::ended_early::{NextTurn, OF_THE_CLIENT};
+use crate::stream::judge::whole_turn::{self, Usual, Wrong};
 use crate::stream::kept;
 use crate::text::plural;
-use crate::{clock, store};
+use std::time::Duration;
+
+/// Between two looks at what is stored.
+const ASK: Duration = Duration::from_millis(20);
+/// As many late saves as the slowest turn seen are waited for.
+const TIMES_THE_LAG: u32 = 3;
 
 /// What became of the next turn, before it is compared with the store.
 pub(super) enum NextOutcome {
@@ -26,7 +35,7 @@ pub(super) enum NextOutcome {
     Answered {
         heard: Heard,
         sent: Option<String>,
-        unsaved: Option<Unsaved>,
+        wrong: Option<Wrong>,
     },
 }
 
@@ -76,11 +85,10 @@ impl NextOutcome {
             Self::Refused { status, .. } => format!("the next turn is answered {status}"),
             Self::Failed(why) => format!("the next turn fails: {why}"),
             Self::Answered {
-                unsaved: Some(part),
-                ..
+                wrong: Some(wrong), ..
             } => format!(
-                "the next turn is answered, and its {} is in no row",
-                part.word()
+                "the next turn is answered, and stored wrongly: {}",
+                wrong.code
             ),
             Self::Answered { heard, .. } => format!(
                 "the next turn is answered; its request had {}",
@@ -108,7 +116,7 @@ impl Stage<'_> {
     /// Follows it to its end. One that the server fails is sent once more: a store that is busy for a moment says
     /// nothing of the conversation.
     pub(super) async fn finish_or_again(
-        &self,
+        &mut self,
         (chat, turn): (&Chat, usize),
         live: Live,
         moments: &mut Moments,
@@ -123,32 +131,53 @@ impl Stage<'_> {
         Ok(self.finish_next(again, moments).await)
     }
 
-    /// What of a turn that was answered is in no row, when it had time to be stored.
-    async fn unsaved(&self, live: &Live) -> Option<Unsaved> {
-        let deadline = clock::now() + self.options.settle;
-        let look = async || self.unsaved_now(live).await;
-        let found = self.stored_when(deadline, look, Option::is_none).await;
-        // What can't be read says nothing.
-        found.ok().flatten()
+    /// What is wrong with what is stored of a turn that was answered, when it had time to be stored.
+    async fn wrong_by_then(&mut self, live: &Live) -> Option<Wrong> {
+        let settle = self.options.settle;
+        let wrong = self.wrong_until(live, clock::now() + settle).await?;
+        // It may be only late.
+        let patience = settle.max(self.slowest_turn * TIMES_THE_LAG);
+        let later = self.wrong_until(live, clock::now() + patience).await;
+        Some(Wrong {
+            came_late: later.is_none(),
+            ..later.unwrap_or(wrong)
+        })
     }
 
-    async fn unsaved_now(&self, live: &Live) -> anyhow::Result<Option<Unsaved>> {
-        let Some(mapping) = &self.mapping else {
-            return Ok(None);
-        };
-        let is_there = async |mark: &str| {
-            let rows = store::holding(self.world.db(), mapping, mark).await?;
-            anyhow::Ok(rows.iter().any(|row| row.state != State::Deleted))
-        };
-        if !is_there(&live.nonce).await? {
-            return Ok(Some(Unsaved::Answer));
+    async fn wrong_until(&mut self, live: &Live, deadline: Tick) -> Option<Wrong> {
+        loop {
+            // What can't be read says nothing.
+            let wrong = self.wrong_with(live).await.unwrap_or_default();
+            let wrong = wrong.into_iter().next();
+            if wrong.is_none() || clock::now() >= deadline {
+                return wrong;
+            }
+            tokio::time::sleep(ASK).await;
         }
-        let is_lost = self.learnt.whole_questions && !is_there(&live.tag).await?;
-        Ok(is_lost.then_some(Unsaved::Question))
+    }
+
+    /// What is wrong with what is stored of a turn that is over, and was right in the chats without a gate.
+    pub(super) async fn wrong_with(&mut self, live: &Live) -> anyhow::Result<Vec<Wrong>> {
+        if self.mapping.is_none() {
+            return Ok(Vec::new());
+        }
+        let turn = self.turn_seen(live, live.watching.seen()).await?;
+        let observed = Observed {
+            turns: vec![turn],
+            ..self.observed()
+        };
+        let usual = Usual {
+            wrong: self.wrong_codes.clone(),
+            whole_answers: self.learnt.whole_answers,
+            whole_questions: self.learnt.whole_questions,
+            one_question: self.learnt.one_question,
+            has_versions: self.learnt.has_versions,
+        };
+        Ok(whole_turn::wrong(observed, &usual))
     }
 
     /// Follows it to its end.
-    pub(super) async fn finish_next(&self, live: Live, moments: &mut Moments) -> NextOutcome {
+    async fn finish_next(&mut self, live: Live, moments: &mut Moments) -> NextOutcome {
         let over = live.watching.until(|seen| seen.over.is_some());
         let seen = tokio::time::timeout(self.options.response_timeout, over).await;
         let mut outcome = match seen {
@@ -163,16 +192,16 @@ impl Stage<'_> {
                 (_, _, Some(heard)) => NextOutcome::Answered {
                     heard,
                     sent: live.context.clone(),
-                    unsaved: None,
+                    wrong: None,
                 },
             },
         };
-        if let NextOutcome::Answered { unsaved, .. } = &mut outcome
+        if let NextOutcome::Answered { wrong, .. } = &mut outcome
             && live.watching.seen().turn.promised_at().is_some()
             // Else it may have been told that the save failed.
             && self.reading == Reading::Text
         {
-            *unsaved = self.unsaved(&live).await;
+            *wrong = self.wrong_by_then(&live).await;
         }
         moments.now(Lane::Client, outcome.what());
         outcome
@@ -198,11 +227,10 @@ pub(super) fn next_turn(
     later: &[StoredMessage],
 ) -> NextTurn {
     if let NextOutcome::Answered {
-        unsaved: Some(part),
-        ..
+        wrong: Some(wrong), ..
     } = outcome
     {
-        return NextTurn::Unsaved(part);
+        return NextTurn::Wrong(wrong);
     }
     let Some(texts) = outcome.context() else {
         return as_it_is(outcome);
@@ -221,10 +249,9 @@ pub(super) fn as_it_is(outcome: NextOutcome) -> NextTurn {
         NextOutcome::Refused { status, said } => NextTurn::Refused { status, said },
         NextOutcome::Failed(why) => NextTurn::Failed(why),
         NextOutcome::Answered {
-            unsaved: Some(part),
-            ..
-        } => NextTurn::Unsaved(part),
-        NextOutcome::Answered { unsaved: None, .. } => NextTurn::Answered {
+            wrong: Some(wrong), ..
+        } => NextTurn::Wrong(wrong),
+        NextOutcome::Answered { wrong: None, .. } => NextTurn::Answered {
             question: true,
             answer: true,
             answer_later: true,

@@ -8,10 +8,11 @@ use super::chat::Chat;
 use super::live::Live;
 use super::stage::Stage;
 use crate::gate::CommitGate;
+use crate::model::{State, StoredMessage};
 use crate::report::Finding;
 use crate::store::{ColumnMatch, Origin};
-use crate::stream::judge::history_differs;
 use crate::stream::judge::order::Elsewhere;
+use crate::stream::judge::{TurnSeen, history_differs};
 use crate::stream::kept;
 use crate::stream::session::Remembered;
 use crate::{clock, store};
@@ -22,6 +23,10 @@ const ASK: Duration = Duration::from_millis(20);
 
 /// How long a server may take to show a history that decides whether it is wrong: a busy machine is slow.
 const PATIENCE: Duration = Duration::from_secs(2);
+
+/// Why nobody knows what took a chat of which nothing is left, where a newer one is all there.
+pub(super) const EMPTIED: &str = "nothing is left of an earlier chat, and all of the newest one: a new chat may empty the \
+    one before it, or the server keeps the newest ones only; let [[setup]] begin a chat that leaves others alone";
 
 /// Why nobody knows what became of rows that are gone, where a reload shows all that they held.
 pub(super) fn moved(table: &str) -> String {
@@ -231,6 +236,21 @@ impl Stage<'_> {
         Some(records.unwrap_or_default())
     }
 
+    /// Whether each message of these turns is in a row.
+    async fn has_rows(&self, turns: &[TurnSeen]) -> bool {
+        let Some(mapping) = &self.mapping else {
+            return false;
+        };
+        for mark in turns.iter().flat_map(|turn| [&turn.tag, &turn.nonce]) {
+            let rows = store::holding(self.world.db(), mapping, mark).await;
+            let is_there = |row: &StoredMessage| row.state != State::Deleted;
+            if !rows.is_ok_and(|rows| rows.iter().any(is_there)) {
+                return false;
+            }
+        }
+        true
+    }
+
     /// A chat's history after the time that rows are watched: it may not have got worse. One that is refused by now,
     /// or is another chat's, says nothing.
     pub(super) async fn reload_again(&self, chat: &Chat) -> Option<Finding> {
@@ -248,7 +268,10 @@ impl Stage<'_> {
             let answer = asked.ok()?.ok()?;
             let is_accepted = history.request.accepts(answer.status);
             let records = history.read(&answer.body).ok().filter(|_| is_accepted)?;
-            if !records.iter().any(|it| is_of_chat(&it.content)) {
+            // A chat that is shown without any message, while its rows are there, is hidden from its user.
+            let is_hidden =
+                records.is_empty() && !self.shares_history && self.has_rows(&turns).await;
+            if !is_hidden && !records.iter().any(|it| is_of_chat(&it.content)) {
                 return None;
             }
             // Of one chat for all a page may show the newest messages only.

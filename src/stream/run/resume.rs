@@ -201,6 +201,7 @@ impl Stage<'_> {
             is_promised,
             reply,
             stored: Err("nobody looked".to_owned()),
+            wrong: Vec::new(),
         };
         Ok(Outcome::Seen(Box::new((seen, live))))
     }
@@ -332,7 +333,7 @@ impl Stage<'_> {
     }
 
     /// Counts what is stored of each turn, after the time that a late copy has.
-    async fn count_copies(&self, played: &mut [Played], patience: Duration) {
+    async fn count_copies(&mut self, played: &mut [Played], patience: Duration) {
         if played.is_empty() {
             return;
         }
@@ -343,6 +344,7 @@ impl Stage<'_> {
                 .copies(live)
                 .await
                 .map_err(|error| format!("{error:#}"));
+            seen.wrong = self.wrong_with(live).await.unwrap_or_default();
             let is_wrong = resumed::judge(seen).verdict == Verdict::Violated;
             if is_wrong && std::mem::take(&mut may_be_late) {
                 tokio::time::sleep(patience).await;
@@ -350,6 +352,7 @@ impl Stage<'_> {
                     .copies(live)
                     .await
                     .map_err(|error| format!("{error:#}"));
+                seen.wrong = self.wrong_with(live).await.unwrap_or_default();
             }
         }
     }

@@ -12,6 +12,7 @@ use crate::report::{Finding, Report, Severity, Source, Verdict};
 use crate::store::Mapping;
 use crate::stream::faults::{NONE, READ_TO_END};
 use crate::stream::judge::order::{ENOUGH, RowState};
+use crate::stream::judge::tool_calls_differ::Kept;
 use crate::stream::judge::{Observed, TurnSeen};
 use crate::stream::kept::Ending;
 use crate::stream::{judge, kept};
@@ -42,6 +43,12 @@ pub(super) fn has_questions(session: &str, report: &Report) -> bool {
 /// Whether something is reported of this session already.
 pub(super) fn has(session: &str, report: &Report, code: &str) -> bool {
     of_session(session, report).any(|found| found.code == code)
+}
+
+/// The codes of what is reported of this session as wrong.
+pub(super) fn wrong_codes(session: &str, report: &Report) -> Vec<&'static str> {
+    let wrong = of_session(session, report).filter(|found| found.severity == Severity::Error);
+    wrong.map(|found| found.code).collect()
 }
 
 fn of_session<'r>(session: &'r str, report: &'r Report) -> impl Iterator<Item = &'r Finding> {
@@ -255,11 +262,17 @@ impl Stage<'_> {
             observed.turns.push(turn);
         }
         let moved = self.moved(first_chat, &observed).await;
-        observed.turns.retain(|turn| !moved.contains(&turn.nonce));
+        let emptied = emptied(&observed.turns, self.empties_chats);
+        let is_open =
+            |turn: &TurnSeen| [&moved, &emptied].iter().any(|it| it.contains(&turn.nonce));
+        observed.turns.retain(|turn| !is_open(turn));
         let session = &self.session.name;
         let has_versions = has_versions(session, report);
         let was_there = has_questions(session, report);
         let is_gone = observed.turns.iter().any(|turn| turn.with_tag.is_empty());
+        if let Some(finding) = self.tools_gone(&observed) {
+            report.add(finding);
+        }
         for finding in judge::findings(&observed) {
             // A second row may come later than the first, and a question may go later. Everything else was
             // looked at before.
@@ -275,12 +288,38 @@ impl Stage<'_> {
                 report.add(finding);
             }
         }
-        if !moved.is_empty() {
+        let why = if !moved.is_empty() {
+            Some(reload_at_final::moved(mapping.table()))
+        } else if !emptied.is_empty() {
+            Some(reload_at_final::EMPTIED.to_owned())
+        } else {
+            None
+        };
+        if let Some(why) = why {
             let case = self.begin_case("look-again", &NONE, &READ_TO_END);
-            let why = reload_at_final::moved(mapping.table());
             self.end_case(case, Verdict::Inconclusive, why, report);
         }
         Ok(())
+    }
+
+    /// Calls or results of tools that are there no more, where the answer still is.
+    fn tools_gone(&self, now: &Observed) -> Option<Finding> {
+        let lacks = |turn: &TurnSeen| {
+            let usual = self.usual_tools.get(&turn.number)?;
+            let is_there = !turn.with_nonce.is_empty() && !turn.with_tag.is_empty();
+            let lacks = Kept::of(&turn.tag, &turn.stored).lacks(*usual);
+            lacks.filter(|_| is_there)
+        };
+        let what = now.turns.iter().find_map(lacks)?;
+        let finding = Finding::new(
+            "tool-calls-differ",
+            Severity::Error,
+            now.subject(),
+            "calls or results of tools are gone some time after the final marker",
+            "keep what was called and what it gave: the model needs both to go on with the conversation",
+        );
+        let watch = humantime::format_duration(self.options.watch);
+        Some(finding.with(Source::Store, format!("{watch} after the turn: {what}")))
     }
 
     /// The turns whose messages are gone from their table, where a reload shows the first chat as before. Of other
@@ -306,11 +345,84 @@ impl Stage<'_> {
     }
 }
 
+/// The oldest turns, of which nothing is left, where all of the newest one is: who took them is not known. Those that go
+/// by their age would take the newest one, too, after the same time. Where a chat was seen to go while a newer one stayed,
+/// each of which nothing is left may have gone so.
+fn emptied(turns: &[TurnSeen], was_seen: bool) -> Vec<String> {
+    let has_nothing = |turn: &TurnSeen| {
+        turn.with_nonce.is_empty() && turn.with_tag.is_empty() && turn.altered.is_none()
+    };
+    let has_all = |turn: &TurnSeen| !turn.with_nonce.is_empty() && !turn.with_tag.is_empty();
+    if was_seen {
+        let gone = turns.iter().filter(|turn| has_nothing(turn));
+        return gone.map(|turn| turn.nonce.clone()).collect();
+    }
+    let gone = turns.iter().take_while(|turn| has_nothing(turn)).count();
+    // Turns of one chat that go one by one are lost.
+    let begins = |at: usize| {
+        at > 0
+            && turns
+                .get(at)
+                .is_some_and(|it| it.number <= turns[at - 1].number)
+    };
+    let are_others_there = begins(gone) && turns[gone..].iter().all(has_all);
+    let gone = turns[..if are_others_there { gone } else { 0 }].iter();
+    gone.map(|turn| turn.nonce.clone()).collect()
+}
+
 /// What a look for the answer's row says of it.
 pub(super) fn state(row: &anyhow::Result<Option<StoredMessage>>) -> RowState {
     match row {
         Ok(Some(_)) => RowState::Complete,
         Ok(None) => RowState::Incomplete,
         Err(_) => RowState::Unreadable,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::emptied;
+    use crate::model::{Role, StoredMessage};
+    use crate::stream::judge::TurnSeen;
+
+    #[test]
+    fn chats_that_newer_ones_may_have_emptied_are_not_called_lost() {
+        let turn = |nonce: &str, question: bool, answer: bool| {
+            let row = |there: bool, role: Role| {
+                let row = there.then(|| StoredMessage::new("1", role, "so"));
+                row.into_iter().collect()
+            };
+            TurnSeen {
+                nonce: nonce.to_owned(),
+                with_tag: row(question, Role::User),
+                with_nonce: row(answer, Role::Assistant),
+                ..TurnSeen::blank(1)
+            }
+        };
+        let gone = |name: &str| turn(name, false, false);
+        let there = |name: &str| turn(name, true, true);
+        assert_eq!(
+            emptied(&[gone("a"), gone("b"), there("c")], false),
+            ["a", "b"]
+        );
+        assert_eq!(emptied(&[gone("a"), gone("b")], true), ["a", "b"]);
+        assert!(emptied(&[turn("a", true, false)], true).is_empty());
+        // All are gone, an answer alone is, or one in the middle: that no new chat does.
+        for lost in [
+            vec![gone("a"), gone("b")],
+            vec![turn("a", true, false), there("b")],
+            vec![gone("a"), turn("b", true, false), there("c")],
+            vec![there("a"), gone("b"), there("c")],
+            vec![there("a"), there("b")],
+            vec![
+                gone("a"),
+                TurnSeen {
+                    number: 2,
+                    ..there("a2")
+                },
+            ],
+        ] {
+            assert!(emptied(&lost, false).is_empty());
+        }
     }
 }

@@ -5,13 +5,15 @@ use super::chat::Vary;
 use super::client::Watching;
 use super::exchange::{ClientTask, ResponseProgress};
 use super::live::Live;
+use super::reading::Reading;
 use super::stage::Stage;
 use super::suite::Suite;
 use crate::model::{Role, State, StoredMessage};
 use crate::report::{Lane, Report};
 use crate::stream::faults::{DOUBLED, Doubled, NONE, STEP_BY_STEP, Second, TWICE, Way};
-use crate::stream::judge::sent_twice::{self, Answered, Copies, Idempotent, SentTwice};
+use crate::stream::judge::sent_twice::{self, Answered, Copies, Idempotent, SentTwice, Told};
 use crate::stream::session::IDEMPOTENCY_KEY;
+use crate::stream::{kept, marks};
 use crate::{clock, store};
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -107,10 +109,13 @@ impl Stage<'_> {
             Some(first) => first,
             None => self.answered(&live.watching).await,
         };
-        let second = match &second {
+        let answered = match &second {
             Some(second) => self.answered(second).await,
             None => Answered::Cut,
         };
+        let is_read = answered == Answered::ToTheEnd && self.reading == Reading::Text;
+        let seen = second.as_ref().filter(|_| is_read).map(Watching::seen);
+        let told = seen.map(|seen| told(&live, &seen.turn.text));
         let idle = live.play.until_idle();
         let _ = tokio::time::timeout(self.options.response_timeout, idle).await;
         // All of the time: a second copy may come late.
@@ -129,8 +134,10 @@ impl Stage<'_> {
             doubled,
             declared: self.idempotent(),
             provider: live.play.provider_end(),
-            answers: [first, second],
+            answers: [first, answered],
             stored,
+            wrong: self.wrong_with(&live).await.unwrap_or_default(),
+            told,
         })
     }
 
@@ -198,5 +205,17 @@ impl Stage<'_> {
                 _ => tokio::time::sleep(CUT).await,
             }
         }
+    }
+}
+
+/// What a response that came to its end says of a turn.
+fn told(live: &Live, text: &str) -> Told {
+    let marks = marks::of(text).into_iter();
+    let mut answers = marks.filter(|mark| mark.starts_with(marks::ANSWER));
+    let answer = live.answer.as_ref().unwrap_or(&live.expected);
+    match answers.find(|mark| *mark != live.nonce) {
+        Some(others) => Told::Others(others.to_owned()),
+        None if kept::is_all_in(answer, text) || kept::is_all_in(&live.expected, text) => Told::All,
+        None => Told::Less,
     }
 }

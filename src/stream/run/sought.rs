@@ -7,8 +7,8 @@ use crate::model::{Mark, Role, State, StoredMessage};
 use crate::store;
 use crate::store::Shape;
 use crate::stream::judge::ended_early::{ClientSaw, Spoilt, Stored};
-use crate::stream::kept;
 use crate::stream::kept::{AnswerFate, Ending, ExpectedAnswer};
+use crate::stream::{kept, marks};
 use std::collections::HashSet;
 
 /// As many characters of an answer are looked for.
@@ -30,6 +30,8 @@ pub(super) struct Sought {
     /// Messages that began like the answer before it was asked for; absent where nobody looked.
     pub(super) before: Option<HashSet<String>>,
     pub(super) answer: ExpectedAnswer,
+    /// Whether its answer is the only message of the assistant, as far as was seen of whole turns.
+    pub(super) is_alone: bool,
 }
 
 /// A message of an earlier turn, as it was stored when that turn was over.
@@ -77,6 +79,7 @@ impl Sought {
             next: None,
             before: None,
             answer: live.whole_answer(),
+            is_alone: false,
         }
     }
 
@@ -142,6 +145,22 @@ impl Sought {
         let parts = self.in_place(messages).filter(is_part).filter(is_same);
         let keys: Vec<_> = parts.map(|row| row.key.clone()).collect();
         if keys.len() > 1 { keys } else { Vec::new() }
+    }
+
+    /// A text that is nothing of the answer, in a message of its own, and looks like a whole one.
+    fn note(&self, messages: &[StoredMessage], finished: &[Ending]) -> Option<Spoilt> {
+        let is_note = |row: &&StoredMessage| {
+            is_answer(row)
+                && !row.content.trim().is_empty()
+                && row.tools.is_empty()
+                && marks::of(&row.content).is_empty()
+                && finished
+                    .iter()
+                    .any(|whole| whole.tells() && whole.is_like(row))
+                && kept::kept(&[*row], &self.answer, finished) == AnswerFate::Nothing
+        };
+        let note = self.in_place(messages).find(is_note)?;
+        self.is_alone.then(|| Spoilt::Note(note.content.clone()))
     }
 
     /// The keys of the messages that say the answer, if there are several of them: whole ones, and those that
@@ -227,8 +246,12 @@ impl Stage<'_> {
             let answer = with_nonce.iter().find(is_answer);
             let own = answer.and_then(|answer| answer.conversation.as_deref());
             let key = own.or(keys.first().copied());
-            if let Some(key) = key.filter(|_| !self.learnt.has_versions) {
-                found.copies = sought.copies(&store::conversation(db, mapping, key).await?);
+            if let Some(key) = key {
+                let messages = store::conversation(db, mapping, key).await?;
+                if !self.learnt.has_versions {
+                    found.copies = sought.copies(&messages);
+                }
+                found.spoilt.extend(sought.note(&messages, finished));
             }
             found.rows = with_nonce;
             return Ok(found);
@@ -240,6 +263,7 @@ impl Stage<'_> {
                 if !self.learnt.has_versions {
                     found.copies = sought.same_parts(&messages);
                 }
+                found.spoilt.extend(sought.note(&messages, finished));
                 found.kept = sought.judged(answers.iter().copied(), finished);
                 found.rows = answers.into_iter().cloned().collect();
                 return Ok(found);
@@ -338,4 +362,51 @@ fn head(answer: &str) -> Option<String> {
 
 fn is_answer(message: &&StoredMessage) -> bool {
     message.role == Role::Assistant && message.state != State::Deleted
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Ending, ExpectedAnswer, Role, Sought, Spoilt, StoredMessage};
+
+    #[test]
+    fn a_note_next_to_a_part_is_no_answer() {
+        let row = |role: Role, text: &str, status: &str| StoredMessage {
+            status: Some(status.to_owned()),
+            ..StoredMessage::new(text, role, text)
+        };
+        let text = "Task 'Buy milk' has been added. n1";
+        let whole = row(Role::Assistant, text, "done");
+        let mut sought = Sought {
+            question: "Add it [u1]".to_owned(),
+            tag: "u1".to_owned(),
+            nonce: "n1".to_owned(),
+            conversation: None,
+            earlier: Vec::new(),
+            stays: Vec::new(),
+            next: None,
+            before: None,
+            answer: ExpectedAnswer {
+                text: text.to_owned(),
+                is_all: true,
+                expected: text.to_owned(),
+                nonce: "n1".to_owned(),
+            },
+            is_alone: true,
+        };
+        let found = |sought: &Sought, text: &str, status: &str| {
+            let asked = row(Role::User, "Add it [u1]", "done");
+            let part = row(Role::Assistant, "Task 'Buy milk'", "stopped");
+            let note = row(Role::Assistant, text, status);
+            sought.note(&[asked, part, note], &[Ending::of(&whole, "n1")])
+        };
+        let note = "Error: the request was cancelled";
+        let spoilt = Some(Spoilt::Note(note.to_owned()));
+        assert_eq!(found(&sought, note, "done"), spoilt);
+        // With a status of its own nobody takes it for an answer; and a part is another check's.
+        assert_eq!(found(&sought, note, "failed"), None);
+        assert_eq!(found(&sought, "Task 'Buy milk' has", "done"), None);
+        // Where whole turns have further messages it may be one of those.
+        sought.is_alone = false;
+        assert_eq!(found(&sought, note, "done"), None);
+    }
 }

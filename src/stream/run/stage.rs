@@ -12,6 +12,7 @@ use crate::report::{Case, Finding, Report, Verdict};
 use crate::store::{ColumnMatch, Mapping};
 use crate::stream::body::Framing;
 use crate::stream::judge;
+use crate::stream::judge::tool_calls_differ::Kept;
 use crate::stream::judge::{MarkerBasis, Observed};
 use crate::stream::kept::Ending;
 use crate::stream::marker::FinalMarker;
@@ -52,6 +53,10 @@ pub struct Stage<'a> {
     pub(super) is_verbatim: bool,
     /// What the chats without a gate showed of every message; nothing before their end.
     pub(super) learnt: Learnt,
+    /// What they kept of the tools of each turn, by its number.
+    pub(super) usual_tools: BTreeMap<usize, Kept>,
+    /// Codes of what was wrong in them.
+    pub(super) wrong_codes: Vec<&'static str>,
     /// The provider that the server asks; known from the first chat on.
     pub(super) provider: Option<&'static Provider>,
     /// Whether it asks its provider for a stream; known from the first chat on.
@@ -68,6 +73,8 @@ pub struct Stage<'a> {
     pub(super) buffered: Vec<bool>,
     /// Whether the server answers a reload while its commits are withheld, as far as is known.
     pub(super) reloads_at_final: bool,
+    /// Whether a chat went while a newer one stayed.
+    pub(super) empties_chats: bool,
     /// Whether the history is one chat for all conversations.
     pub(super) shares_history: bool,
     /// Whether it showed an answer whose row was not complete: then it may be kept in another place.
@@ -110,6 +117,8 @@ impl<'a> Stage<'a> {
             endings: Vec::new(),
             is_verbatim: true,
             learnt: Learnt::default(),
+            usual_tools: BTreeMap::new(),
+            wrong_codes: Vec::new(),
             provider: None,
             asks_for_streams: true,
             slowest_turn: Duration::ZERO,
@@ -119,6 +128,7 @@ impl<'a> Stage<'a> {
             buffered: Vec::new(),
             reloads_at_final: session.history.is_some(),
             shares_history: false,
+            empties_chats: false,
             is_elsewhere: false,
             reload_untried: false,
         }

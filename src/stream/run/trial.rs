@@ -168,7 +168,7 @@ impl Stage<'_> {
                 .map_or(Duration::ZERO, |closed| opened.saturating_sub(closed)),
             sent: live.sent,
             early: false,
-            missing: at_final.missing.or(hidden.map(Missing::Answer)),
+            missing: Missing::first(at_final.missing, hidden),
         };
         self.finish_trial(live, judged, at_final.row).await
     }

@@ -152,7 +152,7 @@ impl Stage<'_> {
             held: opened.saturating_sub(closed),
             sent: live.sent,
             early: commit_order::is_early(&trial),
-            missing: at_final.missing.or(hidden.map(Missing::Answer)),
+            missing: Missing::first(at_final.missing, hidden),
         };
         self.finish_trial(live, judged, at_final.row).await
     }

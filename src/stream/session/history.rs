@@ -168,6 +168,10 @@ impl History {
             Order::OldestFirst => {}
             Order::NewestFirst => records.reverse(),
         }
+        if let Record::Message { role, content } = &self.record {
+            // A separator, an event: what has neither an author nor a text is no message.
+            records.retain(|it| !(role.query(it).is_empty() && content.query(it).is_empty()));
+        }
         let field = |record: &Value, number: usize, path: &JsonPath| {
             let found = path.query(record).exactly_one().map_err(|_| {
                 HistoryError::Answer(format!(
@@ -266,6 +270,14 @@ mod tests {
     }
 
     const SAID: &str = r#"[{"role":"user","content":"hi chatctl-u0123456789abcdef"},{"role":"assistant","content":"ho"}]"#;
+
+    #[test]
+    fn a_record_without_an_author_and_a_text_is_no_message() {
+        let day = r#"[{"day":"Monday"},{"role":"user","content":"a"},{"day":"Tuesday"}]"#;
+        assert_eq!(read("", day).unwrap(), ["user: a"]);
+        let half = r#"[{"role":"user","content":"a"},{"role":"assistant"}]"#;
+        assert!(matches!(read("", half), Err(HistoryError::Answer(_))));
+    }
 
     #[test]
     fn a_path_that_fits_no_record_is_a_mistake_of_the_session() {

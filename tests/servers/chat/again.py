@@ -33,6 +33,18 @@ async def replaces_at_the_end(turn: Turn) -> Events:
     yield DONE
 
 
+async def spoils_again(turn: Turn) -> Events:
+    """A regenerated answer is stored twice, and of an edited question only its end."""
+    is_again = turn.conversation_id in _replaced
+    gone = _replaced.pop(turn.conversation_id, [])
+    async for chunk in turn.relay():
+        yield chunk
+    await turn.store.write(*gone, turn.row())
+    if is_again:
+        await turn.save()
+    yield DONE
+
+
 async def keeps_attachments(turn: Turn) -> Events:
     async for event in replaces_at_the_end(turn):
         yield event
@@ -61,11 +73,12 @@ def last_question(
         _late.add(conversation_id)
         return question, [Insert(conversation_id, "user", words)] if words else []
     gone: list[Write] = [Delete(x.id) for x in lines if x.id > question.id]
-    if mode in ("replaces_at_the_end", "keeps_attachments") and not words:
+    if mode in ("replaces_at_the_end", "keeps_attachments", "spoils_again") and not words:
         _replaced[conversation_id] = gone
         return question, []
     if words:
-        gone += [Delete(question.id), Insert(conversation_id, "user", words)]
+        kept = words[-28:] if mode == "spoils_again" else words
+        gone += [Delete(question.id), Insert(conversation_id, "user", kept)]
     return question, gone
 
 

@@ -1,6 +1,7 @@
 """The same chat, kept as other applications keep theirs.
 
-A model that calls tools gets them (only `json`): TOOLS says what is stored of them. With APPROVAL the user is asked
+A model that calls tools gets them (only `json`): TOOLS says what is stored of them; `emptied` takes the results out again
+some time after the answer. With APPROVAL the user is asked
 first: `right` stores the call and ends the response, `doubles` stores the turn again with the decision, and `open` keeps
 the response open, and the call in it. RAISES says what becomes of a turn whose tool raises (`explode` does): `goes_on` tells
 the model, `ends` stores what there is and ends the turn, `loses` stores the call only, `as_answer` stores the error's text.
@@ -111,7 +112,7 @@ class Kept:
 
     def add_tools(self, key: str, calls: list[dict[str, Any]], results: list[str] | None) -> None:
         """As LangChain keeps them: the calls in a message of the model, each result in one of its own."""
-        stored = {"right": calls, "swapped": calls[::-1], "fewer": calls[:-1]}[TOOLS]
+        stored = {"swapped": calls[::-1], "fewer": calls[:-1]}.get(TOOLS, calls)
         called = [{"id": x["id"], "name": x["name"], "args": json.loads(x["arguments"])} for x in stored]
         data = {"content": "", "type": "ai", "tool_calls": called}
         messages = [{"type": "ai", "data": data}, *([] if results is None else told(calls, results))]
@@ -121,6 +122,14 @@ class Kept:
 
     def add_results(self, key: str, calls: list[dict[str, Any]], results: list[str]) -> None:
         self.insert(key, told(calls, results))
+
+    def empty(self, key: str) -> None:
+        rows = self.db.execute("SELECT id, message FROM message_store WHERE session_id = ?", (key,)).fetchall()
+        for number, text in rows:
+            message = json.loads(text)
+            if message["type"] == "tool":
+                message["data"]["content"] = ""
+                self.db.execute("UPDATE message_store SET message = ? WHERE id = ?", (json.dumps(message), number))
 
     def insert(self, key: str, messages: list[dict[str, Any]]) -> None:
         rows = [(key, json.dumps(message)) for message in messages]
@@ -266,6 +275,8 @@ async def answer_to(key: str, messages: list[dict[str, Any]]) -> AsyncIterator[s
         # A marker within the same millisecond would ask too much of a busy machine's clock.
         await anyio.sleep(0.005)
     yield "data: [DONE]\n\n"
+    if TOOLS == "emptied":
+        asyncio.get_running_loop().call_later(0.4, kept.empty, key)
     if os.environ["SAVE"] == "after":
         # Long enough to notice that the client has hung up, also on a busy machine.
         await anyio.sleep(0.2)

@@ -110,6 +110,7 @@ _ENDINGS = [
     a.replaces_at_the_end,
     a.keeps_attachments,
     a.careless_again,
+    a.spoils_again,
 ]
 _ELSEWHERE = [
     "user_lost",

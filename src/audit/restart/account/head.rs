@@ -41,11 +41,22 @@ pub(in super::super) fn head(
     Some(finding.with(Source::Store, fact))
 }
 
+/// The same, where a reload may show all messages all the same: who has the conversation's address finds it.
+pub(in super::super) fn if_shown(lost: Finding, is_shown: bool) -> Finding {
+    let severity = if is_shown {
+        Severity::Warning
+    } else {
+        lost.severity
+    };
+    Finding { severity, ..lost }
+}
+
 #[cfg(test)]
 mod tests {
-    use super::head;
+    use super::{head, if_shown};
     use crate::audit::restart::WAYS;
     use crate::model::Conversation;
+    use crate::report::Severity;
 
     #[test]
     fn a_row_that_its_user_does_not_find_is_reported() {
@@ -70,6 +81,9 @@ mod tests {
             let harm = harm(after.as_ref()).unwrap();
             assert!(harm.contains(part), "{harm}");
         }
+        let lost = head("s", &WAYS[0], &ours, None).unwrap();
+        assert_eq!(if_shown(lost.clone(), false).severity, Severity::Error);
+        assert_eq!(if_shown(lost, true).severity, Severity::Warning);
         // A store that names no users may begin to.
         let nobodys = row(None, false);
         assert!(head("s", &WAYS[0], &nobodys, Some(&ours)).is_none());

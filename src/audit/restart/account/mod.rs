@@ -6,7 +6,7 @@ mod history;
 mod own;
 mod rows;
 
-pub(super) use head::head;
+pub(super) use head::{head, if_shown};
 pub(super) use history::Since;
 pub(super) use own::{Shows, is_of_another, own};
 
@@ -104,7 +104,7 @@ impl Account<'_> {
             self.user_lost(),
             self.changed(),
             self.doubled(),
-            self.steps(),
+            self.steps().or_else(|| self.fewer_steps()),
             self.logged_out(),
         ]
         .into_iter()

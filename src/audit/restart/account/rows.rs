@@ -4,6 +4,7 @@ use super::{Account, RememberedTurn, Stored, is_live};
 use crate::model::{Role, State, StoredMessage, ToolCall, contradicts, known_role};
 use crate::report::{Finding, Severity, Source};
 use crate::store;
+use crate::stream::judge::tool_calls_differ::Kept;
 use serde_json::Value;
 
 impl Account<'_> {
@@ -17,6 +18,7 @@ impl Account<'_> {
                     && has_calls(was, rows.after)
                     && self.is_of_side(&side, was, is)
                     && is.conversation == was.conversation
+                    && (was.is_given_up() || !is.is_given_up())
             };
             // A table that was built again may number its rows otherwise.
             let of_key = || holding().find(|is| !is.key.is_empty() && is.key == was.key);
@@ -36,6 +38,10 @@ impl Account<'_> {
             let said = match row.tools.as_slice() {
                 [] => said,
                 tools => format!("{said} with {}", calls(tools)),
+            };
+            let said = match &row.status {
+                Some(status) if was.status != is.status => format!("{said} with status `{status}`"),
+                _ => said,
             };
             match &row.conversation {
                 Some(conversation) if was.conversation != is.conversation => {
@@ -123,12 +129,42 @@ impl Account<'_> {
         None
     }
 
-    fn step_lost(&self, rows: Stored<'_>, was: &StoredMessage) -> Finding {
-        let code = if self.way.kills() {
+    /// Of a turn at whose end the server was stopped, nobody had seen the rows of its tools before. Where the same words
+    /// were said before, as much has to be there.
+    pub(super) fn fewer_steps(&self) -> Option<Finding> {
+        let rows = self.stored?;
+        let words = |turn: &RememberedTurn| turn.user.replace(&turn.tag, "");
+        let promised = || self.told.iter().filter(|turn| turn.acknowledged);
+        let what = promised().filter(|turn| !turn.awaited).find_map(|turn| {
+            let mut marks = [&turn.tag, &turn.nonce].into_iter();
+            let is_there = marks.all(|mark| rows.holding(mark).next().is_some());
+            let mut others = promised().filter(|it| it.awaited && words(it) == words(turn));
+            let usual = Kept::of(&others.next()?.tag, rows.after);
+            let lacks = Kept::of(&turn.tag, rows.after).lacks(usual);
+            lacks.filter(|_| is_there)
+        })?;
+        let harm = format!(
+            "what tools were called with or gave in a turn whose final marker the client had seen is lost after {}",
+            self.way.words
+        );
+        let help = "commit each call and its result before the answer, or together with it";
+        let finding = self.finding(self.lost_code(), Severity::Error, harm, help);
+        Some(finding.with(
+            Source::Store,
+            format!("{what}, and an earlier turn with the same words has all"),
+        ))
+    }
+
+    /// The code of a message that a stop has lost.
+    fn lost_code(&self) -> &'static str {
+        if self.way.kills() {
             "message-lost-on-kill"
         } else {
             "message-lost-on-restart"
-        };
+        }
+    }
+
+    fn step_lost(&self, rows: Stored<'_>, was: &StoredMessage) -> Finding {
         let what = if was.tools.is_empty() {
             "what a tool gave"
         } else {
@@ -139,7 +175,7 @@ impl Account<'_> {
             self.way.words
         );
         let help = "delete no rows at start: the model needs what its tools gave to go on with the conversation";
-        let finding = self.finding(code, Severity::Error, harm, help);
+        let finding = self.finding(self.lost_code(), Severity::Error, harm, help);
         finding.with(
             Source::Store,
             format!(

@@ -101,7 +101,7 @@ fn shown(seen: &InVain) -> Result<Judged, Judged> {
     let findings: Vec<_> = found.into_iter().flatten().collect();
     let told = tell(seen, stored);
     let doubt = match (stored.old, stored.new) {
-        _ if seen.came_late => Some(LATE),
+        _ if seen.came_late || seen.next.doubt().is_some() => Some(LATE),
         (Old::Gone, New::Unknown) if seen.again == Again::Regenerated => {
             Some("a part of the new answer can't be told from other texts")
         }

@@ -6,6 +6,7 @@ use super::ended_early::NextTurn;
 use super::judged::Judged;
 use super::order::RowState;
 use super::sent_twice::Answered;
+use super::whole_turn::{self, Wrong};
 use crate::report::{Finding, Severity, Source};
 use crate::stream::session::OldAnswer;
 use std::fmt;
@@ -47,6 +48,8 @@ pub struct AskedAgain {
     pub at_marker: Option<RowState>,
     /// What the store holds.
     pub stored: Parts,
+    /// What is wrong with the rows of the new question and the new answer.
+    pub wrong: Vec<Wrong>,
     /// Whether a later message names the wrong one before it, and how; absent where messages name none.
     pub wrong_parent: Option<String>,
     /// What a reload shows; absent where the session has no history, or it can't be read.
@@ -105,10 +108,12 @@ pub fn judge(seen: &AskedAgain) -> Judged {
         context(seen),
         following(seen),
     ];
-    let findings: Vec<_> = found.into_iter().flatten().collect();
+    let mut findings: Vec<_> = found.into_iter().flatten().collect();
+    findings.extend(spoilt(seen, &findings));
     let is_doubtful = seen.old_answer == Some(OldAnswer::Keep) && seen.stored.old == Old::Elsewhere;
-    let doubt = is_doubtful.then(|| "nothing shows whether the page finds it there".to_owned());
-    Judged::by(findings, tell(seen), doubt)
+    let doubt = is_doubtful.then_some("nothing shows whether the page finds it there");
+    let doubt = doubt.or_else(|| seen.following.doubt());
+    Judged::by(findings, tell(seen), doubt.map(str::to_owned))
 }
 
 fn tell(seen: &AskedAgain) -> String {
@@ -160,6 +165,20 @@ fn answer(seen: &AskedAgain) -> Option<Finding> {
     );
     let fact = (Source::Store, "no row holds the new answer");
     (!seen.stored.answer).then(|| wrong(seen, "never-saved", says, fact))
+}
+
+/// What is stored of the new question or the new answer is not what was said. Where the question is asked for once
+/// more, how often it is stored has a check of its own, and so has the branch that the rows are on.
+fn spoilt(seen: &AskedAgain, found: &[Finding]) -> Vec<Finding> {
+    let doubled = |it: &&Wrong| it.code == "answer-duplicated";
+    let doubled = seen.wrong.iter().filter(doubled);
+    let says = (
+        "a turn that is regenerated or edited is not stored as it was said",
+        "save it as every other turn is saved: all of each text, once",
+    );
+    let new = whole_turn::of_the_texts(&seen.wrong, found).chain(doubled);
+    new.map(|it| wrong(seen, it.code, says, (it.source, &it.how)))
+        .collect()
 }
 
 /// A row that is not there when it is read after the marker came is committed later.
@@ -290,8 +309,9 @@ fn following(seen: &AskedAgain) -> Option<Finding> {
 #[cfg(test)]
 mod tests {
     use super::{Again, Answered, AskedAgain, NextTurn, Old, OldAnswer, Parts, RowState, judge};
+    use crate::report::Source;
     use crate::report::Verdict;
-    use crate::stream::judge::ended_early::Unsaved;
+    use crate::stream::judge::whole_turn::Wrong;
 
     const fn parts(old: Old) -> Parts {
         Parts {
@@ -315,6 +335,7 @@ mod tests {
             answered: Answered::ToTheEnd,
             at_marker: Some(RowState::Complete),
             stored: parts(old),
+            wrong: Vec::new(),
             wrong_parent: None,
             history: Some(parts(shown)),
             next: Some(parts(shown)),
@@ -326,12 +347,43 @@ mod tests {
         }
     }
 
+    fn is_wrong(code: &'static str) -> Wrong {
+        Wrong {
+            code,
+            how: "it is wrong (row 7)".to_owned(),
+            source: Source::Store,
+            came_late: false,
+        }
+    }
+
+    #[test]
+    fn the_new_texts_are_stored_as_they_were_said() {
+        let mut it = seen(Some(OldAnswer::Replace), Old::Gone);
+        for code in ["answer-duplicated", "user-message-lost", "answer-differs"] {
+            it.wrong = vec![is_wrong(code)];
+            assert_eq!(told(&it), violated(code));
+        }
+        // Rows of the question on several branches are counted by what is shown.
+        it.wrong = vec![is_wrong("question-duplicated")];
+        assert_eq!(told(&it), HELD);
+        // What has a finding already has no second one.
+        it.wrong = vec![is_wrong("user-message-lost")];
+        it.stored.questions = 0;
+        it.history = None;
+        assert_eq!(told(&it), violated("user-message-lost"));
+    }
+
     #[test]
     fn the_conversation_goes_on() {
         let mut it = seen(Some(OldAnswer::Replace), Old::Gone);
         assert_eq!(told(&it), HELD);
-        it.following = NextTurn::Unsaved(Unsaved::Answer);
+        it.following = NextTurn::Wrong(is_wrong("never-saved"));
         assert_eq!(told(&it), violated("never-saved"));
+        it.following = NextTurn::Wrong(Wrong {
+            came_late: true,
+            ..is_wrong("never-saved")
+        });
+        assert_eq!(told(&it), (Verdict::Inconclusive, Vec::new()));
         it.following = NextTurn::Failed("status 500".to_owned());
         assert_eq!(told(&it), violated("next-turn-refused"));
     }

@@ -164,6 +164,12 @@ fn around(seen: &EndedEarly, spoilt: &Spoilt) -> Option<Finding> {
             "save the user's message in one place only, before the provider is called",
             format!("rows {}", keys.join(", ")),
         ),
+        Spoilt::Note(text) => (
+            "error-text-as-answer",
+            format!("a text that is no answer is stored as one {when}"),
+            "keep why a turn ended in a column of its own, or give the message a status that whole answers do not have",
+            format!("`{text}` has the status of whole answers, and nobody said it"),
+        ),
         Spoilt::Earlier { turn, role } => {
             let code = match (role, seen.cause) {
                 (Role::User, _) => "user-message-lost",
@@ -321,8 +327,8 @@ fn reload(seen: &EndedEarly, stored: &Stored) -> Option<Finding> {
 fn next(seen: &EndedEarly, stored: &Stored) -> Option<Finding> {
     let next = seen.next.as_ref()?;
     match next {
-        NextTurn::Refused { .. } | NextTurn::Failed(_) | NextTurn::Unsaved(_) => {
-            Some(failed(seen, next.failure()?))
+        NextTurn::Refused { .. } | NextTurn::Failed(_) | NextTurn::Wrong(_) => {
+            next.failure().map(|failure| failed(seen, failure))
         }
         NextTurn::Answered {
             question,

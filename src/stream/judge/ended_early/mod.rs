@@ -9,6 +9,7 @@ mod findings;
 mod tests;
 
 use super::judged::{self, Judged, LATE};
+use super::whole_turn::Wrong;
 use crate::model::{ProviderEnd, Role};
 use crate::report::{Severity, Source};
 use crate::stream::faults::{Point, Way};
@@ -140,6 +141,8 @@ pub enum Spoilt {
     QuestionCut(String),
     /// Its question is stored more than once, in the rows with these keys.
     QuestionTwice(Vec<String>),
+    /// A text that is nothing of the answer is stored as a whole answer.
+    Note(String),
     /// A message of an earlier turn was stored, and is not any more.
     Earlier {
         /// Which turn, from 1.
@@ -175,8 +178,8 @@ pub enum NextTurn {
     },
     /// It was not answered, for this reason.
     Failed(String),
-    /// It was answered up to the final marker, and this part of it is in no row.
-    Unsaved(Unsaved),
+    /// It was answered up to the final marker, and this is wrong with what is stored of it.
+    Wrong(Wrong),
     /// It was answered, and the provider's request had these parts of the turn before.
     Answered {
         /// The question.
@@ -186,25 +189,6 @@ pub enum NextTurn {
         /// The same, of what came to the store afterwards.
         answer_later: bool,
     },
-}
-
-/// What is not stored of a turn that was answered.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Unsaved {
-    /// What the user said.
-    Question,
-    /// What the user was shown.
-    Answer,
-}
-
-impl Unsaved {
-    /// Its name, in a sentence.
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::Question => "question",
-            Self::Answer => "answer",
-        }
-    }
 }
 
 /// How the next turn failed.
@@ -239,25 +223,29 @@ impl NextTurn {
                 Some(refused(severity, format!("answered {status}: {said}")))
             }
             Self::Failed(why) => Some(refused(Severity::Error, why.clone())),
-            Self::Unsaved(Unsaved::Question) => Some(NextFailure {
-                code: "user-message-lost",
-                harm: "the question of the next turn is lost",
-                source: Source::Store,
+            // What is right by now is a doubt.
+            Self::Wrong(wrong) if wrong.came_late => None,
+            Self::Wrong(wrong) => Some(NextFailure {
+                code: wrong.code,
+                harm: match wrong.code {
+                    "never-saved" => "the answer of the next turn is never stored",
+                    "user-message-lost" => "the question of the next turn is lost",
+                    _ => "the next turn is not stored as it was said",
+                },
+                source: wrong.source,
                 ..refused(
                     Severity::Error,
-                    "the next turn was answered, and no row holds its question".to_owned(),
+                    format!("the next turn was answered, and {}", wrong.how),
                 )
             }),
-            Self::Unsaved(Unsaved::Answer) => Some(NextFailure {
-                code: "never-saved",
-                harm: "the answer of the next turn is never stored",
-                source: Source::Store,
-                ..refused(
-                    Severity::Error,
-                    "the final marker of the next turn was sent, and no row holds its answer"
-                        .to_owned(),
-                )
-            }),
+        }
+    }
+
+    /// Why it shows nothing, where it did not fail.
+    pub(super) fn doubt(&self) -> Option<&'static str> {
+        match self {
+            Self::Wrong(wrong) => wrong.doubt(),
+            Self::Answered { .. } | Self::Refused { .. } | Self::Failed(_) => None,
         }
     }
 }
@@ -274,8 +262,10 @@ fn shown(seen: &EndedEarly) -> Result<Judged, Judged> {
     judged::asked(seen.provider)?;
     let stored = judged::read(&seen.stored)?;
     let findings = findings::all(seen, stored);
+    let late = seen.next.as_ref().and_then(NextTurn::doubt);
     let doubt = match &stored.answer {
         _ if seen.came_late => Some(LATE.to_owned()),
+        _ if late.is_some() => late.map(str::to_owned),
         AnswerFate::Unknown(why) => Some((*why).to_owned()),
         AnswerFate::Nothing | AnswerFate::Cut { .. } if !stored.is_verbatim => Some(
             "the store changes the text of answers, so a part of one can't be recognized"

@@ -2,20 +2,34 @@
 
 use super::{Mutant, word};
 use crate::model::{ProviderEnd, Role};
-use crate::report::{Finding, Severity};
+use crate::report::{Finding, Severity, Source};
 use crate::stream::faults::{DOUBLED, Moment, Point, Resuming, Way};
 use crate::stream::judge;
 use crate::stream::judge::ended_early::{
-    self, Cause, ClientSaw, EndedEarly, NextTurn, Reload, Spoilt, Stored, Unsaved,
+    self, Cause, ClientSaw, EndedEarly, NextTurn, Reload, Spoilt, Stored,
 };
 use crate::stream::judge::provider_faults::{self, ClientTold, ProviderFailed, ResponseEnd, Said};
 use crate::stream::judge::resumed::{Reply, Resumed, Run};
 use crate::stream::judge::sent_twice::{self, Answered, Copies, Idempotent, SentTwice};
+use crate::stream::judge::whole_turn::Wrong;
 use crate::stream::kept::{AnswerFate, Marked};
 use crate::stream::policy::{Keep, ON_DISCONNECT, ON_STOP};
 use fastrand::Rng;
 
 const LENGTH: usize = 60;
+
+fn next_is(code: &'static str) -> NextTurn {
+    NextTurn::Wrong(wrong(code))
+}
+
+fn wrong(code: &'static str) -> Wrong {
+    Wrong {
+        code,
+        how: "it is wrong (row 7)".to_owned(),
+        source: Source::Store,
+        came_late: false,
+    }
+}
 
 fn known() -> NextTurn {
     NextTurn::Answered {
@@ -146,6 +160,11 @@ const STOPPED: &[Mutant<EndedEarly>] = &[
         mutate: |turn, _| stored(turn).spoilt = vec![earlier(Role::User)],
     },
     Mutant {
+        what: "words of the server's own are stored as an answer",
+        owner: "error-text-as-answer",
+        mutate: |turn, rng| stored(turn).spoilt = vec![Spoilt::Note(word(rng))],
+    },
+    Mutant {
         what: "the next turn is refused",
         owner: "next-turn-refused",
         mutate: |turn, _| {
@@ -158,12 +177,17 @@ const STOPPED: &[Mutant<EndedEarly>] = &[
     Mutant {
         what: "the next turn's answer is in no row",
         owner: "never-saved",
-        mutate: |turn, _| turn.next = Some(NextTurn::Unsaved(Unsaved::Answer)),
+        mutate: |turn, _| turn.next = Some(next_is("never-saved")),
+    },
+    Mutant {
+        what: "the next turn's answer is stored with other words",
+        owner: "answer-differs",
+        mutate: |turn, _| turn.next = Some(next_is("answer-differs")),
     },
     Mutant {
         what: "the next turn's question is in no row",
         owner: "user-message-lost",
-        mutate: |turn, _| turn.next = Some(NextTurn::Unsaved(Unsaved::Question)),
+        mutate: |turn, _| turn.next = Some(next_is("user-message-lost")),
     },
     Mutant {
         what: "the history can't be read",
@@ -309,6 +333,7 @@ fn resumed(rng: &mut Rng) -> Resumed {
             questions: 1,
             answers: 1,
         }),
+        wrong: Vec::new(),
     }
 }
 
@@ -395,6 +420,8 @@ fn doubled(rng: &mut Rng) -> SentTwice {
             questions: 1,
             answers: 1,
         }),
+        wrong: Vec::new(),
+        told: None,
     }
 }
 

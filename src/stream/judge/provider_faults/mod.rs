@@ -117,7 +117,7 @@ fn doubt(seen: &ProviderFailed, stored: &Stored) -> Option<String> {
         ResponseEnd::Failed(_) | ResponseEnd::WithWords
     );
     match &stored.answer {
-        _ if seen.came_late => Some(LATE.to_owned()),
+        _ if seen.came_late || seen.next.doubt().is_some() => Some(LATE.to_owned()),
         AnswerFate::Whole => None,
         _ if seen.said == Said::NoText => None,
         AnswerFate::Unknown(why) if !told => Some((*why).to_owned()),

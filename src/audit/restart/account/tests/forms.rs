@@ -1,9 +1,10 @@
 //! Rows in another form, rows of tools, and a history after the conversation went on.
 
-use super::super::{Account, HistoryBefore, Since, Stored};
+use super::super::{Account, HistoryBefore, RememberedTurn, Since, Stored};
 use super::{ALL, TERM, by_rows, codes, records, rows, turn, two};
 use crate::audit::restart::WAYS;
 use crate::model::{Role, State, StoredMessage, ToolCall};
+use crate::stream::marks;
 use crate::stream::run::{Access, Recalled};
 
 /// A turn with a tool: question, call, result and answer.
@@ -41,6 +42,40 @@ fn rows_of_tools_that_are_gone_or_emptied() {
         found(|rows| rows[1].tools[0].input = Some("{}".to_owned())),
         changed
     );
+}
+
+/// The server was killed at the end of the second turn: what its tools gave was not committed by then.
+#[test]
+fn rows_of_tools_that_never_came_are_found_by_an_earlier_turn() {
+    let said = |number: usize| {
+        let tag = format!("{}{number:016}", marks::QUESTION);
+        let nonce = format!("{}{number:016}", marks::ANSWER);
+        RememberedTurn {
+            user: format!("ask [{tag}]"),
+            expected: format!("say {nonce}"),
+            tag,
+            nonce,
+            acknowledged: true,
+            awaited: number == 1,
+        }
+    };
+    let told = [said(1), said(2)];
+    let of = |turn: &RememberedTurn| {
+        let mut all = with_tools();
+        all[0].content.clone_from(&turn.user);
+        all[3].content.clone_from(&turn.expected);
+        for row in &mut all {
+            row.key = format!("{}-{}", turn.tag, row.key);
+        }
+        all
+    };
+    let (first, mut second) = (of(&told[0]), of(&told[1]));
+    let all = [first.clone(), second.clone()].concat();
+    assert!(by_rows(&told, &first, &all).is_empty());
+    second.drain(1..3);
+    let short = [first.clone(), second].concat();
+    let lost = ["message-lost-on-restart"];
+    assert_eq!(by_rows(&told, &first, &short), lost);
 }
 
 #[test]
