@@ -111,9 +111,10 @@ fn listening_sockets(port: u16) -> HashSet<String> {
                 .lines()
                 .skip(1)
                 .filter_map(|line| {
-                    let fields: Vec<_> = line.split_whitespace().collect();
-                    let listens = fields.get(1)?.ends_with(&port) && *fields.get(3)? == "0A";
-                    listens.then(|| format!("socket:[{}]", fields[9]))
+                    // Most lines are of other ports, and there may be thousands.
+                    let mut fields = line.split_ascii_whitespace();
+                    let is_it = fields.nth(1)?.ends_with(&port) && fields.nth(1)? == "0A";
+                    is_it.then(|| Some(format!("socket:[{}]", fields.nth(5)?)))?
                 })
                 .collect::<Vec<_>>()
         })

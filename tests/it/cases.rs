@@ -61,7 +61,8 @@ fn run(case: &Case, hosts: &dyn Hosts, migrations: &Path) -> Result<(), String> 
         begin(&url, migrations)?;
         url
     };
-    let (before, messages) = (backend.contents(url), backend.messages(url));
+    let mut database = backend.at(url);
+    let (before, messages) = (database.contents(), database.messages());
     fs::copy(case.file(backend), migrations.join("2_change.sql")).unwrap();
     if case.then(backend).exists() {
         fs::copy(case.then(backend), migrations.join("3_then.sql")).unwrap();
@@ -73,14 +74,14 @@ fn run(case: &Case, hosts: &dyn Hosts, migrations: &Path) -> Result<(), String> 
     }
     if exit != 0 {
         found(&expect, &report)?;
-        return same("contents", &before, &backend.contents(url));
+        return same("contents", &before, &database.contents());
     }
     if let Some(warnings) = &expect.warnings
         && warned(&report) != *warnings
     {
         return Err(format!("not the warnings {warnings:?}: {report:#}"));
     }
-    let counts = backend.counts(url, &expect.tables);
+    let counts = database.counts(&expect.tables);
     if counts != expect.rows {
         return Err(format!(
             "{:?} have {counts:?} rows and not {:?}",
@@ -88,9 +89,9 @@ fn run(case: &Case, hosts: &dyn Hosts, migrations: &Path) -> Result<(), String> 
         ));
     }
     if expect.same {
-        same("messages", &messages, &backend.messages(url))?;
+        same("messages", &messages, &database.messages())?;
     }
-    let after = backend.contents(url);
+    let after = database.contents();
     let (again, exit) = up(url, migrations);
     if exit != 0
         || !again["cases"][0]["reason"]
@@ -101,11 +102,7 @@ fn run(case: &Case, hosts: &dyn Hosts, migrations: &Path) -> Result<(), String> 
             "a second run does something: exit {exit}, {again:#}"
         ));
     }
-    same(
-        "contents after a second run",
-        &after,
-        &backend.contents(url),
-    )
+    same("contents after a second run", &after, &database.contents())
 }
 
 /// The codes of all findings of level warning.

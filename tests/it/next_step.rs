@@ -395,9 +395,26 @@ fn a_set_up_answer_without_end() {
     );
 }
 
+/// A field of 4 kB that ends so.
+const fn field(end: &[u8]) -> [u8; 4096] {
+    let mut field = [b'x'; 4096];
+    let mut at = 0;
+    while at < 6 {
+        field[at] = b"data: "[at];
+        at += 1;
+    }
+    at = 0;
+    while at < end.len() {
+        field[4096 - end.len() + at] = end[at];
+        at += 1;
+    }
+    field
+}
+
 #[test]
 fn an_event_without_end() {
-    let server = Endless::serve(b"data: and on\n", b"{\"id\": 1}");
+    static LINE: [u8; 4096] = field(b"\n");
+    let server = Endless::serve(&LINE, b"{\"id\": 1}");
     stops(
         &mut server.verify(),
         3,
@@ -408,17 +425,7 @@ fn an_event_without_end() {
 
 #[test]
 fn a_stream_without_end() {
-    static EVENT: [u8; 4096] = {
-        let mut event = [b'x'; 4096];
-        let mut at = 0;
-        while at < 6 {
-            event[at] = b"data: "[at];
-            at += 1;
-        }
-        event[4094] = b'\n';
-        event[4095] = b'\n';
-        event
-    };
+    static EVENT: [u8; 4096] = field(b"\n\n");
     let server = Endless::serve(&EVENT, b"{\"id\": 1}");
     stops(
         &mut server.verify(),

@@ -30,88 +30,38 @@ impl Backend {
         }
     }
 
-    /// The first column of each row as text.
-    pub fn texts(self, url: &str, sql: &str) -> Vec<String> {
-        self.all_texts(url, &[sql]).remove(0)
+    /// The database at a URL, for more than one question.
+    pub fn at(self, url: &str) -> Database<'_> {
+        let client = (self != Self::Sqlite).then(|| servers::Client::open(url));
+        Database {
+            backend: self,
+            url,
+            client,
+        }
     }
 
-    /// The same of several queries, on one connection: that costs more than a query.
-    fn all_texts(self, url: &str, queries: &[&str]) -> Vec<Vec<String>> {
-        if self != Self::Sqlite {
-            return servers::all_texts(url, queries);
-        }
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .unwrap();
-        runtime.block_on(async {
-            let mut connection = sqlx::SqliteConnection::connect(url).await.unwrap();
-            let mut all = Vec::new();
-            for sql in queries {
-                let rows = sqlx::raw_sql(sqlx::AssertSqlSafe(*sql))
-                    .fetch_all(&mut connection)
-                    .await;
-                let rows = rows.unwrap_or_else(|error| panic!("{error}: {sql}"));
-                let first = rows.iter().map(|row| {
-                    let text = row.get::<Option<String>, _>(0);
-                    text.unwrap_or_else(|| "-".to_owned())
-                });
-                all.push(first.collect());
-            }
-            all
-        })
+    /// The first column of each row as text.
+    pub fn texts(self, url: &str, sql: &str) -> Vec<String> {
+        self.at(url).texts(sql)
     }
 
     pub fn count(self, url: &str, table: &str) -> u64 {
-        self.counts(url, &[table])[0]
-    }
-
-    /// How many rows there are in each of these.
-    pub fn counts(self, url: &str, tables: &[impl AsRef<str>]) -> Vec<u64> {
-        let text = if self == Self::Mysql { "char" } else { "text" };
-        let queries = tables
-            .iter()
-            .map(|table| format!("SELECT CAST(count(*) AS {text}) FROM {}", table.as_ref()));
-        let queries: Vec<_> = queries.collect();
-        let queries: Vec<_> = queries.iter().map(String::as_str).collect();
-        let counts = self.all_texts(url, &queries);
-        counts.iter().map(|rows| rows[0].parse().unwrap()).collect()
+        self.at(url).counts(&[table])[0]
     }
 
     /// Ids, roles and bodies.
     pub fn messages(self, url: &str) -> Vec<String> {
-        let row = match self {
-            Self::Mysql => "concat_ws('|', id, role, coalesce(body, '-'))",
-            _ => "id || '|' || role || '|' || coalesce(body, '-')",
-        };
-        self.texts(url, &format!("SELECT {row} FROM messages ORDER BY id"))
+        self.at(url).messages()
     }
 
-    /// The schema, every row of every table, and the applied versions. Tables of chatctl and sqlx
-    /// begin with `_`; a journal of theirs may say that something was tried.
+    /// See [`Database::contents`].
     pub fn contents(self, url: &str) -> Vec<String> {
-        let mut all = self.tables(url);
-        let text = if self == Self::Mysql { "char" } else { "text" };
-        all.extend(self.texts(
-            url,
-            &format!("SELECT CAST(version AS {text}) FROM _sqlx_migrations ORDER BY version"),
-        ));
-        all
+        self.at(url).contents()
     }
 
-    /// The schema and every row of every table, but those of chatctl and sqlx.
+    /// See [`Database::tables`].
     pub fn tables(self, url: &str) -> Vec<String> {
-        let queries: Vec<_> = self.schema().iter().copied().chain([self.rows()]).collect();
-        let mut found = self.all_texts(url, &queries);
-        let queries = found.pop().unwrap();
-        let mut all: Vec<_> = found.into_iter().flatten().collect();
-        let rows: Vec<_> = queries.iter().map(String::as_str).collect();
-        for (query, mut lines) in queries.iter().zip(self.all_texts(url, &rows)) {
-            lines.sort();
-            all.push(query.clone());
-            all.extend(lines);
-        }
-        all
+        self.at(url).tables()
     }
 
     /// Queries whose rows are the schema.
@@ -176,5 +126,103 @@ impl Backend {
                   GROUP BY t.table_name ORDER BY t.table_name"
             }
         }
+    }
+}
+
+/// A database that is asked more than once: on one connection, where it is on a server.
+pub struct Database<'a> {
+    backend: Backend,
+    url: &'a str,
+    client: Option<servers::Client>,
+}
+
+impl Database<'_> {
+    /// The first column of each row as text.
+    fn texts(&mut self, sql: &str) -> Vec<String> {
+        self.all_texts(&[sql]).remove(0)
+    }
+
+    fn all_texts(&mut self, queries: &[&str]) -> Vec<Vec<String>> {
+        if let Some(client) = &mut self.client {
+            return client.all_texts(queries);
+        }
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
+        runtime.block_on(async {
+            let mut connection = sqlx::SqliteConnection::connect(self.url).await.unwrap();
+            let mut all = Vec::new();
+            for sql in queries {
+                let rows = sqlx::raw_sql(sqlx::AssertSqlSafe(*sql))
+                    .fetch_all(&mut connection)
+                    .await;
+                let rows = rows.unwrap_or_else(|error| panic!("{error}: {sql}"));
+                let first = rows.iter().map(|row| {
+                    let text = row.get::<Option<String>, _>(0);
+                    text.unwrap_or_else(|| "-".to_owned())
+                });
+                all.push(first.collect());
+            }
+            all
+        })
+    }
+
+    /// How a number is cast to a text.
+    const fn text(&self) -> &'static str {
+        match self.backend {
+            Backend::Mysql => "char",
+            Backend::Sqlite | Backend::Postgres => "text",
+        }
+    }
+
+    /// How many rows there are in each of these.
+    pub fn counts(&mut self, tables: &[impl AsRef<str>]) -> Vec<u64> {
+        let text = self.text();
+        let queries = tables
+            .iter()
+            .map(|table| format!("SELECT CAST(count(*) AS {text}) FROM {}", table.as_ref()));
+        let queries: Vec<_> = queries.collect();
+        let queries: Vec<_> = queries.iter().map(String::as_str).collect();
+        let counts = self.all_texts(&queries);
+        counts.iter().map(|rows| rows[0].parse().unwrap()).collect()
+    }
+
+    /// Ids, roles and bodies.
+    pub fn messages(&mut self) -> Vec<String> {
+        let row = match self.backend {
+            Backend::Mysql => "concat_ws('|', id, role, coalesce(body, '-'))",
+            Backend::Sqlite | Backend::Postgres => {
+                "id || '|' || role || '|' || coalesce(body, '-')"
+            }
+        };
+        self.texts(&format!("SELECT {row} FROM messages ORDER BY id"))
+    }
+
+    /// The schema, every row of every table, and the applied versions. Tables of chatctl and sqlx
+    /// begin with `_`; a journal of theirs may say that something was tried.
+    pub fn contents(&mut self) -> Vec<String> {
+        let mut all = self.tables();
+        let text = self.text();
+        all.extend(self.texts(&format!(
+            "SELECT CAST(version AS {text}) FROM _sqlx_migrations ORDER BY version"
+        )));
+        all
+    }
+
+    /// The schema and every row of every table, but those of chatctl and sqlx.
+    pub fn tables(&mut self) -> Vec<String> {
+        let (schema, rows) = (self.backend.schema(), self.backend.rows());
+        let queries: Vec<_> = schema.iter().copied().chain([rows]).collect();
+        let mut found = self.all_texts(&queries);
+        let queries = found.pop().unwrap();
+        let mut all: Vec<_> = found.into_iter().flatten().collect();
+        let rows: Vec<_> = queries.iter().map(String::as_str).collect();
+        for (query, mut lines) in queries.iter().zip(self.all_texts(&rows)) {
+            lines.sort();
+            all.push(query.clone());
+            all.extend(lines);
+        }
+        all
     }
 }

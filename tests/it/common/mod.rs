@@ -208,11 +208,15 @@ impl Chat {
 
     /// The command that starts it, as `--start` takes it.
     pub fn start(&self) -> String {
-        let settings: Vec<_> = self
+        let mut settings: Vec<_> = self
             .settings
             .iter()
             .map(|(name, value)| format!("{name}={value}"))
             .collect();
+        let names_stack = self.settings.iter().any(|(name, _)| *name == "STACK");
+        if self.app == "chat.app" && self.server.is_none() && !names_stack {
+            settings.push("STACK=threads".to_owned());
+        }
         let database = match &self.server {
             Some(_) => "DATABASE_URL={database_url}",
             None => "DATABASE_PATH={database_path}",

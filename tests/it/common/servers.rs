@@ -22,7 +22,7 @@ use std::time::{Duration, Instant};
 
 pub use galera::Galera;
 pub use pgbouncer::PgBouncer;
-pub use sql::{all_texts, run_sql, texts};
+pub use sql::{Client, run_sql, texts};
 
 /// How long a server may take to end when asked to.
 const END: Duration = Duration::from_secs(10);
@@ -108,7 +108,8 @@ impl Postgres {
     pub fn copy(&self, of: &str, name: &str) -> String {
         run_sql(
             &self.url_of("postgres"),
-            &format!("CREATE DATABASE \"{name}\" TEMPLATE \"{of}\""),
+            // Page by page through the log it takes twice as long.
+            &format!("CREATE DATABASE \"{name}\" TEMPLATE \"{of}\" STRATEGY file_copy"),
         );
         self.url_of(name)
     }

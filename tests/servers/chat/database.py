@@ -65,7 +65,7 @@ def arguments(url: str, busy_timeout: float) -> dict[str, Any]:
     return {"timeout": busy_timeout} if is_file(url) else {}
 
 
-def connect(url: str, busy_timeout: float) -> sqlite3.Connection:
+def connect(url: str, busy_timeout: float, **how: Any) -> sqlite3.Connection:
     """A plain connection to a database of SQLite."""
     path = url.removeprefix("sqlite:///")
-    return sqlite3.connect(path, uri=path.startswith("file:"), timeout=busy_timeout)
+    return sqlite3.connect(path, uri=path.startswith("file:"), timeout=busy_timeout, **how)

@@ -29,7 +29,7 @@ def prepare(settings: Settings) -> None:
 
 def open_tables(settings: Settings) -> Tables:
     # Imported here, so that a start pays only for the stack it uses.
-    if settings.stack == "raw":
+    if settings.stack in ("raw", "threads"):
         from chat.schema_raw import RawTables as chosen
     else:
         from chat.schema_orm import OrmTables as chosen

@@ -7,7 +7,7 @@ from chat import database
 
 CHOICES = {
     "FRAMEWORK": ("starlette", "fastapi"),
-    "STACK": ("sync", "async", "raw"),
+    "STACK": ("sync", "async", "raw", "threads"),
     "TRANSPORT": ("starlette", "sse"),
     "WIRE": ("plain", "openai"),
     "JOURNAL": ("wal", "delete"),

@@ -113,6 +113,8 @@ def open_store(stack: str, url: str, busy_timeout: float) -> Store:
             from chat.stack_sync import SyncStore as chosen
         case "async":
             from chat.stack_async import AsyncStore as chosen
+        case "threads":
+            from chat.stack_threads import ThreadsStore as chosen
         case _:
             from chat.stack_raw import RawStore as chosen
     return chosen(url, busy_timeout)
