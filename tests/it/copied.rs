@@ -43,6 +43,13 @@ CREATE TABLE archive (n INTEGER PRIMARY KEY, text VARCHAR(200));
 INSERT INTO archive SELECT id, body FROM messages WHERE id > 900;
 DELETE FROM messages WHERE id > 900;
 ";
+/// By a function, whose text does not say of which table's rows it is called.
+const KEEPS: &str = "-- chatctl: allow-loss messages rows<=100 reason=\"archived\"
+CREATE TABLE archive (n INTEGER PRIMARY KEY, text VARCHAR(200));
+CREATE FUNCTION keep() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN INSERT INTO archive VALUES (OLD.id, 'kept: ' || OLD.body); RETURN OLD; END $$;
+CREATE TRIGGER keep BEFORE DELETE ON messages FOR EACH ROW EXECUTE FUNCTION keep();
+DELETE FROM messages WHERE id > 900;
+";
 const COLUMN: &str = "-- chatctl: allow-loss messages.body reason=\"it is in text\"
 ALTER TABLE messages ADD COLUMN text VARCHAR(200);
 UPDATE messages SET text = body;
@@ -170,6 +177,8 @@ fn a_copy_is_the_users_when_its_origin_goes_on_postgres() {
     what_is_copied_is_the_users(&host);
     both_tables_are_the_users(&host);
     what_the_run_made_itself_is_its_own(&host);
+    let (_store, ended) = run(&host, "by_a_function", &[KEEPS, "DELETE FROM archive;\n"]);
+    assert_eq!(refused(&ended), ("rows-lost", "archive"), "{ended:?}");
 }
 
 #[test]
