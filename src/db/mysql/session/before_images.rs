@@ -359,6 +359,7 @@ pub(super) fn accept(session: &mut MySql) -> anyhow::Result<()> {
             }
             held => held,
         };
+        let moved_name = moved.shape.name.clone();
         if let Some(images) = &mut session.images {
             let key = successor.key.iter().map(|(_, new)| new.name.clone());
             let shape = Shape {
@@ -368,6 +369,10 @@ pub(super) fn accept(session: &mut MySql) -> anyhow::Result<()> {
                 key: key.collect(),
                 ..moved.shape
             };
+            // The same file may go on, and reaches what it gave another name.
+            if images.reach.contains(&moved_name) {
+                images.reach.insert(successor.table.clone());
+            }
             if images.old.insert(successor.table.clone(), shape).is_some() {
                 shared.insert(successor.table.clone());
             }
@@ -451,6 +456,8 @@ fn take_rows(session: &mut MySql, shape: Shape) -> anyhow::Result<()> {
     if let Some(images) = &mut session.images {
         images.old.entry(name.clone()).or_insert(shape);
         images.taken.insert(name.clone());
+        // The file that made it reaches it.
+        images.reach.insert(name.clone());
         images.seeds.remove(&name);
     }
     forget(session, &name)
