@@ -1,5 +1,7 @@
 //! What counts as destroying later, and what does not.
 
+mod rows;
+
 use super::{Deed, deeds};
 use crate::model::{Action, Actions, Body, On, Shape, ShapeColumn, Transitions};
 use crate::sql::Dialect;
@@ -39,6 +41,10 @@ fn trigger(on: &[On], body: &str) -> Action {
 }
 
 fn found(action: Action, dialect: Dialect) -> Vec<String> {
+    found_in(&tables(), action, dialect)
+}
+
+fn found_in(tables: &[Shape], action: Action, dialect: Dialect) -> Vec<String> {
     let code = |name: &str, text: &str| (name.to_owned(), Body::Statements(text.to_owned()));
     let hidden = Body::Unread {
         why: "runs code in the language plpython3u".to_owned(),
@@ -52,7 +58,7 @@ fn found(action: Action, dialect: Dialect) -> Vec<String> {
         ("hidden".to_owned(), hidden),
     ];
     let actions = Actions::new(vec![action], routines);
-    let deeds = deeds(&actions, &tables(), dialect);
+    let deeds = deeds(&actions, tables, dialect);
     let subject = |column: &Option<String>, table: &String| match column {
         Some(column) => format!("{table}.{column}"),
         None => table.clone(),

@@ -1,0 +1,170 @@
+//! What becomes of the written row, and of the rows that hang on it.
+
+use super::{found, found_in, tables, trigger};
+use crate::migrate::later::{Extent, deeds};
+use crate::model::{Action, Actions, On, Shape, Transitions};
+use crate::sql::Dialect;
+
+/// One of them has not all the columns.
+fn with_few() -> Vec<Shape> {
+    let mut tables = tables();
+    let mut few = tables[2].clone();
+    (few.name, few.table) = ("few".to_owned(), "few".to_owned());
+    few.columns.truncate(2);
+    tables.push(few);
+    tables
+}
+
+#[test]
+fn a_row_that_is_given_up_is_found() {
+    let (insert, update) = ([On::Insert].as_slice(), [On::Update].as_slice());
+    let both = [On::Insert, On::Update].as_slice();
+    for (on, body) in [
+        (insert, "BEGIN RAISE NOTICE 'new'; RETURN NULL; END"),
+        (
+            insert,
+            "BEGIN UPDATE chats SET body = NEW.body WHERE id = NEW.chat_id; RETURN NULL; END",
+        ),
+        (
+            both,
+            "BEGIN IF TG_OP = 'UPDATE' THEN RETURN NEW; END IF; RETURN NULL; END",
+        ),
+        (
+            insert,
+            "INSERT INTO few (id, body) VALUES (new.id, new.body)",
+        ),
+        (
+            update,
+            "INSERT INTO chats (id, body) VALUES (old.id, old.body)",
+        ),
+        (insert, "NOTIFY m"),
+    ] {
+        let found = found_in(&with_few(), trigger(on, body), Dialect::Postgres);
+        assert_eq!(found, ["messages"], "{body}");
+    }
+}
+
+#[test]
+fn a_row_that_is_stored_somewhere_is_not() {
+    let (insert, update) = ([On::Insert].as_slice(), [On::Update].as_slice());
+    let both = [On::Insert, On::Update].as_slice();
+    for (on, body) in [
+        (
+            insert,
+            "INSERT INTO chats (id, body) VALUES (new.id, new.body)",
+        ),
+        (
+            insert,
+            "INSERT INTO few (a, b, c, d) VALUES (new.id, new.body, new.chat_id, new.at)",
+        ),
+        (
+            insert,
+            "BEGIN INSERT INTO few SELECT (NEW).*; RETURN NULL; END",
+        ),
+        (
+            update,
+            "UPDATE chats SET body = new.body WHERE chats.id = old.id",
+        ),
+        (insert, "BEGIN RAISE EXCEPTION 'closed'; RETURN NULL; END"),
+        (
+            both,
+            "BEGIN IF TG_OP = 'DELETE' THEN RETURN NULL; END IF; RETURN NEW; END",
+        ),
+    ] {
+        let found = found_in(&with_few(), trigger(on, body), Dialect::Postgres);
+        assert_eq!(found, [] as [&str; 0], "{body}");
+    }
+}
+
+#[test]
+fn a_condition_has_to_name_the_written_row_in_each_arm() {
+    for (on, body, subject) in [
+        (
+            On::Update,
+            "UPDATE chats SET body = NEW.body WHERE chat_id = chat_id AND (1 = 1);",
+            Some("chats.body"),
+        ),
+        (
+            On::Update,
+            "UPDATE chats SET body = NEW.body WHERE chat_id = NEW.chat_id;",
+            None,
+        ),
+        (
+            On::Delete,
+            "DELETE FROM chats WHERE body = 'a' OR body = 'b' AND chat_id = OLD.id;",
+            Some("chats"),
+        ),
+        (
+            On::Delete,
+            "DELETE FROM chats WHERE (body = 'a' OR body = 'b') AND chat_id = OLD.id;",
+            None,
+        ),
+        (
+            On::Delete,
+            "DELETE FROM chats WHERE chat_id = OLD.id OR id = OLD.chat_id;",
+            None,
+        ),
+        (
+            On::Delete,
+            "DELETE FROM chats WHERE chat_id = OLD.id AND at BETWEEN 1 AND 2;",
+            None,
+        ),
+    ] {
+        let found = found(trigger(&[on], body), Dialect::Sqlite);
+        let expected: Vec<_> = subject.into_iter().collect();
+        assert_eq!(found, expected, "{body}");
+    }
+}
+
+/// A trigger that is run once for a statement has the rows in a table.
+#[test]
+fn a_table_of_rows_that_went_is_followed_as_they_are() {
+    let body = "BEGIN DELETE FROM chats USING gone WHERE chats.chat_id = gone.id; RETURN NULL; END";
+    let follows = Action {
+        decides: false,
+        transitions: Transitions {
+            old: Some("gone".to_owned()),
+            new: None,
+        },
+        ..trigger(&[On::Delete], body)
+    };
+    let alone = Action {
+        transitions: Transitions::default(),
+        ..follows.clone()
+    };
+    assert_eq!(found(follows, Dialect::Postgres), [] as [&str; 0]);
+    assert_eq!(found(alone, Dialect::Postgres), ["chats"]);
+}
+
+#[test]
+fn a_row_of_another_table_may_go_with_a_new_one() {
+    let mut all = tables();
+    for table in &mut all {
+        table.key = vec!["id".to_owned()];
+    }
+    let one = [
+        "DELETE FROM chats WHERE id = NEW.chat_id;",
+        "DELETE FROM chats WHERE body = 'draft' AND NEW.chat_id = chats.id;",
+    ];
+    let any = [
+        "DELETE FROM chats WHERE chat_id = NEW.chat_id;",
+        "DELETE FROM chats WHERE id = NEW.id OR body = '';",
+        "DELETE FROM chats WHERE id <= NEW.id;",
+        "DELETE FROM messages WHERE id = NEW.id;",
+    ];
+    let one = one.map(|body| (On::Insert, body, Extent::One));
+    let any = any.map(|body| (On::Insert, body, Extent::Any));
+    let update = (
+        On::Update,
+        "DELETE FROM chats WHERE id = NEW.chat_id;",
+        Extent::Any,
+    );
+    for (on, body, extent) in one.into_iter().chain(any).chain([update]) {
+        let actions = Actions {
+            all: vec![trigger(&[on], body)],
+            ..Actions::default()
+        };
+        let found = deeds(&actions, &all, Dialect::Sqlite);
+        assert_eq!(found[0].extent, extent, "{body}");
+    }
+}
