@@ -197,7 +197,7 @@ mod tests {
             of(&[(Role::User, "task [u1]"), said.clone()]),
             ["user-message-lost"]
         );
-        assert_eq!(of(&[said.clone()]), ["user-message-lost"]);
+        assert_eq!(of(std::slice::from_ref(&said)), ["user-message-lost"]);
         assert_eq!(of(&[asked.clone(), asked, said]), ["question-duplicated"]);
     }
 
