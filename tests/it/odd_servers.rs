@@ -189,10 +189,10 @@ fn a_conversation_that_is_listed_only_after_the_marker_is_found() {
     assert!(reason.contains("conversation's own row"), "{order:#}");
 }
 
-/// Who deletes a chat before the newest one is not known, and neither is what else than memory holds a question.
+/// Who deletes or hides a chat before the newest one is not known, and neither is what else than memory holds a question.
 #[test]
 fn what_the_store_leaves_open_is_not_decided() {
-    for way in ["empties", "remembers"] {
+    for way in ["empties", "archives-older", "remembers"] {
         let found = verify(way, &session(1, true), &[]);
         is(&found, "inconclusive", 3);
         assert!(errors(&found.0).is_empty(), "{way}: {:#}", found.0);

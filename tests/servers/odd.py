@@ -8,7 +8,8 @@ after a turn its messages move to another table, which the history reads as well
 whole file); `dead-letter` (an answer whose save fails is kept in a file, which the history reads as well); `cited` (a
 number is added to each answer); `empties` (a new conversation empties the ones before it); `titled` (each conversation
 has a row of its own); `dated` (the history has a line for the day between its messages).
-Undecided: `remembers` (of each question the end is stored, and the history is what the process remembers).
+Undecided: `remembers` (of each question the end is stored, and the history is what the process remembers);
+`archives-older` (a new conversation hides the ones before it from the history, and keeps their rows).
 Wrong: `numbered` (each process counts conversations from one); `takes-older` (a client that leaves takes the answers of
 the turns before with it); `asks-again` (a client that leaves has its question stored again); `cut-context`,
 `turned-context`, `others-context` (the provider gets the end of each message, the newest first, or what was said in all
@@ -138,6 +139,8 @@ def history(key: str) -> list[dict[str, str]]:
         rows = [(role, text) for topic, role, text in remembered if topic == key]
     elif options.way == "html":
         rows = read("SELECT role, markdown FROM message WHERE conversation_id = ? ORDER BY id", key)
+    elif options.way == "archives-older":
+        rows = read("SELECT role, content FROM message WHERE conversation_id = ? AND NOT gone ORDER BY id", key)
     else:
         rows = read("SELECT side, words FROM former WHERE topic = ? ORDER BY place", key)
         rows += read("SELECT role, content FROM message WHERE conversation_id = ? ORDER BY id", key)
@@ -196,6 +199,8 @@ class Handler(BaseHTTPRequestHandler):
             key = str(next(numbers) if options.way == "numbered" else uuid.uuid4())
             if options.way == "empties":
                 write("DELETE FROM message")
+            if options.way == "archives-older":
+                write("UPDATE message SET gone = 1")
             if options.way == "titled":
                 write(TITLED, key)
             self.reply(201, {"id": key})
@@ -275,7 +280,8 @@ if whole:
     write("DELETE FROM former")
 else:
     with closing(make()) as db:
-        db.executescript(SCHEMA.format(", markdown TEXT" if options.way == "html" else ""))
+        more = {"html": ", markdown TEXT", "archives-older": ", gone INTEGER DEFAULT 0"}
+        db.executescript(SCHEMA.format(more.get(options.way, "")))
         if options.way.startswith("titled"):
             db.execute("CREATE TABLE IF NOT EXISTS conversation (id TEXT PRIMARY KEY, title TEXT)")
 ThreadingHTTPServer(("127.0.0.1", options.port), Handler).serve_forever()

@@ -14,7 +14,7 @@ use crate::report::{Finding, Lane, Severity, Source};
 use crate::store::Mapping;
 use crate::stream::judge;
 use crate::stream::judge::Observed;
-use crate::stream::run::{Interrupted, Moments, Stage};
+use crate::stream::run::{Interrupted, Moments, Stage, moved};
 use crate::text::plural;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -561,14 +561,11 @@ fn is_moved(
     let is_shown = by_history
         .recalled
         .is_some_and(|told| told.messages.as_ref().is_ok_and(|all| !all.is_empty()));
-    let is_gone = errors().next().is_some() && errors().all(is_loss);
+    let is_gone = errors().next().is_some() && errors().all(is_loss) && !account.never_had_steps();
     let table = mapping?.table();
     (is_gone && is_shown && !broken(&by_history.findings())).then(|| {
         if account.lacks_messages() {
-            format!(
-                "messages are no longer in `{table}`, and a reload shows all of them: declare where they are kept \
-                 ([store] in chatctl.toml)"
-            )
+            moved(table)
         } else {
             format!(
                 "rows of tools are no longer in `{table}`, and a reload does not tell whether they are elsewhere \

@@ -34,14 +34,14 @@ pub struct Object {
 /// What kind of [`Object`] a trigger is that is switched off.
 pub const SWITCHED_OFF: &str = "switched-off trigger";
 
-/// When it is told that an object is gone.
+/// When it is reported that an object is gone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Needs {
     /// Always.
     Nothing,
     /// Where more of the same table went: alone it is what a rebuild is made for.
     Others,
-    /// Never: another object tells it.
+    /// Never: another object says so.
     Another,
 }
 
@@ -64,7 +64,12 @@ impl Object {
         self.name.eq_ignore_ascii_case(&other.name)
     }
 
-    /// When it is told that it is gone.
+    /// Whether it goes with any of its columns, or with the last one.
+    pub fn needs_each_column(&self) -> bool {
+        matches!(self.kind.as_str(), FOREIGN_KEY | UNIQUE | NOT_NULL)
+    }
+
+    /// When it is reported that it is gone.
     pub fn needs(&self) -> Needs {
         match self.kind.as_str() {
             NOT_NULL => Needs::Others,

@@ -25,11 +25,22 @@ pub(super) fn of<'a>(
             there.is_none_or(|there| there.iter().any(|it| it.eq_ignore_ascii_case(column)))
         };
         object.needs() != Needs::Another
-            && (object.columns.is_empty() || object.columns.iter().any(is_there))
+            && (object.columns.is_empty() || has_its_columns(object, is_there))
     });
     let all = gone.clone();
     gone.retain(|object| object.needs() != Needs::Others || is_of_more(object, &all, now));
     Ok(gone)
+}
+
+/// Whether the columns are there of which it would be made again. One that has got another name is
+/// not, and what is made of several has its new name then.
+fn has_its_columns(object: &Object, is_there: impl Fn(&String) -> bool) -> bool {
+    let mut columns = object.columns.iter();
+    if object.needs_each_column() {
+        columns.all(is_there)
+    } else {
+        columns.any(is_there)
+    }
 }
 
 /// Whether more than this one thing is gone from a table: all of a kind, or something of another.

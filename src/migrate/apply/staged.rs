@@ -170,7 +170,15 @@ impl Run<'_> {
             }
         }
         // What was made by a stage was there for the next one alone.
-        sums.retain(|it| self.before.called(&it.table).is_some());
+        let was_there = |it: &Lost| {
+            let table = self.before.called(&it.table);
+            table.is_some_and(|table| {
+                let mut columns = table.columns.iter();
+                let column = it.column.as_ref();
+                column.is_none_or(|column| columns.any(|it| it.name == *column))
+            })
+        };
+        sums.retain(was_there);
         let refused = preserve::unacknowledged(&sums, &self.intent.allowed, self.before);
         let refused = refused.into_iter().map(|lost| Culprit {
             file: self.intent.migration.file_name(),

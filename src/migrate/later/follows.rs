@@ -1,7 +1,7 @@
 //! What only follows the row that sets an action off, as a cascade does.
 
 use super::said::Said;
-use super::{Extent, Judge, is_called, said};
+use super::{Extent, Judge, holds_text, said};
 use crate::model::{Action, Body, On, Shape};
 use crate::sql::Kind;
 
@@ -35,13 +35,27 @@ impl Judge<'_> {
     /// of it.
     pub(super) fn extent(&self, said: &Said, table: &Shape) -> Extent {
         let own = self.action.table.as_deref();
-        let is_other = own.is_some_and(|own| !is_called(table, own));
+        let own = own.and_then(|own| self.named(own));
+        let may_replace = own.is_some_and(|it| it.name != table.name && has_texts_of(it, table));
         let deletes = matches!(said.facts.kind, Kind::Delete { .. }) && !said.is_put_together;
         let is_of_new = self.action.on == [On::Insert];
-        if is_other && deletes && is_of_new && said.is_held_to_new(&table.key) {
+        if may_replace && deletes && is_of_new && said.is_held_to_new(&table.key) {
             Extent::One
         } else {
             Extent::Any
         }
     }
+}
+
+/// Whether a table has a column for each text of another: a message has what its draft had, and a
+/// reaction does not have what its message has.
+fn has_texts_of(own: &Shape, other: &Shape) -> bool {
+    let mut texts = other
+        .columns
+        .iter()
+        .filter(|it| holds_text(&it.declared) && !other.key.contains(&it.name));
+    texts.all(|text| {
+        let mut all = own.columns.iter();
+        all.any(|it| it.name.eq_ignore_ascii_case(&text.name))
+    })
 }

@@ -43,7 +43,7 @@ impl Judge<'_> {
     fn is_whole(&self, said: &[Said], own: Option<&Shape>) -> bool {
         let inserts = said
             .iter()
-            .filter(|it| it.is_a(puts) && it.names_row("NEW"));
+            .filter(|it| it.is_a(puts) && it.carries_row(&[]));
         let (mut carried, mut there) = (BTreeSet::new(), BTreeSet::new());
         for insert in inserts {
             let Some(columns) = insert.columns_of_new() else {

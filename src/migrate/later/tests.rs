@@ -182,7 +182,7 @@ fn what_deletes_or_overwrites_is_found() {
         (
             Dialect::Postgres,
             insert(),
-            "WITH d AS (DELETE FROM chats RETURNING *) SELECT count(*) FROM d",
+            "DECLARE n int; BEGIN WITH d AS (DELETE FROM chats RETURNING *) SELECT count(*) INTO n FROM d; RETURN NEW; END",
             "chats",
         ),
         (
@@ -218,7 +218,7 @@ fn what_deletes_or_overwrites_is_found() {
         (
             Dialect::Postgres,
             vec![On::Update],
-            "UPDATE messages SET body = NULL::text WHERE messages.chat_id = old.chat_id",
+            "BEGIN UPDATE messages SET body = NULL::text WHERE messages.chat_id = old.chat_id; RETURN NEW; END",
             "messages.body",
         ),
         (

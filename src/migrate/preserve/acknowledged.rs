@@ -89,7 +89,7 @@ pub fn unacknowledged<'a>(
 }
 
 /// Losses of one table or column that acknowledgements for so many rows each do not cover.
-fn beyond<'a>(lost: Vec<&'a Lost>, mut limits: Vec<u64>) -> Vec<&'a Lost> {
+fn beyond(lost: Vec<&Lost>, mut limits: Vec<u64>) -> Vec<&Lost> {
     let mut matters: BTreeMap<Matter, Vec<&Lost>> = BTreeMap::new();
     for it in lost {
         matters.entry(it.what.matter()).or_default().push(it);

@@ -61,14 +61,22 @@ const LEFTOVERS: [&str; 6] = [
     "[object object]",
 ];
 /// How the text of an error begins.
-const ERRORS: [&str; 4] = ["error", "exception", "traceback", "data:"];
+const ERRORS: [&str; 5] = [
+    "error:",
+    "exception:",
+    "traceback (most recent",
+    "data: {",
+    "data: [",
+];
 
 /// Whether the words behind an answer are nobody's, and the client was not shown them.
 fn is_leftover(turn: &TurnSeen, text: &str) -> bool {
     let more = text.trim().strip_prefix(turn.expected.trim());
     let more = more.unwrap_or_default().trim().to_lowercase();
     let is_one = LEFTOVERS.contains(&more.as_str());
-    let is_error = ERRORS.iter().any(|begins| more.starts_with(begins));
+    // A client whose text could not be read may have been shown them.
+    let is_error = ERRORS.iter().any(|begins| more.starts_with(begins))
+        && kept::is_all_in(&turn.expected, &turn.turn.text);
     (is_one || is_error) && !kept::is_all_in(text, &turn.turn.text)
 }
 
@@ -168,7 +176,13 @@ mod tests {
             assert_eq!(severity(more, more), warning, "{more}");
         }
         assert_eq!(severity(" [1]", ""), warning);
-        assert_eq!(severity("\n\nNothing else is null.", ""), warning);
+        for footer in [
+            "\n\nNothing else is null.",
+            "\n\nErrors can happen. Check facts.",
+            "\n\nData: OpenStreetMap contributors",
+        ] {
+            assert_eq!(severity(footer, ""), warning, "{footer}");
+        }
     }
 
     #[test]

@@ -401,6 +401,7 @@ mod tests {
                 question: true,
                 answer: true,
                 answer_later: true,
+                doubt: None,
             },
             context: Some(ONCE),
         }

@@ -265,6 +265,7 @@ mod tests {
                 question: true,
                 answer: true,
                 answer_later: true,
+                doubt: None,
             },
         }
     }

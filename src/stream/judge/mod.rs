@@ -285,7 +285,7 @@ fn is_of_a_side(row: &StoredMessage) -> bool {
 }
 
 /// Stores spell a UUID with and without dashes.
-fn plain(key: &str) -> String {
+pub(super) fn plain(key: &str) -> String {
     key.to_lowercase().replace('-', "")
 }
 

@@ -50,7 +50,7 @@ fn check(observed: &Observed) -> Vec<Finding> {
 fn why_both(observed: &Observed, turn: &TurnSeen, rows: &[&StoredMessage]) -> Option<Both> {
     let is_versioned = rows.iter().any(|row| row.status != rows[0].status);
     match &observed.history {
-        None => is_versioned.then_some(Both::Unshown),
+        None | Some(Err(_)) => is_versioned.then_some(Both::Unshown),
         Some(_) if !observed.shows_once(|text| text.contains(&turn.tag)) => None,
         Some(_) if is_versioned => Some(Both::Versions),
         Some(_) => Some(Both::ShownOnce),
@@ -151,6 +151,11 @@ mod tests {
         assert_eq!(of("received", Some(1)), (Severity::Warning, true));
         assert_eq!(of("received", None), (Severity::Error, false));
         assert_eq!(doubt(&observed(&twice[..1], None)), None);
+        // A history that can't be read shows neither.
+        let mut unread = observed(&twice, None);
+        unread.turns[0].with_tag[1].status = Some("processed".to_owned());
+        unread.history = Some(Err("answered 500".to_owned()));
+        assert_eq!(check(&unread)[0].severity, Severity::Warning);
     }
 
     #[test]

@@ -40,6 +40,8 @@ pub enum Told {
     All,
     /// Less than that.
     Less,
+    /// Less than that, and a reload shows all of it.
+    Loaded,
     /// An answer that was given in another conversation: its mark.
     Others(String),
 }
@@ -198,7 +200,7 @@ fn twice(seen: &SentTwice, copies: Copies) -> Option<Finding> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Answered, Copies, Idempotent, SentTwice, Source, Told, Wrong, judge};
+    use super::{Answered, Copies, Idempotent, SentTwice, Told, Wrong, judge};
     use crate::model::ProviderEnd;
     use crate::report::{Severity, Verdict};
     use crate::stream::faults::{DOUBLED, Second};
@@ -225,12 +227,7 @@ mod tests {
     #[test]
     fn what_is_stored_and_what_is_told_is_the_answer_of_this_turn() {
         let found = |wrong: Option<&'static str>, told: Option<Told>| {
-            let wrong = wrong.map(|code| Wrong {
-                code,
-                how: "it is wrong (row 7)".to_owned(),
-                source: Source::Store,
-                came_late: false,
-            });
+            let wrong = wrong.map(Wrong::blank);
             let judged = judge(&SentTwice {
                 wrong: wrong.into_iter().collect(),
                 told,
@@ -248,8 +245,13 @@ mod tests {
             found(Some("answer-differs"), None),
             violated("answer-differs")
         );
+        assert_eq!(
+            found(Some("wrong-conversation"), None),
+            violated("wrong-conversation")
+        );
         let others = Some(Told::Others("chatctl-a1".to_owned()));
         assert_eq!(found(None, others), violated("wrong-conversation"));
+        assert_eq!(found(None, Some(Told::Loaded)), held);
         assert_eq!(
             found(None, Some(Told::Less)),
             (Verdict::Inconclusive, Vec::new())

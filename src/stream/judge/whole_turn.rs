@@ -3,15 +3,13 @@
 //! The same checks look at it as at the turns of those chats. What was wrong there too was reported there.
 
 use super::Observed;
-use super::judged::LATE;
 use crate::model::{State, StoredMessage};
 use crate::report::{Finding, Severity, Source};
 
 /// What is looked for in such a turn alone.
-const OF_A_TURN: [&str; 9] = [
+const OF_A_TURN: [&str; 8] = [
     "user-message-lost",
     "never-saved",
-    "answer-empty",
     "answer-differs",
     "answer-duplicated",
     "question-duplicated",
@@ -39,7 +37,7 @@ impl Usual {
     /// Whether the turns without a gate showed the same, or nothing by which it could be judged.
     fn allows(&self, code: &str) -> bool {
         let was_right = match code {
-            "answer-empty" | "answer-differs" => self.whole_answers,
+            "answer-differs" => self.whole_answers,
             "user-message-lost" => self.whole_questions,
             "question-duplicated" => self.one_question,
             "answer-duplicated" => !self.has_versions,
@@ -58,8 +56,6 @@ pub struct Wrong {
     pub how: String,
     /// Where that was seen.
     pub source: Source,
-    /// Whether it was right some time after the settling time.
-    pub came_late: bool,
 }
 
 impl Wrong {
@@ -70,25 +66,30 @@ impl Wrong {
             code: finding.code,
             how: format!("{} ({})", finding.harm, facts.join("; ")),
             source: source.unwrap_or(Source::Store),
-            came_late: false,
         }
     }
 
-    /// Why it shows nothing against the server.
-    pub fn doubt(&self) -> Option<&'static str> {
-        self.came_late.then_some(LATE)
+    /// Some of it, for tests of what becomes of it.
+    #[cfg(test)]
+    pub(super) fn blank(code: &'static str) -> Self {
+        Self {
+            code,
+            how: "it is wrong (row 7)".to_owned(),
+            source: Source::Store,
+        }
     }
 }
 
-/// What is wrong with the texts that are stored, however often. `found` has what is reported already.
+/// What is wrong with the texts that are stored, however often, and with their places. `found` has what is reported
+/// already.
 pub fn of_the_texts<'w>(
     wrong: &'w [Wrong],
     found: &'w [Finding],
 ) -> impl Iterator<Item = &'w Wrong> {
     let of_texts = [
         "user-message-lost",
-        "answer-empty",
         "answer-differs",
+        "wrong-conversation",
         "wrong-role",
     ];
     wrong.iter().filter(move |it| {

@@ -140,7 +140,7 @@ impl Stage<'_> {
             .send_next(&chat, self.session.turns.len() - 1, moments)
             .await?;
         let turn = (&chat, self.session.turns.len() - 1);
-        let outcome = self.finish_or_again(turn, following, moments).await?;
+        let (outcome, _) = self.finish_or_again(turn, following, moments).await?;
         let mut seen = Seen {
             subject: self.observed().subject(),
             case: case.to_owned(),

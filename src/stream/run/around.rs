@@ -47,7 +47,7 @@ impl Stage<'_> {
             if is_lost(&earlier.row, &rows) {
                 spoilt.push(Spoilt::Earlier {
                     turn: earlier.turn,
-                    role: earlier.row.role.clone(),
+                    is_question: earlier.row.role == Role::User,
                 });
             }
         }

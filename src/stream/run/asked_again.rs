@@ -15,6 +15,7 @@ use crate::stream::faults::{NONE, READ_TO_END};
 use crate::stream::judge::asked_again::{self, Again, AskedAgain, Old, Parts};
 use crate::stream::judge::order::RowState;
 use crate::stream::judge::whole_turn::Wrong;
+use crate::stream::kept::Ending;
 use crate::stream::session::{ANSWER_KEY, AskAgain, Captures, OldAnswer, QUESTION_KEY};
 
 /// The rows of a turn.
@@ -91,7 +92,10 @@ impl Stage<'_> {
             wrong = self.wrong_again(&live).await?;
         }
         let at_marker = match at_marker {
-            Some(then) => at_marker_state(then, self.new_answer_row(&live).await?.as_ref()),
+            Some(then) => {
+                let now = self.new_answer_row(&live).await?;
+                self.at_marker_state(then, now.as_ref())
+            }
             None => None,
         };
         stored.old = self.sought_elsewhere(stored.old, &first).await?;
@@ -99,7 +103,7 @@ impl Stage<'_> {
         let asked = live.play.heard().is_some();
         let shown = self.shown_texts(&mut chat).await?;
         let following = self.send_next(&chat, 0, moments).await?;
-        let outcome = self.finish_or_again((&chat, 0), following, moments).await?;
+        let (outcome, _) = self.finish_or_again((&chat, 0), following, moments).await?;
         let parts = |texts: &[String]| parts_in(texts, &first, &live);
         Ok(AskedAgain {
             subject: self.observed().subject(),
@@ -122,6 +126,20 @@ impl Stage<'_> {
     async fn new_answer_row(&self, live: &Live) -> anyhow::Result<Option<StoredMessage>> {
         let rows = self.rows_with(&live.nonce, Role::Assistant).await?;
         Ok(rows.into_iter().find(|row| self.learnt.accepts(live, row)))
+    }
+
+    /// Whether the new answer's row was finished at the final marker. Nothing where there is none now: what never came
+    /// is not late.
+    fn at_marker_state(
+        &self,
+        then: anyhow::Result<Option<StoredMessage>>,
+        now: Option<&StoredMessage>,
+    ) -> Option<RowState> {
+        let whole = Whole {
+            endings: &self.endings,
+            finished: self.finished.as_ref(),
+        };
+        now.map(|now| whole.at_marker(then, now))
     }
 
     /// What is wrong with the rows of the new answer, where the client could read what it promises.
@@ -265,19 +283,37 @@ pub(super) fn instead<'r>(
     }
 }
 
-/// Whether the new answer's row was at the final marker what it is now. Nothing where there is none now: what never
-/// came is not late.
-fn at_marker_state(
-    then: anyhow::Result<Option<StoredMessage>>,
-    now: Option<&StoredMessage>,
-) -> Option<RowState> {
-    let now = now?;
-    let is_over = |row: &StoredMessage| row.status == now.status && row.mark == now.mark;
-    Some(match then {
-        Err(_) => RowState::Unreadable,
-        Ok(Some(row)) if is_over(&row) => RowState::Complete,
-        Ok(_) => RowState::Incomplete,
-    })
+/// What the store says of whole answers.
+struct Whole<'s> {
+    endings: &'s [Ending],
+    /// The one status that they have, where they have one.
+    finished: Option<&'s Option<String>>,
+}
+
+impl Whole<'_> {
+    /// Whether an answer that was asked for again was finished at the final marker. It may have a status of its own, and
+    /// the status of a finished one may go on.
+    fn at_marker(
+        &self,
+        then: anyhow::Result<Option<StoredMessage>>,
+        now: &StoredMessage,
+    ) -> RowState {
+        let is_usual = |row: &StoredMessage| self.finished.is_none_or(|it| row.status == *it);
+        let is_over = |row: &StoredMessage| {
+            row.mark == now.mark && (row.status == now.status || is_usual(row))
+        };
+        match then {
+            _ if self.is_given_up(now) => RowState::Incomplete,
+            Err(_) => RowState::Unreadable,
+            Ok(Some(row)) if is_over(&row) && !self.is_given_up(&row) => RowState::Complete,
+            Ok(_) => RowState::Incomplete,
+        }
+    }
+
+    /// Whether a row says that its answer is not finished, or failed, and whole answers do not say the same.
+    fn is_given_up(&self, row: &StoredMessage) -> bool {
+        row.is_given_up() && !self.endings.iter().any(|whole| whole.is_like(row))
+    }
 }
 
 /// Whether nothing is wrong with what is stored.
@@ -308,19 +344,64 @@ fn parts_in(texts: &[String], first: &Live, live: &Live) -> Parts {
 
 #[cfg(test)]
 mod tests {
-    use super::{RowState, at_marker_state};
-    use crate::model::{Role, StoredMessage};
+    use super::{Ending, RowState, Whole};
+    use crate::model::{Role, State, StoredMessage};
+
+    fn row(status: &str) -> StoredMessage {
+        StoredMessage {
+            status: Some(status.to_owned()),
+            state: if status == "streaming" {
+                State::Open
+            } else {
+                State::Whole
+            },
+            ..StoredMessage::new("1", Role::Assistant, "so n1")
+        }
+    }
+
+    /// Where whole answers have this status, and one is asked for again.
+    fn state(whole: &str, then: Option<&str>, now: &str) -> RowState {
+        let usual = Some(whole.to_owned());
+        let whole = Whole {
+            endings: &[Ending::of(&row(whole), "n1")],
+            finished: Some(&usual),
+        };
+        whole.at_marker(Ok(then.map(row)), &row(now))
+    }
 
     #[test]
     fn a_new_answer_may_have_a_status_of_its_own() {
-        let row = |status: &str| StoredMessage {
-            status: Some(status.to_owned()),
-            ..StoredMessage::new("1", Role::Assistant, "so n1")
+        let again = |then: Option<&str>| state("done", then, "again");
+        assert_eq!(again(Some("again")), RowState::Complete);
+        assert_eq!(again(Some("streaming")), RowState::Incomplete);
+        assert_eq!(again(None), RowState::Incomplete);
+    }
+
+    #[test]
+    fn a_new_answer_that_is_never_finished_is_not_saved_at_the_marker() {
+        for status in ["streaming", "failed"] {
+            let given_up = state("done", Some(status), status);
+            assert_eq!(given_up, RowState::Incomplete, "{status}");
+            // A store that says the same of whole answers means something else.
+            assert_eq!(state(status, Some(status), status), RowState::Complete);
+        }
+        assert_eq!(
+            state("done", Some("streaming"), "failed"),
+            RowState::Incomplete
+        );
+    }
+
+    #[test]
+    fn the_status_of_a_finished_answer_may_go_on() {
+        let indexed = state("completed", Some("completed"), "indexed");
+        assert_eq!(indexed, RowState::Complete);
+        // Where the status of whole answers goes on in every turn, there is not one that they have.
+        let changing = Whole {
+            endings: &[Ending::of(&row("sent"), "n1")],
+            finished: None,
         };
-        let state = |then: Option<&str>| at_marker_state(Ok(then.map(row)), Some(&row("again")));
-        assert_eq!(state(Some("again")), Some(RowState::Complete));
-        assert_eq!(state(Some("streaming")), Some(RowState::Incomplete));
-        assert_eq!(state(None), Some(RowState::Incomplete));
-        assert_eq!(at_marker_state(Ok(None), None), None);
+        let at_marker = |then: &str| changing.at_marker(Ok(Some(row(then))), &row("synced"));
+        assert_eq!(at_marker("sent"), RowState::Complete);
+        assert_eq!(at_marker("streaming"), RowState::Incomplete);
     }
 }

@@ -51,7 +51,8 @@ struct Turns<'t> {
     first: &'t Live,
     old: &'t Rows,
     again: &'t Live,
-    next: Option<[String; 2]>,
+    /// Tag and nonce of each turn that was sent after it.
+    next: Vec<[String; 2]>,
 }
 
 impl Stage<'_> {
@@ -137,7 +138,7 @@ impl Stage<'_> {
             first: &first,
             old: &old,
             again: &live,
-            next: None,
+            next: Vec::new(),
         };
         let mut stored = self.await_remains(&turns).await;
         // What is right may be only for now.
@@ -146,8 +147,9 @@ impl Stage<'_> {
         stored = self.remains_anywhere(&turns).await;
         let shown = self.shown_texts(&mut chat).await?;
         let following = self.send_next(&chat, 0, moments).await?;
-        turns.next = Some([following.tag.clone(), following.nonce.clone()]);
-        let outcome = self.finish_or_again((&chat, 0), following, moments).await?;
+        turns.next = vec![[following.tag.clone(), following.nonce.clone()]];
+        let (outcome, second) = self.finish_or_again((&chat, 0), following, moments).await?;
+        turns.next.extend(second);
         let known = |texts: &[String]| known_in(texts, &turns);
         let mut seen = InVain {
             subject: self.observed().subject(),

@@ -102,12 +102,13 @@ impl Stage<'_> {
         if !rows.iter().any(is_whole) {
             return Ok(Some(Missing::Question));
         }
+        // What can't be read says nothing, and hides nothing of what can be.
         if let Some(answer) = answer
-            && self.lacks_head(answer).await?
+            && self.lacks_head(answer).await.unwrap_or(false)
         {
             return Ok(Some(Missing::Conversation));
         }
-        if let Some(what) = self.lacks_tools(live, answer).await? {
+        if let Some(what) = self.lacks_tools(live, answer).await.unwrap_or_default() {
             return Ok(Some(Missing::Tools(what)));
         }
         if !self.learnt.keeps_earlier {
@@ -143,30 +144,26 @@ impl Stage<'_> {
     }
 
     /// What one more answer shows of the rows of conversations. They may be late, which is to be found.
-    pub(super) async fn learn_head(
-        &self,
-        answer: &StoredMessage,
-        learnt: &mut Learnt,
-    ) -> anyhow::Result<()> {
+    pub(super) async fn learn_head(&self, answer: &StoredMessage, learnt: &mut Learnt) {
         let mapping = self.mapping.as_ref();
         let Some(table) = mapping.and_then(|mapping| mapping.store().conversation.as_ref()) else {
             learnt.has_heads = false;
-            return Ok(());
+            return;
         };
         learnt.names_users &= table.user.is_some();
         let deadline = clock::now() + LATE_HEAD;
         while learnt.has_heads {
-            let head = self.head_of(answer).await?;
+            // A table that may not be read shows nothing, and a busy store is asked again.
+            let head = self.head_of(answer).await.ok().flatten();
             let has_user = head.as_ref().is_some_and(|head| head.user.is_some());
             let is_whole = head.is_some() && (has_user || !learnt.names_users);
             if is_whole || clock::now() >= deadline {
                 learnt.has_heads = head.is_some();
                 learnt.names_users &= has_user;
-                break;
+                return;
             }
             tokio::time::sleep(ASK).await;
         }
-        Ok(())
     }
 
     /// What of the turn's tools is not there, as it was in other chats.

@@ -221,7 +221,7 @@ impl Stage<'_> {
             let now = seen.with_nonce.iter().find(|row| row.key == found.key);
             let row = now.unwrap_or(&found);
             calibrated.learnt.answer(&live, row);
-            self.learn_head(row, &mut calibrated.learnt).await?;
+            self.learn_head(row, &mut calibrated.learnt).await;
         }
         let is_whole = |row: &StoredMessage| kept::is_all_in(&live.user, &row.content);
         calibrated.learnt.whole_questions &= seen.with_tag.iter().any(is_whole);

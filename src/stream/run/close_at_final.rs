@@ -7,6 +7,7 @@ use super::rows::{DOUBLED, QUESTION_DOUBLED, QUESTION_LOST, has, has_questions};
 use super::stage::Stage;
 use crate::model::{State, StoredMessage};
 use crate::report::{Finding, Lane, Report, Severity, Source, Verdict};
+use crate::store::Mapping;
 use crate::stream::faults::{CLOSE_AT_FINAL, NONE};
 use crate::stream::judge::saved_row_changed_later::is_lost;
 use crate::stream::{judge, kept};
@@ -18,12 +19,22 @@ use std::time::Duration;
 const TIMES: usize = 3;
 
 /// What a turn stores.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 enum Part {
     Question,
     Answer,
-    /// The answer is there, and is marked as failed, or as not finished.
-    Ending,
+    /// The answer is there, and is marked as failed, or as not finished: its status now.
+    Ending(Option<String>),
+}
+
+impl Part {
+    /// Whether a row went, which may be at another place now.
+    fn is_gone(&self) -> bool {
+        match self {
+            Self::Question | Self::Answer => true,
+            Self::Ending(_) => false,
+        }
+    }
 }
 
 impl fmt::Display for Part {
@@ -31,7 +42,7 @@ impl fmt::Display for Part {
         f.write_str(match self {
             Self::Question => "the question",
             Self::Answer => "the answer",
-            Self::Ending => "the mark of a whole answer",
+            Self::Ending(_) => "the status of a whole answer",
         })
     }
 }
@@ -103,23 +114,13 @@ impl Stage<'_> {
         let mut looked_at: Vec<&RowToRecheck> = stored.iter().collect();
         let mut open = None;
         while let Some((lost, part)) = self.first_lost(&looked_at, report).await? {
-            if let Some(marks) = self.emptied(&chats, lost).await? {
+            if let Some((marks, why)) = self.excused(lost, &part, &chats).await? {
                 looked_at.retain(|it| !marks.iter().any(|marks| marks.nonce == it.nonce));
-                open = Some(reload_at_final::EMPTIED.to_owned());
-                self.empties_chats = true;
-                continue;
-            }
-            let is_of = |chat: &&Chat| chat.marks().iter().any(|marks| marks.nonce == lost.nonce);
-            if let (Some(chat), Some(mapping)) = (chats.iter().find(is_of), &self.mapping)
-                && self.reload_shows_all(chat).await
-            {
-                let marks = chat.marks();
-                looked_at.retain(|it| !marks.iter().any(|marks| marks.nonce == it.nonce));
-                open = Some(reload_at_final::moved(mapping.table()));
+                open = Some(why);
                 continue;
             }
             let reason = format!("{part} was lost when the client hung up at the final marker");
-            let finding = self.deleted_at_final(lost, part, &case.name);
+            let finding = self.deleted_at_final(lost, &part, &case.name);
             self.end_case(case, Verdict::Violated, reason, report);
             report.add(finding);
             return Ok(());
@@ -133,7 +134,7 @@ impl Stage<'_> {
             report.add(finding);
             return Ok(());
         }
-        if let Some(finding) = self.first_hidden(&chats, report).await {
+        if let Some(finding) = self.first_hidden(&chats, &mut open, report).await {
             let reason = format!(
                 "when the client hung up at the final marker, {}",
                 finding.harm
@@ -153,29 +154,42 @@ impl Stage<'_> {
         Ok(())
     }
 
-    /// The marks of an answer's chat, where nothing of it is left, and all of the last chat is: it need not be the hang-up
-    /// that took it.
-    async fn emptied(
-        &self,
-        chats: &[Chat],
+    /// Why what is lost of a chat shows nothing against the server, with the marks of that chat.
+    async fn excused(
+        &mut self,
         lost: &RowToRecheck,
-    ) -> anyhow::Result<Option<Vec<Marks>>> {
+        part: &Part,
+        chats: &[Chat],
+    ) -> anyhow::Result<Option<(Vec<Marks>, String)>> {
         let is_of = |chat: &&Chat| chat.marks().iter().any(|marks| marks.nonce == lost.nonce);
         let (Some(chat), Some(last)) = (chats.iter().find(is_of), chats.last()) else {
             return Ok(None);
         };
-        let (marks, newest) = (chat.marks(), last.marks());
-        for (marks, is_last) in [(&marks, false), (&newest, true)] {
-            for mark in marks.iter().flat_map(|marks| [&marks.tag, &marks.nonce]) {
+        if self.is_emptied(chat, last).await? {
+            self.empties_chats = true;
+            return Ok(Some((chat.marks(), reload_at_final::EMPTIED.to_owned())));
+        }
+        if !part.is_gone() || !self.reload_shows_all(chat).await {
+            return Ok(None);
+        }
+        let table = self.mapping.as_ref().map(Mapping::table);
+        Ok(table.map(|table| (chat.marks(), reload_at_final::moved(table))))
+    }
+
+    /// Whether nothing of a chat is left, and all of the last one is: it need not be the hang-up that took it.
+    async fn is_emptied(&self, chat: &Chat, last: &Chat) -> anyhow::Result<bool> {
+        for (chat, is_last) in [(chat, false), (last, true)] {
+            for mark in chat.marks().iter().flat_map(|it| [&it.tag, &it.nonce]) {
                 if self.is_stored(mark).await? != is_last {
-                    return Ok(None);
+                    return Ok(false);
                 }
             }
         }
-        Ok(Some(marks))
+        Ok(true)
     }
 
-    async fn is_stored(&self, mark: &str) -> anyhow::Result<bool> {
+    /// Whether a row that is not deleted holds a mark.
+    pub(super) async fn is_stored(&self, mark: &str) -> anyhow::Result<bool> {
         let Some(mapping) = &self.mapping else {
             return Ok(false);
         };
@@ -184,14 +198,27 @@ impl Stage<'_> {
     }
 
     /// A chat whose reload does not show what was said, where it showed it while the client stayed.
-    async fn first_hidden(&self, chats: &[Chat], report: &Report) -> Option<Finding> {
+    /// `open` gets why nobody knows what hides one.
+    async fn first_hidden(
+        &self,
+        chats: &[Chat],
+        open: &mut Option<String>,
+        report: &Report,
+    ) -> Option<Finding> {
         if !self.learnt.whole_history || has(&self.session.name, report, "history-differs") {
             return None;
         }
-        for chat in chats {
-            if let Some(finding) = self.reload_again(chat).await {
-                let what = format!("the client hung up at `{}`", self.marker);
-                return Some(finding.with(Source::Stream, what));
+        // The newest one first: no new chat has archived it.
+        for (newer, chat) in chats.iter().rev().enumerate() {
+            match self.reload_again(chat).await {
+                Some(worse) if worse.is_empty && newer > 0 => {
+                    open.get_or_insert_with(|| reload_at_final::ARCHIVED.to_owned());
+                }
+                Some(worse) => {
+                    let what = format!("the client hung up at `{}`", self.marker);
+                    return Some(worse.finding.with(Source::Stream, what));
+                }
+                None => {}
             }
         }
         None
@@ -240,8 +267,8 @@ impl Stage<'_> {
             if is_lost(&kept.row, &rows) {
                 return Ok(Some((kept, Part::Answer)));
             }
-            if is_spoilt(&kept.row, &rows) {
-                return Ok(Some((kept, Part::Ending)));
+            if let Some(row) = spoilt(&kept.row, &rows) {
+                return Ok(Some((kept, Part::Ending(row.status.clone()))));
             }
             let questions = store::holding(self.world.db(), mapping, &kept.tag).await?;
             if kept.is_question_lost(&questions) && has_questions(&self.session.name, report) {
@@ -258,23 +285,28 @@ impl Stage<'_> {
         self.end_case(case, Verdict::Inconclusive, reason, report);
     }
 
-    fn deleted_at_final(&self, lost: &RowToRecheck, part: Part, case: &str) -> Finding {
+    fn deleted_at_final(&self, lost: &RowToRecheck, part: &Part, case: &str) -> Finding {
         let marker = &self.marker;
-        let (code, was, text) = match part {
+        let RowToRecheck { row, number, .. } = lost;
+        let status = |it: &Option<String>| it.clone().unwrap_or_else(|| "-".to_owned());
+        let (code, is, was, now) = match part {
             Part::Answer => (
                 "saved-row-changed-later",
-                format!("row {} was `{}`", lost.row.key, lost.row.content),
-                "that text",
+                format!("the answer of turn {number} is lost"),
+                format!("row {} was `{}`", row.key, row.content),
+                "no row holds that text".to_owned(),
             ),
-            Part::Ending => (
+            Part::Ending(now) => (
                 "saved-row-changed-later",
-                format!("row {} was marked as all answers are", lost.row.key),
-                "that text as a whole answer",
+                format!("the answer of turn {number} is marked as failed or unfinished"),
+                format!("row {} had the status `{}`", row.key, status(&row.status)),
+                format!("its status is `{}`, or a column says so", status(now)),
             ),
             Part::Question => (
                 QUESTION_LOST,
+                format!("the question of turn {number} is lost"),
                 "questions were stored while the client stayed".to_owned(),
-                lost.tag.as_str(),
+                format!("no row holds {}", lost.tag),
             ),
         };
         let watch = humantime::format_duration(self.options.watch);
@@ -282,12 +314,12 @@ impl Stage<'_> {
             code,
             Severity::Error,
             &self.session.name,
-            format!("{part} of turn {} is lost when the browser hangs up at `{marker}`", lost.number),
+            format!("{is} when the browser hangs up at `{marker}`"),
             "leave a stored turn as it is when the client hangs up: no clean-up, and no transaction that is still open",
         )
         .with(Source::Stream, format!("the client hung up at `{marker}`"))
         .with(Source::Store, was)
-        .with(Source::Store, format!("{watch} later no row holds {text}"))
+        .with(Source::Store, format!("{watch} later {now}"))
         .in_case(case)
     }
 
@@ -306,17 +338,18 @@ impl Stage<'_> {
     }
 }
 
-/// Whether an answer that was whole is given up in every row that holds it.
-fn is_spoilt(first: &StoredMessage, rows: &[StoredMessage]) -> bool {
+/// The row of an answer that was whole, where it is given up in every row that holds it.
+fn spoilt<'r>(first: &StoredMessage, rows: &'r [StoredMessage]) -> Option<&'r StoredMessage> {
     let text = first.content.trim();
     let is_it = |row: &&StoredMessage| !text.is_empty() && kept::is_all_in(text, &row.content);
-    let mut same = rows.iter().filter(is_it).peekable();
-    !first.is_given_up() && same.peek().is_some() && same.all(StoredMessage::is_given_up)
+    let mut same = rows.iter().filter(is_it);
+    let is_spoilt = !first.is_given_up() && same.clone().all(StoredMessage::is_given_up);
+    same.next().filter(|_| is_spoilt)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{State, StoredMessage, is_spoilt};
+    use super::{Part, State, StoredMessage, spoilt};
     use crate::model::Role;
 
     #[test]
@@ -325,6 +358,7 @@ mod tests {
             status: Some(status.to_owned()),
             ..StoredMessage::new("1", Role::Assistant, "so n1")
         };
+        let is_spoilt = |then: &StoredMessage, now: &[StoredMessage]| spoilt(then, now).is_some();
         let is = |then: &str, now: &str| is_spoilt(&row(then), &[row(now)]);
         assert!(is("done", "CANCELLED"));
         assert!(!is("done", "delivered") && !is("done", "done"));
@@ -338,5 +372,12 @@ mod tests {
         };
         assert!(is_spoilt(&row("done"), &[failed]));
         assert!(!is_spoilt(&row("done"), &[]));
+    }
+
+    /// A reload that shows the text says nothing of its status.
+    #[test]
+    fn only_what_is_gone_may_have_moved() {
+        assert!(Part::Question.is_gone() && Part::Answer.is_gone());
+        assert!(!Part::Ending(Some("cancelled".to_owned())).is_gone());
     }
 }

@@ -293,13 +293,15 @@ impl Stage<'_> {
             Ok(()) => self.end_it(play, &chat, &mut live, moments).await?,
             unmet => unmet,
         };
+        let had = client_saw(&sought, &live.watching.seen(), promised);
+        sought.client = had.characters.unwrap_or(0);
         let mut next = None;
         // At once: the user who pressed stop types on.
         let immediate = match play.ends {
             Ends::Stopped if met.is_ok() => {
                 let shown = self.shown_now(&sought).await;
                 let next = self.send_next(&chat, play.turn, moments).await?;
-                sought.next = Some([next.tag.clone(), next.nonce.clone()]);
+                sought.next = vec![[next.tag.clone(), next.nonce.clone()]];
                 Some((next, shown))
             }
             Ends::Stopped | Ends::Left(_) => None,
@@ -311,8 +313,10 @@ impl Stage<'_> {
         let provider = live.play.provider_end();
         moments.now(Lane::Gateway, told(provider));
         if let Some((live, shown)) = immediate {
-            let outcome = self.finish_or_again((&chat, play.turn), live, moments);
-            next = Some((outcome.await?, shown));
+            let following = self.finish_or_again((&chat, play.turn), live, moments);
+            let (outcome, again) = following.await?;
+            sought.next.extend(again);
+            next = Some((outcome, shown));
         }
         let found = self
             .await_fate(&sought, play, provider, clock::now() + patience)
@@ -328,9 +332,11 @@ impl Stage<'_> {
         if play.ends != Ends::Stopped && met.is_ok() {
             let shown = rows.clone();
             let following = self.send_next(&chat, play.turn, moments).await?;
-            sought.next = Some([following.tag.clone(), following.nonce.clone()]);
-            let outcome = self.finish_or_again((&chat, play.turn), following, moments);
-            next = Some((outcome.await?, shown));
+            sought.next = vec![[following.tag.clone(), following.nonce.clone()]];
+            let following = self.finish_or_again((&chat, play.turn), following, moments);
+            let (outcome, again) = following.await?;
+            sought.next.extend(again);
+            next = Some((outcome, shown));
         }
         let seen = EndedEarly {
             subject: self.observed().subject(),

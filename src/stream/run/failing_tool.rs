@@ -110,7 +110,7 @@ impl Stage<'_> {
         let stored = self.stored_of_failing(&sought).await;
         let index = self.session.turns.len() - 1;
         let following = self.send_next(&chat, index, moments).await?;
-        let outcome = self
+        let (outcome, _) = self
             .finish_or_again((&chat, index), following, moments)
             .await?;
         let mut seen = ToolFailed {

@@ -263,7 +263,7 @@ impl Stage<'_> {
             let live = self
                 .begin(chat, number % self.session.turns.len(), AS_RECORDED)
                 .await?;
-            cut.sought.next = Some([live.tag.clone(), live.nonce.clone()]);
+            cut.sought.next = vec![[live.tag.clone(), live.nonce.clone()]];
             live.play.release();
             let over = live.watching.until(|seen| seen.over.is_some());
             let _ = tokio::time::timeout(self.options.response_timeout, over).await;
@@ -292,6 +292,7 @@ impl Stage<'_> {
                         heard,
                         sent,
                         wrong: None,
+                        doubt: None,
                     },
                 ),
             };

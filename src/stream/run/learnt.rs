@@ -2,6 +2,7 @@
 
 use super::live::Live;
 use crate::model::{Role, StoredMessage};
+use crate::stream::judge::plain;
 
 /// What the chats without a gate showed of every message. Whatever is read later has to be so, too.
 #[derive(Debug, Clone, Copy, Default)]
@@ -72,9 +73,8 @@ impl Learnt {
     }
 }
 
-/// Whether a row is in the conversation with this key. Stores spell a UUID with and without dashes.
+/// Whether a row is in the conversation with this key.
 fn is_in(key: Option<&str>, row: &StoredMessage) -> bool {
-    let plain = |key: &str| key.to_lowercase().replace('-', "");
     match (key, &row.conversation) {
         (Some(ours), Some(its)) => plain(ours) == plain(its),
         _ => false,

@@ -73,6 +73,7 @@ pub use gated::LEAST_HOLD;
 pub use interrupted::{Interrupted, Interruption};
 pub use probe::{Probed, Probes, probe};
 pub use provoked::Provoked;
+pub use reload_at_final::moved;
 pub use spot::{Act, Acted};
 pub use stage::Stage;
 pub use suite::{SUITES, Suite};

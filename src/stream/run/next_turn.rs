@@ -14,7 +14,7 @@ use crate::gateway::Heard;
 use crate::model::{Role, State, StoredMessage};
 use crate::report::Lane;
 use crate::stream::judge::Observed;
-use crate::stream::judge::ended_early::{NextTurn, OF_THE_CLIENT};
+use crate::stream::judge::ended_early::{NextDoubt, NextTurn, OF_THE_CLIENT};
 use crate::stream::judge::whole_turn::{self, Usual, Wrong};
 use crate::stream::kept;
 use crate::text::plural;
@@ -35,7 +35,10 @@ pub(super) enum NextOutcome {
     Answered {
         heard: Heard,
         sent: Option<String>,
+        /// What is wrong with what is stored of it.
         wrong: Option<Wrong>,
+        /// Why nobody knows whether it was right in time.
+        doubt: Option<NextDoubt>,
     },
 }
 
@@ -80,6 +83,13 @@ impl NextOutcome {
         }
     }
 
+    fn doubt(&self) -> Option<NextDoubt> {
+        match self {
+            Self::Answered { doubt, .. } => *doubt,
+            Self::Refused { .. } | Self::Failed(_) => None,
+        }
+    }
+
     pub(super) fn what(&self) -> String {
         match self {
             Self::Refused { status, .. } => format!("the next turn is answered {status}"),
@@ -114,45 +124,60 @@ impl Stage<'_> {
     }
 
     /// Follows it to its end. One that the server fails is sent once more: a store that is busy for a moment says
-    /// nothing of the conversation.
+    /// nothing of the conversation. Also gives tag and nonce of that second try.
     pub(super) async fn finish_or_again(
         &mut self,
         (chat, turn): (&Chat, usize),
         live: Live,
         moments: &mut Moments,
-    ) -> anyhow::Result<NextOutcome> {
+    ) -> anyhow::Result<(NextOutcome, Option<[String; 2]>)> {
         let outcome = self.finish_next(live, moments).await;
         if !outcome.is_trouble() {
-            return Ok(outcome);
+            return Ok((outcome, None));
         }
         chat.take_back();
         tokio::time::sleep(self.options.settle).await;
         let again = self.send_next(chat, turn, moments).await?;
-        Ok(self.finish_next(again, moments).await)
+        let marks = [again.tag.clone(), again.nonce.clone()];
+        Ok((self.finish_next(again, moments).await, Some(marks)))
     }
 
-    /// What is wrong with what is stored of a turn that was answered, when it had time to be stored.
-    async fn wrong_by_then(&mut self, live: &Live) -> Option<Wrong> {
+    /// What is wrong with what is stored of a turn that was answered, when it had time to be stored, or why nobody
+    /// knows.
+    async fn wrong_by_then(&mut self, live: &Live) -> Result<Option<Wrong>, NextDoubt> {
         let settle = self.options.settle;
-        let wrong = self.wrong_until(live, clock::now() + settle).await?;
+        let first = self.wrong_until(live, clock::now() + settle).await;
+        if first.as_ref().is_ok_and(Option::is_none) {
+            return Ok(None);
+        }
         // It may be only late.
         let patience = settle.max(self.slowest_turn * TIMES_THE_LAG);
         let later = self.wrong_until(live, clock::now() + patience).await;
-        Some(Wrong {
-            came_late: later.is_none(),
-            ..later.unwrap_or(wrong)
-        })
+        by_then(first.ok().flatten(), later.ok())
     }
 
-    async fn wrong_until(&mut self, live: &Live, deadline: Tick) -> Option<Wrong> {
+    async fn wrong_until(&mut self, live: &Live, deadline: Tick) -> anyhow::Result<Option<Wrong>> {
         loop {
-            // What can't be read says nothing.
-            let wrong = self.wrong_with(live).await.unwrap_or_default();
-            let wrong = wrong.into_iter().next();
-            if wrong.is_none() || clock::now() >= deadline {
-                return wrong;
+            match self.wrong_with(live).await {
+                Ok(wrong) if wrong.is_empty() => return Ok(None),
+                found if clock::now() >= deadline => {
+                    return found.map(|wrong| wrong.into_iter().next());
+                }
+                // What is wrong may be only late, and a store that is busy at the moment is asked again.
+                Ok(_) | Err(_) => tokio::time::sleep(ASK).await,
             }
-            tokio::time::sleep(ASK).await;
+        }
+    }
+
+    /// What is wrong with what is stored of a turn that is over. A store that can't be read is asked for the settling
+    /// time.
+    pub(super) async fn wrong_of(&mut self, live: &Live) -> anyhow::Result<Vec<Wrong>> {
+        let deadline = clock::now() + self.options.settle;
+        loop {
+            match self.wrong_with(live).await {
+                Err(_) if clock::now() < deadline => tokio::time::sleep(ASK).await,
+                found => return found,
+            }
         }
     }
 
@@ -193,15 +218,19 @@ impl Stage<'_> {
                     heard,
                     sent: live.context.clone(),
                     wrong: None,
+                    doubt: None,
                 },
             },
         };
-        if let NextOutcome::Answered { wrong, .. } = &mut outcome
+        if let NextOutcome::Answered { wrong, doubt, .. } = &mut outcome
             && live.watching.seen().turn.promised_at().is_some()
             // Else it may have been told that the save failed.
             && self.reading == Reading::Text
         {
-            *wrong = self.wrong_by_then(&live).await;
+            match self.wrong_by_then(&live).await {
+                Ok(found) => *wrong = found,
+                Err(why) => *doubt = Some(why),
+            }
         }
         moments.now(Lane::Client, outcome.what());
         outcome
@@ -216,6 +245,18 @@ impl NextOutcome {
             Self::Failed(_) => true,
             Self::Answered { .. } => false,
         }
+    }
+}
+
+/// What two looks at the next turn show: at the end of the settling time, and later. The second one is absent where the
+/// store could not be read.
+fn by_then(first: Option<Wrong>, later: Option<Option<Wrong>>) -> Result<Option<Wrong>, NextDoubt> {
+    match (first, later) {
+        (_, Some(Some(wrong))) => Ok(Some(wrong)),
+        (Some(_), Some(None)) => Err(NextDoubt::Late),
+        // The first look could not read it.
+        (None, Some(None)) => Ok(None),
+        (_, None) => Err(NextDoubt::Unread),
     }
 }
 
@@ -240,6 +281,7 @@ pub(super) fn next_turn(
         question: text.contains(&sought.tag),
         answer: is_known(shown, sought, &text),
         answer_later: is_known(later, sought, &text),
+        doubt: outcome.doubt(),
     }
 }
 
@@ -251,10 +293,13 @@ pub(super) fn as_it_is(outcome: NextOutcome) -> NextTurn {
         NextOutcome::Answered {
             wrong: Some(wrong), ..
         } => NextTurn::Wrong(wrong),
-        NextOutcome::Answered { wrong: None, .. } => NextTurn::Answered {
+        NextOutcome::Answered {
+            wrong: None, doubt, ..
+        } => NextTurn::Answered {
             question: true,
             answer: true,
             answer_later: true,
+            doubt,
         },
     }
 }
@@ -268,4 +313,29 @@ pub(super) fn is_known(rows: &[StoredMessage], sought: &Sought, text: &str) -> b
             let is_whole = row.content.contains(&sought.nonce);
             is_whole && text.contains(&sought.nonce) || kept::is_all_in(&row.content, text)
         })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{NextDoubt, Wrong, by_then};
+    use crate::report::Source;
+
+    /// A store that can't be read is never a pass.
+    #[test]
+    fn what_could_not_be_read_leaves_the_next_turn_open() {
+        let wrong = || Wrong {
+            code: "never-saved",
+            how: "no row holds it".to_owned(),
+            source: Source::Store,
+        };
+        assert_eq!(
+            by_then(Some(wrong()), Some(Some(wrong()))),
+            Ok(Some(wrong()))
+        );
+        assert_eq!(by_then(Some(wrong()), Some(None)), Err(NextDoubt::Late));
+        assert_eq!(by_then(Some(wrong()), None), Err(NextDoubt::Unread));
+        assert_eq!(by_then(None, None), Err(NextDoubt::Unread));
+        assert_eq!(by_then(None, Some(None)), Ok(None));
+        assert_eq!(by_then(None, Some(Some(wrong()))), Ok(Some(wrong())));
+    }
 }

@@ -168,7 +168,7 @@ impl Stage<'_> {
         };
         let following = self.send_next(&chat, live.number - 1, moments).await?;
         let turn = (&chat, live.number - 1);
-        let next = self.finish_or_again(turn, following, moments).await?;
+        let (next, _) = self.finish_or_again(turn, following, moments).await?;
         let seen = ProviderFailed {
             subject: self.observed().subject(),
             case: case.to_owned(),

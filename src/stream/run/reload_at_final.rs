@@ -8,7 +8,6 @@ use super::chat::Chat;
 use super::live::Live;
 use super::stage::Stage;
 use crate::gate::CommitGate;
-use crate::model::{State, StoredMessage};
 use crate::report::Finding;
 use crate::store::{ColumnMatch, Origin};
 use crate::stream::judge::order::Elsewhere;
@@ -28,12 +27,23 @@ const PATIENCE: Duration = Duration::from_secs(2);
 pub(super) const EMPTIED: &str = "nothing is left of an earlier chat, and all of the newest one: a new chat may empty the \
     one before it, or the server keeps the newest ones only; let [[setup]] begin a chat that leaves others alone";
 
+/// Why nobody knows what hides a chat whose rows are there, where it is not the newest one.
+pub(super) const ARCHIVED: &str = "a reload shows nothing of an earlier chat, whose rows are there: a new chat may archive \
+    the ones before it; let [[setup]] begin a chat that leaves others alone";
+
 /// Why nobody knows what became of rows that are gone, where a reload shows all that they held.
-pub(super) fn moved(table: &str) -> String {
+pub fn moved(table: &str) -> String {
     format!(
         "messages are no longer in `{table}`, and a reload shows all of them: the server may have moved them; declare \
          where they are kept ([store] in chatctl.toml)"
     )
+}
+
+/// A history that was right, and is not any more.
+pub(super) struct Worse {
+    pub(super) finding: Finding,
+    /// Whether it shows no message at all. A new chat may archive the ones before it.
+    pub(super) is_empty: bool,
 }
 
 /// A history without the answer, at the final marker.
@@ -238,13 +248,8 @@ impl Stage<'_> {
 
     /// Whether each message of these turns is in a row.
     async fn has_rows(&self, turns: &[TurnSeen]) -> bool {
-        let Some(mapping) = &self.mapping else {
-            return false;
-        };
         for mark in turns.iter().flat_map(|turn| [&turn.tag, &turn.nonce]) {
-            let rows = store::holding(self.world.db(), mapping, mark).await;
-            let is_there = |row: &StoredMessage| row.state != State::Deleted;
-            if !rows.is_ok_and(|rows| rows.iter().any(is_there)) {
+            if !self.is_stored(mark).await.unwrap_or(false) {
                 return false;
             }
         }
@@ -253,7 +258,7 @@ impl Stage<'_> {
 
     /// A chat's history after the time that rows are watched: it may not have got worse. One that is refused by now,
     /// or is another chat's, says nothing.
-    pub(super) async fn reload_again(&self, chat: &Chat) -> Option<Finding> {
+    pub(super) async fn reload_again(&self, chat: &Chat) -> Option<Worse> {
         let history = self.session.history.as_ref()?;
         let turns = chat.said_so_far();
         let is_of_chat = |text: &str| {
@@ -288,7 +293,10 @@ impl Stage<'_> {
             let finding = history_differs::later(&observed)?;
             // It may be read from a replica, or from a cache.
             if clock::now() >= until {
-                return Some(finding);
+                return Some(Worse {
+                    finding,
+                    is_empty: is_hidden,
+                });
             }
             tokio::time::sleep(ASK).await;
         }

@@ -340,19 +340,11 @@ impl Stage<'_> {
         tokio::time::sleep(self.options.settle).await;
         let mut may_be_late = true;
         for Played { seen, live, .. } in played {
-            seen.stored = self
-                .copies(live)
-                .await
-                .map_err(|error| format!("{error:#}"));
-            seen.wrong = self.wrong_with(live).await.unwrap_or_default();
+            (seen.stored, seen.wrong) = self.stored_copies(live).await;
             let is_wrong = resumed::judge(seen).verdict == Verdict::Violated;
             if is_wrong && std::mem::take(&mut may_be_late) {
                 tokio::time::sleep(patience).await;
-                seen.stored = self
-                    .copies(live)
-                    .await
-                    .map_err(|error| format!("{error:#}"));
-                seen.wrong = self.wrong_with(live).await.unwrap_or_default();
+                (seen.stored, seen.wrong) = self.stored_copies(live).await;
             }
         }
     }

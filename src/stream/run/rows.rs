@@ -233,11 +233,14 @@ impl Stage<'_> {
             tokio::time::sleep((last.at + watch).saturating_sub(clock::now())).await;
         }
         kept.retain(|kept| kept.at + watch <= clock::now());
-        if let Some(chat) = first_chat
-            && let Some(finding) = self.reload_again(chat).await
-        {
+        let worse = match first_chat {
+            Some(chat) => self.reload_again(chat).await,
+            None => None,
+        };
+        let is_archived = worse.as_ref().is_some_and(|worse| worse.is_empty);
+        if let Some(worse) = worse.filter(|worse| !worse.is_empty) {
             let then = "right after the turns the history was the conversation that was held";
-            report.add(finding.with(Source::Stream, then.to_owned()));
+            report.add(worse.finding.with(Source::Stream, then.to_owned()));
         }
         let mut observed = self.observed();
         for kept in kept {
@@ -292,6 +295,8 @@ impl Stage<'_> {
             Some(reload_at_final::moved(mapping.table()))
         } else if !emptied.is_empty() {
             Some(reload_at_final::EMPTIED.to_owned())
+        } else if is_archived {
+            Some(reload_at_final::ARCHIVED.to_owned())
         } else {
             None
         };
@@ -345,9 +350,8 @@ impl Stage<'_> {
     }
 }
 
-/// The oldest turns, of which nothing is left, where all of the newest one is: who took them is not known. Those that go
-/// by their age would take the newest one, too, after the same time. Where a chat was seen to go while a newer one stayed,
-/// each of which nothing is left may have gone so.
+/// The oldest turns, of which nothing is left, where all of the newest one is: who took them is not known. Where a chat
+/// was seen to go while a newer one stayed, each of which nothing is left may have gone so.
 fn emptied(turns: &[TurnSeen], was_seen: bool) -> Vec<String> {
     let has_nothing = |turn: &TurnSeen| {
         turn.with_nonce.is_empty() && turn.with_tag.is_empty() && turn.altered.is_none()

@@ -12,6 +12,7 @@ use crate::model::{Role, State, StoredMessage};
 use crate::report::{Lane, Report};
 use crate::stream::faults::{DOUBLED, Doubled, NONE, STEP_BY_STEP, Second, TWICE, Way};
 use crate::stream::judge::sent_twice::{self, Answered, Copies, Idempotent, SentTwice, Told};
+use crate::stream::judge::whole_turn::Wrong;
 use crate::stream::session::IDEMPOTENCY_KEY;
 use crate::stream::{kept, marks};
 use crate::{clock, store};
@@ -115,15 +116,24 @@ impl Stage<'_> {
         };
         let is_read = answered == Answered::ToTheEnd && self.reading == Reading::Text;
         let seen = second.as_ref().filter(|_| is_read).map(Watching::seen);
-        let told = seen.map(|seen| told(&live, &seen.turn.text));
+        let mut told = seen.map(|seen| {
+            let had = (first == Answered::ToTheEnd).then(|| live.watching.seen().turn.text);
+            let answer = live.answer.as_ref().unwrap_or(&live.expected);
+            let whole = [Some(answer), Some(&live.expected), had.as_ref()];
+            told(&live.nonce, whole.into_iter().flatten(), &seen.turn.text)
+        });
         let idle = live.play.until_idle();
         let _ = tokio::time::timeout(self.options.response_timeout, idle).await;
         // All of the time: a second copy may come late.
         tokio::time::sleep(self.options.settle).await;
-        let stored = self
-            .copies(&live)
-            .await
-            .map_err(|error| format!("{error:#}"));
+        let (stored, mut wrong) = self.stored_copies(&live).await;
+        if live.conversation.is_none() {
+            // Each of two requests may begin a conversation of its own.
+            wrong.retain(|it| it.code != "wrong-conversation");
+        }
+        if told == Some(Told::Less) && self.reload_shows_all(&chat).await {
+            told = Some(Told::Loaded);
+        }
         if let Ok(Copies { questions, answers }) = &stored {
             let what = format!("{questions} questions and {answers} answers are stored");
             moments.now(Lane::Store, what);
@@ -136,7 +146,7 @@ impl Stage<'_> {
             provider: live.play.provider_end(),
             answers: [first, answered],
             stored,
-            wrong: self.wrong_with(&live).await.unwrap_or_default(),
+            wrong,
             told,
         })
     }
@@ -175,6 +185,21 @@ impl Stage<'_> {
         }
     }
 
+    /// How often the turn is stored, and what is wrong with its rows. A store that can't be read shows neither.
+    pub(super) async fn stored_copies(
+        &mut self,
+        live: &Live,
+    ) -> (Result<Copies, String>, Vec<Wrong>) {
+        let looked = async {
+            let copies = self.copies(live).await?;
+            anyhow::Ok((copies, self.wrong_of(live).await?))
+        };
+        match looked.await {
+            Ok((copies, wrong)) => (Ok(copies), wrong),
+            Err(error) => (Err(format!("{error:#}")), Vec::new()),
+        }
+    }
+
     /// How often the turn is stored.
     pub(super) async fn copies(&self, live: &Live) -> anyhow::Result<Copies> {
         let Some(mapping) = &self.mapping else {
@@ -208,14 +233,34 @@ impl Stage<'_> {
     }
 }
 
-/// What a response that came to its end says of a turn.
-fn told(live: &Live, text: &str) -> Told {
+/// What a response that came to its end says of a turn: the answer is in it where one of the whole texts is, as the
+/// provider said it or as the first response had it.
+fn told<'w>(nonce: &str, mut whole: impl Iterator<Item = &'w String>, text: &str) -> Told {
     let marks = marks::of(text).into_iter();
     let mut answers = marks.filter(|mark| mark.starts_with(marks::ANSWER));
-    let answer = live.answer.as_ref().unwrap_or(&live.expected);
-    match answers.find(|mark| *mark != live.nonce) {
+    match answers.find(|mark| *mark != nonce) {
         Some(others) => Told::Others(others.to_owned()),
-        None if kept::is_all_in(answer, text) || kept::is_all_in(&live.expected, text) => Told::All,
+        None if whole.any(|it| !it.trim().is_empty() && kept::is_all_in(it, text)) => Told::All,
         None => Told::Less,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Told, told};
+
+    #[test]
+    fn the_second_response_is_whole_where_it_has_what_the_first_one_had() {
+        let of = |whole: &[&str], text: &str| {
+            let whole: Vec<_> = whole.iter().map(|it| (*it).to_owned()).collect();
+            told("chatctl-a77", whole.iter(), text)
+        };
+        let said = "Task **Buy milk** has been added. chatctl-a77";
+        let shown = "Task <b>Buy milk</b> has been added. chatctl-a77";
+        assert_eq!(of(&[said], said), Told::All);
+        assert_eq!(of(&[said], shown), Told::Less);
+        assert_eq!(of(&[said, shown], shown), Told::All);
+        // A first response without any text says nothing of the second.
+        assert_eq!(of(&[said, ""], ""), Told::Less);
     }
 }

@@ -13,6 +13,8 @@ use std::collections::HashSet;
 
 /// As many characters of an answer are looked for.
 const BEGINNING: usize = 24;
+/// As many characters of its beginning are a part of it, whatever the client had.
+const ENOUGH: usize = 8;
 
 /// A turn that was sent, as it is looked for in the store.
 pub(super) struct Sought {
@@ -25,11 +27,13 @@ pub(super) struct Sought {
     pub(super) earlier: Vec<[String; 2]>,
     /// What was stored of them, where somebody looked: it has to stay.
     pub(super) stays: Vec<Earlier>,
-    /// Tag and nonce of the turn that was sent next, while this one was not over.
-    pub(super) next: Option<[String; 2]>,
+    /// Tag and nonce of the turn that was sent next, while this one was not over: one that failed was sent again.
+    pub(super) next: Vec<[String; 2]>,
     /// Messages that began like the answer before it was asked for; absent where nobody looked.
     pub(super) before: Option<HashSet<String>>,
     pub(super) answer: ExpectedAnswer,
+    /// How many characters of it the client had when the turn ended; nothing where it had none, or nobody knows.
+    pub(super) client: usize,
     /// Whether its answer is the only message of the assistant, as far as was seen of whole turns.
     pub(super) is_alone: bool,
 }
@@ -76,9 +80,10 @@ impl Sought {
             conversation: live.conversation(),
             earlier: Vec::new(),
             stays: Vec::new(),
-            next: None,
+            next: Vec::new(),
             before: None,
             answer: live.whole_answer(),
+            client: 0,
             is_alone: false,
         }
     }
@@ -100,10 +105,7 @@ impl Sought {
         let from = asked.or_else(|| messages.iter().rposition(earlier));
         let rest = &messages[from.map_or(0, |at| at + 1)..];
         let in_place: Vec<_> = rest.iter().take_while(|it| it.role != Role::User).collect();
-        let Some(next) = &self.next else {
-            return in_place;
-        };
-        if in_place.iter().any(is_answer) {
+        if self.next.is_empty() || in_place.iter().any(is_answer) {
             return in_place;
         }
         let answers = || rest.iter().filter(is_answer);
@@ -113,7 +115,7 @@ impl Sought {
         if !children.is_empty() {
             return children;
         }
-        let is_next = |it: &StoredMessage| next.iter().any(|mark| holds(it, mark));
+        let is_next = |it: &StoredMessage| self.next.iter().flatten().any(|mark| holds(it, mark));
         answers().filter(|it| !is_next(it)).collect()
     }
 
@@ -149,6 +151,9 @@ impl Sought {
 
     /// A text that is nothing of the answer, in a message of its own, and looks like a whole one.
     fn note(&self, messages: &[StoredMessage], finished: &[Ending]) -> Option<Spoilt> {
+        if !self.is_alone {
+            return None;
+        }
         let is_note = |row: &&StoredMessage| {
             is_answer(row)
                 && !row.content.trim().is_empty()
@@ -158,9 +163,17 @@ impl Sought {
                     .iter()
                     .any(|whole| whole.tells() && whole.is_like(row))
                 && kept::kept(&[*row], &self.answer, finished) == AnswerFate::Nothing
+                && !self.is_short_part(row)
         };
         let note = self.in_place(messages).find(is_note)?;
-        self.is_alone.then(|| Spoilt::Note(note.content.clone()))
+        Some(Spoilt::Note(note.content.clone()))
+    }
+
+    /// Whether a message holds as much of the answer's beginning as the client had, however short, and then perhaps words
+    /// of the server's own.
+    fn is_short_part(&self, row: &StoredMessage) -> bool {
+        let least = self.client.min(ENOUGH);
+        least > 0 && kept::seen(&self.answer.text, &row.content) >= least
     }
 
     /// The keys of the messages that say the answer, if there are several of them: whole ones, and those that
@@ -383,7 +396,7 @@ mod tests {
             conversation: None,
             earlier: Vec::new(),
             stays: Vec::new(),
-            next: None,
+            next: Vec::new(),
             before: None,
             answer: ExpectedAnswer {
                 text: text.to_owned(),
@@ -391,6 +404,7 @@ mod tests {
                 expected: text.to_owned(),
                 nonce: "n1".to_owned(),
             },
+            client: 0,
             is_alone: true,
         };
         let found = |sought: &Sought, text: &str, status: &str| {
@@ -405,6 +419,15 @@ mod tests {
         // With a status of its own nobody takes it for an answer; and a part is another check's.
         assert_eq!(found(&sought, note, "failed"), None);
         assert_eq!(found(&sought, "Task 'Buy milk' has", "done"), None);
+        // As much as the client had is a part, however short, whatever words mark it.
+        let marked = "Task [stopped]";
+        assert_eq!(
+            found(&sought, marked, "done"),
+            Some(Spoilt::Note(marked.to_owned()))
+        );
+        sought.client = 4;
+        assert_eq!(found(&sought, marked, "done"), None);
+        assert_eq!(found(&sought, note, "done"), spoilt);
         // Where whole turns have further messages it may be one of those.
         sought.is_alone = false;
         assert_eq!(found(&sought, note, "done"), None);

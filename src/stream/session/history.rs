@@ -168,10 +168,14 @@ impl History {
             Order::OldestFirst => {}
             Order::NewestFirst => records.reverse(),
         }
-        if let Record::Message { role, content } = &self.record {
-            // A separator, an event: what has neither an author nor a text is no message.
-            records.retain(|it| !(role.query(it).is_empty() && content.query(it).is_empty()));
-        }
+        // A separator, an event: what has neither an author nor a text is no message.
+        let is_message = |it: &Value| match &self.record {
+            Record::Message { role, content } => {
+                !(role.query(it).is_empty() && content.query(it).is_empty())
+            }
+            Record::Turn { .. } => true,
+        };
+        let numbered = (1..).zip(records).filter(|numbered| is_message(numbered.1));
         let field = |record: &Value, number: usize, path: &JsonPath| {
             let found = path.query(record).exactly_one().map_err(|_| {
                 HistoryError::Answer(format!(
@@ -186,7 +190,7 @@ impl History {
             })
         };
         let mut remembered = Vec::new();
-        for (record, number) in records.into_iter().zip(1..) {
+        for (number, record) in numbered {
             match &self.record {
                 Record::Message { role, content } => remembered.push(Remembered {
                     role: field(record, number, role)?,

@@ -11,7 +11,7 @@ const KILLS: usize = 4;
 
 /// A chat server that is told to store in this database.
 fn audit_on(store: &Store, mode: &'static str, stop: &str, rounds: usize) -> (Value, i32) {
-    let chat = Chat::new(mode);
+    let chat = Chat::new(mode).stack("sync");
     let (url, driver) = (store.url(), store.pick("", "postgres", "mysql"));
     assert!(url.starts_with(driver));
     let start = chat.start().replace(

@@ -122,6 +122,11 @@ impl Account<'_> {
         self.not_found().is_some() || self.lost().is_some() || self.cut().is_some()
     }
 
+    /// Whether what tools were called with and gave never came to the store. Then nothing can have moved it.
+    pub(super) fn never_had_steps(&self) -> bool {
+        self.steps().is_none() && self.fewer_steps().is_some()
+    }
+
     fn not_found(&self) -> Option<Finding> {
         let refused = self
             .recalled

@@ -61,9 +61,9 @@ pub(in crate::db) enum Form {
     Moment,
     /// As a document, whatever its spaces and the order of its names.
     Document,
-    /// As the text that a document is,
+    /// As the text that a document is.
     Unwrapped,
-    /// and as a text that was made such a document.
+    /// As a text of which such a document was made.
     Wrapped,
 }
 

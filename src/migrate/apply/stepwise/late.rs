@@ -32,12 +32,20 @@ struct Seen {
     table: String,
     /// The query that counts it.
     rows: String,
-    count: u64,
+    count: Count,
     /// What goes with the statement.
     lost: Lost,
     /// Whether another table has what stays, so that only one more look says what does.
     copied: bool,
     aside: Option<Aside>,
+}
+
+/// How many rows there were, and which: one that went and one that came make the same number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Count {
+    rows: u64,
+    /// A sum of their keys, where that was asked for.
+    keys: Option<u64>,
 }
 
 /// A table that another one takes the name of.
@@ -51,12 +59,13 @@ struct Aside {
 }
 
 impl Seen {
-    /// What goes where so much is there now.
-    fn lost(&self, now: u64) -> Lost {
+    /// What goes where this is there now.
+    fn lost(&self, now: Count) -> Lost {
+        let (were, are) = (self.count.rows, now.rows);
         let more = if self.copied {
-            now.abs_diff(self.count)
+            are.abs_diff(were).max(u64::from(now != self.count))
         } else {
-            now.saturating_sub(self.count)
+            are.saturating_sub(were)
         };
         Lost {
             rows: self.lost.rows.saturating_add(more),
@@ -191,7 +200,7 @@ fn more((does, shape): (Does, &Shape), more: u64, lost: &[Lost], before: Tables<
     }
 }
 
-/// What a statement drops, or puts aside while another table takes its name, was looked at in the
+/// What a statement drops, or renames while another table takes its name, was looked at in the
 /// database: what it would take that the rehearsal did not have is rows that came since, which the
 /// table in its place has no copy of.
 fn dropped(
@@ -254,14 +263,17 @@ fn dropped(
             continue;
         }
         // Before the comparison: what comes between the two makes another count.
-        let rows = format!("SELECT count(*) FROM {}", session.quote(&shape.name));
+        let rows = match &successor {
+            Some(_) => which(session, shape, &shape.name),
+            None => format!("SELECT count(*) FROM {}", session.quote(&shape.name)),
+        };
         let count = counted(&session.rows(&rows)?)?;
         let compared = match &successor {
             Some(successor) => session.compare_with(shape, successor)?,
             None => None,
         };
         let compared = compared.unwrap_or_else(|| Compared {
-            before: count,
+            before: count.rows,
             ..Compared::default()
         });
         let lost = preserve::lost(was, successor.as_ref(), &compared, before);
@@ -357,12 +369,37 @@ fn loss(
     }
 }
 
-/// The number that a query for one gave.
-fn counted(rows: &[Vec<Cell>]) -> anyhow::Result<u64> {
-    Ok(rows[0][0].to_string().parse()?)
+/// A query for the number of rows and for their keys, of a table that is called so.
+fn which(session: &dyn Session, shape: &Shape, called: &str) -> String {
+    let key = if shape.key.is_empty() {
+        shape.columns.iter().map(|it| &it.name).collect()
+    } else {
+        shape.key.iter().collect::<Vec<_>>()
+    };
+    let key = key.into_iter();
+    let key: Vec<_> = key
+        .map(|it| format!("quote({})", session.quote(it)))
+        .collect();
+    format!(
+        "SELECT count(*), bit_xor(crc32(concat_ws(',', {}))) FROM {}",
+        key.join(", "),
+        session.quote(called)
+    )
 }
 
-/// Of what would be lost now, that for which no acknowledgement is left beside what the rehearsal
+/// What a query for a number gave.
+fn counted(rows: &[Vec<Cell>]) -> anyhow::Result<Count> {
+    let row = &rows[0];
+    Ok(Count {
+        rows: row[0].to_string().parse()?,
+        keys: match row.get(1) {
+            Some(keys) => Some(keys.to_string().parse()?),
+            None => None,
+        },
+    })
+}
+
+/// Of what would be lost now, that for which no acknowledgement is left besides what the rehearsal
 /// showed.
 fn refused(
     (intent, rehearsed): (&Intent<'_>, &Rehearsed),

@@ -51,7 +51,8 @@ impl Said {
     /// Whether its condition keeps nothing out, such as that a column is equal to itself.
     pub(super) fn has_idle_condition(&self, tokens: &Tokens<'_>) -> bool {
         let condition = self.condition(tokens);
-        !condition.is_empty() && holds(tokens, condition)
+        let is_own = |name: &str| self.facts.tables().any(|table| table.matches(name));
+        !condition.is_empty() && holds(tokens, condition, &is_own)
     }
 }
 
@@ -73,15 +74,15 @@ fn is_new(tokens: &Tokens<'_>, side: &Range<usize>) -> bool {
 }
 
 /// Whether a condition is true for each row, in a statement of one table.
-fn holds(tokens: &Tokens<'_>, condition: Range<usize>) -> bool {
+fn holds(tokens: &Tokens<'_>, condition: Range<usize>, is_own: &dyn Fn(&str) -> bool) -> bool {
     let arms = arms(tokens, condition);
     arms.into_iter().any(|arm| {
         let parts = parts(tokens, arm);
-        parts.iter().all(|part| holds_alone(tokens, part))
+        parts.iter().all(|part| holds_alone(tokens, part, is_own))
     })
 }
 
-fn holds_alone(tokens: &Tokens<'_>, part: &Range<usize>) -> bool {
+fn holds_alone(tokens: &Tokens<'_>, part: &Range<usize>, is_own: &dyn Fn(&str) -> bool) -> bool {
     let part = bare(tokens, part.clone());
     let text = |at: usize| tokens.at(at);
     if part.len() == 1 {
@@ -93,8 +94,15 @@ fn holds_alone(tokens: &Tokens<'_>, part: &Range<usize>) -> bool {
     let of_row = [&left, &right]
         .iter()
         .any(|side| side.len() == 3 && tokens.is_of_row(side.start));
+    // A variable of a function may have a field of the column's name.
+    let owner = |side: &Range<usize>| (side.len() == 3).then(|| tokens.name(side.start));
+    let same_owner = match (owner(&left), owner(&right)) {
+        (None, None) => true,
+        (Some(one), Some(other)) => one.eq_ignore_ascii_case(other),
+        (Some(one), None) | (None, Some(one)) => is_own(one),
+    };
     let (left, right) = (tokens.name(left.end - 1), tokens.name(right.end - 1));
-    !of_row && left.eq_ignore_ascii_case(right)
+    !of_row && same_owner && left.eq_ignore_ascii_case(right)
 }
 
 /// What OR joins.

@@ -86,6 +86,17 @@ fn a_condition_has_to_name_the_written_row_in_each_arm() {
         ),
         (
             On::Update,
+            "UPDATE chats SET body = NEW.body WHERE chats.chat_id = chat_id;",
+            Some("chats.body"),
+        ),
+        // A variable of the function.
+        (
+            On::Update,
+            "UPDATE chats SET body = NEW.body WHERE id = r.id;",
+            None,
+        ),
+        (
+            On::Update,
             "UPDATE chats SET body = NEW.body WHERE chat_id = NEW.chat_id;",
             None,
         ),
@@ -167,4 +178,15 @@ fn a_row_of_another_table_may_go_with_a_new_one() {
         let found = deeds(&actions, &all, Dialect::Sqlite);
         assert_eq!(found[0].extent, extent, "{body}");
     }
+    // A row that has not the text can't stand for the one that goes.
+    all[0].columns.retain(|it| it.name != "body");
+    let actions = Actions {
+        all: vec![trigger(
+            &[On::Insert],
+            "DELETE FROM chats WHERE id = NEW.chat_id;",
+        )],
+        ..Actions::default()
+    };
+    let found = deeds(&actions, &all, Dialect::Sqlite);
+    assert_eq!(found[0].extent, Extent::Any);
 }

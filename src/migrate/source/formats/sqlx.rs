@@ -142,8 +142,13 @@ mod tests {
     #[test]
     fn a_version_that_is_too_large_is_called_so() {
         let error = |name: &str| parse(&[(name, "SELECT 1;")]).unwrap_err().to_string();
-        let large = error("20150100000001000000_networks.sql");
-        assert!(large.contains("is over 9223372036854775807"), "{large}");
+        for name in [
+            "20150100000001000000_networks.sql",
+            "9223372036854775808_a.sql",
+        ] {
+            let large = error(name);
+            assert!(large.contains("is over 9223372036854775807"), "{large}");
+        }
         assert!(error("a_networks.sql").contains("must begin with an integer"));
     }
 
@@ -174,12 +179,7 @@ mod tests {
 
     #[test]
     fn a_prefix_that_is_no_integer_is_an_error() {
-        for name in [
-            "x_a.sql",
-            "_a.sql",
-            "1.5_a.sql",
-            "9223372036854775808_a.sql",
-        ] {
+        for name in ["x_a.sql", "_a.sql", "1.5_a.sql"] {
             let stop = parse(&[(name, "")]).unwrap_err();
             assert!(stop.message.contains(name), "{}", stop.message);
             assert!(stop.hint.unwrap().starts_with("rename it, as to `1_"));

@@ -100,8 +100,10 @@ fn shown(seen: &InVain) -> Result<Judged, Judged> {
     ];
     let findings: Vec<_> = found.into_iter().flatten().collect();
     let told = tell(seen, stored);
+    let late = seen.came_late.then_some(LATE);
+    let late = late.or_else(|| seen.next.doubt());
     let doubt = match (stored.old, stored.new) {
-        _ if seen.came_late || seen.next.doubt().is_some() => Some(LATE),
+        _ if late.is_some() => late,
         (Old::Gone, New::Unknown) if seen.again == Again::Regenerated => {
             Some("a part of the new answer can't be told from other texts")
         }
@@ -332,6 +334,7 @@ mod tests {
                 question: true,
                 answer: true,
                 answer_later: true,
+                doubt: None,
             },
             context: Some(Known {
                 question: true,

@@ -167,8 +167,8 @@ fn answer(seen: &AskedAgain) -> Option<Finding> {
     (!seen.stored.answer).then(|| wrong(seen, "never-saved", says, fact))
 }
 
-/// What is stored of the new question or the new answer is not what was said. Where the question is asked for once
-/// more, how often it is stored has a check of its own, and so has the branch that the rows are on.
+/// What is stored of the new question or the new answer is not what was said. The number of its rows and their branch
+/// are judged by `question` and `parent`.
 fn spoilt(seen: &AskedAgain, found: &[Finding]) -> Vec<Finding> {
     let doubled = |it: &&Wrong| it.code == "answer-duplicated";
     let doubled = seen.wrong.iter().filter(doubled);
@@ -176,21 +176,26 @@ fn spoilt(seen: &AskedAgain, found: &[Finding]) -> Vec<Finding> {
         "a turn that is regenerated or edited is not stored as it was said",
         "save it as every other turn is saved: all of each text, once",
     );
-    let new = whole_turn::of_the_texts(&seen.wrong, found).chain(doubled);
+    // An edit may begin a conversation of its own.
+    let is_judged =
+        |it: &&Wrong| it.code != "wrong-conversation" || seen.again == Again::Regenerated;
+    let texts = whole_turn::of_the_texts(&seen.wrong, found).filter(is_judged);
+    let new = texts.chain(doubled);
     new.map(|it| wrong(seen, it.code, says, (it.source, &it.how)))
         .collect()
 }
 
-/// A row that is not there when it is read after the marker came is committed later.
+/// A row that is not there when it is read after the marker came is committed later. One that is not finished then may
+/// stay so.
 fn late(seen: &AskedAgain) -> Option<Finding> {
     let is_late = seen.at_marker == Some(RowState::Incomplete) && seen.stored.answer;
     let says = (
-        "a regenerated answer is saved after the final marker: a crash, or a reload that is faster than the save, loses it",
+        "a regenerated answer is not saved and finished at the final marker: a crash, or a reload that is faster, loses it",
         "save the new answer, and commit it before the final marker is sent",
     );
     let fact = (
         Source::Store,
-        "right after the final marker no row held the new answer, and later one did",
+        "right after the final marker no row held the new answer as a finished one",
     );
     is_late.then(|| wrong(seen, "saved-after-done", says, fact))
 }
@@ -309,8 +314,8 @@ fn following(seen: &AskedAgain) -> Option<Finding> {
 #[cfg(test)]
 mod tests {
     use super::{Again, Answered, AskedAgain, NextTurn, Old, OldAnswer, Parts, RowState, judge};
-    use crate::report::Source;
     use crate::report::Verdict;
+    use crate::stream::judge::ended_early::NextDoubt;
     use crate::stream::judge::whole_turn::Wrong;
 
     const fn parts(old: Old) -> Parts {
@@ -339,20 +344,16 @@ mod tests {
             wrong_parent: None,
             history: Some(parts(shown)),
             next: Some(parts(shown)),
-            following: NextTurn::Answered {
-                question: true,
-                answer: true,
-                answer_later: true,
-            },
+            following: answered(None),
         }
     }
 
-    fn is_wrong(code: &'static str) -> Wrong {
-        Wrong {
-            code,
-            how: "it is wrong (row 7)".to_owned(),
-            source: Source::Store,
-            came_late: false,
+    const fn answered(doubt: Option<NextDoubt>) -> NextTurn {
+        NextTurn::Answered {
+            question: true,
+            answer: true,
+            answer_later: true,
+            doubt,
         }
     }
 
@@ -360,14 +361,20 @@ mod tests {
     fn the_new_texts_are_stored_as_they_were_said() {
         let mut it = seen(Some(OldAnswer::Replace), Old::Gone);
         for code in ["answer-duplicated", "user-message-lost", "answer-differs"] {
-            it.wrong = vec![is_wrong(code)];
+            it.wrong = vec![Wrong::blank(code)];
             assert_eq!(told(&it), violated(code));
         }
+        it.wrong = vec![Wrong::blank("wrong-conversation")];
+        assert_eq!(told(&it), violated("wrong-conversation"));
+        // An edit may begin a conversation of its own.
+        it.again = Again::Edited;
+        assert_eq!(told(&it), HELD);
+        it.again = Again::Regenerated;
         // Rows of the question on several branches are counted by what is shown.
-        it.wrong = vec![is_wrong("question-duplicated")];
+        it.wrong = vec![Wrong::blank("question-duplicated")];
         assert_eq!(told(&it), HELD);
         // What has a finding already has no second one.
-        it.wrong = vec![is_wrong("user-message-lost")];
+        it.wrong = vec![Wrong::blank("user-message-lost")];
         it.stored.questions = 0;
         it.history = None;
         assert_eq!(told(&it), violated("user-message-lost"));
@@ -377,13 +384,12 @@ mod tests {
     fn the_conversation_goes_on() {
         let mut it = seen(Some(OldAnswer::Replace), Old::Gone);
         assert_eq!(told(&it), HELD);
-        it.following = NextTurn::Wrong(is_wrong("never-saved"));
+        it.following = NextTurn::Wrong(Wrong::blank("never-saved"));
         assert_eq!(told(&it), violated("never-saved"));
-        it.following = NextTurn::Wrong(Wrong {
-            came_late: true,
-            ..is_wrong("never-saved")
-        });
-        assert_eq!(told(&it), (Verdict::Inconclusive, Vec::new()));
+        for doubt in [NextDoubt::Late, NextDoubt::Unread] {
+            it.following = answered(Some(doubt));
+            assert_eq!(told(&it), (Verdict::Inconclusive, Vec::new()));
+        }
         it.following = NextTurn::Failed("status 500".to_owned());
         assert_eq!(told(&it), violated("next-turn-refused"));
     }

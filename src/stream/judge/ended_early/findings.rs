@@ -3,7 +3,7 @@
 use super::{
     Cause, EndedEarly, NextFailure, NextTurn, Reload, Spoilt, Stored, is_called_whole, kept, wants,
 };
-use crate::model::{ProviderEnd, Role};
+use crate::model::ProviderEnd;
 use crate::report::{Finding, Severity, Source};
 use crate::stream::faults::Point;
 use crate::stream::kept::{AnswerFate, Marked};
@@ -115,24 +115,28 @@ fn answer(seen: &EndedEarly, stored: &Stored) -> Option<Finding> {
         let finding = finding(seen, "saved-after-done", Severity::Error, harm, help);
         return Some(finding.with(Source::Store, fact));
     }
-    let (code, help) = match seen.cause {
-        Cause::Left(_) => (
-            "answer-lost-on-disconnect",
-            "run the turn in a task of its own, which no request cancels, and save in its `finally`",
-        ),
-        Cause::Stopped => (
-            "answer-lost-on-stop",
-            "on stop, save what was streamed before the task is cancelled, with a status that says so",
-        ),
-        // Nothing was promised, and what was is accounted for.
-        Cause::Restarted(_) => return None,
-    };
+    let (code, help) = lost(seen.cause)?;
     let what = match stored.answer {
         AnswerFate::Cut { .. } => "a part of the answer is lost",
         AnswerFate::Nothing | AnswerFate::Whole | AnswerFate::Unknown(_) => "the answer is lost",
     };
     let harm = format!("{what} {}", when(seen.cause));
     Some(finding(seen, code, Severity::Error, harm, help).with(Source::Store, fact))
+}
+
+/// The code of an answer that is lost, and what helps. What a restart loses of what was promised has another account.
+fn lost(cause: Cause) -> Option<(&'static str, &'static str)> {
+    match cause {
+        Cause::Left(_) => Some((
+            "answer-lost-on-disconnect",
+            "run the turn in a task of its own, which no request cancels, and save in its `finally`",
+        )),
+        Cause::Stopped => Some((
+            "answer-lost-on-stop",
+            "on stop, save what was streamed before the task is cancelled, with a status that says so",
+        )),
+        Cause::Restarted(_) => None,
+    }
 }
 
 /// Whoever ended the turn and whoever finished it have both stored the answer.
@@ -170,17 +174,11 @@ fn around(seen: &EndedEarly, spoilt: &Spoilt) -> Option<Finding> {
             "keep why a turn ended in a column of its own, or give the message a status that whole answers do not have",
             format!("`{text}` has the status of whole answers, and nobody said it"),
         ),
-        Spoilt::Earlier { turn, role } => {
-            let code = match (role, seen.cause) {
-                (Role::User, _) => "user-message-lost",
-                (_, Cause::Left(_)) => "answer-lost-on-disconnect",
-                (_, Cause::Stopped) => "answer-lost-on-stop",
-                // Of what was promised before a restart there is another account.
-                (_, Cause::Restarted(_)) => return None,
-            };
-            let whose = match role {
-                Role::User => "user's message",
-                Role::Assistant | Role::Other(_) => "answer",
+        Spoilt::Earlier { turn, is_question } => {
+            let (whose, code) = if *is_question {
+                ("user's message", "user-message-lost")
+            } else {
+                ("answer", lost(seen.cause)?.0)
             };
             (
                 code,
@@ -192,7 +190,14 @@ fn around(seen: &EndedEarly, spoilt: &Spoilt) -> Option<Finding> {
             )
         }
     };
-    let finding = finding(seen, code, Severity::Error, harm, help);
+    let severity = match spoilt {
+        // Where nothing is declared, words of the server's own may be its way to say that the turn ended.
+        Spoilt::Note(_) => declared(seen),
+        Spoilt::QuestionCut(_) | Spoilt::QuestionTwice(_) | Spoilt::Earlier { .. } => {
+            Severity::Error
+        }
+    };
+    let finding = finding(seen, code, severity, harm, help);
     Some(finding.with(Source::Store, format!("{}: {fact}", place(seen))))
 }
 
@@ -334,6 +339,7 @@ fn next(seen: &EndedEarly, stored: &Stored) -> Option<Finding> {
             question,
             answer,
             answer_later,
+            doubt: _,
         } => {
             let (severity, lacks) = if stored.question && !question {
                 // Some servers leave out questions that were not answered, since some providers refuse two

@@ -10,7 +10,7 @@ mod tests;
 
 use super::judged::{self, Judged, LATE};
 use super::whole_turn::Wrong;
-use crate::model::{ProviderEnd, Role};
+use crate::model::ProviderEnd;
 use crate::report::{Severity, Source};
 use crate::stream::faults::{Point, Way};
 use crate::stream::kept::{AnswerFate, Marked};
@@ -147,8 +147,8 @@ pub enum Spoilt {
     Earlier {
         /// Which turn, from 1.
         turn: usize,
-        /// Whose message it was.
-        role: Role,
+        /// Whether it was the question, and not the answer.
+        is_question: bool,
     },
 }
 
@@ -178,7 +178,7 @@ pub enum NextTurn {
     },
     /// It was not answered, for this reason.
     Failed(String),
-    /// It was answered up to the final marker, and this is wrong with what is stored of it.
+    /// It was answered up to the final marker, and this is still wrong with what is stored of it.
     Wrong(Wrong),
     /// It was answered, and the provider's request had these parts of the turn before.
     Answered {
@@ -188,7 +188,18 @@ pub enum NextTurn {
         answer: bool,
         /// The same, of what came to the store afterwards.
         answer_later: bool,
+        /// Why nobody knows whether it is stored in time.
+        doubt: Option<NextDoubt>,
     },
+}
+
+/// Why what is stored of the next turn shows nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NextDoubt {
+    /// It was right only some time after the settling time.
+    Late,
+    /// The store could not be read.
+    Unread,
 }
 
 /// How the next turn failed.
@@ -223,8 +234,6 @@ impl NextTurn {
                 Some(refused(severity, format!("answered {status}: {said}")))
             }
             Self::Failed(why) => Some(refused(Severity::Error, why.clone())),
-            // What is right by now is a doubt.
-            Self::Wrong(wrong) if wrong.came_late => None,
             Self::Wrong(wrong) => Some(NextFailure {
                 code: wrong.code,
                 harm: match wrong.code {
@@ -244,8 +253,11 @@ impl NextTurn {
     /// Why it shows nothing, where it did not fail.
     pub(super) fn doubt(&self) -> Option<&'static str> {
         match self {
-            Self::Wrong(wrong) => wrong.doubt(),
-            Self::Answered { .. } | Self::Refused { .. } | Self::Failed(_) => None,
+            Self::Answered { doubt, .. } => doubt.map(|doubt| match doubt {
+                NextDoubt::Late => LATE,
+                NextDoubt::Unread => "the store could not be read after the next turn",
+            }),
+            Self::Wrong(_) | Self::Refused { .. } | Self::Failed(_) => None,
         }
     }
 }

@@ -1,4 +1,6 @@
-use super::{Cause, ClientSaw, EndedEarly, Judged, NextTurn, Reload, Stored, judge};
+use super::{
+    Cause, ClientSaw, EndedEarly, Judged, NextDoubt, NextTurn, Reload, Spoilt, Stored, judge,
+};
 use crate::model::ProviderEnd;
 use crate::report::{Severity, Verdict};
 use crate::stream::faults::{Point, Way};
@@ -53,6 +55,7 @@ fn left(policy: Option<&'static Policy>, answer: AnswerFate) -> EndedEarly {
             question: true,
             answer: true,
             answer_later: true,
+            doubt: None,
         }),
     }
 }
@@ -323,6 +326,7 @@ fn reload_and_model_know_what_the_store_shows() {
             question,
             answer,
             answer_later,
+            doubt: None,
         })
     };
     let part = || left(Some(KEEP_PART), cut(20, interrupted()));
@@ -391,6 +395,41 @@ fn reload_and_model_know_what_the_store_shows() {
     }
 }
 
+/// Where nothing is declared, words of the server's own may say that the turn ended.
+#[test]
+fn a_note_is_an_error_only_where_something_is_declared() {
+    for (policy, severity) in [(Some(FINISH), Severity::Error), (None, Severity::Warning)] {
+        let mut seen = left(policy, AnswerFate::Whole);
+        let note = Spoilt::Note("[stopped]".to_owned());
+        seen.stored.as_mut().unwrap().spoilt = vec![note];
+        assert!(codes(&judge(&seen), severity).contains(&"error-text-as-answer"));
+    }
+}
+
+/// What comes late after the next turn leaves open whether that was stored in time, and not what the model knew.
+#[test]
+fn a_next_turn_that_is_stored_late_hides_no_lost_context() {
+    let next = |answer, doubt| {
+        let seen = EndedEarly {
+            next: Some(NextTurn::Answered {
+                question: true,
+                answer,
+                answer_later: answer,
+                doubt,
+            }),
+            ..left(Some(FINISH), AnswerFate::Whole)
+        };
+        let judged = judge(&seen);
+        (judged.verdict, codes(&judged, Severity::Error))
+    };
+    for doubt in [NextDoubt::Late, NextDoubt::Unread] {
+        assert_eq!(next(true, Some(doubt)), (Verdict::Inconclusive, Vec::new()));
+        let lost = (Verdict::Violated, vec!["context-lost"]);
+        assert_eq!(next(false, Some(doubt)), lost);
+    }
+    assert_eq!(next(true, None), (Verdict::Held, Vec::new()));
+}
+
 /// The next turn after a stop is sent at once: what a server finishes later it can't know.
 #[test]
 fn what_is_finished_later_is_not_asked_of_the_next_turn() {
@@ -400,6 +439,7 @@ fn what_is_finished_later_is_not_asked_of_the_next_turn() {
             question: true,
             answer: true,
             answer_later: false,
+            doubt: None,
         }),
         ..left(Some(&ON_STOP[0]), AnswerFate::Whole)
     };

@@ -1,8 +1,8 @@
 //! Turns that do not come to their end, that are resumed, that come twice, and whose provider fails.
 
 use super::{Mutant, word};
-use crate::model::{ProviderEnd, Role};
-use crate::report::{Finding, Severity, Source};
+use crate::model::ProviderEnd;
+use crate::report::{Finding, Severity};
 use crate::stream::faults::{DOUBLED, Moment, Point, Resuming, Way};
 use crate::stream::judge;
 use crate::stream::judge::ended_early::{
@@ -19,16 +19,7 @@ use fastrand::Rng;
 const LENGTH: usize = 60;
 
 fn next_is(code: &'static str) -> NextTurn {
-    NextTurn::Wrong(wrong(code))
-}
-
-fn wrong(code: &'static str) -> Wrong {
-    Wrong {
-        code,
-        how: "it is wrong (row 7)".to_owned(),
-        source: Source::Store,
-        came_late: false,
-    }
+    NextTurn::Wrong(Wrong::blank(code))
 }
 
 fn known() -> NextTurn {
@@ -36,6 +27,7 @@ fn known() -> NextTurn {
         question: true,
         answer: true,
         answer_later: true,
+        doubt: None,
     }
 }
 
@@ -115,8 +107,11 @@ fn errors(findings: Vec<Finding>) -> Vec<&'static str> {
     errors.map(|finding| finding.code).collect()
 }
 
-fn earlier(role: Role) -> Spoilt {
-    Spoilt::Earlier { turn: 1, role }
+fn earlier(is_question: bool) -> Spoilt {
+    Spoilt::Earlier {
+        turn: 1,
+        is_question,
+    }
 }
 
 pub(super) fn of_leaving() -> String {
@@ -157,7 +152,7 @@ const STOPPED: &[Mutant<EndedEarly>] = &[
     Mutant {
         what: "the question of an earlier turn is gone",
         owner: "user-message-lost",
-        mutate: |turn, _| stored(turn).spoilt = vec![earlier(Role::User)],
+        mutate: |turn, _| stored(turn).spoilt = vec![earlier(true)],
     },
     Mutant {
         what: "words of the server's own are stored as an answer",
@@ -205,7 +200,7 @@ const LEFT: &[Mutant<EndedEarly>] = &[
     Mutant {
         what: "the answer of an earlier turn is gone",
         owner: "answer-lost-on-disconnect",
-        mutate: |turn, _| stored(turn).spoilt = vec![earlier(Role::Assistant)],
+        mutate: |turn, _| stored(turn).spoilt = vec![earlier(false)],
     },
     Mutant {
         what: "less is stored than the client had seen",
@@ -247,6 +242,7 @@ const LEFT: &[Mutant<EndedEarly>] = &[
                 question,
                 answer: !question,
                 answer_later: !question,
+                doubt: None,
             });
         },
     },
@@ -300,6 +296,7 @@ const RESTARTED: &[Mutant<EndedEarly>] = &[
                 question,
                 answer: !question,
                 answer_later: !question,
+                doubt: None,
             });
         },
     },

@@ -116,8 +116,10 @@ fn doubt(seen: &ProviderFailed, stored: &Stored) -> Option<String> {
         seen.client.end,
         ResponseEnd::Failed(_) | ResponseEnd::WithWords
     );
+    let late = seen.came_late.then_some(LATE);
+    let late = late.or_else(|| seen.next.doubt());
     match &stored.answer {
-        _ if seen.came_late || seen.next.doubt().is_some() => Some(LATE.to_owned()),
+        _ if late.is_some() => late.map(str::to_owned),
         AnswerFate::Whole => None,
         _ if seen.said == Said::NoText => None,
         AnswerFate::Unknown(why) if !told => Some((*why).to_owned()),

@@ -32,6 +32,7 @@ fn turn(said: Said, answer: AnswerFate) -> ProviderFailed {
             question: true,
             answer: true,
             answer_later: true,
+            doubt: None,
         },
     }
 }

@@ -250,3 +250,36 @@ fn a_history_that_does_not_go_on() {
     assert_eq!(not_shown(ALL, &more[2..]), "shown");
     assert_eq!(not_shown(&ALL[..3], ALL), "shown");
 }
+
+#[test]
+fn tools_that_never_came_to_the_store_have_not_moved() {
+    let late = RememberedTurn {
+        awaited: false,
+        ..turn(2, true)
+    };
+    let told = [turn(1, true), late];
+    let mut after = [with_tools(), rows(&["ask [u2]", "say a2"])].concat();
+    for (row, key) in after.iter_mut().zip(1..) {
+        row.key = key.to_string();
+    }
+    let never_had = |before: &[StoredMessage]| {
+        let account = Account {
+            session: "s",
+            way: &WAYS[TERM],
+            told: &told,
+            shown: HistoryBefore::default(),
+            recalled: None,
+            stored: Some(Stored {
+                table: "message",
+                before,
+                after: &after,
+            }),
+        };
+        account.never_had_steps()
+    };
+    assert!(never_had(&with_tools()));
+    let mut before = after.clone();
+    let step = StoredMessage::new("7", Role::Other("tool".to_owned()), "{\"items\": 3}");
+    before.insert(5, step);
+    assert!(!never_had(&before));
+}

@@ -74,7 +74,8 @@ pub(super) fn altered(
             }
             _ => continue,
         };
-        let there = counted(&session.rows(&sql)?)?;
+        let count = counted(&session.rows(&sql)?)?;
+        let there = count.rows;
         let what = match column {
             Some(_) => What::ColumnGone,
             None => What::RowsGone,
@@ -91,7 +92,7 @@ pub(super) fn altered(
         seen.push(Seen {
             table: now.name.clone(),
             rows: sql,
-            count: there,
+            count,
             lost: of_it,
             copied: false,
             aside: None,

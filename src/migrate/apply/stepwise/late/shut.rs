@@ -3,14 +3,14 @@
 
 use super::altered::altered;
 use super::prepared::prepared;
-use super::{Seen, counted, dropped, older, refused};
+use super::{Seen, counted, dropped, loss, older, refused, were, which};
 use crate::db::{Failed, Session, Why};
 use crate::migrate::apply::rehearse::Rehearsed;
 use crate::migrate::apply::{End, Failure, prove};
 use crate::migrate::intent::Intent;
 use crate::migrate::preserve;
 use crate::migrate::preserve::{Lost, Tables, What};
-use crate::model::{Names, Shape};
+use crate::model::{Names, Shape, ShapeColumn};
 use crate::sql::{AlterAction, Facts, Kind, Name};
 
 /// How a statement is run, by what was found before it.
@@ -96,7 +96,7 @@ impl Shut {
         let Some(lock) = &self.lock else {
             return self.counted(session, piece, rehearsed);
         };
-        // What waits is chatctl's own: where it fails, the statement did not.
+        // First chatctl's own marks are committed: where that fails, the statement was not run.
         session.command("DO 0")?;
         match session.command(lock) {
             Ok(()) => {}
@@ -136,8 +136,8 @@ impl Shut {
             let Some(aside) = &seen.aside else { continue };
             // Nobody writes it any more under its new name; the one in its place is written again.
             let old = session.quote(&aside.old.name);
-            let rows = session.rows(&format!("SELECT count(*) FROM {old}"))?;
-            if counted(&rows)? <= seen.count {
+            let rows = which(session, &aside.old, &aside.old.name);
+            if counted(&session.rows(&rows)?)? == seen.count {
                 continue;
             }
             let Some(compared) = session.compare_with(&aside.old, &aside.new)? else {
@@ -182,7 +182,10 @@ impl Shut {
                 return Ok(Ok(Some(End::Failed(Failure {
                     file: intent.migration.file_name(),
                     line: Some(intent.pieces[number].line),
-                    message: format!("rows of `{}` came while it was looked at", seen.table),
+                    message: format!(
+                        "rows of `{}` came or went while chatctl compared it",
+                        seen.table
+                    ),
                     help: "run `chatctl migrate` again while fewer rows are written".into(),
                     busy: true,
                 }))));
@@ -219,7 +222,7 @@ impl Cuts {
         };
         back?;
         let table = session.quote(&self.table);
-        let now = counted(&session.seen(&format!("SELECT count(*) FROM {table}"))?)?;
+        let now = counted(&session.seen(&format!("SELECT count(*) FROM {table}"))?)?.rows;
         // What is not about values has nothing to do with the rows.
         if failed.why != Why::Value || self.rows.is_none_or(|rows| now <= rows) {
             return Ok(prove::run(session, intent, number).map(|()| None));
@@ -228,7 +231,7 @@ impl Cuts {
             file: intent.migration.file_name(),
             line: Some(intent.pieces[number].line),
             message: format!(
-                "rows of `{}` came after the rehearsal, of which it may cut values: {}",
+                "rows came to `{}` after the rehearsal, and the statement may cut values in them: {}",
                 self.table, failed.message
             ),
             help: "run `chatctl migrate` again: it rehearses with these rows".into(),
@@ -299,6 +302,30 @@ fn cuts(
     let Some((was, now)) = older(session, piece, rehearsed, table)? else {
         return Ok(None);
     };
+    let before = were(rehearsed);
+    let before = Tables {
+        shapes: &before,
+        names: session.names(),
+    };
+    let any = |it: &ShapeColumn| {
+        let all = (What::ValuesChanged, u64::MAX, u64::MAX);
+        loss(was, Some(&it.name), all, before)
+    };
+    let any: Vec<_> = was.columns.iter().map(any).collect();
+    let is_acknowledged = |column: &str| {
+        let of_it = any.iter().filter(|it| it.column.as_deref() == Some(column));
+        let of_it: Vec<_> = of_it.cloned().collect();
+        !of_it.is_empty() && refused((piece.0, rehearsed), &of_it, before).is_empty()
+    };
+    let is_free = |action: &AlterAction| match action {
+        AlterAction::Modify { column, .. } | AlterAction::Change { from: column, .. } => {
+            is_acknowledged(column)
+        }
+        other => !rewrites(other),
+    };
+    if actions.iter().all(is_free) {
+        return Ok(None);
+    }
     let evidence = &rehearsed.evidence;
     let was_empty = evidence.exact.get(&was.name) == Some(&0);
     let is_known = |rows: &u64| (*rows > 0 || was_empty) && !evidence.sampled.contains(&was.name);
