@@ -222,7 +222,7 @@ impl Db for Sqlite {
     }
 }
 
-/// Of a table `m`: that it is no virtual table of a module that is not there.
+/// A condition: the table `m` is not a virtual one whose module is missing.
 const CAN_BE_READ: &str = "(lower(m.sql) NOT LIKE 'create virtual%' OR EXISTS ( \
     SELECT 1 FROM temp.pragma_module_list l WHERE lower(m.sql) LIKE '%using%' || lower(l.name) || '%'))";
 

@@ -62,7 +62,7 @@ pub fn unacknowledged<'a>(
             (Meaning::Column(shape, name), Some(column)) => {
                 shape.name == lost.table && name == column
             }
-            // A sequence is no table.
+            // A sequence is not a table.
             (Meaning::Nothing, None) => {
                 lost.what == What::Rewound
                     && allowed.subject.is_written(&lost.subject, before.names)

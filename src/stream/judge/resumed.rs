@@ -187,7 +187,7 @@ fn refused(seen: &Resumed) -> Option<Finding> {
     })
 }
 
-/// What is stored is not what was said, though the client was told that it had all.
+/// What is stored is not what was said, though the client got all of it.
 fn spoilt(seen: &Resumed, found: &[Finding]) -> Vec<Finding> {
     if !seen.is_promised {
         return Vec::new();

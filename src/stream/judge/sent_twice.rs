@@ -29,7 +29,7 @@ pub struct SentTwice {
     pub stored: Result<Copies, String>,
     /// What is wrong with the rows of its question and its answer.
     pub wrong: Vec<Wrong>,
-    /// What the second request was told, where the profile reads it.
+    /// What the answer to the second request says, where the profile reads it.
     pub told: Option<Told>,
 }
 

@@ -48,7 +48,7 @@ pub(super) struct AtFinal {
 }
 
 impl Missing {
-    /// What is told of all that is missing: what a user meets first.
+    /// What to report of all that is missing: what a user meets first.
     pub(super) fn first(of_rows: Option<Self>, hidden: Option<Hidden>) -> Option<Self> {
         of_rows.into_iter().chain(hidden.map(Self::Answer)).min()
     }

@@ -178,7 +178,7 @@ fn a_row_of_another_table_may_go_with_a_new_one() {
         let found = deeds(&actions, &all, Dialect::Sqlite);
         assert_eq!(found[0].extent, extent, "{body}");
     }
-    // A row that has not the text can't stand for the one that goes.
+    // A row without that text can't replace the one that goes.
     all[0].columns.retain(|it| it.name != "body");
     let actions = Actions {
         all: vec![trigger(
