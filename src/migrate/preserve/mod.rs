@@ -264,6 +264,26 @@ fn column_after(
     found.or_else(|| named(&was.name, (now, names))).cloned()
 }
 
+/// A loss, with how many rows or values go and how many there were.
+pub fn loss(
+    table: &Shape,
+    column: Option<&str>,
+    (what, rows, all): (What, u64, u64),
+    before: Tables<'_>,
+) -> Lost {
+    Lost {
+        table: table.name.clone(),
+        column: column.map(str::to_owned),
+        subject: before.subject(table, column),
+        what,
+        rows,
+        before: all,
+        in_parts: false,
+        by: None,
+        derived: None,
+    }
+}
+
 /// What the comparison of a table says is lost.
 pub fn lost(
     was: &Shape,
@@ -271,17 +291,7 @@ pub fn lost(
     compared: &Compared,
     before: Tables<'_>,
 ) -> Vec<Lost> {
-    let loss = |column: Option<&str>, what, rows, all| Lost {
-        table: was.name.clone(),
-        column: column.map(str::to_owned),
-        subject: before.subject(was, column),
-        what,
-        rows,
-        before: all,
-        in_parts: false,
-        by: None,
-        derived: None,
-    };
+    let loss = |column: Option<&str>, what, rows, all| loss(was, column, (what, rows, all), before);
     let Some(successor) = successor else {
         let gone = loss(None, What::TableGone, compared.before, compared.before);
         return if gone.rows > 0 {

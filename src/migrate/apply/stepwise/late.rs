@@ -14,7 +14,7 @@ use crate::migrate::apply::rehearse::Rehearsed;
 use crate::migrate::apply::{Culprit, End, Failure, origin};
 use crate::migrate::intent::Intent;
 use crate::migrate::preserve;
-use crate::migrate::preserve::{Lost, Matter, Renames, Tables, What};
+use crate::migrate::preserve::{Lost, Matter, Renames, Tables, What, loss};
 use crate::model::{Cell, Compared, Names, Shape, Successor};
 use crate::sql::{AlterAction, Conflict, Facts, Kind, Name};
 
@@ -349,26 +349,6 @@ fn put_aside(
     }
 }
 
-/// A loss, with how many rows or values go and how many there were.
-fn loss(
-    table: &Shape,
-    column: Option<&str>,
-    (what, rows, all): (What, u64, u64),
-    before: Tables<'_>,
-) -> Lost {
-    Lost {
-        table: table.name.clone(),
-        column: column.map(str::to_owned),
-        subject: before.subject(table, column),
-        what,
-        rows,
-        before: all,
-        in_parts: false,
-        by: None,
-        derived: None,
-    }
-}
-
 /// A query for the number of rows and for their keys, of a table that is called so.
 fn which(session: &dyn Session, shape: &Shape, called: &str) -> String {
     let key = if shape.key.is_empty() {
@@ -422,4 +402,38 @@ fn culprits(intent: &Intent<'_>, number: usize, lost: Vec<Lost>) -> End {
         statement: piece.text.to_owned(),
     };
     End::Lost(lost.into_iter().map(culprit).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Count, Seen};
+    use crate::migrate::preserve::{Tables, What, loss};
+    use crate::model::{Names, Shape};
+
+    #[test]
+    fn a_row_that_went_does_not_hide_one_that_came() {
+        let table = Shape::default();
+        let before = Tables {
+            shapes: std::slice::from_ref(&table),
+            names: Names::SQLITE,
+        };
+        let count = |rows, keys| Count {
+            rows,
+            keys: Some(keys),
+        };
+        let seen = |copied| Seen {
+            table: String::new(),
+            rows: String::new(),
+            count: count(3, 7),
+            lost: loss(&table, None, (What::RowsGone, 0, 3), before),
+            copied,
+            aside: None,
+        };
+        let lost = |copied, now| seen(copied).lost(now).rows;
+        assert_eq!(lost(true, count(3, 7)), 0);
+        assert_eq!(lost(true, count(3, 8)), 1);
+        assert_eq!(lost(true, count(1, 8)), 2);
+        assert_eq!(lost(false, count(5, 8)), 2);
+        assert_eq!(lost(false, count(2, 8)), 0);
+    }
 }

@@ -56,7 +56,7 @@ impl Said {
     }
 }
 
-/// What is on both sides of an `=`, where there is no more of it than a name or a value each.
+/// Both sides of an `=`, where each is a single name or value.
 fn sides(tokens: &Tokens<'_>, part: &Range<usize>) -> Option<(Range<usize>, Range<usize>)> {
     let part = bare(tokens, part.clone());
     let equals = part.clone().find(|at| tokens.at(*at) == "=")?;
