@@ -15,6 +15,7 @@ mod schema;
 mod settings;
 mod since;
 mod single;
+mod versions;
 
 use super::connection;
 use super::error::failed;

@@ -228,16 +228,22 @@ impl Postgres {
         now: &Shape,
     ) -> anyhow::Result<Option<Compared>> {
         let by_others = self.others(shape, successor, now)?;
-        let Some(mut reading) = self.witness.after(shape, successor, now) else {
-            return Ok(None);
+        let reading = match self.by_versions(shape, successor, now)? {
+            Some(reading) => reading,
+            None => {
+                let Some(mut reading) = self.witness.after(shape, successor, now) else {
+                    return Ok(None);
+                };
+                // What went out of a table that inherits is looked for in all that the heir's rows were read by.
+                let from = if shape.heir && shape.id != now.id {
+                    self.quote(&successor.table)
+                } else {
+                    self.from(&successor.table)
+                };
+                self.own(|session| session.read(&from, &mut reading))?;
+                reading
+            }
         };
-        // What went out of a table that inherits is looked for in all that the heir's rows were read by.
-        let from = if shape.heir && shape.id != now.id {
-            self.quote(&successor.table)
-        } else {
-            self.from(&successor.table)
-        };
-        self.own(|session| session.read(&from, &mut reading))?;
         let compared = self.witness.compare(shape, successor, (now, reading))?;
         Ok(Some(match by_others {
             Some(by_others) => large_objects::without(compared, &by_others),

@@ -151,6 +151,24 @@ impl Witness {
         Some(Reading::new(self.secret, form, now, (&pairs, &key)))
     }
 
+    /// How many rows a table held.
+    pub(in crate::db) fn rows(&self, shape: &Shape) -> u64 {
+        self.held.get(&shape.name).map_or(0, Reading::count)
+    }
+
+    /// What a table has become, where these rows were written, and of those that it held so many are as they
+    /// were. None where others are gone: the table has to be read to find which.
+    pub(in crate::db) fn overwritten(
+        &mut self,
+        shape: &Shape,
+        (written, left): (Reading, u64),
+    ) -> io::Result<Option<Reading>> {
+        match self.held.get_mut(&shape.name) {
+            Some(held) => held.overwritten(written, left),
+            None => Ok(None),
+        }
+    }
+
     /// Compares what a table held with what it has become.
     pub(in crate::db) fn compare(
         &mut self,

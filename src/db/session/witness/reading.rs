@@ -4,6 +4,7 @@ use super::digest::{Form, NULL, Row, Secret, Value};
 use super::rows::Rows;
 use super::{json, number};
 use crate::model::{CellRef, Shape, ShapeColumn};
+use std::collections::HashSet;
 use std::io;
 
 /// How a value is read.
@@ -161,6 +162,45 @@ impl Reading {
         (&self.fields, &self.key, self.placed) == (&other.fields, &other.key, other.placed)
     }
 
+    /// How many rows were read.
+    pub(super) const fn count(&self) -> u64 {
+        self.count
+    }
+
+    /// These rows with the written ones, each in the place of the one that has its key. None unless so many
+    /// are left that no written one replaces: then rows are gone, and these do not tell which.
+    pub(super) fn overwritten(&mut self, mut written: Self, left: u64) -> io::Result<Option<Self>> {
+        if !(self.keyed && written.keyed && self.reads_as(&written)) {
+            return Ok(None);
+        }
+        let words = self.words.iter().zip(&written.words);
+        let mut after = Self {
+            rows: self.rows.none(),
+            words: words.map(|(a, b)| a.and(*b)).collect(),
+            fields: self.fields.clone(),
+            key: self.key.clone(),
+            values: Vec::new(),
+            ..*self
+        };
+        let (mut kept, mut values) = (0, Vec::new());
+        for (old, new) in self.rows.parts().zip(written.rows.parts()) {
+            let (old, new) = (old?, new?);
+            let keys: HashSet<_> = (0..new.len()).map(|row| new.by(row)).collect();
+            let olds = (0..old.len()).filter(|row| !keys.contains(&old.by(*row)));
+            for (part, row) in olds.map(|row| (&old, row)) {
+                kept += 1;
+                part.values(row, &mut values);
+                after.rows.push(part.by(row), &values)?;
+            }
+            for row in 0..new.len() {
+                new.values(row, &mut values);
+                after.rows.push(new.by(row), &values)?;
+            }
+        }
+        after.count = kept + written.count;
+        Ok((kept == left).then_some(after))
+    }
+
     /// How many values a row has.
     pub(in crate::db) fn width(&self) -> usize {
         self.fields.len().max(1)
@@ -213,6 +253,14 @@ impl Words {
         };
         self.special |= is_special;
         self.others |= !is_special;
+    }
+
+    /// What there is among both.
+    const fn and(self, other: Self) -> Self {
+        Self {
+            special: self.special || other.special,
+            others: self.others || other.others,
+        }
     }
 
     /// Texts that are no numbers, and no other ones.

@@ -46,6 +46,11 @@ impl Rows {
         }
     }
 
+    /// Room for rows like these.
+    pub(super) fn none(&self) -> Self {
+        Self::within(self.values, self.in_memory)
+    }
+
     pub(super) fn push(&mut self, by: Row, values: &[Value]) -> io::Result<()> {
         let index = usize::try_from(by >> 122).unwrap_or_default();
         let part = &mut self.parts[index];
@@ -85,7 +90,7 @@ impl Rows {
 
     /// The same rows, to be found by something else.
     pub(super) fn found_by(&mut self, by: impl Fn(&[Value]) -> Row) -> io::Result<Self> {
-        let mut rows = Self::new(self.values);
+        let mut rows = self.none();
         let mut values = Vec::new();
         for part in self.parts() {
             let part = part?;

@@ -141,6 +141,44 @@ fn a_key_that_distinguishes_no_rows_is_none() {
 }
 
 #[test]
+fn written_rows_tell_what_a_table_has_become_unless_others_are_gone() {
+    let m = table(MESSAGES, &["id"]);
+    let before = rows(&[(1, "a"), (2, "b"), (3, "c"), (4, "d")]);
+    // How many rows are as they were, and what was written.
+    let cases: &[(u64, &[(i64, &str)], Option<[u64; 5]>)] = &[
+        (4, &[], Some([4, 0, 4, 0, 0])),
+        (4, &[(5, "e")], Some([4, 0, 4, 0, 0])),
+        (3, &[(2, "B"), (5, "e")], Some([4, 0, 4, 0, 1])),
+        (3, &[(2, "b")], Some([4, 0, 4, 0, 0])),
+        // Row 1 is gone, whatever came in its place.
+        (3, &[], None),
+        (3, &[(5, "a")], None),
+        (2, &[(2, "B"), (5, "a")], None),
+    ];
+    for (left, written, expected) in cases {
+        let mut witness = store().0;
+        witness.begin();
+        let successor = successor(&m, &m);
+        let mut held = witness.before(&m);
+        for row in &before {
+            held.take(row.iter().map(CellRef::from)).unwrap();
+        }
+        witness.hold(&m, held);
+        assert_eq!(witness.rows(&m), 4);
+        let mut reading = witness.after(&m, &successor, &m).unwrap();
+        for row in &rows(written) {
+            reading.take(row.iter().map(CellRef::from)).unwrap();
+        }
+        let after = witness.overwritten(&m, (reading, *left)).unwrap();
+        let found = after.map(|after| {
+            let compared = witness.compare(&m, &successor, (&m, after)).unwrap();
+            counts(&compared)
+        });
+        assert_eq!(found, *expected, "{left} {written:?}");
+    }
+}
+
+#[test]
 fn what_the_run_made_is_its_own_until_somebody_changes_it() {
     let m = table(MESSAGES, &["id"]);
     let mut store = store();
