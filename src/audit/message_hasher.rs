@@ -2,8 +2,8 @@
 //!
 //! A message has several digests, each with a key of its own, so that a change can be told by
 //! what changed: `content` is of role, text, tools, state and what else belongs to it; `parent`
-//! of the message before it; the time and the place stay numbers. Of attachments and reasoning
-//! only the number goes in: applications write the same ones in one form and another. The
+//! of the message before it; the time and the place stay numbers. Of attachments, reasoning and parts
+//! of other kinds only the number goes in: applications write the same ones in one form and another. The
 //! **leaf** is of all of them and of both identifiers; it is what the sums are made of.
 //!
 //! Contents and leaves are keyed BLAKE3; what only hides an identifier is SipHash with a key of 128
@@ -30,12 +30,14 @@ pub struct MessageHasher {
     buffer: Vec<u8>,
 }
 
-/// Whether attachments and reasoning go into the digest of a content.
+/// What of the parts that are no text goes into the digest of a content.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Asides {
-    /// How many attachments there are, and whether there is reasoning.
+    /// How many attachments and parts of other kinds there are, and whether there is reasoning.
     Counted,
-    /// They do not: as in snapshots of the second version of the file and before.
+    /// The same without the other kinds: as in snapshots of the third version of the file.
+    WithoutOthers,
+    /// Nothing: as in snapshots of the second version and before.
     LeftOut,
 }
 
@@ -68,7 +70,7 @@ impl MessageHasher {
         }
     }
 
-    /// With attachments and reasoning or without them.
+    /// With these parts or without them.
     pub fn with(mut self, asides: Asides) -> Self {
         self.asides = asides;
         self
@@ -169,10 +171,17 @@ impl MessageHasher {
             text(buffer, tool.output.as_deref());
         }
         text(buffer, Some(&message.extra));
-        let has_asides = message.attachments > 0 || message.reasoning;
-        if has_asides && self.asides == Asides::Counted {
+        let others = match self.asides {
+            Asides::Counted => message.others,
+            Asides::WithoutOthers | Asides::LeftOut => 0,
+        };
+        let has_asides = message.attachments > 0 || message.reasoning || others > 0;
+        if has_asides && self.asides != Asides::LeftOut {
             buffer.extend_from_slice(&message.attachments.to_le_bytes());
             buffer.push(u8::from(message.reasoning));
+            if others > 0 {
+                buffer.extend_from_slice(&others.to_le_bytes());
+            }
         }
         self.keys.content.digest(buffer)
     }
@@ -277,6 +286,9 @@ mod tests {
             |m| m.attachments = 2,
             |m| m.reasoning = true,
             |m| (m.attachments, m.reasoning) = (1, true),
+            |m| m.others = 1,
+            |m| (m.attachments, m.others) = (1, 1),
+            |m| m.others = 2,
             |m| m.tools[0].name.push('x'),
             |m| m.tools[0].input = None,
             |m| m.tools[0].output = m.tools[0].input.take(),
@@ -306,8 +318,16 @@ mod tests {
         let with = StoredMessage {
             attachments: 2,
             reasoning: true,
+            others: 1,
             ..message()
         };
+        let mut of_third = MessageHasher::new(&Key::new([7; 32])).with(Asides::WithoutOthers);
+        let without = StoredMessage {
+            others: 0,
+            ..with.clone()
+        };
+        assert_eq!(hex(of_third.digest(&with).1), leaf(&without));
+        assert_ne!(leaf(&with), leaf(&without));
         let mut hasher = MessageHasher::new(&Key::new([7; 32])).with(Asides::LeftOut);
         assert_eq!(hex(hasher.digest(&with).1), leaf(&message()));
         assert_eq!(

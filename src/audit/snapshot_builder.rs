@@ -107,7 +107,7 @@ pub struct Summary {
     pub ahead: u64,
     /// Those that are deleted for the user.
     pub deleted: u64,
-    /// Those with attachments or reasoning, of which only the number is in their digests.
+    /// Those with attachments, reasoning or parts of other kinds, of which only the number is in their digests.
     #[serde(default, skip_serializing_if = "is_none")]
     pub asides: u64,
     /// The high-water mark: the greatest value of the append column. Absent when there is none;
@@ -152,7 +152,7 @@ pub(super) struct Baseline {
     pub(super) high: Option<i64>,
     /// The greatest time.
     pub(super) last_time: Option<i64>,
-    /// Whether its digests are of attachments and reasoning too.
+    /// What its digests are of besides texts and tools.
     pub(super) asides: Asides,
     /// Messages that were not settled: they are looked at one by one.
     pub(super) open: HashMap<(Id, Id), Option<Text>>,
@@ -375,7 +375,8 @@ impl SnapshotBuilder {
         summary.roles[usize::from(entry.flags & 3)] += 1;
         summary.open += u64::from(message.state == State::Open);
         summary.deleted += u64::from(message.state == State::Deleted);
-        summary.asides += u64::from(message.attachments > 0 || message.reasoning);
+        let has_asides = message.attachments > 0 || message.reasoning || message.others > 0;
+        summary.asides += u64::from(has_asides);
         summary.high = summary.high.max(message.append);
         summary.last_time = summary.last_time.max(message.time);
         summary.by_time &= message.append == message.time;

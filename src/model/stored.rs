@@ -30,6 +30,8 @@ pub struct StoredMessage {
     pub attachments: u32,
     /// Whether the model's reasoning is a part of it.
     pub reasoning: bool,
+    /// How many of its parts are of another kind, which are not read.
+    pub others: u32,
     /// What else belongs to the message, as text that is alike on every backend.
     pub extra: String,
     /// How far it is.
@@ -96,6 +98,7 @@ impl StoredMessage {
             tools: Vec::new(),
             attachments: 0,
             reasoning: false,
+            others: 0,
             extra: String::new(),
             state: State::Whole,
             mark: Mark::None,

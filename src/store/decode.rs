@@ -98,6 +98,7 @@ impl<'p> Decoder<'p> {
         message.tools.clear();
         message.attachments = 0;
         message.reasoning = false;
+        message.others = 0;
         message.decoded = true;
         message.on_branch = true;
         bare(self.plan, row, message);
@@ -111,7 +112,7 @@ impl<'p> Decoder<'p> {
             row.fill(slot, message);
         }
         if let Some(slot) = &self.plan.tools {
-            message.tools.extend(row.calls(slot));
+            row.fill_calls(slot, message);
         }
         true
     }
@@ -134,7 +135,7 @@ impl<'p> Decoder<'p> {
         };
         row.fill(content, &mut message);
         if let Some(tools) = tools {
-            message.tools.extend(row.calls(tools));
+            row.fill_calls(tools, &mut message);
         }
         self.pending = Some(message);
     }
@@ -161,12 +162,10 @@ impl<'p> Decoder<'p> {
                     .and_then(|slot| row.time(slot));
                 message.time = answered.or(message.time);
                 message.parent = Some(format!("{}#prompt", whole.key));
-                message.tools = self
-                    .plan
-                    .tools
-                    .as_ref()
-                    .map(|slot| row.calls(slot))
-                    .unwrap_or_default();
+                message.tools.clear();
+                if let Some(slot) = &self.plan.tools {
+                    row.fill_calls(slot, &mut message);
+                }
             } else {
                 // The question before it is the row before it; a failed answer leaves it whole.
                 message.parent = whole

@@ -16,6 +16,8 @@ pub(super) struct Content {
     pub attachments: u32,
     /// Whether the model's reasoning is a part of it.
     pub reasoning: bool,
+    /// How many of its parts are of another kind, which are not read.
+    pub others: u32,
 }
 
 /// Reads a content; nothing when it is in no known form.
@@ -39,6 +41,17 @@ pub(super) fn calls(value: &Value) -> Vec<ToolCall> {
         Value::Array(items) => items.iter().flat_map(calls).collect(),
         Value::Object(fields) => call(fields).into_iter().collect(),
         _ => Vec::new(),
+    }
+}
+
+/// How many of such calls are in no form that is known.
+pub(super) fn unread_calls(value: &Value) -> u32 {
+    match value {
+        Value::Null => 0,
+        Value::String(text) => u32::from(!text.is_empty()),
+        Value::Array(items) => items.iter().map(unread_calls).sum(),
+        Value::Object(fields) => u32::from(!fields.is_empty() && call(fields).is_none()),
+        Value::Bool(_) | Value::Number(_) => 1,
     }
 }
 
@@ -74,9 +87,10 @@ fn add(value: &Value, content: &mut Content) -> bool {
             content.text.push_str(&value.to_string());
             true
         }
-        // A part of an unknown kind says nothing; a message of unknown parts only is unknown.
+        // A part of an unknown kind is only counted; a message of unknown parts only is unknown.
         Value::Array(items) => {
             let known = items.iter().filter(|item| add(item, content)).count();
+            content.others += u32::try_from(items.len() - known).unwrap_or(u32::MAX);
             known > 0 || items.is_empty()
         }
         Value::Object(fields) => object(fields, content),
@@ -94,6 +108,12 @@ const ATTACHED: [&str; 8] = [
     "input_audio",
     "document",
 ];
+/// Those that a page shows next to the text.
+const SHOWN: [&str; 2] = ["source", "data"];
+/// Where a part has its text.
+const TEXTS: [&str; 6] = ["text", "refusal", "parts", "content", "blocks", "value"];
+/// What stands next to a text.
+const NOTES: [&str; 2] = ["citations", "annotations"];
 /// And those that hold what a model thought.
 const REASONING: [&str; 3] = ["reasoning", "thinking", "redacted_thinking"];
 
@@ -102,12 +122,19 @@ fn object(fields: &Map<String, Value>, content: &mut Content) -> bool {
     let kind = fields.get("type").or_else(|| fields.get("block_type"));
     let kind = kind.and_then(Value::as_str).unwrap_or("");
     mark(fields, content);
+    let is_failed = fields.get("is_error") == Some(&Value::Bool(true));
+    if is_failed || fields.get("errorText").is_some_and(has_something) {
+        content.others += 1;
+    }
     if let Some(call) = call(fields) {
         content.tools.push(call);
         return true;
     }
     if ATTACHED.iter().any(|attached| kind.starts_with(attached)) {
         content.attachments += 1;
+    }
+    if SHOWN.iter().any(|shown| kind.starts_with(shown)) {
+        content.others += 1;
     }
     let thought = fields.get("thought").and_then(Value::as_bool) == Some(true);
     content.reasoning |= thought || REASONING.iter().any(|it| kind.starts_with(it));
@@ -149,8 +176,11 @@ fn object(fields: &Map<String, Value>, content: &mut Content) -> bool {
             return true;
         }
     }
-    for text in ["text", "refusal", "parts", "content", "blocks", "value"] {
+    for text in TEXTS {
         if let Some(inner) = fields.get(text) {
+            let rest = TEXTS.iter().chain(&NOTES).filter(|name| **name != text);
+            let rest = rest.filter(|name| fields.get(**name).is_some_and(has_something));
+            content.others += u32::try_from(rest.count()).unwrap_or(u32::MAX);
             // A thought of Google's model is not an answer.
             let known = thought || add(inner, content);
             if let Some(more) = fields.get("tool_calls") {
@@ -165,6 +195,16 @@ fn object(fields: &Map<String, Value>, content: &mut Content) -> bool {
             true
         }
         None => false,
+    }
+}
+
+fn has_something(value: &Value) -> bool {
+    match value {
+        Value::Null => false,
+        Value::String(text) => !text.is_empty(),
+        Value::Array(items) => !items.is_empty(),
+        Value::Object(fields) => !fields.is_empty(),
+        Value::Bool(_) | Value::Number(_) => true,
     }
 }
 
@@ -261,7 +301,7 @@ fn tool(
 
 #[cfg(test)]
 mod tests {
-    use super::{canonical, read};
+    use super::{canonical, read, unread_calls};
     use crate::model::{Mark, ToolCall};
     use serde_json::json;
 
@@ -302,6 +342,54 @@ mod tests {
                 (found.attachments, found.reasoning),
                 (attachments, reasoning)
             );
+        }
+    }
+
+    #[test]
+    fn parts_that_are_not_read_are_counted() {
+        for (value, others) in [
+            (
+                json!([{"type": "text", "text": "a"}, {"type": "step-start"}]),
+                0,
+            ),
+            (json!([{"type": "text", "text": "a", "annotations": []}]), 0),
+            (
+                json!([{"type": "text", "text": "a"}, {"type": "data-weather", "data": {"t": 20}}]),
+                1,
+            ),
+            (
+                json!([{"type": "text", "text": "a"}, {"type": "source-url", "url": "u"}, {"type": "artifact", "code": "1"}]),
+                2,
+            ),
+            (json!({"text": "sum", "content": "the whole answer"}), 1),
+            (
+                json!([{"type": "text", "text": "a", "citations": [{"url": "u"}]}]),
+                1,
+            ),
+            (
+                json!([{"type": "tool-f", "state": "output-error", "input": {}, "errorText": "failed"}]),
+                1,
+            ),
+            (
+                json!([{"type": "tool_result", "tool_use_id": "t", "content": "r", "is_error": true}]),
+                1,
+            ),
+        ] {
+            assert_eq!(read(&value).unwrap().others, others, "{value}");
+        }
+        for (value, unread) in [
+            (json!(null), 0),
+            (json!(""), 0),
+            (json!([]), 0),
+            (json!({}), 0),
+            (json!([{"name": "f", "args": {}}]), 0),
+            (
+                json!([{"name": "search", "parameters": {"q": "milk"}}, {"name": "now"}]),
+                2,
+            ),
+            (json!("search(milk)"), 1),
+        ] {
+            assert_eq!(unread_calls(&value), unread, "{value}");
         }
     }
 

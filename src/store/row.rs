@@ -4,7 +4,7 @@ use super::parts::Content;
 use super::plan::Slot;
 use super::source::Path;
 use super::{keys, parts, time};
-use crate::model::{CellRef, Mark, State, StoredMessage, ToolCall};
+use crate::model::{CellRef, Mark, State, StoredMessage};
 use crate::text;
 use serde_json::Value;
 use std::borrow::Cow;
@@ -38,9 +38,11 @@ pub(super) fn fill(value: &Value, message: &mut StoredMessage) {
             mark,
             attachments,
             reasoning,
+            others,
         }) => {
             message.attachments += attachments;
             message.reasoning |= reasoning;
+            message.others += others;
             message.content.push_str(&text);
             message.tools.extend(tools);
             match (mark, message.state) {
@@ -226,15 +228,27 @@ impl<'r> Row<'r> {
         }
     }
 
-    pub(super) fn calls(&self, slot: &Slot) -> Vec<ToolCall> {
-        let calls = slot.iter().find_map(|(at, path)| {
+    /// Adds the calls of a source to a message.
+    pub(super) fn fill_calls(&self, slot: &Slot, message: &mut StoredMessage) {
+        let value = slot.iter().find_map(|(at, path)| {
             let json = self.json_for(*at, path.as_ref())?;
             match path {
-                Some(path) => path.first(json).map(parts::calls),
-                None => Some(parts::calls(json)),
+                Some(path) => path.first(json),
+                None => Some(json),
             }
         });
-        calls.unwrap_or_default()
+        match value {
+            Some(value) => {
+                message.tools.extend(parts::calls(value));
+                message.others += parts::unread_calls(value);
+            }
+            None => {
+                let is_text = |(at, _): &&(usize, Option<Path>)| {
+                    self.json(*at).is_none() && self.cell(*at).is_some_and(|text| !text.is_empty())
+                };
+                message.others += u32::from(slot.iter().any(|it| is_text(&it)));
+            }
+        }
     }
 
     /// The items with their keys; false when the column holds no JSON.
@@ -259,7 +273,8 @@ impl<'r> Row<'r> {
                         }
                     }
                     Value::Object(items) if is_map(items) => {
-                        found.extend(items.iter().map(|(key, item)| (key.clone(), item)));
+                        let messages = items.iter().filter(|(_, item)| item.is_object());
+                        found.extend(messages.map(|(key, item)| (key.clone(), item)));
                     }
                     Value::Null => {}
                     item => found.push((found.len().to_string(), item)),
@@ -304,7 +319,9 @@ fn is_blank(json: &Value) -> bool {
     }
 }
 
-/// A map from key to item holds objects only; an item holds its role as a text.
+/// A map from key to item holds objects, and perhaps the place of one that is gone; an item holds its role
+/// as a text.
 fn is_map(fields: &serde_json::Map<String, Value>) -> bool {
-    fields.values().all(Value::is_object)
+    fields.values().all(|it| it.is_object() || it.is_null())
+        && (fields.is_empty() || fields.values().any(Value::is_object))
 }

@@ -26,7 +26,7 @@ pub(super) struct Side {
     asked: bool,
     /// Messages that are not settled on this side, if it is a file.
     open: Vec<Open>,
-    /// Messages with attachments or reasoning.
+    /// Messages with attachments, reasoning or parts of other kinds.
     pub(super) asides: u64,
     /// How exactly it keeps times, in microseconds.
     exact_to: Option<i64>,

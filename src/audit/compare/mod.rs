@@ -150,7 +150,7 @@ pub struct Comparison {
 struct NotCompared {
     /// Why not the order of messages, although there is one.
     order: Option<&'static str>,
-    /// How many messages have attachments or reasoning, and what of these was compared; nothing
+    /// How many messages have attachments, reasoning or parts of other kinds, and what of these was compared; nothing
     /// where all of a row was.
     asides: Option<(Asides, u64)>,
 }
@@ -308,6 +308,22 @@ impl Comparison {
     /// Whether everything is as it was, but for growth.
     pub fn intact(&self) -> bool {
         self.groups.is_empty() && self.totals.undecided == 0
+    }
+
+    /// Whether rows of before may be gone: those that are altered, or elsewhere, are there.
+    pub fn misses_rows(&self) -> bool {
+        let is_gone = |code: &Code| match code {
+            Code::ConversationLost
+            | Code::ConversationEmptied
+            | Code::MessageLost
+            | Code::IdReused => true,
+            Code::MessageAltered
+            | Code::MessageDuplicated
+            | Code::MessageMoved
+            | Code::Backfilled
+            | Code::TimesShifted => false,
+        };
+        self.totals.undecided > 0 || self.groups.keys().any(is_gone)
     }
 
     /// A second look at the live store that finds names for what was found, and distinguishes copies from

@@ -138,11 +138,15 @@ impl Comparison {
             let of = plural(count, "message");
             match compared {
                 Asides::Counted => format!(
-                    "of the attachments and the reasoning of {of} only the number was compared, and not what is in them"
+                    "the attachments, the reasoning and the parts of other kinds of {of} were counted, and not compared"
+                ),
+                Asides::WithoutOthers => format!(
+                    "the attachments and the reasoning of {of} were counted, and not compared; parts of other kinds were not \
+                     counted either: the snapshot was taken by an older chatctl"
                 ),
                 Asides::LeftOut => format!(
-                    "the attachments and the reasoning of {of} were not compared: the snapshot was taken by an older \
-                     chatctl, which did not count them"
+                    "the attachments, the reasoning and the parts of other kinds of {of} were not compared: the snapshot was \
+                     taken by an older chatctl, which did not count them"
                 ),
             }
         });

@@ -6,9 +6,10 @@ use crate::audit::spill::{MOST, Record};
 pub(super) const MAGIC: [u8; 8] = *b"CHATCAS\n";
 pub(super) const END: [u8; 8] = *b"CHATEND\n";
 /// What is written; those before are read too.
-pub(super) const VERSION: u16 = 3;
+pub(super) const VERSION: u16 = 4;
 pub(super) const FIRST_VERSION: u16 = 1;
 pub(super) const SECOND_VERSION: u16 = 2;
+pub(super) const THIRD_VERSION: u16 = 3;
 pub(super) const PREAMBLE: usize = 34;
 pub(super) const HEAD: usize = 9;
 pub(super) const TAG: usize = 16;

@@ -2,7 +2,8 @@
 
 use super::frame::{
     CELLS, END, ENTRIES, FIRST_VERSION, FOOTER, HEAD, HEADER, MAGIC, NAMES, OPEN, OPEN_ENTRIES,
-    PREAMBLE, RANKS, SECOND_VERSION, SEQUENCES, Sealer, TAG, TALLIES, TRAILER, VERSION, unpack,
+    PREAMBLE, RANKS, SECOND_VERSION, SEQUENCES, Sealer, TAG, TALLIES, THIRD_VERSION, TRAILER,
+    VERSION, unpack,
 };
 use super::{Footer, Header, Mapping, Section};
 use crate::audit::conversation_digest::ConversationDigest;
@@ -249,16 +250,23 @@ impl Snapshot {
 
     /// Refuses a later snapshot whose digests are of what this one's are not.
     pub(in crate::audit) fn fits_asides(&self, later: &Self) -> Result<(), CliError> {
-        let of = |it: &Self| it.summary.asides > 0 && it.asides() == Asides::Counted;
+        let of = |it: &Self| it.summary.asides > 0 && it.asides() != Asides::LeftOut;
         if self.asides() == later.asides() || !of(self) && !of(later) {
             return Ok(());
         }
-        let (old, new) = match self.asides() {
-            Asides::LeftOut => (self, later),
-            Asides::Counted => (later, self),
+        let (old, new) = if self.version < later.version {
+            (self, later)
+        } else {
+            (later, self)
+        };
+        let counted = match old.asides() {
+            Asides::LeftOut => "the attachments of messages",
+            Asides::WithoutOthers | Asides::Counted => {
+                "parts that are neither text nor attachments"
+            }
         };
         Err(CliError::refused(format!(
-            "`{}` counts the attachments of messages, and `{}` was taken by an older chatctl, which did not",
+            "`{}` counts {counted}, and `{}` was taken by an older chatctl, which did not",
             new.path.display(),
             old.path.display()
         ))
@@ -292,12 +300,12 @@ impl Snapshot {
         self.version <= SECOND_VERSION
     }
 
-    /// Whether its digests are of attachments and reasoning too.
+    /// What its digests are of besides texts and tools.
     pub(in crate::audit) fn asides(&self) -> Asides {
-        if self.is_of_second_version() {
-            Asides::LeftOut
-        } else {
-            Asides::Counted
+        match self.version {
+            ..=SECOND_VERSION => Asides::LeftOut,
+            THIRD_VERSION => Asides::WithoutOthers,
+            _ => Asides::Counted,
         }
     }
 

@@ -188,11 +188,11 @@ fn what_does_not_fit_is_refused_and_says_why() {
         "{other}"
     );
     let mut bytes = fs::read(&path).unwrap();
-    bytes[8] = 4;
+    bytes[8] = 5;
     fs::write(&path, &bytes).unwrap();
     let newer = stop(open(&path, &key()).unwrap_err());
     assert!(
-        newer.contains("version 4, and this chatctl reads up to version 3"),
+        newer.contains("version 5, and this chatctl reads up to version 4"),
         "{newer}"
     );
     fs::write(&path, "id,name\n").unwrap();

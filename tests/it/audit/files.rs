@@ -72,7 +72,7 @@ fn a_file_that_is_not_as_it_was_written_is_refused() {
             4,
             "was altered",
         ),
-        ("newer", |bytes| bytes[8] = 4, 4, "version 4"),
+        ("newer", |bytes| bytes[8] = 5, 4, "version 5"),
     ];
     let (_store, chats) = sqlite();
     chats.snapshot("before.cas");

@@ -10,7 +10,7 @@ fn store() -> (Store, Chats) {
     let chats = Chats::looking_at(store.url());
     let fixtures = crate::common::root().join("fixtures/snapshots");
     chats.sql(&fs::read_to_string(fixtures.join("v1.sql")).unwrap());
-    for name in ["v1.cas", "v1-quick.cas", "v2.cas"] {
+    for name in ["v1.cas", "v1-quick.cas", "v2.cas", "v3.cas"] {
         fs::copy(fixtures.join(name), chats.file(name)).unwrap();
     }
     (store, chats)
@@ -87,6 +87,57 @@ fn a_snapshot_of_the_second_version_is_compared() {
     assert_eq!(code, 1);
     let named = report["findings"].to_string();
     assert!(named.contains("message `20`"), "{named}");
+}
+
+/// It counts attachments, and no parts of other kinds.
+#[test]
+fn a_snapshot_of_the_third_version_is_compared() {
+    let (_store, chats) = store();
+    let parts =
+        |parts: &str| format!("[{{\"type\": \"text\", \"text\": \"PLANTED text\"}}{parts}]");
+    let (file, data) = (
+        ", {\"type\": \"file\", \"url\": \"u\"}",
+        ", {\"type\": \"data-weather\", \"data\": {\"t\": 20}}",
+    );
+    chats.sql(&format!(
+        "INSERT INTO message (id, conversation_id, role, parts, created_at) VALUES (200, 8, 'assistant', '{}', '2026-01-02 10:00:00')",
+        parts(&format!("{file}{data}"))
+    ));
+    let now = |parts: &str| {
+        chats.sql(&format!(
+            "UPDATE message SET parts = '{parts}' WHERE id = 200"
+        ));
+        let (report, code) = chats.compare(&["v3.cas"]);
+        (told(&report), code)
+    };
+    chats.snapshot("now.cas");
+    for (as_it_is, expected, code) in [
+        (format!("{file}{data}"), "W file-replaced", 0),
+        (file.to_owned(), "W file-replaced", 0),
+        (data.to_owned(), "E message-altered", 1),
+    ] {
+        let found = now(&parts(&as_it_is));
+        assert!(
+            found.0.contains(expected) && found.1 == code,
+            "{as_it_is}: {found:?}"
+        );
+    }
+    // One of today counts both, so that the two can't be compared.
+    let output = chats
+        .audit(&["compare", "v3.cas", "now.cas"])
+        .output()
+        .unwrap();
+    let (_, said) = crate::common::text(&output);
+    assert_eq!(output.status.code(), Some(4), "{said}");
+    assert!(
+        said.contains("parts that are neither text nor attachments"),
+        "{said}"
+    );
+    let (report, code) = chats.compare(&["now.cas"]);
+    assert!(
+        told(&report).contains("E message-altered") && code == 1,
+        "{report:#}"
+    );
 }
 
 #[test]

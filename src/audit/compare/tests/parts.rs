@@ -11,20 +11,22 @@ fn an_attachment_or_a_reasoning_that_is_gone_alters_its_message() {
     let mut before = chats(40);
     before[6].attachments = 2;
     before[13].reasoning = true;
+    before[20].others = 2;
     for detail in [Detail::Messages, SKETCH] {
         let taken = snapshot(&before, settings(detail));
         let (held, told) = verdict(&compare(&taken, &before));
         assert_eq!(held, Verdict::Held);
         assert!(
             told.ends_with(
-                "of the attachments and the reasoning of 2 messages only the number was compared, and not what is in them"
+                "the attachments, the reasoning and the parts of other kinds of 3 messages were counted, and not compared"
             ),
             "{told}"
         );
-        let changes: [fn(&mut Vec<StoredMessage>); 3] = [
+        let changes: [fn(&mut Vec<StoredMessage>); 4] = [
             |after| after[6].attachments = 0,
             |after| after[6].attachments = 1,
             |after| after[13].reasoning = false,
+            |after| after[20].others = 1,
         ];
         for change in changes {
             let mut after = before.clone();
