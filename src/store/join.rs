@@ -31,22 +31,26 @@ pub(super) async fn conversations(
     let (Some(column), false) = (referring(schema, store), keys.is_empty()) else {
         return Ok(as_told());
     };
+    // Small numbers are keys of any table.
+    let is_plain = keys
+        .iter()
+        .all(|key| key.len() < 10 && key.parse::<i64>().is_ok());
+    // A chat of a guest, or one that has only begun, may have no row there.
+    let some = if is_plain { keys.len().div_ceil(2) } else { 1 };
     if let Some(place) = told
         && let Some(table) = schema.iter().find(|table| table.name == place.table)
-        && let Some(joined) = keyed(db, table, place, &keys).await?
+        && let Some(joined) = keyed(db, table, place, (&keys, some)).await?
     {
         return Ok(Some(joined));
     }
+    // Nearly all: a conversation may be deleted.
+    let most = (keys.len() * 9).div_ceil(10);
     let mut found = Vec::new();
     for table in schema.iter().filter(|table| may_hold(table, store, column)) {
-        // Small numbers are keys of any table.
-        let is_plain = keys
-            .iter()
-            .all(|key| key.len() < 10 && key.parse::<i64>().is_ok());
         if is_plain && !words::is_key_of(column, table) {
             continue;
         }
-        found.extend(keyed(db, table, &words::conversations(table), &keys).await?);
+        found.extend(keyed(db, table, &words::conversations(table), (&keys, most)).await?);
     }
     // Which of several is right, nobody knows; a declared key is true though its rows are gone.
     Ok(match (found.len(), column.references.is_some()) {
@@ -75,12 +79,12 @@ fn may_hold(table: &Table, store: &Store, column: &Column) -> bool {
         && (is_named || !words::is_misleading(&table.name) && !words::is_of_people(&table.name))
 }
 
-/// A table whose key, or another of its ids, these keys are.
+/// A table whose key, or another of its ids, at least so many of these keys are.
 async fn keyed(
     db: &dyn Db,
     table: &Table,
     place: &Conversations,
-    keys: &[&str],
+    (keys, least): (&[&str], usize),
 ) -> anyhow::Result<Option<Joined>> {
     let own: Vec<_> = table.columns.iter().filter(|column| column.key).collect();
     let own = if own.len() == 1 { own } else { Vec::new() };
@@ -89,7 +93,7 @@ async fn keyed(
         .iter()
         .filter(|column| !column.key && words::is_id(column));
     for column in own.into_iter().chain(ids) {
-        if all_in(db, table, column, keys).await? {
+        if found_in(db, table, column, keys).await? >= least {
             let reason = format!("its conversations are in `{}.{}`", table.name, column.name);
             let key = if column.key {
                 Vec::new()
@@ -108,19 +112,19 @@ async fn keyed(
     Ok(None)
 }
 
-/// Whether nearly all of the keys are in a column, each in one row: a conversation may be deleted.
-async fn all_in(
+/// How many of the keys are in a column; none where one is in several rows.
+async fn found_in(
     db: &dyn Db,
     table: &Table,
     column: &Column,
     keys: &[&str],
-) -> anyhow::Result<bool> {
+) -> anyhow::Result<usize> {
     let values: Vec<Cell> = keys
         .iter()
         .flat_map(|key| keys::spellings(column, key))
         .collect();
     if values.is_empty() {
-        return Ok(false);
+        return Ok(0);
     }
     let name = db.quote(&column.name);
     let places = vec!["?"; values.len()].join(", ");
@@ -129,6 +133,6 @@ async fn all_in(
         db.quote(&table.name)
     );
     let rows = db.rows(&sql, &values).await?;
-    let count = |index: usize| rows[0][index].int().unwrap_or(0);
-    Ok(count(0) == count(1) && count(1) * 10 >= keys.len() as i64 * 9)
+    let count = |index: usize| usize::try_from(rows[0][index].int().unwrap_or(0)).unwrap_or(0);
+    Ok(if count(0) == count(1) { count(1) } else { 0 })
 }

@@ -3,6 +3,11 @@
 /// A time in text: RFC 3339, SQL's form with a blank, with or without a zone (then UTC), or a number.
 pub fn of_text(text: &str) -> Option<i64> {
     let text = text.trim();
+    // Java writes the zone's name behind its offset.
+    let text = match text.split_once('[') {
+        Some((time, zone)) if zone.ends_with(']') => time,
+        _ => text,
+    };
     let bytes = text.as_bytes();
     // A date is recognized at once: there is one in every message.
     let Some([year @ .., b'-', m1, m2, b'-', d1, d2]) = bytes.get(..10) else {
@@ -134,6 +139,7 @@ mod tests {
             "2023-11-14 22:13:20.123456+00",
             "2023-11-15T00:13:20.1234567+02:00",
             "2023-11-14 17:43:20.123456-0430",
+            "2023-11-14T23:13:20.123456+01:00[Europe/Berlin]",
             "1700000000.123456",
         ] {
             assert_eq!(of_text(text), moment, "{text}");

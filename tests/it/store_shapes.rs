@@ -188,7 +188,8 @@ INSERT INTO asks VALUES (1, 's1', 'milk?', '{\"text\":\"yes\"}', 1767261600), (2
 async fn items_in_the_conversations_row(store: &Store) {
     let tree = r#"{"history":{"currentId":"d","messages":{"a":{"id":"a","parentId":null,"role":"user","content":"milk?","timestamp":1767261600},
 "b":{"id":"b","parentId":"a","role":"assistant","content":"no","timestamp":1767261601},
-"d":{"id":"d","parentId":"a","role":"assistant","content":"yes","timestamp":1767261602,"done":false}}}}"#;
+"d":{"id":"d","parentId":"a","role":"assistant","content":"yes","timestamp":1767261602,"done":false},
+"e":null}}}"#;
     let sql = format!(
         "CREATE TABLE chat (id VARCHAR(40) PRIMARY KEY, title VARCHAR(40), user_id VARCHAR(9), chat {json}, updated_at BIGINT);
 INSERT INTO chat VALUES ('c1', 'Milk', 'u1', '{tree}', 1767261602), ('c2', 'Bad', 'u2', NULL, 1767261600)",

@@ -125,7 +125,21 @@ impl Found<'_> {
             return self.message(Code::MessageAltered, then, PARENT);
         }
         let is_new = now.time() > Some(self.facts.taken) && now.time() != then.time();
+        // An answer may get its time when it is finished, and never an earlier one.
+        let is_earlier = was.why == Why::Young
+            && now.time() < then.time()
+            && !is_rounded([then.time(), now.time()], self.facts.exact_to);
+        if is_earlier {
+            let note = "its time is earlier, or gone";
+            return self.message(Code::TimesShifted, then, note);
+        }
         match (text, was.why) {
+            // What it calls or has attached may have come, or gone.
+            (Some(Now::Same), _)
+                if then.content != now.content && then.state() == now.state() && !is_open =>
+            {
+                self.totals.unjudged += 1;
+            }
             (Some(Now::Same), _) => self.totals.still_open += u64::from(is_open),
             (Some(Now::Longer), _) if is_open => self.totals.still_open += 1,
             (Some(Now::Longer), _) => self.totals.completed += 1,
@@ -214,6 +228,10 @@ impl Found<'_> {
             let made_since = was.time != now.time && now.time().is_some_and(|time| time > since);
             match made_since && was.placed() {
                 true => self.message(Code::IdReused, was, "a new message has its key"),
+                // Nobody could see what it said.
+                false if was.state() == State::Deleted && now.state() == State::Deleted => {
+                    self.totals.purged += 1;
+                }
                 false if self.may_have_been_young(was) => {
                     self.totals.doubtful += 1;
                     self.unsure(was, CLOCK);
@@ -221,6 +239,11 @@ impl Found<'_> {
                 false if was.role() != now.role() => {
                     let note = format!("it was the {}'s, and is the {}'s", was.role(), now.role());
                     self.message(Code::MessageAltered, was, &note);
+                }
+                false if was.state() != now.state() => {
+                    let note =
+                        "what marks it as finished, failed or deleted changed, or its content";
+                    self.message(Code::MessageAltered, was, note);
                 }
                 false => self.message(Code::MessageAltered, was, "its content changed"),
             }

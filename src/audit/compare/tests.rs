@@ -17,7 +17,11 @@ const DETAILS: [Detail; 3] = [Detail::Messages, SKETCH, Detail::Conversations];
 
 /// `count` messages in turn, ten in a conversation.
 fn chats(count: i64) -> Vec<StoredMessage> {
-    let message = |number: i64| StoredMessage {
+    (0..count).map(message).collect()
+}
+
+fn message(number: i64) -> StoredMessage {
+    StoredMessage {
         conversation: Some(format!("c{}", number / 10)),
         time: Some(TAKEN - 1_000_000_000 + number),
         append: Some(number * 2),
@@ -26,8 +30,7 @@ fn chats(count: i64) -> Vec<StoredMessage> {
             [Role::User, Role::Assistant][number as usize % 2].clone(),
             format!("text {number}"),
         )
-    };
-    (0..count).map(message).collect()
+    }
 }
 
 /// A message behind the others.
@@ -35,7 +38,7 @@ fn later(number: i64) -> StoredMessage {
     StoredMessage {
         time: Some(TAKEN + number),
         append: Some(1_000_000 + number),
-        ..chats(number + 1).remove(number as usize)
+        ..message(number)
     }
 }
 
@@ -433,6 +436,10 @@ fn a_row_that_was_deleted_for_the_user_may_go() {
         let mut before = chats(40);
         before[7].state = State::Deleted;
         let snapshot = snapshot(&before, settings(detail));
+        let mut cleared = before.clone();
+        cleared[7].content.clear();
+        let found = compare(&snapshot, &cleared);
+        assert!(found.intact() && found.totals.purged == 1);
         before.remove(7);
         let found = compare(&snapshot, &before);
         assert!(found.intact() && found.totals.purged == 1);

@@ -64,6 +64,13 @@ pub(super) async fn run(args: Args, env: Env) -> anyhow::Result<Done> {
     let (found, evidence, after) = match &args.after {
         Some(path) => {
             let after = file::open(path, &key)?;
+            if after.summary.taken < before.summary.taken {
+                env.progress.warning(&format!(
+                    "`{}` is older than `{}`: name the earlier snapshot first",
+                    path.display(),
+                    args.before.display()
+                ));
+            }
             let found = audit::compare_files(&before, &after)?;
             url.clone_from(&after.header.store.url);
             (found, after.header.evidence.clone(), after.summary.messages)
@@ -219,8 +226,10 @@ fn rows(before: &Snapshot, found: &Comparison, after: u64) -> BTreeMap<String, R
     let store = &before.header.store;
     let kept = if found.intact() {
         RowsFate::Intact
-    } else {
+    } else if found.misses_rows() {
         RowsFate::Lost
+    } else {
+        RowsFate::Unknown
     };
     let row = |name: &String| {
         let rows = if *name == store.messages {

@@ -87,6 +87,25 @@ fn the_text_of_a_young_answer_may_go_on_and_what_is_not_judged_is_counted() {
 }
 
 #[test]
+fn of_a_young_answer_the_time_and_what_it_calls_are_looked_at_too() {
+    let earlier: [fn(&mut Vec<StoredMessage>); 2] = [
+        |messages| messages[39].time = None,
+        |messages| messages[39].time = messages[39].time.map(|time| time - 86_400_000_000),
+    ];
+    for change in earlier {
+        let found = young(20, change);
+        assert_eq!(codes(&found), [("times-shifted", 1)]);
+    }
+    // It may get its time when it is finished, and whether a call has come or gone is not known.
+    let later = young(20, |messages| {
+        messages[39].time = messages[39].time.map(|time| time + 1_000_000);
+    });
+    assert!(later.intact(), "{:?}", codes(&later));
+    let calls = young(20, |messages| messages[39].attachments = 1);
+    assert_eq!((calls.totals.unjudged, calls.totals.completed), (1, 0));
+}
+
+#[test]
 fn an_answer_that_the_store_calls_finished_is_judged_at_any_age() {
     for age in AGES {
         for now in [remove, rewrite, go_on] {

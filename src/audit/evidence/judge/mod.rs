@@ -198,7 +198,7 @@ fn missing(table: &str, before: &Evidence, after: &Evidence, rows: Option<Rows>)
             Event::of(
                 codes::MISSING,
                 severity,
-                "the catalogue no longer has a table of that name",
+                "the catalogue no longer has a table of that name, or none of its rows is a conversation's",
             )
         }
     }
