@@ -420,6 +420,8 @@ fn hide(report: &mut Report, mask: &Mask) {
             for text in [&mut finding.subject, &mut finding.harm] {
                 *text = redact.data(text);
             }
+            // What a subject quotes is what a row is called by.
+            finding.subject = redact.of_store(&finding.subject);
         }
     }
     report.each_fact(|source, text| {

@@ -50,6 +50,27 @@ fn ids_roles_and_literals_are_hidden_unless_they_name_nobody() {
             "SELECT content AS \"Margarethe Quintero\", 'correct_horse_battery' AS john_doe, phone FROM messages",
             "SELECT content AS `Margarethe Quintero`, 'correct_horse_battery', phone FROM messages",
         );
+        let snapshot = folder.path().join("before.cas");
+        let key = folder.path().join("audit.key");
+        std::fs::write(&key, "0f".repeat(32)).unwrap();
+        let own = std::os::unix::fs::PermissionsExt::from_mode(0o600);
+        std::fs::set_permissions(&key, own).unwrap();
+        let key = format!("file:{}", key.display());
+        let snapshot = snapshot.to_str().unwrap();
+        let url = store.url();
+        let take = [
+            "audit",
+            "snapshot",
+            "-o",
+            snapshot,
+            "--key",
+            &key,
+            "--database-url",
+            &url,
+        ];
+        assert!(chatctl().args(take).output().unwrap().status.success());
+        let altered = "UPDATE messages SET content = 'z' WHERE id = '24'";
+        stores::run(async { execute(&*store.open().await, altered).await });
         let wrong =
             "SELECT * FROM nothing WHERE content='correct_horse_battery' AND role='Quintero'";
         for arguments in [
@@ -62,6 +83,7 @@ fn ids_roles_and_literals_are_hidden_unless_they_name_nobody() {
             &["inspect", "sql", alias],
             &["inspect", "sql", wrong],
             &["audit", "check", "--grace", "0s"],
+            &["audit", "compare", snapshot, "--key", &key],
             &["audit", "rate", "--window", "100000h", "--last", "100000h"],
             &["migrate", "plan", "--dir", dir],
             &["migrate", "up", "--dir", dir],
