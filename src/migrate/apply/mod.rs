@@ -26,7 +26,7 @@ mod views;
 use super::intent::Intent;
 use super::journal::{Journal, Mark, State};
 use super::plan::Plan;
-use super::preserve::{Lost, Tables};
+use super::preserve::{Lost, Renames, Tables};
 use super::source::{Migration, Version};
 use super::{journal, ledger, plan};
 use crate::cli_error::CliError;
@@ -191,6 +191,11 @@ fn all(session: &mut dyn Session, options: &ApplyOptions<'_>) -> anyhow::Result<
         .iter()
         .map(|file| Intent::of(file, options.dialect))
         .collect::<Result<_, _>>()?;
+    let mut earlier = Renames::default();
+    for intent in &mut intents {
+        intent.earlier = earlier.clone();
+        earlier.then(intent.renames.clone());
+    }
     options.backup.allowed(&intents)?;
     match options.dialect {
         Dialect::Mysql => {

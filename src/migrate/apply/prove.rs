@@ -428,6 +428,8 @@ impl Watched<'_> {
         if !unknown.is_empty() {
             return Ok(Found::Unknown(unknown));
         }
+        let since = views::unwritable_since(session, self.intent, before)?;
+        evidence.lost.extend(since);
         let mut later = self.outlook.lost(session, self.intent, (before, after))?;
         later.retain(|it| it.what != What::Hidden || !evidence.tells_of_rows(&it.table));
         evidence.lost.extend(later);
