@@ -1,6 +1,6 @@
 //! The losses that a migration acknowledges, in its own text or next to its folder. Pure.
 
-use super::preserve::{Allowed, Lost, Named, Subject};
+use super::preserve::{Allowed, Lost, Matter, Named, Subject};
 use super::source::Migration;
 use crate::cli_error::CliError;
 use crate::sql;
@@ -111,7 +111,9 @@ pub fn near_miss(all: &[Acknowledged], lost: &Lost) -> Option<NearMiss> {
     {
         let place = place.clone();
         let is_exact = *written == lost.subject;
-        return match allowed.rows.filter(|rows| *rows < lost.rows) {
+        let too_few = allowed.rows.filter(|rows| *rows < lost.rows);
+        // A number is meant for rows that go; a higher one would not cover what else is lost.
+        return match too_few.filter(|_| lost.what.matter() == Matter::Rows) {
             Some(rows) => Some(NearMiss::TooFew { place, rows }),
             None => is_exact.then_some(NearMiss::Other { place }),
         };
@@ -276,5 +278,11 @@ mod tests {
             Some(NearMiss::Other { place })
         );
         assert_eq!(near(lost("Messages", None, 2)), None);
+        let later = Lost {
+            what: What::Later,
+            ..lost("messages", None, 3)
+        };
+        let place = "1_a.sql:2".to_owned();
+        assert_eq!(near(later), Some(NearMiss::Other { place }));
     }
 }

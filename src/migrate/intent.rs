@@ -24,6 +24,8 @@ pub struct Intent<'a> {
     pub allowed: Vec<Allowed>,
     /// Names that the statements give to tables and columns, in their order.
     pub renames: Renames,
+    /// Those that the files before it give which run with it.
+    pub earlier: Renames,
     /// What the file's transaction sees of others, where it says so.
     pub isolation: Option<Isolation>,
     /// Statements that the file commits together by a BEGIN and a COMMIT in the middle of it.
@@ -71,6 +73,7 @@ impl<'a> Intent<'a> {
         Ok(Self {
             allowed: acknowledged.into_iter().map(|it| it.allowed).collect(),
             renames: renames(&pieces),
+            earlier: Renames::default(),
             migration,
             pieces,
             blocks,

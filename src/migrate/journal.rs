@@ -45,8 +45,9 @@ pub enum State {
     Begun,
     /// A statement is applied.
     Done,
-    /// A statement failed and did nothing; or a file, all statements of which are done, did what it
-    /// did not do in the rehearsal.
+    /// A statement failed and did nothing; or rows came while one that is done ran, and are not
+    /// where they belong; or a file, all statements of which are done, did what it did not do in
+    /// the rehearsal.
     Failed,
     /// A file is applied.
     Applied,
@@ -286,10 +287,20 @@ pub struct Standing {
     pub in_flight: Option<(u64, String)>,
     /// What the file began with, where it is noted.
     pub began: String,
-    /// What the last failed statement said.
+    /// What the last failed statement said; one that is done as well left rows where they do not
+    /// belong.
     pub failed: Option<(u64, String)>,
     /// Why the file does not count as applied, although its statements are done.
     pub unlike: Option<String>,
+}
+
+impl Standing {
+    /// The statement, by its number from 0, that is done and left rows where they do not belong.
+    pub fn left_behind(&self) -> Option<usize> {
+        let (number, _) = self.failed.as_ref()?;
+        let is_done = self.done.contains_key(number);
+        usize::try_from(number - 1).ok().filter(|_| is_done)
+    }
 }
 
 /// How far a version came since it was last applied or given up; none when it was not begun.
@@ -318,6 +329,7 @@ pub fn standing(entries: &[Entry], version: &Version) -> Option<Standing> {
                 let standing = standing.get_or_insert_with(Standing::default);
                 standing.done.insert(number, entry.hash.clone());
                 standing.in_flight = None;
+                standing.failed = None;
             }
             (State::Failed, 0) => {
                 let standing = standing.get_or_insert_with(Standing::default);
@@ -412,7 +424,15 @@ mod tests {
         entries.push(entry(2, State::Failed, ""));
         let failed = standing(&entries, &version).unwrap();
         assert_eq!(failed.unlike, None);
+        assert_eq!(failed.left_behind(), None);
         assert_eq!((failed.in_flight, failed.failed.unwrap().0), (None, 2));
+        entries.push(entry(2, State::Done, "t"));
+        let done = standing(&entries, &version).unwrap();
+        assert_eq!((done.failed, done.done.len()), (None, 2));
+        // Rows came while it ran.
+        entries.push(entry(2, State::Failed, ""));
+        let behind = standing(&entries, &version).unwrap();
+        assert_eq!((behind.left_behind(), behind.done.len()), (Some(1), 2));
         entries.push(entry(0, State::Failed, ""));
         let unlike = standing(&entries, &version).unwrap().unlike;
         assert_eq!(unlike.as_deref(), Some("no"));

@@ -141,6 +141,70 @@ fn what_comes_meanwhile_stays(bed: &TestBed) {
             "DELETE FROM people WHERE id = 1",
             "SELECT IF(editor_id = 1, 'precious', 'gone') FROM reviews WHERE id = 1",
         ),
+        (
+            "column_under_locks",
+            "",
+            LATE,
+            "LOCK TABLES messages WRITE;\nALTER TABLE messages DROP COLUMN note;\nUNLOCK TABLES",
+            "SELECT note FROM messages WHERE id = 9",
+        ),
+        (
+            "copied_before_locks",
+            "CREATE TABLE n LIKE messages;\nINSERT INTO n SELECT * FROM messages;\n",
+            LATE,
+            "LOCK TABLES messages WRITE, n WRITE;\nDROP TABLE messages;\nALTER TABLE n RENAME TO messages;\nUNLOCK TABLES",
+            "SELECT note FROM messages WHERE id = 9",
+        ),
+        (
+            "cascade_under_locks",
+            "-- chatctl: allow-loss conversations rows<=1 reason=\"it is empty\"\n",
+            LATE,
+            "LOCK TABLES conversations WRITE, messages WRITE;\nDELETE FROM conversations WHERE id = 1;\nUNLOCK TABLES",
+            "SELECT note FROM messages WHERE id = 9",
+        ),
+        (
+            "twice",
+            "",
+            "INSERT INTO messages (id, of_chat, body, note) VALUES (9, 1, 'a', 'precious')",
+            "ALTER IGNORE TABLE messages ADD UNIQUE (body)",
+            "SELECT note FROM messages WHERE id = 9",
+        ),
+        (
+            "put_together_rows",
+            "",
+            LATE,
+            "EXECUTE IMMEDIATE 'DELETE FROM messages WHERE of_chat = ?' USING 1",
+            "SELECT note FROM messages WHERE id = 9",
+        ),
+        (
+            "prepared_before",
+            "SET @q = 'DROP TABLE drafts';\nPREPARE s FROM @q;\nSET @q = 'SELECT 1';\n",
+            "INSERT INTO drafts VALUES (1)",
+            "EXECUTE s",
+            "SELECT 'precious' FROM drafts",
+        ),
+        (
+            "others_put_again",
+            "-- chatctl: allow-loss conversations rows<=1 reason=\"it is empty\"\n",
+            LATE,
+            "DELETE FROM conversations WHERE id = 1;\nINSERT INTO messages (id, of_chat, body) VALUES (8, 2, 'moved')",
+            "SELECT note FROM messages WHERE id = 9",
+        ),
+        (
+            "with_its_own_rows",
+            "-- chatctl: allow-loss conversations rows<=1 reason=\"it is empty\"\n\
+             INSERT INTO messages (id, of_chat, body) VALUES (7, 2, 'own'), (8, 2, 'own');\n",
+            LATE,
+            "DELETE FROM conversations WHERE id = 1",
+            "SELECT note FROM messages WHERE id = 9",
+        ),
+        (
+            "one_by_one",
+            "-- chatctl: allow-loss messages rows<=1 reason=\"one may go\"\n",
+            "INSERT INTO messages (id, of_chat, body, note) VALUES (8, 2, 'a', ''), (9, 2, 'b', 'precious')",
+            "DELETE FROM messages WHERE id = 8;\nDELETE FROM messages WHERE id = 9",
+            "SELECT note FROM messages WHERE id = 9",
+        ),
     ] {
         for is_late in [true, false] {
             let file = format!("{first}{}{statement};\n", meanwhile(comes, is_late));
@@ -151,8 +215,24 @@ fn what_comes_meanwhile_stays(bed: &TestBed) {
                 assert_eq!(site.texts(look), ["precious"], "{name}: {report:#}");
                 assert_eq!(errors(&report).len(), 1, "{name}: {report:#}");
             }
+            if is_late && name == "copied_before_locks" {
+                says_how_to_start_over(&site);
+            }
         }
     }
+}
+
+/// The copy lacks what came, and so it does in the next run: both say what to do then.
+fn says_how_to_start_over(site: &Site) {
+    let (again, exit) = site.report(&["up"]);
+    assert_eq!(exit, 1, "{again:#}");
+    let told = again.to_string();
+    let way_out = "chatctl migrate resolve 2 --as retry --force";
+    assert!(told.contains(way_out), "{again:#}");
+    assert!(
+        told.contains("statements of the file are applied and stay"),
+        "{again:#}"
+    );
 }
 
 /// What comes meanwhile is not in the way of what any number of rows may be lost by, or of what
@@ -201,6 +281,24 @@ fn what_is_meant_to_go_goes(bed: &TestBed) {
             "SELECT count(*) FROM messages",
             "3",
         ),
+        (
+            "copied_under_locks",
+            format!(
+                "CREATE TABLE n LIKE messages;\n{}LOCK TABLES messages WRITE, n WRITE;\nINSERT INTO n SELECT * FROM messages;\n\
+                 DROP TABLE messages;\nALTER TABLE n RENAME TO messages;\nUNLOCK TABLES;\n",
+                meanwhile(LATE, true)
+            ),
+            "SELECT count(*) FROM messages",
+            "4",
+        ),
+        (
+            "ignored_as_rehearsed",
+            "INSERT INTO messages (id, of_chat, body) VALUES (8, 2, 'a');\n\
+             ALTER IGNORE TABLE messages ADD UNIQUE (body);\n"
+                .to_owned(),
+            "SELECT count(*) FROM messages",
+            "3",
+        ),
     ] {
         let site = bed.at(name, &[BEGIN, &file]);
         let (report, exit) = site.report(&["up"]);
@@ -245,6 +343,13 @@ fn what_comes_in_the_very_moment_is_reported(bed: &TestBed) {
         "{report:#}"
     );
     assert!(!told.contains("changed nothing"), "{report:#}");
+    // Who starts it again changes nothing by that.
+    let (again, exit) = site.report(&["up"]);
+    assert_eq!(exit, 1, "{again:#}");
+    assert!(
+        again.to_string().contains("are in `messages_old` only"),
+        "{again:#}"
+    );
     write("INSERT INTO messages SELECT * FROM messages_old WHERE id = 9");
     site.up();
     assert!(site.tables().contains(&"behind".to_owned()));

@@ -180,6 +180,8 @@ fn what_a_rebuild_takes_along_is_reported() {
         codes(&report, "warning").contains(&"objects-lost"),
         "{report:#}"
     );
+    let index = "index `messages_of_conversation` on `messages` (2_change.sql:3)";
+    assert!(report.to_string().contains(index), "{report:#}");
 }
 
 /// A copy by CREATE TABLE AS has no key, so that a new row has no id.

@@ -135,9 +135,64 @@ pub(super) fn read(dir: &Path, format: Option<&str>, env: &Env) -> anyhow::Resul
         folder.format,
         folder.reason
     ));
-    for (path, reason) in &folder.ignored {
-        env.progress
-            .warning(&format!("{} is left out: {reason}", path.display()));
-    }
+    left_out(&folder.ignored)
+        .iter()
+        .for_each(|line| env.progress.warning(line));
     Ok(folder)
+}
+
+/// The files that are no migrations, in words: many that are for one reason in one line.
+fn left_out(ignored: &[(PathBuf, String)]) -> Vec<String> {
+    const NAMED: usize = 3;
+    let mut by_reason: Vec<(&String, Vec<&Path>)> = Vec::new();
+    for (path, reason) in ignored {
+        match by_reason.iter_mut().find(|(it, _)| *it == reason) {
+            Some((_, paths)) => paths.push(path),
+            None => by_reason.push((reason, vec![path])),
+        }
+    }
+    let lines = by_reason.into_iter().flat_map(|(reason, paths)| {
+        if let [first, _, .., last] = paths.as_slice()
+            && paths.len() > NAMED
+        {
+            let (first, last) = (first.display(), last.display());
+            let many = paths.len();
+            return vec![format!(
+                "{many} files are left out, {first} to {last}: {reason}"
+            )];
+        }
+        let each = paths.iter();
+        each.map(|path| format!("{} is left out: {reason}", path.display()))
+            .collect()
+    });
+    lines.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::left_out;
+    use std::path::PathBuf;
+
+    #[test]
+    fn many_files_that_are_left_out_are_one_line() {
+        let of = |count: usize| -> Vec<_> {
+            let paths = (1..=count).map(|it| PathBuf::from(format!("{it}.ts")));
+            paths.map(|path| (path, "no SQL".to_owned())).collect()
+        };
+        let mut some = of(2);
+        some.push((PathBuf::from("a.txt"), "no name".to_owned()));
+        assert_eq!(
+            left_out(&some),
+            [
+                "1.ts is left out: no SQL",
+                "2.ts is left out: no SQL",
+                "a.txt is left out: no name"
+            ]
+        );
+        assert_eq!(
+            left_out(&of(14)),
+            ["14 files are left out, 1.ts to 14.ts: no SQL"]
+        );
+        assert!(left_out(&[]).is_empty());
+    }
 }

@@ -181,6 +181,7 @@ fn progress(state: State, standing: &journal::Standing) -> String {
         return format!("{done}; {why}; `chatctl migrate` says what to do");
     }
     let then = match (&standing.failed, &standing.in_flight) {
+        (Some((number, why)), _) if standing.done.contains_key(number) => why.clone(),
         (Some((number, why)), _) => format!("statement {number} failed ({why})"),
         (None, Some((number, _))) => {
             format!(

@@ -266,6 +266,7 @@ pub(super) fn tell(outcome: Outcome, acknowledged: &Acknowledgements<'_>, report
         objects,
         end,
         stays,
+        halfway,
         rest,
         ..
     } = outcome;
@@ -322,10 +323,21 @@ pub(super) fn tell(outcome: Outcome, acknowledged: &Acknowledgements<'_>, report
         .push(case(name.clone(), Verdict::Violated, reason));
     match end {
         End::Lost(culprits) => culprits.iter().for_each(|culprit| {
-            report.add(loss(culprit, acknowledged, &changed).in_case(name.clone()));
+            let mut finding = loss(culprit, acknowledged, &changed);
+            if let Some(version) = &halfway {
+                finding.help.push_str(&start_over(version));
+            }
+            report.add(finding.in_case(name.clone()));
         }),
         End::Failed(failure) => report.add(failed(failure, &changed)),
     }
+}
+
+/// What else to do where the statements before it stay: a copy that they made lacks what came since.
+fn start_over(version: &Version) -> String {
+    format!(
+        ". Where it is a copy made by this file that lacks them: put them into it, and run `chatctl migrate` again; or undo by hand what the file did so far (drop the copy), and let it start over: `chatctl migrate resolve {version} --as retry --force`"
+    )
 }
 
 /// What a run that ended too soon left in the database. MySQL rolls no file back: it is tried elsewhere.

@@ -14,7 +14,7 @@ use crate::model::{Actions, Cell, Compared, Content, Names, Numbering, Shape, Su
 pub use copying::{Copying, Reached, reached};
 pub use failed::{Failed, Why};
 pub(in crate::db) use object::{
-    COUNTER, DEFAULT, FOREIGN_KEY, KEEPS_APART, KEY, NOT_NULL, UNIQUE, columns_of,
+    COUNTER, DEFAULT, FOREIGN_KEY, KEEPS_APART, KEY, NOT_NULL, ON_DELETE, UNIQUE, columns_of,
 };
 pub use object::{Needs, Object, SWITCHED_OFF};
 use std::collections::{BTreeMap, BTreeSet};
@@ -474,7 +474,7 @@ pub const OWN: [&str; 2] = [HISTORY, "_chatctl_journal"];
 /// The history of versions: of these, a migration may delete rows of versions without a file.
 pub const HISTORY: &str = "_sqlx_migrations";
 
-/// The counts of a table beside those that were kept of it.
+/// The counts of a table next to those that were kept of it.
 pub(super) fn by_counts(
     was: &Content,
     shape: &Shape,

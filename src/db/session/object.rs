@@ -6,6 +6,8 @@ pub(in crate::db) const KEY: &str = "primary key";
 pub(in crate::db) const COUNTER: &str = "AUTOINCREMENT";
 /// What a table has of some columns: a foreign key,
 pub(in crate::db) const FOREIGN_KEY: &str = "foreign key";
+/// what that does when the row goes that it leads to,
+pub(in crate::db) const ON_DELETE: &str = "ON DELETE of the foreign key";
 /// a constraint that keeps equal values out,
 pub(in crate::db) const UNIQUE: &str = "UNIQUE";
 /// one that keeps NULL out,
@@ -52,7 +54,7 @@ impl Object {
         let same_id = self.id.is_some() && self.id == other.id;
         match (self.kind.as_str(), other.kind.as_str()) {
             (KEY | COUNTER, kind) => self.kind == kind && self.table == other.table,
-            (FOREIGN_KEY | NOT_NULL | DEFAULT, kind) => {
+            (FOREIGN_KEY | ON_DELETE | NOT_NULL | DEFAULT, kind) => {
                 self.kind == kind && (same_id || of_table && self.has_columns_of(other))
             }
             (UNIQUE | KEEPS_APART, UNIQUE) => of_table && self.has_columns_of(other),
@@ -66,7 +68,18 @@ impl Object {
 
     /// Whether it goes with any of its columns, or with the last one.
     pub fn needs_each_column(&self) -> bool {
-        matches!(self.kind.as_str(), FOREIGN_KEY | UNIQUE | NOT_NULL)
+        matches!(
+            self.kind.as_str(),
+            FOREIGN_KEY | ON_DELETE | UNIQUE | NOT_NULL
+        )
+    }
+
+    /// Whether it goes with the other one, which says so.
+    pub fn goes_with(&self, other: &Self) -> bool {
+        let kinds = (self.kind.as_str(), other.kind.as_str());
+        kinds == (ON_DELETE, FOREIGN_KEY)
+            && self.table.eq_ignore_ascii_case(&other.table)
+            && self.has_columns_of(other)
     }
 
     /// When it is reported that it is gone.

@@ -4,13 +4,30 @@
 use super::{ApplyOptions, End, Failure, missed};
 use crate::cli_error::CliError;
 use crate::db::{ForeignKey, HISTORY_TABLE, OWN_TABLES, Object, SWITCHED_OFF, Session};
-use crate::migrate::intent::Intent;
+use crate::migrate::intent::{Intent, Piece};
 use crate::migrate::preserve;
 use crate::migrate::preserve::{Lost, Meaning, Tables, What};
 use crate::migrate::source::Version;
 use crate::model::Successor;
-use crate::sql::Dialect;
+use crate::sql::{Dialect, Kind};
 use std::collections::BTreeSet;
+
+/// The last statement that may have taken an object along, in words; of a file that names it.
+fn place(part: &[&Intent<'_>], object: &Object) -> String {
+    let takes = |piece: &&Piece<'_>| {
+        let alters = matches!(
+            piece.facts.kind,
+            Kind::DropTable { .. } | Kind::AlterTable { .. } | Kind::RenameTable { .. }
+        );
+        alters && piece.facts.tables().any(|it| it.matches(&object.table))
+    };
+    let mut files = part.iter().rev();
+    let found = files.find_map(|intent| {
+        let piece = intent.pieces.iter().rev().find(takes)?;
+        Some((intent.migration.file_name(), piece.line))
+    });
+    found.map_or_else(String::new, |(file, line)| format!(" ({file}:{line})"))
+}
 
 /// Why what a file did may not be committed.
 pub(super) enum Refused {
@@ -97,8 +114,9 @@ impl Opening {
                 .iter()
                 .any(|it| it.kind == SWITCHED_OFF && it.id == object.id);
             let how = if off { ", which is switched off" } else { "" };
+            let place = place(part, object);
             format!(
-                "{} `{}` on `{}`{how}",
+                "{} `{}` on `{}`{how}{place}",
                 object.kind, object.name, object.table
             )
         });

@@ -38,8 +38,12 @@ pub(super) fn by(piece: &Piece<'_>, names: &BTreeSet<String>) -> Vec<Copying> {
         | Kind::CreateTable {
             as_select: true, ..
         }
-        | Kind::Merge { .. }
-        | Kind::With { .. } => pairs(&into, &from, None),
+        | Kind::Merge { .. } => pairs(&into, &from, None),
+        // What one of its parts takes from a table, another one may put into the next.
+        Kind::With { .. } => {
+            let all: Vec<_> = into.iter().chain(&from).cloned().collect();
+            pairs(&into, &all, None)
+        }
         Kind::Update { .. } => {
             let all: Vec<_> = into.iter().chain(&from).cloned().collect();
             pairs(&into, &all, Some(&words(piece.text)))
@@ -129,6 +133,8 @@ mod tests {
             [pair("drafts", "tags")]
         );
         assert_eq!(pairs("INSERT INTO roles VALUES (1, 'tags');"), []);
+        let moved = "WITH m AS (DELETE FROM tags RETURNING *) INSERT INTO kept SELECT * FROM m;";
+        assert!(pairs(moved).contains(&pair("kept", "tags")));
         let code = "CREATE TABLE kept (a int); DROP TABLE tags;\nDO $$ BEGIN INSERT INTO kept SELECT 1 FROM tags; END $$;";
         assert_eq!(pairs(code), [pair("kept", "tags"), pair("tags", "kept")]);
         let code = "CREATE TABLE kept (a int); DROP TABLE tags;\nCREATE FUNCTION f() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN INSERT INTO kept VALUES (OLD.a); RETURN OLD; END $$;";

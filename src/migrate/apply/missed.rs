@@ -29,6 +29,7 @@ pub(super) fn of<'a>(
     });
     let all = gone.clone();
     gone.retain(|object| object.needs() != Needs::Others || is_of_more(object, &all, now));
+    gone.retain(|object| !all.iter().any(|other| object.goes_with(other)));
     Ok(gone)
 }
 

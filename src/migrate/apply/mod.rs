@@ -7,6 +7,7 @@ mod copies;
 mod definer;
 mod elsewhere;
 mod evidence;
+mod fallen;
 mod fresh;
 mod missed;
 mod options;
@@ -25,7 +26,7 @@ mod views;
 use super::intent::Intent;
 use super::journal::{Journal, Mark, State};
 use super::plan::Plan;
-use super::preserve::{Lost, Tables};
+use super::preserve::{Lost, Renames, Tables};
 use super::source::{Migration, Version};
 use super::{journal, ledger, plan};
 use crate::cli_error::CliError;
@@ -59,8 +60,31 @@ pub struct Outcome {
     pub end: Option<End>,
     /// How far the file came with which it ended, when that is not rolled back.
     pub stays: Option<String>,
+    /// The version that came so far, and ended since its rest would lose something.
+    pub halfway: Option<Version>,
     /// The files of the transaction with which it ended, and those after them.
     pub rest: Option<NotRun>,
+}
+
+impl Outcome {
+    /// Ends with one of the files, of which an earlier run may have applied a part.
+    fn ends_halfway(&mut self, end: End, files: &[Rest<'_>]) {
+        let file = match &end {
+            End::Lost(culprits) => culprits.first().map(|it| it.file.as_str()),
+            End::Failed(failure) => Some(failure.file.as_str()),
+        };
+        let is_it =
+            |it: &&Rest<'_>| it.first > 0 && file == Some(it.intent.migration.file_name().as_str());
+        if let Some(Rest { intent, first, .. }) = files.iter().find(is_it) {
+            let all = intent.pieces.len();
+            self.stays = Some(format!(
+                "{first} of {all} statements of the file are applied and stay"
+            ));
+            let is_lost = matches!(end, End::Lost(_));
+            self.halfway = is_lost.then(|| intent.migration.version.clone());
+        }
+        self.end = Some(end);
+    }
 }
 
 /// What is not applied after a run that ended too soon.
@@ -167,6 +191,11 @@ fn all(session: &mut dyn Session, options: &ApplyOptions<'_>) -> anyhow::Result<
         .iter()
         .map(|file| Intent::of(file, options.dialect))
         .collect::<Result<_, _>>()?;
+    let mut earlier = Renames::default();
+    for intent in &mut intents {
+        intent.earlier = earlier.clone();
+        earlier.then(intent.renames.clone());
+    }
     options.backup.allowed(&intents)?;
     match options.dialect {
         Dialect::Mysql => {
@@ -243,7 +272,7 @@ fn all(session: &mut dyn Session, options: &ApplyOptions<'_>) -> anyhow::Result<
                 rehearsed = versions.zip(evidence).collect();
             }
             Err(end) => {
-                outcome.end = Some(end);
+                outcome.ends_halfway(end, &files);
                 return Ok(outcome);
             }
         }
@@ -283,7 +312,9 @@ fn all(session: &mut dyn Session, options: &ApplyOptions<'_>) -> anyhow::Result<
             let part = (part, &mut journal, remaining, &mut since);
             transact::run(session, options, part, &mut outcome)?
         };
-        if outcome.end.is_some() {
+        if let Some(end) = &outcome.end {
+            let stays = outcome.stays.is_some() && matches!(end, End::Lost(_));
+            outcome.halfway = stays.then(|| first.migration.version.clone());
             // Of several files together, some may be applied one by one since.
             let is_applied =
                 |it: &Migration| outcome.ran.iter().any(|ran| ran.version == it.version);

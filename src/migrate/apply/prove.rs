@@ -5,8 +5,9 @@
 //! file is taken back and run once more with these read before.
 
 use super::closing::{Own, References};
+use super::fallen::Fallen;
 use super::outlook::Outlook;
-use super::{ApplyOptions, Culprit, End, Evidence, Failure, Guard, definer, views};
+use super::{ApplyOptions, Culprit, End, Evidence, Failure, Guard, definer, fallen, views};
 use crate::cli_error::CliError;
 use crate::clock;
 use crate::db::{Failed, Measure, OWN_TABLES, Session};
@@ -39,6 +40,8 @@ pub(super) struct Proven {
     pub(super) took: Duration,
     /// Whether they left chatctl's own tables alone, by the engine's own evidence.
     pub(super) spares_own: bool,
+    /// What went from other tables with what they deleted, on a copy.
+    pub(super) fallen: Fallen,
 }
 
 impl Proven {
@@ -47,6 +50,7 @@ impl Proven {
         self.evidence.add(next.evidence);
         self.took += next.took;
         self.spares_own &= next.spares_own;
+        self.fallen.extend(next.fallen);
     }
 }
 
@@ -124,21 +128,10 @@ pub(super) fn attempt(
             })));
         }
         let began = clock::now();
-        let mut number = pieces.start;
-        while number < pieces.end {
-            // A statement that a signal ended early need not have failed.
-            options.check()?;
-            let together = together(session, intent, number..pieces.end);
-            if let Err((failed_at, failed)) = try_all(session, intent, together.clone()) {
-                options.check()?;
-                return Ok(Err(End::Failed(failure(intent, failed_at, failed)?)));
-            }
-            number = together.end;
-        }
-        if let Err(failed) = session.fire_deferred() {
-            let last = pieces.end.saturating_sub(1);
-            return Ok(Err(End::Failed(failure(intent, last, failed)?)));
-        }
+        let fallen = match run_all(session, options, intent, pieces.clone())? {
+            Ok(fallen) => fallen,
+            Err(failure) => return Ok(Err(End::Failed(failure))),
+        };
         options.check()?;
         let took = clock::now() - began;
         let touched = session.touched()?;
@@ -189,6 +182,7 @@ pub(super) fn attempt(
                 evidence,
                 took,
                 spares_own,
+                fallen,
             }));
         }
         again(session)?;
@@ -244,6 +238,36 @@ fn together(session: &dyn Session, intent: &Intent<'_>, pieces: Range<usize>) ->
     };
     let many = pieces.clone().take(TOGETHER).take_while(goes).count();
     pieces.start..pieces.start + many.max(1)
+}
+
+/// Tries the statements of a file out.
+fn run_all(
+    session: &mut dyn Session,
+    options: &ApplyOptions<'_>,
+    intent: &Intent<'_>,
+    pieces: Range<usize>,
+) -> anyhow::Result<Result<Fallen, Failure>> {
+    let mut fallen = Fallen::new();
+    let mut number = pieces.start;
+    while number < pieces.end {
+        // A statement that a signal ended early need not have failed.
+        options.check()?;
+        let together = together(session, intent, number..pieces.end);
+        let before = fallen::before(session, intent, number);
+        if let Err((failed_at, failed)) = try_all(session, intent, together.clone()) {
+            options.check()?;
+            return Ok(Err(failure(intent, failed_at, failed)?));
+        }
+        if !before.is_empty() {
+            fallen.insert(number, fallen::behind(session, &before));
+        }
+        number = together.end;
+    }
+    if let Err(failed) = session.fire_deferred() {
+        let last = pieces.end.saturating_sub(1);
+        return Ok(Err(failure(intent, last, failed)?));
+    }
+    Ok(Ok(fallen))
 }
 
 /// Tries statements out; the error has the number of the one that failed.
@@ -394,81 +418,98 @@ impl Watched<'_> {
             ..Evidence::default()
         };
         let mut unknown = BTreeSet::new();
-        let renames = &self.intent.renames;
         for shape in self.before.iter().filter(|shape| measured(shape)) {
-            let aside = preserve::put_aside(shape, before, after, renames);
-            let renamed = preserve::renamed(shape, before, after, renames);
-            let by_view = match renamed {
-                Some(now) if shape.whole.is_none() => views::has_name(session, shape, now)?,
-                Some(_) | None => false,
-            };
-            let hides_column = preserve::hides_column(shape, before, after, renames);
-            let hides = aside.is_some() || by_view || hides_column;
-            let hides = scope == Scope::All && hides;
-            if !touched.contains(&shape.name) && !hides {
-                continue;
-            }
-            if let Some(aside) = aside {
-                session.keep_aside(&aside.name);
-            }
-            let successor = preserve::successor(shape, before, after, renames);
-            let compared = session
-                .compare(shape, successor.as_ref())
-                .with_context(|| {
-                    format!(
-                        "comparing `{}` after {}",
-                        shape.name,
-                        self.intent.migration.file_name()
-                    )
-                })?;
-            let Some(compared) = compared else {
+            let is_touched = touched.contains(&shape.name);
+            let job = (shape, is_touched, scope);
+            if !self.compare_one(session, job, (before, after), &mut evidence)? {
                 unknown.insert(shape.name.clone());
-                continue;
-            };
-            match self.measure {
-                Measure::Values => &mut evidence.exact,
-                Measure::Counts => &mut evidence.counted,
-            }
-            .insert(shape.name.clone(), compared.before);
-            evidence
-                .lost
-                .extend(preserve::lost(shape, successor.as_ref(), &compared, before));
-            if let Some(successor) = successor.as_ref().filter(|_| by_view) {
-                let shown = views::compare(session, shape, successor, compared.before)?;
-                let mut lost = preserve::lost(shape, Some(successor), &shown, before);
-                let of = |it: &Lost| (it.what, it.table.clone(), it.column.clone());
-                lost.retain(|new| !evidence.lost.iter().any(|known| of(known) == of(new)));
-                evidence.lost.extend(lost);
-            }
-            let now = successor.as_ref().and_then(|it| after.called(&it.table));
-            let rows = compared.before.saturating_sub(compared.missing);
-            let volatile = now.and_then(|now| preserve::volatile(shape, now, rows, before));
-            evidence.lost.extend(volatile);
-            if let Some((successor, now)) = successor.as_ref().zip(now) {
-                let weaker = preserve::weaker((shape, successor), now, &compared, before);
-                evidence.lost.extend(weaker);
-            }
-            let unwritable =
-                views::unwritable(session, shape, (before, after), self.intent.dialect)?;
-            evidence.lost.extend(unwritable);
-            let is_known = evidence
-                .lost
-                .iter()
-                .any(|lost| lost.table == shape.name && !lost.is_explained());
-            if self.measure == Measure::Counts && self.evident && !is_known {
-                evidence
-                    .lost
-                    .extend(preserve::unseen(shape, compared.before, before));
             }
         }
         if !unknown.is_empty() {
             return Ok(Found::Unknown(unknown));
         }
+        let since = views::unwritable_since(session, self.intent, before)?;
+        evidence.lost.extend(since);
         let mut later = self.outlook.lost(session, self.intent, (before, after))?;
         later.retain(|it| it.what != What::Hidden || !evidence.tells_of_rows(&it.table));
         evidence.lost.extend(later);
         evidence.lost = preserve::of_wholes(evidence.lost, before, after);
         Ok(Found::All(evidence))
+    }
+
+    /// The same for one table, where it was touched or its name leads elsewhere now. Whether
+    /// everything is known of it.
+    fn compare_one(
+        &self,
+        session: &mut dyn Session,
+        (shape, is_touched, scope): (&Shape, bool, Scope),
+        (before, after): (Tables<'_>, Tables<'_>),
+        evidence: &mut Evidence,
+    ) -> anyhow::Result<bool> {
+        let renames = &self.intent.renames;
+        let aside = preserve::put_aside(shape, before, after, renames);
+        let renamed = preserve::renamed(shape, before, after, renames);
+        let by_view = match renamed {
+            Some(now) if shape.whole.is_none() => views::has_name(session, shape, now)?,
+            Some(_) | None => false,
+        };
+        let hides_column = preserve::hides_column(shape, before, after, renames);
+        let hides = aside.is_some() || by_view || hides_column;
+        let hides = scope == Scope::All && hides;
+        if !is_touched && !hides {
+            return Ok(true);
+        }
+        if let Some(aside) = aside {
+            session.keep_aside(&aside.name);
+        }
+        let successor = preserve::successor(shape, before, after, renames);
+        let compared = session
+            .compare(shape, successor.as_ref())
+            .with_context(|| {
+                format!(
+                    "comparing `{}` after {}",
+                    shape.name,
+                    self.intent.migration.file_name()
+                )
+            })?;
+        let Some(compared) = compared else {
+            return Ok(false);
+        };
+        match self.measure {
+            Measure::Values => &mut evidence.exact,
+            Measure::Counts => &mut evidence.counted,
+        }
+        .insert(shape.name.clone(), compared.before);
+        evidence
+            .lost
+            .extend(preserve::lost(shape, successor.as_ref(), &compared, before));
+        if let Some(successor) = successor.as_ref().filter(|_| by_view) {
+            let shown = views::compare(session, shape, successor, compared.before)?;
+            let mut lost = preserve::lost(shape, Some(successor), &shown, before);
+            let of = |it: &Lost| (it.what, it.table.clone(), it.column.clone());
+            lost.retain(|new| !evidence.lost.iter().any(|known| of(known) == of(new)));
+            evidence.lost.extend(lost);
+        }
+        let now = successor.as_ref().and_then(|it| after.called(&it.table));
+        let rows = compared.before.saturating_sub(compared.missing);
+        let volatile = now.and_then(|now| preserve::volatile(shape, now, rows, before));
+        evidence.lost.extend(volatile);
+        if let Some((successor, now)) = successor.as_ref().zip(now) {
+            let weaker = preserve::weaker((shape, successor), now, &compared, before);
+            evidence.lost.extend(weaker);
+        }
+        let unwritable = views::unwritable(session, shape, (before, after), self.intent.dialect)?;
+        evidence.lost.extend(unwritable);
+        let is_known = evidence
+            .lost
+            .iter()
+            .any(|lost| lost.table == shape.name && !lost.is_explained());
+        if self.measure == Measure::Counts && self.evident && !is_known {
+            evidence
+                .lost
+                .extend(preserve::unseen(shape, compared.before, before));
+        }
+        Ok(true)
     }
 }
 

@@ -3,8 +3,9 @@
 //! they run on the database itself.
 
 use super::elsewhere::{Gone, Inventory, runs_code};
+use super::fallen::Fallen;
 use super::options::{BUDGET, SAMPLE};
-use super::prove::{Remaining, TOGETHER};
+use super::prove::{Proven, Remaining, TOGETHER};
 use super::reach::{Known, Reach};
 use super::unfinished::Made;
 use super::unseen::{Unseen, first_word};
@@ -49,6 +50,8 @@ pub(super) struct Rehearsed {
     pub(super) is_new: bool,
     /// How many rows each statement changed, as far as it was run and the server said so.
     pub(super) rows: Vec<Option<u64>>,
+    /// What went from other tables with what they deleted.
+    pub(super) fallen: Fallen,
 }
 
 /// What is known besides the files.
@@ -193,6 +196,7 @@ fn try_fresh(
             first: 0,
             is_new: false,
             rows: vec![None; rest.intent.pieces.len()],
+            fallen: Fallen::new(),
         });
     }
     Ok(Some(tried))
@@ -276,7 +280,9 @@ impl Stage<'_> {
                 self.refill(maker, copy, index).map_err(failed)
             };
             match attempt(copy, (options, rest, remaining), &mut again)? {
-                Ok(evidence) => {
+                Ok(Proven {
+                    evidence, fallen, ..
+                }) => {
                     let now = copy.catalog()?;
                     let gone = began.map(|began| began.gone(&Inventory::of(&now)));
                     let mut made = Made::of(&now, &copy.older());
@@ -296,6 +302,7 @@ impl Stage<'_> {
                         first: rest.first,
                         is_new: false,
                         rows: self.rows(index, copy.changed()),
+                        fallen,
                     });
                 }
                 Err(end) => return Ok(Err(end)),
@@ -460,12 +467,11 @@ fn attempt(
     copy: &mut dyn Session,
     (options, rest, remaining): (&ApplyOptions<'_>, Rest<'_>, Remaining),
     again: prove::Again<'_>,
-) -> anyhow::Result<Result<Evidence, End>> {
+) -> anyhow::Result<Result<Proven, End>> {
     let Rest { intent, first, .. } = rest;
     run_set(copy, intent, first)?;
     let pieces = first..intent.pieces.len();
-    let ended = staged::attempt(copy, options, (intent, pieces), remaining, again)?;
-    Ok(ended.map(|proven| proven.evidence))
+    staged::attempt(copy, options, (intent, pieces), remaining, again)
 }
 
 /// Whether a statement may put rows into a table, or change those that are there.

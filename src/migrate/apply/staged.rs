@@ -230,7 +230,9 @@ fn of(intent: &Intent<'_>, pieces: Range<usize>, before: Tables<'_>) -> Stages {
             found.parts.push(start..number);
             (start, is_taken) = (number, false);
         }
-        is_taken |= !found.copies.is_empty() && may_destroy(&origins);
+        // One that takes and copies at once is looked at with its own copy.
+        let is_both = matches!(piece.facts.kind, Kind::With { .. });
+        is_taken |= !is_both && !found.copies.is_empty() && may_destroy(&origins);
         names.extend(tables.iter().cloned());
         links.extend(copies::by(piece, &names));
         found
@@ -240,6 +242,7 @@ fn of(intent: &Intent<'_>, pieces: Range<usize>, before: Tables<'_>) -> Stages {
         if matches!(piece.facts.kind, Kind::Update { .. }) {
             found.copies.extend(tables.intersection(&origins).cloned());
         }
+        is_taken |= is_both && may_destroy(&origins);
     }
     found.parts.push(start..pieces.end);
     found
@@ -306,6 +309,15 @@ mod tests {
         );
         let table = "CREATE TABLE parts AS SELECT id, body FROM messages; ALTER TABLE messages DROP COLUMN body; CREATE INDEX i ON parts (id); DELETE FROM parts;";
         assert_eq!(parts(&format!("{ALLOW}{table}")), [(0, 3), (3, 4)]);
+    }
+
+    #[test]
+    fn one_statement_may_take_and_copy() {
+        let allow = "-- chatctl: allow-loss messages reason=\"moved\"\n";
+        let moved = "CREATE TABLE archive (id INTEGER, body TEXT); WITH m AS (DELETE FROM messages RETURNING *) INSERT INTO archive SELECT * FROM m;";
+        assert_eq!(parts(&format!("{allow}{moved}")), [(0, 2)]);
+        let dropped = format!("{allow}{moved} DROP TABLE archive;");
+        assert_eq!(parts(&dropped), [(0, 2), (2, 3)]);
     }
 
     #[test]

@@ -193,13 +193,14 @@ pub(super) fn rest(
         remaining: Remaining::More,
         origin: String::new(),
     };
-    match steps.edited(&standing) {
-        Some(end) => Ok(Err(end)),
-        None => {
-            let first = steps.resolve_in_flight(session, &standing)?;
-            Ok(Ok(Some((first, standing.began))))
-        }
+    if let Some(end) = steps.edited(&standing) {
+        return Ok(Err(end));
     }
+    if let Some(end) = steps.left_aside(session, &standing)? {
+        return Ok(Err(end));
+    }
+    let first = steps.resolve_in_flight(session, &standing)?;
+    Ok(Ok(Some((first, standing.began))))
 }
 
 impl Steps<'_> {
@@ -299,6 +300,26 @@ impl Steps<'_> {
             ),
             busy: false,
         }))
+    }
+
+    /// Ends a file that an earlier run ended behind a statement that is done, as long as the rows
+    /// are not where they belong.
+    fn left_aside(
+        &self,
+        session: &mut dyn Session,
+        standing: &Standing,
+    ) -> anyhow::Result<Option<End>> {
+        let Some(number) = standing.left_behind() else {
+            return Ok(None);
+        };
+        let piece = (self.intent, number);
+        if let Some(failure) = late::left_aside(session, piece, &standing.began)? {
+            return Ok(Some(End::Failed(failure)));
+        }
+        let hash = journal::hash(self.intent.pieces[number].text);
+        let detail = "the rows that came while it ran are where they belong";
+        self.mark(session, number, (State::Done, &hash), detail)?;
+        Ok(None)
     }
 
     /// The first statement that is not done; one that was in flight when the process ended is

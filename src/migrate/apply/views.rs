@@ -3,10 +3,11 @@
 
 use crate::cli_error::CliError;
 use crate::db::{Object, Session};
+use crate::migrate::intent::Intent;
 use crate::migrate::preserve;
 use crate::migrate::preserve::{Lost, Tables, What};
 use crate::model::{Cell, Compared, ComparedColumn, On, Shape, ShapeColumn, Successor};
-use crate::sql::Dialect;
+use crate::sql::{Dialect, Kind};
 
 /// Whether a view has the name which a table had that is called something else now.
 pub(super) fn has_name(
@@ -33,12 +34,47 @@ pub(super) fn unwritable(
     {
         return Ok(None);
     }
+    Ok(Some(takes_none(was, before)))
+}
+
+/// Views that a file makes under names which earlier files of the run took from tables, where they
+/// take no new rows.
+pub(super) fn unwritable_since(
+    session: &mut dyn Session,
+    intent: &Intent<'_>,
+    before: Tables<'_>,
+) -> anyhow::Result<Vec<Lost>> {
+    let made = intent.pieces.iter().map(|piece| &piece.facts);
+    let made = made.filter(|facts| matches!(facts.kind, Kind::CreateView { .. }));
+    let named: Vec<_> = made
+        .filter_map(|facts| facts.object.as_ref().or(facts.table.as_ref()))
+        .filter(|name| intent.earlier.mentions(&name.name))
+        .collect();
+    if named.is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut lost = Vec::new();
+    for view in session.objects()? {
+        let is_it = view.kind == "view" && named.iter().any(|it| it.matches(&view.name));
+        if is_it && !takes_rows(session, &view.name, intent.dialect)? {
+            let was = Shape {
+                name: view.name.clone(),
+                table: view.name,
+                bare: true,
+                ..Shape::default()
+            };
+            lost.push(takes_none(&was, before));
+        }
+    }
+    Ok(lost)
+}
+
+fn takes_none(was: &Shape, before: Tables<'_>) -> Lost {
     let words = format!(
         "`{}` is a view now that takes no new rows: whoever stores one by this name fails",
         was.name
     );
-    let what = What::Unwritable;
-    Ok(Some(preserve::later(what, (was, None), words, before)))
+    preserve::later(What::Unwritable, (was, None), words, before)
 }
 
 /// Whether rows can be inserted into a view, as the catalogue says.

@@ -235,8 +235,11 @@ fn code(
         let made = session.rows(&format!("SHOW CREATE TRIGGER {name}"))?;
         code.make(copy, &made[0])?;
     }
-    for row in session.rows("SHOW EVENTS WHERE Db = database()")? {
-        let name = quote(&row[1].to_string());
+    // Who has no right to them sees none, and no file of theirs can change one: SHOW EVENTS would
+    // fail.
+    let events = "SELECT event_name FROM information_schema.events WHERE event_schema = database()";
+    for row in session.rows(events)? {
+        let name = quote(&row[0].to_string());
         let made = session.rows(&format!("SHOW CREATE EVENT {name}"))?;
         // On the copy no time comes.
         let text = made[0][3].to_string();

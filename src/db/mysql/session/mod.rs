@@ -219,16 +219,16 @@ impl Session for MySql {
         let runtime = Arc::clone(&self.runtime);
         let sets = sets_session(statement);
         let runner = self.runner().map_err(as_failed)?;
-        let done = runtime.block_on(query.execute(runner));
-        self.is_set |= sets || done.is_err();
-        match done {
-            Err(error) if number(&error) == Some(UNSUPPORTED) => {
-                self.command(statement)?;
-                self.changed.push(0);
-            }
-            Ok(done) => self.changed.push(done.rows_affected()),
-            Err(error) => return Err(failed(&error)),
+        let mut done = runtime.block_on(query.execute(&mut *runner));
+        if done
+            .as_ref()
+            .is_err_and(|it| number(it) == Some(UNSUPPORTED))
+        {
+            done = runtime.block_on(runner.execute(sqlx::AssertSqlSafe(statement)));
         }
+        self.is_set |= sets || done.is_err();
+        let done = done.map_err(|error| failed(&error))?;
+        self.changed.push(done.rows_affected());
         Ok(())
     }
 

@@ -20,141 +20,20 @@ const LANGUAGE: &str = "l.lanname::text, (l.lanname = 'internal' OR l.lanname = 
 
 impl Postgres {
     pub(super) fn all_actions(&mut self) -> anyhow::Result<Actions> {
-        let of_user = "n.nspname <> 'information_schema' AND n.nspname !~ '^pg_'";
-        let [triggers, rules, events, defaults, checks, idle, routines] = self.several(&[
-            format!(
-                "p.prosrc, {LANGUAGE}, t.tgname::text, n.nspname::text, c.relname::text, t.tgtype::text, (t.tgqual IS NOT NULL)::text, \
-                 t.tgoldtable::text, t.tgnewtable::text \
-                 FROM pg_trigger AS t JOIN pg_class AS c ON c.oid = t.tgrelid JOIN pg_namespace AS n ON n.oid = c.relnamespace \
-                 JOIN pg_proc AS p ON p.oid = t.tgfoid JOIN pg_language AS l ON l.oid = p.prolang \
-                 WHERE NOT t.tgisinternal AND t.tgenabled IN ('O', 'A') AND {of_user} ORDER BY t.oid"
-            ),
-            format!(
-                "r.rulename::text, n.nspname::text, c.relname::text, r.ev_type::text, r.is_instead::text, \
-                 (r.ev_qual::text <> '<>')::text, pg_get_ruledef(r.oid) \
-                 FROM pg_rewrite AS r JOIN pg_class AS c ON c.oid = r.ev_class JOIN pg_namespace AS n ON n.oid = c.relnamespace \
-                 WHERE c.relkind IN ('r', 'p', 'v') AND r.ev_type <> '1' AND r.ev_enabled IN ('O', 'A') AND {of_user} ORDER BY r.oid"
-            ),
-            format!(
-                "p.prosrc, {LANGUAGE}, t.evtname::text FROM pg_event_trigger AS t JOIN pg_proc AS p ON p.oid = t.evtfoid \
-                 JOIN pg_language AS l ON l.oid = p.prolang WHERE t.evtenabled IN ('O', 'A') ORDER BY t.oid"
-            ),
-            format!(
-                "n.nspname::text, c.relname::text, a.attname::text, pg_get_expr(d.adbin, d.adrelid) FROM pg_attrdef AS d \
-                 JOIN pg_class AS c ON c.oid = d.adrelid JOIN pg_namespace AS n ON n.oid = c.relnamespace \
-                 JOIN pg_attribute AS a ON a.attrelid = d.adrelid AND a.attnum = d.adnum \
-                 WHERE a.attgenerated = '' AND c.relpersistence <> 't' AND {of_user} AND EXISTS (SELECT 1 FROM pg_depend AS p \
-                 WHERE p.classid = 'pg_attrdef'::regclass AND p.objid = d.oid AND p.refclassid = 'pg_proc'::regclass) \
-                 UNION ALL SELECT '3', n.nspname::text, c.relname::text, a.attname::text, pg_get_expr(t.typdefaultbin, 0) FROM pg_attribute AS a \
-                 JOIN pg_class AS c ON c.oid = a.attrelid JOIN pg_namespace AS n ON n.oid = c.relnamespace JOIN pg_type AS t ON t.oid = a.atttypid \
-                 WHERE t.typtype = 'd' AND t.typdefaultbin IS NOT NULL AND NOT a.atthasdef AND NOT a.attisdropped AND c.relkind IN ('r', 'p') \
-                 AND c.relpersistence <> 't' AND {of_user} AND EXISTS (SELECT 1 FROM pg_depend AS p WHERE p.classid = 'pg_type'::regclass \
-                 AND p.objid = t.oid AND p.refclassid = 'pg_proc'::regclass) ORDER BY 2, 3, 4"
-            ),
-            format!(
-                "n.nspname::text, c.relname::text, k.conname::text, pg_get_constraintdef(k.oid) FROM pg_constraint AS k \
-                 JOIN pg_class AS c ON c.oid = k.conrelid JOIN pg_namespace AS n ON n.oid = c.relnamespace \
-                 WHERE k.contype = 'c' AND c.relpersistence <> 't' AND {of_user} AND EXISTS (SELECT 1 FROM pg_depend AS p \
-                 WHERE p.classid = 'pg_constraint'::regclass AND p.objid = k.oid AND p.refclassid = 'pg_proc'::regclass) ORDER BY k.oid"
-            ),
-            // The server keeps to a foreign key by triggers of its own, on both tables.
-            format!(
-                "k.conname::text, n.nspname::text, c.relname::text FROM pg_trigger AS t JOIN pg_constraint AS k ON k.oid = t.tgconstraint \
-                 JOIN pg_class AS c ON c.oid = t.tgrelid JOIN pg_namespace AS n ON n.oid = c.relnamespace \
-                 WHERE k.contype = 'f' AND t.tgisinternal AND t.tgenabled NOT IN ('O', 'A') AND {of_user} GROUP BY 2, 3, 4 ORDER BY 2, 3, 4"
-            ),
-            // The body of one that is written as SQL is not in its source.
-            format!(
-                "CASE WHEN p.prosrc = '' THEN pg_get_functiondef(p.oid) ELSE p.prosrc END, {LANGUAGE}, lower(p.proname::text) \
-                 FROM pg_proc AS p JOIN pg_namespace AS n ON n.oid = p.pronamespace JOIN pg_language AS l ON l.oid = p.prolang \
-                 WHERE p.prokind IN ('f', 'p') AND {of_user} ORDER BY p.oid"
-            ),
-        ])?;
-        let named = |kind: &str, row: &[Cell]| {
-            let table = self.shown(&row[1].to_string(), &row[2].to_string());
-            (format!("{kind} `{}` on `{table}`", row[0]), Some(table))
+        let [triggers, rules, events, defaults, checks, idle, routines] =
+            self.several(&queries())?;
+        let on_definition = |row: &Vec<Cell>| {
+            let title = format!("event trigger `{}`", row[3]);
+            plain(title, None, vec![On::Definition], body_of(row))
         };
-        let triggers = triggers.iter().map(|row| {
-            let (title, table) = named("trigger", &row[3..]);
-            let bits = numbers(&row[6..7])[0];
-            let on = EVENTS.iter().filter(|(bit, _)| bits & bit != 0);
-            Action {
-                title,
-                table,
-                on: on.map(|(_, on)| *on).collect(),
-                decides: bits & EACH_ROW != 0 && bits & BEFORE != 0,
-                conditional: row[7].text() == Some("true"),
-                transitions: Transitions {
-                    old: row[8].text().map(str::to_owned),
-                    new: row[9].text().map(str::to_owned),
-                },
-                body: body_of(row),
-            }
-        });
-        let rules = rules.iter().map(|row| {
-            let (title, table) = named("rule", row);
-            Action {
-                title,
-                table,
-                on: vec![match row[3].text() {
-                    Some("2") => On::Update,
-                    Some("3") => On::Insert,
-                    _ => On::Delete,
-                }],
-                decides: row[4].text() == Some("true"),
-                conditional: row[5].text() == Some("true"),
-                transitions: Transitions::default(),
-                body: Body::Statements(of_rule(row[6].text().unwrap_or_default()).to_owned()),
-            }
-        });
-        let events = events.iter().map(|row| Action {
-            title: format!("event trigger `{}`", row[3]),
-            table: None,
-            on: vec![On::Definition],
-            decides: false,
-            conditional: false,
-            transitions: Transitions::default(),
-            body: body_of(row),
-        });
-        let defaults = defaults.iter().map(|row| {
-            let table = self.shown(&row[0].to_string(), &row[1].to_string());
-            Action {
-                title: format!("default of `{table}.{}`", row[2]),
-                table: Some(table),
-                on: vec![On::Insert],
-                decides: false,
-                conditional: false,
-                transitions: Transitions::default(),
-                body: Body::Statements(format!("SELECT {}", row[3])),
-            }
-        });
-        let checks = checks.iter().map(|row| {
-            let table = self.shown(&row[0].to_string(), &row[1].to_string());
-            Action {
-                title: format!("check `{}` of `{table}`", row[2]),
-                table: Some(table),
-                on: vec![On::Insert, On::Update],
-                decides: false,
-                conditional: false,
-                transitions: Transitions::default(),
-                body: Body::Statements(format!("SELECT {}", row[3])),
-            }
-        });
-        let idle = idle.iter().map(|row| {
-            let (title, table) = named("foreign key", row);
-            Action {
-                title: format!("{title}, which is switched off,"),
-                table,
-                on: Vec::new(),
-                decides: false,
-                conditional: false,
-                transitions: Transitions::default(),
-                body: Body::Harms("would no longer act on".to_owned()),
-            }
-        });
+        let triggers = triggers.iter().map(|row| self.trigger(row));
+        let rules = rules.iter().map(|row| self.rule(row));
+        let defaults = defaults.iter().map(|row| self.default_of(row));
+        let checks = checks.iter().map(|row| self.check(row));
+        let idle = idle.iter().map(|row| self.switched_off(row));
         let all: Vec<_> = triggers
             .chain(rules)
-            .chain(events)
+            .chain(events.iter().map(on_definition))
             .chain(defaults)
             .chain(checks)
             .chain(idle)
@@ -166,6 +45,132 @@ impl Postgres {
             .map(|row| (row[3].to_string(), body_of(row)));
         Ok(Actions::new(all.collect(), routines))
     }
+
+    /// What it is called in words, and the table that it is on, from its name and the table's.
+    fn named(&self, kind: &str, row: &[Cell]) -> (String, Option<String>) {
+        let table = self.shown(&row[1].to_string(), &row[2].to_string());
+        (format!("{kind} `{}` on `{table}`", row[0]), Some(table))
+    }
+
+    fn trigger(&self, row: &[Cell]) -> Action {
+        let bits = numbers(&row[6..7])[0];
+        let on = EVENTS.iter().filter(|(bit, _)| bits & bit != 0);
+        let on = on.map(|(_, on)| *on).collect();
+        let (title, table) = self.named("trigger", &row[3..]);
+        Action {
+            decides: bits & EACH_ROW != 0 && bits & BEFORE != 0,
+            conditional: row[7].text() == Some("true"),
+            transitions: Transitions {
+                old: row[8].text().map(str::to_owned),
+                new: row[9].text().map(str::to_owned),
+            },
+            ..plain(title, table, on, body_of(row))
+        }
+    }
+
+    fn rule(&self, row: &[Cell]) -> Action {
+        let on = match row[3].text() {
+            Some("2") => On::Update,
+            Some("3") => On::Insert,
+            _ => On::Delete,
+        };
+        let body = of_rule(row[6].text().unwrap_or_default()).to_owned();
+        let (title, table) = self.named("rule", row);
+        Action {
+            decides: row[4].text() == Some("true"),
+            conditional: row[5].text() == Some("true"),
+            ..plain(title, table, vec![on], Body::Statements(body))
+        }
+    }
+
+    fn default_of(&self, row: &[Cell]) -> Action {
+        let table = self.shown(&row[0].to_string(), &row[1].to_string());
+        let title = format!("default of `{table}.{}`", row[2]);
+        let body = Body::Statements(format!("SELECT {}", row[3]));
+        plain(title, Some(table), vec![On::Insert], body)
+    }
+
+    fn check(&self, row: &[Cell]) -> Action {
+        let table = self.shown(&row[0].to_string(), &row[1].to_string());
+        let title = format!("check `{}` of `{table}`", row[2]);
+        let body = Body::Statements(format!("SELECT {}", row[3]));
+        plain(title, Some(table), vec![On::Insert, On::Update], body)
+    }
+
+    fn switched_off(&self, row: &[Cell]) -> Action {
+        let (title, table) = self.named("foreign key", row);
+        let title = format!("{title}, which is switched off,");
+        let body = Body::Harms("would no longer act on".to_owned());
+        plain(title, table, Vec::new(), body)
+    }
+}
+
+/// One that neither decides what becomes of a row nor asks a condition.
+fn plain(title: String, table: Option<String>, on: Vec<On>, body: Body) -> Action {
+    Action {
+        title,
+        table,
+        on,
+        decides: false,
+        conditional: false,
+        transitions: Transitions::default(),
+        body,
+    }
+}
+
+/// Triggers, rules, event triggers, defaults, checks, foreign keys that are switched off, and
+/// routines.
+fn queries() -> [String; 7] {
+    let of_user = "n.nspname <> 'information_schema' AND n.nspname !~ '^pg_'";
+    [
+        format!(
+            "p.prosrc, {LANGUAGE}, t.tgname::text, n.nspname::text, c.relname::text, t.tgtype::text, (t.tgqual IS NOT NULL)::text, \
+             t.tgoldtable::text, t.tgnewtable::text \
+             FROM pg_trigger AS t JOIN pg_class AS c ON c.oid = t.tgrelid JOIN pg_namespace AS n ON n.oid = c.relnamespace \
+             JOIN pg_proc AS p ON p.oid = t.tgfoid JOIN pg_language AS l ON l.oid = p.prolang \
+             WHERE NOT t.tgisinternal AND t.tgenabled IN ('O', 'A') AND {of_user} ORDER BY t.oid"
+        ),
+        format!(
+            "r.rulename::text, n.nspname::text, c.relname::text, r.ev_type::text, r.is_instead::text, \
+             (r.ev_qual::text <> '<>')::text, pg_get_ruledef(r.oid) \
+             FROM pg_rewrite AS r JOIN pg_class AS c ON c.oid = r.ev_class JOIN pg_namespace AS n ON n.oid = c.relnamespace \
+             WHERE c.relkind IN ('r', 'p', 'v') AND r.ev_type <> '1' AND r.ev_enabled IN ('O', 'A') AND {of_user} ORDER BY r.oid"
+        ),
+        format!(
+            "p.prosrc, {LANGUAGE}, t.evtname::text FROM pg_event_trigger AS t JOIN pg_proc AS p ON p.oid = t.evtfoid \
+             JOIN pg_language AS l ON l.oid = p.prolang WHERE t.evtenabled IN ('O', 'A') ORDER BY t.oid"
+        ),
+        format!(
+            "n.nspname::text, c.relname::text, a.attname::text, pg_get_expr(d.adbin, d.adrelid) FROM pg_attrdef AS d \
+             JOIN pg_class AS c ON c.oid = d.adrelid JOIN pg_namespace AS n ON n.oid = c.relnamespace \
+             JOIN pg_attribute AS a ON a.attrelid = d.adrelid AND a.attnum = d.adnum \
+             WHERE a.attgenerated = '' AND c.relpersistence <> 't' AND {of_user} AND EXISTS (SELECT 1 FROM pg_depend AS p \
+             WHERE p.classid = 'pg_attrdef'::regclass AND p.objid = d.oid AND p.refclassid = 'pg_proc'::regclass) \
+             UNION ALL SELECT '3', n.nspname::text, c.relname::text, a.attname::text, pg_get_expr(t.typdefaultbin, 0) FROM pg_attribute AS a \
+             JOIN pg_class AS c ON c.oid = a.attrelid JOIN pg_namespace AS n ON n.oid = c.relnamespace JOIN pg_type AS t ON t.oid = a.atttypid \
+             WHERE t.typtype = 'd' AND t.typdefaultbin IS NOT NULL AND NOT a.atthasdef AND NOT a.attisdropped AND c.relkind IN ('r', 'p') \
+             AND c.relpersistence <> 't' AND {of_user} AND EXISTS (SELECT 1 FROM pg_depend AS p WHERE p.classid = 'pg_type'::regclass \
+             AND p.objid = t.oid AND p.refclassid = 'pg_proc'::regclass) ORDER BY 2, 3, 4"
+        ),
+        format!(
+            "n.nspname::text, c.relname::text, k.conname::text, pg_get_constraintdef(k.oid) FROM pg_constraint AS k \
+             JOIN pg_class AS c ON c.oid = k.conrelid JOIN pg_namespace AS n ON n.oid = c.relnamespace \
+             WHERE k.contype = 'c' AND c.relpersistence <> 't' AND {of_user} AND EXISTS (SELECT 1 FROM pg_depend AS p \
+             WHERE p.classid = 'pg_constraint'::regclass AND p.objid = k.oid AND p.refclassid = 'pg_proc'::regclass) ORDER BY k.oid"
+        ),
+        // The server keeps to a foreign key by triggers of its own, on both tables.
+        format!(
+            "k.conname::text, n.nspname::text, c.relname::text FROM pg_trigger AS t JOIN pg_constraint AS k ON k.oid = t.tgconstraint \
+             JOIN pg_class AS c ON c.oid = t.tgrelid JOIN pg_namespace AS n ON n.oid = c.relnamespace \
+             WHERE k.contype = 'f' AND t.tgisinternal AND t.tgenabled NOT IN ('O', 'A') AND {of_user} GROUP BY 2, 3, 4 ORDER BY 2, 3, 4"
+        ),
+        // The body of one that is written as SQL is not in its source.
+        format!(
+            "CASE WHEN p.prosrc = '' THEN pg_get_functiondef(p.oid) ELSE p.prosrc END, {LANGUAGE}, lower(p.proname::text) \
+             FROM pg_proc AS p JOIN pg_namespace AS n ON n.oid = p.pronamespace JOIN pg_language AS l ON l.oid = p.prolang \
+             WHERE p.prokind IN ('f', 'p') AND {of_user} ORDER BY p.oid"
+        ),
+    ]
 }
 
 /// What a function does, from a row of its text, its language, and whether that is the server's own or an

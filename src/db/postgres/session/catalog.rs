@@ -328,18 +328,7 @@ impl Postgres {
             found.insert(id, seen);
         }
         add_columns(&mut found, &columns, &fields[0][0])?;
-        for row in &words {
-            if let Some(seen) = found.get_mut(&row[0].to_string().parse()?) {
-                seen.words
-                    .insert(row[1].to_string().parse()?, row[2].to_string());
-            }
-        }
-        for row in &names {
-            if let Some(seen) = found.get_mut(&row[0].to_string().parse()?) {
-                let of = (row[1].to_string().parse()?, row[2].to_string().parse()?);
-                seen.fields.insert(of, row[3].to_string());
-            }
-        }
+        add_words(&mut found, &words, &names)?;
         Ok(found)
     }
 
@@ -410,21 +399,8 @@ impl Postgres {
     /// Indexes, triggers and views, read table by table of the catalogue: to plan a join takes the server
     /// longer than to read them.
     pub(super) fn all_objects(&mut self) -> anyhow::Result<BTreeSet<Object>> {
-        let [schemas, relations, indexes, triggers, constraints, defaults] = self.several(&[
-            "oid::text, nspname::text FROM pg_catalog.pg_namespace".to_owned(),
-            "oid::text, relname::text, relnamespace::text, relkind::text, relpersistence::text FROM pg_catalog.pg_class WHERE relkind <> 't'".to_owned(),
-            format!(
-                "i.indexrelid::text, i.indrelid::text, CASE WHEN i.indrelid < {FIRST} OR 0 = ANY (i.indkey::int2[]) THEN '' ELSE \
-                 (SELECT string_agg(a.attname::text, E'\\n' ORDER BY a.attnum) FROM pg_catalog.pg_attribute AS a \
-                 WHERE a.attrelid = i.indrelid AND a.attnum = ANY (i.indkey::int2[])) END FROM pg_catalog.pg_index AS i"
-            ),
-            "tgname::text, tgrelid::text, oid::text, tgenabled::text FROM pg_catalog.pg_trigger WHERE NOT tgisinternal".to_owned(),
-            "conindid::text FROM pg_catalog.pg_constraint WHERE conindid <> 0".to_owned(),
-            format!(
-                "attrelid::text, attnum::text, attname::text FROM pg_catalog.pg_attribute WHERE attrelid >= {FIRST} AND attnum > 0 \
-                 AND (atthasdef OR attidentity <> '') AND attgenerated = '' AND NOT attisdropped"
-            ),
-        ])?;
+        let [schemas, relations, indexes, triggers, constraints, defaults] =
+            self.several(&objects())?;
         let of_user = |name: &str| name != "information_schema" && !name.starts_with("pg_");
         let schemas: BTreeMap<_, _> = schemas
             .iter()
@@ -491,6 +467,46 @@ impl Postgres {
         }
         Ok(objects)
     }
+}
+
+/// Schemas, relations, indexes, triggers, indexes of constraints, and columns with a default.
+fn objects() -> [String; 6] {
+    [
+        "oid::text, nspname::text FROM pg_catalog.pg_namespace".to_owned(),
+        "oid::text, relname::text, relnamespace::text, relkind::text, relpersistence::text FROM pg_catalog.pg_class WHERE relkind <> 't'".to_owned(),
+        format!(
+            "i.indexrelid::text, i.indrelid::text, CASE WHEN i.indrelid < {FIRST} OR 0 = ANY (i.indkey::int2[]) THEN '' ELSE \
+             (SELECT string_agg(a.attname::text, E'\\n' ORDER BY a.attnum) FROM pg_catalog.pg_attribute AS a \
+             WHERE a.attrelid = i.indrelid AND a.attnum = ANY (i.indkey::int2[])) END FROM pg_catalog.pg_index AS i"
+        ),
+        "tgname::text, tgrelid::text, oid::text, tgenabled::text FROM pg_catalog.pg_trigger WHERE NOT tgisinternal".to_owned(),
+        "conindid::text FROM pg_catalog.pg_constraint WHERE conindid <> 0".to_owned(),
+        format!(
+            "attrelid::text, attnum::text, attname::text FROM pg_catalog.pg_attribute WHERE attrelid >= {FIRST} AND attnum > 0 \
+             AND (atthasdef OR attidentity <> '') AND attgenerated = '' AND NOT attisdropped"
+        ),
+    ]
+}
+
+/// Adds what the values of the columns are written with: labels of enums, and names of fields.
+fn add_words(
+    found: &mut BTreeMap<u64, Seen>,
+    words: &[Vec<Cell>],
+    names: &[Vec<Cell>],
+) -> anyhow::Result<()> {
+    for row in words {
+        if let Some(seen) = found.get_mut(&row[0].to_string().parse()?) {
+            seen.words
+                .insert(row[1].to_string().parse()?, row[2].to_string());
+        }
+    }
+    for row in names {
+        if let Some(seen) = found.get_mut(&row[0].to_string().parse()?) {
+            let of = (row[1].to_string().parse()?, row[2].to_string().parse()?);
+            seen.fields.insert(of, row[3].to_string());
+        }
+    }
+    Ok(())
 }
 
 /// Several queries, each without its SELECT, whose rows are told by its number.

@@ -4,8 +4,8 @@ use super::super::sentinel::INDEX;
 use super::{Sqlite, modules, text_literal};
 use crate::db::catalog::quoted;
 use crate::db::session::{
-    COUNTER, FOREIGN_KEY, ForeignKey, KEEPS_APART, KEY, NOT_NULL, OWN, Object, Session as _,
-    UNIQUE, columns_of,
+    COUNTER, FOREIGN_KEY, ForeignKey, KEEPS_APART, KEY, NOT_NULL, ON_DELETE, OWN, Object,
+    Session as _, UNIQUE, columns_of,
 };
 use crate::model::{Cell, Numbered, NumberedColumn, Numbering, Shape, ShapeColumn};
 use std::collections::{BTreeMap, BTreeSet};
@@ -147,6 +147,9 @@ impl Sqlite {
         let of_columns = self.rows(&format!(
             "SELECT '{FOREIGN_KEY}', group_concat(f.\"from\", ', '), m.name, group_concat(f.\"from\", char(10)) \
              FROM main.sqlite_master AS m, temp.pragma_foreign_key_list(m.name, 'main') AS f WHERE m.type = 'table' GROUP BY m.name, f.id \
+             UNION ALL SELECT '{ON_DELETE}', group_concat(f.\"from\", ', '), m.name, group_concat(f.\"from\", char(10)) \
+             FROM main.sqlite_master AS m, temp.pragma_foreign_key_list(m.name, 'main') AS f \
+             WHERE m.type = 'table' AND f.on_delete <> 'NO ACTION' GROUP BY m.name, f.id \
              UNION ALL SELECT CASE l.origin WHEN 'u' THEN '{UNIQUE}' ELSE '{KEEPS_APART}' END, group_concat(coalesce(i.name, ''), ', '), m.name, \
              group_concat(coalesce(i.name, ''), char(10)) FROM main.sqlite_master AS m, temp.pragma_index_list(m.name, 'main') AS l, \
              temp.pragma_index_info(l.name, 'main') AS i WHERE m.type = 'table' AND l.\"unique\" AND NOT l.partial GROUP BY m.name, l.name \

@@ -1,10 +1,10 @@
 //! A file of MySQL, statement by statement. What the file holds together stays together: nothing of
 //! its transaction or under its locks is committed before the file says so, or a DDL statement does.
 
-use super::late::{Fallout, Shut};
+use super::late::{Fallout, Late, Others, Prepared, Shut};
 use super::{Steps, helped, in_flight, late};
 use crate::cli_error::CliError;
-use crate::db::{Failed, Session};
+use crate::db::{Failed, Session, Why};
 use crate::migrate::apply::prove::Remaining;
 use crate::migrate::apply::rehearse::Rehearsed;
 use crate::migrate::apply::unfinished::Unfinished;
@@ -12,7 +12,7 @@ use crate::migrate::apply::{End, patiently, prove};
 use crate::migrate::intent::{Intent, Piece};
 use crate::migrate::journal;
 use crate::migrate::journal::State;
-use crate::sql::{AlterAction, Kind};
+use crate::sql::{AlterAction, Dialect, Facts, Kind};
 use std::collections::BTreeSet;
 use std::ops::Range;
 
@@ -142,6 +142,12 @@ struct Walk<'a, 'b> {
     committed: usize,
     /// Whether all statements were such that they leave no transaction and no lock.
     is_plain: bool,
+    /// What prepared statements run.
+    prepared: Prepared,
+    /// What the statement at hand runs, where that is put together and known.
+    hidden: Option<Facts>,
+    /// What statements took besides what they did in the rehearsal.
+    late: Late,
 }
 
 /// Runs the statements from `first` on. Gives those that ended it and did nothing, and why.
@@ -161,6 +167,9 @@ pub(super) fn walk(
         unmarked: Vec::new(),
         committed: first,
         is_plain: true,
+        prepared: Prepared::default(),
+        hidden: None,
+        late: Late::default(),
     };
     let mut tried = 0;
     let mut number = 0;
@@ -192,8 +201,9 @@ pub(super) fn walk(
                 walk.lock_again(session)?;
             }
             Some(End::Failed(failure)) => {
-                // What came while it ran may end a file behind a statement that is done.
-                if walk.steps.begun && number >= walk.committed {
+                // What came while it ran may end a file behind a statement that is done: the next
+                // run looks whether it is where it belongs.
+                if walk.steps.begun {
                     walk.steps
                         .mark(session, number, (State::Failed, ""), &failure.message)?;
                 }
@@ -216,6 +226,10 @@ impl Walk<'_, '_> {
         let piece = &intent.pieces[number];
         let frame = self.frame.behind(intent, number);
         self.is_plain &= session.goes_with_others(piece.text);
+        self.hidden = match &self.rehearsed {
+            Some(_) => self.prepared.look(session, piece.text)?,
+            None => None,
+        };
         // The file is begun together with a statement that commits by itself.
         if !self.is_bare(number) {
             self.steps.begin_now(session)?;
@@ -277,43 +291,68 @@ impl Walk<'_, '_> {
         Ok(None)
     }
 
+    /// What a statement does, also where it is put together.
+    fn facts(&self, number: usize) -> &Facts {
+        let piece = &self.steps.intent.pieces[number];
+        self.hidden.as_ref().unwrap_or(&piece.facts)
+    }
+
     /// Whether a statement is marked before it runs, since it may commit by itself.
     fn is_bare(&self, number: usize) -> bool {
-        let intent = self.steps.intent;
-        let piece = &intent.pieces[number];
+        let kind = &self.facts(number).kind;
         let frames = matches!(
-            piece.facts.kind,
+            kind,
             Kind::Begin | Kind::Commit | Kind::Lock | Kind::SetVariable { .. }
         );
-        let is_free = self.frame == Frame::Nothing && intent.is_bare(piece);
-        !frames && (commits(intent, piece) || is_free)
+        let commits = kind.implicit_commit(Dialect::Mysql);
+        let is_free = self.frame == Frame::Nothing;
+        !frames && commits && (is_free || !may_commit(kind))
     }
 
     /// Runs a statement that is marked with those around it.
     fn run(&mut self, session: &mut dyn Session, number: usize) -> anyhow::Result<Option<End>> {
         let piece = (self.steps.intent, number);
+        self.late.forget(number);
         let fallout = match &self.rehearsed {
-            Some(_) if !self.is_locked() => match Fallout::look(session, piece) {
-                Ok(fallout) => Some(fallout),
-                // Somebody may hold a lock.
-                Err(error) => return self.failed(number, error.downcast()?).map(Some),
-            },
-            Some(_) | None => None,
+            Some((rehearsed, _)) => {
+                let job = (*rehearsed, self.facts(number));
+                match Fallout::look(session, piece, job, self.others()) {
+                    Ok(Ok(fallout)) => Some(fallout),
+                    Ok(Err(end)) => return Ok(Some(end)),
+                    // Somebody may hold a lock.
+                    Err(error) => return self.failed(number, error.downcast()?).map(Some),
+                }
+            }
+            None => None,
         };
         if let Err(failed) = prove::run(session, self.steps.intent, number) {
             return self.failed(number, failed).map(Some);
         }
-        let more = match &self.rehearsed {
-            Some((rehearsed, _)) => match (late::changed(session, piece, rehearsed)?, fallout) {
-                (None, Some(fallout)) => fallout.check(session, piece, rehearsed)?,
-                (end, _) => end,
-            },
-            None => None,
-        };
-        if more.is_none() {
-            self.unmarked.push(number);
+        if let Some(end) = self.more(session, number, fallout)? {
+            return Ok(Some(end));
         }
-        Ok(more)
+        self.unmarked.push(number);
+        Ok(None)
+    }
+
+    /// What a statement took besides what the rehearsal showed.
+    fn more(
+        &mut self,
+        session: &mut dyn Session,
+        number: usize,
+        fallout: Option<Fallout>,
+    ) -> anyhow::Result<Option<End>> {
+        let piece = (self.steps.intent, number);
+        let Some((rehearsed, _)) = &self.rehearsed else {
+            return Ok(None);
+        };
+        let facts = self.hidden.as_ref();
+        let facts = facts.unwrap_or(&self.steps.intent.pieces[number].facts);
+        let end = late::changed(session, piece, (*rehearsed, facts), &mut self.late)?;
+        match (end, fallout) {
+            (None, Some(fallout)) => fallout.check(session, piece, rehearsed, &mut self.late),
+            (end, _) => Ok(end),
+        }
     }
 
     fn failed(&self, number: usize, failed: Failed) -> anyhow::Result<End> {
@@ -330,14 +369,20 @@ impl Walk<'_, '_> {
         if self.frame == Frame::Transaction {
             self.commit(session)?;
         }
-        let shut = match (&self.rehearsed, self.is_locked()) {
-            (Some((rehearsed, _)), false) => {
-                match Shut::look(session, (self.steps.intent, number), rehearsed)? {
-                    Ok(shut) => shut,
-                    Err(end) => return Ok(Some(end)),
+        let shut = match &self.rehearsed {
+            Some((rehearsed, _)) => {
+                let job = (*rehearsed, self.facts(number));
+                let intent = self.steps.intent;
+                match Shut::look(session, (intent, number), job, self.others()) {
+                    Ok(Ok(shut)) => shut,
+                    Ok(Err(end)) => return Ok(Some(end)),
+                    Err(error) if is_of_locks(&error) => {
+                        return self.failed(number, error.downcast()?).map(Some);
+                    }
+                    Err(error) => return Err(error),
                 }
             }
-            (None, _) | (Some(_), true) => Shut::default(),
+            None => Shut::default(),
         };
         let schema = in_flight::note(session, piece)?;
         let is_locked = self.is_locked();
@@ -400,6 +445,14 @@ impl Walk<'_, '_> {
     /// Whether nobody else writes the tables of the file.
     const fn is_locked(&self) -> bool {
         matches!(self.frame, Frame::Locks(_))
+    }
+
+    const fn others(&self) -> Others {
+        if self.is_locked() {
+            Others::Wait
+        } else {
+            Others::Write
+        }
     }
 
     fn write_marks(&self, session: &mut dyn Session) -> anyhow::Result<()> {
@@ -501,6 +554,12 @@ impl Walk<'_, '_> {
         self.unmarked.clear();
         self.frame = Frame::Nothing;
     }
+}
+
+/// Whether locks kept chatctl from looking, those of the file or of somebody else.
+fn is_of_locks(error: &anyhow::Error) -> bool {
+    let failed = error.downcast_ref::<Failed>();
+    failed.is_some_and(|it| it.busy || it.why == Why::Locks)
 }
 
 /// `LOCK TABLES …` with the journal among the tables.

@@ -2,11 +2,15 @@
 //! committed.
 
 mod altered;
+mod aside;
 mod fallout;
 mod prepared;
 mod shut;
+mod taken;
 
+pub(super) use aside::left_aside;
 pub(super) use fallout::Fallout;
+pub(super) use prepared::Prepared;
 pub(super) use shut::Shut;
 
 use crate::db::Session;
@@ -14,9 +18,20 @@ use crate::migrate::apply::rehearse::Rehearsed;
 use crate::migrate::apply::{Culprit, End, Failure, origin};
 use crate::migrate::intent::Intent;
 use crate::migrate::preserve;
-use crate::migrate::preserve::{Lost, Matter, Renames, Tables, What, loss};
-use crate::model::{Cell, Compared, Names, Shape, Successor};
-use crate::sql::{AlterAction, Conflict, Facts, Kind, Name};
+use crate::migrate::preserve::{Lost, Matter, Tables, What, loss};
+use crate::model::{Cell, Shape};
+use crate::sql::{Conflict, Facts, Kind, Name};
+use aside::Aside;
+use std::collections::BTreeMap;
+
+/// What others can do with the tables of a statement while they are looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Others {
+    /// Write them.
+    Write,
+    /// Wait for the locks of the file.
+    Wait,
+}
 
 /// What a statement takes, as it was found before it.
 #[derive(Debug, Default)]
@@ -31,47 +46,64 @@ struct Found {
 struct Seen {
     table: String,
     /// The query that counts it.
-    rows: String,
-    count: Count,
-    /// What goes with the statement.
-    lost: Lost,
+    sql: String,
+    /// What it gave: numbers of what goes; or of rows, and a sum of their keys.
+    counts: Vec<u64>,
+    /// What goes with the statement: one for each number, or for the rows.
+    lost: Vec<Lost>,
     /// Whether another table has what stays, so that only one more look says what does.
     copied: bool,
     aside: Option<Aside>,
 }
 
-/// How many rows there were, and which: one that went and one that came make the same number.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Count {
-    rows: u64,
-    /// A sum of their keys, where that was asked for.
-    keys: Option<u64>,
-}
-
-/// A table that another one takes the name of.
-#[derive(Debug, Clone)]
-struct Aside {
-    was: Shape,
-    /// As it is called then.
-    old: Shape,
-    /// What has its name then.
-    new: Successor,
-}
-
 impl Seen {
     /// What goes where this is there now.
-    fn lost(&self, now: Count) -> Lost {
-        let (were, are) = (self.count.rows, now.rows);
-        let more = if self.copied {
-            are.abs_diff(were).max(u64::from(now != self.count))
-        } else {
-            are.saturating_sub(were)
-        };
-        Lost {
-            rows: self.lost.rows.saturating_add(more),
-            before: self.lost.before.saturating_add(more),
-            ..self.lost.clone()
-        }
+    fn lost(&self, now: &[u64]) -> Vec<Lost> {
+        let counts = self.counts.iter().zip(now).zip(&self.lost);
+        let with_more = counts.map(|((were, are), lost)| {
+            let more = if self.copied {
+                are.abs_diff(*were).max(u64::from(now != self.counts))
+            } else {
+                are.saturating_sub(*were)
+            };
+            plus(lost, more)
+        });
+        with_more.collect()
+    }
+}
+
+/// The same of more rows.
+fn plus(lost: &Lost, more: u64) -> Lost {
+    Lost {
+        rows: lost.rows.saturating_add(more),
+        before: lost.before.saturating_add(more),
+        ..lost.clone()
+    }
+}
+
+/// What the statements of a file took of each table and column, by their numbers: a limit is that of
+/// all together.
+#[derive(Debug, Default)]
+pub(super) struct Late(BTreeMap<usize, Vec<(String, Option<String>, u64)>>);
+
+impl Late {
+    /// What the statements before this one took, of what it takes itself.
+    fn before(&self, number: usize, lost: &Lost) -> u64 {
+        let earlier = self.0.range(..number).flat_map(|(_, took)| took);
+        let of_it =
+            earlier.filter(|(table, column, _)| (table, column) == (&lost.table, &lost.column));
+        of_it.map(|(.., rows)| rows).sum()
+    }
+
+    /// Notes what a statement took.
+    fn note<'a>(&mut self, number: usize, took: impl Iterator<Item = (&'a Lost, u64)>) {
+        let took = took.map(|(lost, rows)| (lost.table.clone(), lost.column.clone(), rows));
+        self.0.entry(number).or_default().extend(took);
+    }
+
+    /// A statement runs, maybe once more: what it and those behind it took was taken back.
+    pub(super) fn forget(&mut self, number: usize) {
+        self.0.split_off(&number);
     }
 }
 
@@ -103,13 +135,13 @@ fn does(kind: &Kind) -> Does {
 pub(super) fn changed(
     session: &mut dyn Session,
     (intent, number): (&Intent<'_>, usize),
-    rehearsed: &Rehearsed,
+    (rehearsed, facts): (&Rehearsed, &Facts),
+    late: &mut Late,
 ) -> anyhow::Result<Option<End>> {
-    let piece = &intent.pieces[number];
     let now = session.changed().last().copied();
     let then = rehearsed.rows.get(number).copied().flatten();
-    let does = does(&piece.facts.kind);
-    let (Some(then), Some(now), Some(table)) = (then, now, &piece.facts.table) else {
+    let does = does(&facts.kind);
+    let (Some(then), Some(now), Some(table)) = (then, now, &facts.table) else {
         return Ok(None);
     };
     if now <= then || does == Does::Nothing {
@@ -124,15 +156,20 @@ pub(super) fn changed(
         names: session.names(),
     };
     let lost = more((does, shape), now - then, &rehearsed.evidence.lost, before);
-    let refused = refused((intent, rehearsed), &lost, before);
+    let all: Vec<_> = lost
+        .iter()
+        .map(|it| plus(it, late.before(number, it)))
+        .collect();
+    let refused = refused((intent, rehearsed), &all, before);
     if !refused.is_empty() {
         return Ok(Some(culprits(intent, number, refused)));
     }
+    late.note(number, lost.iter().map(|it| (it, now - then)));
     let is_new = does == Does::Change && lost.is_empty() && then == 0;
     Ok(is_new.then(|| {
         End::Failed(Failure {
             file: intent.migration.file_name(),
-            line: Some(piece.line),
+            line: Some(intent.pieces[number].line),
             message: format!(
                 "it would change {now} rows of `{}` that came after the rehearsal, which had none for it",
                 shape.name
@@ -181,11 +218,7 @@ fn more((does, shape): (Does, &Shape), more: u64, lost: &[Lost], before: Tables<
     let of_table = lost
         .iter()
         .filter(|it| it.table == shape.name && it.by.is_none());
-    let with_more = |lost: &Lost| Lost {
-        rows: lost.rows + more,
-        before: lost.before + more,
-        ..lost.clone()
-    };
+    let with_more = |lost: &Lost| plus(lost, more);
     match does {
         Does::Change => of_table
             .filter(|it| it.column.is_some())
@@ -200,183 +233,19 @@ fn more((does, shape): (Does, &Shape), more: u64, lost: &[Lost], before: Tables<
     }
 }
 
-/// What a statement drops, or renames while another table takes its name, was looked at in the
-/// database: what it would take that the rehearsal did not have is rows that came since, which the
-/// table in its place has no copy of.
-fn dropped(
-    session: &mut dyn Session,
-    (intent, number): (&Intent<'_>, usize),
-    (rehearsed, facts): (&Rehearsed, &Facts),
-) -> anyhow::Result<Result<Found, End>> {
-    let Some((gone, stays)) = taken(facts) else {
-        return Ok(Ok(Found::default()));
-    };
-    let (now, names) = (session.catalog()?, session.names());
-    let end = intent.pieces.len();
-    let done = intent.renames_of(rehearsed.first..number);
-    let ahead = intent.renames_of(if stays { number } else { number + 1 }..end);
-    let tables = Tables {
-        shapes: &now,
-        names,
-    };
-    let left: Vec<_> = rehearsed
-        .before
-        .iter()
-        .filter_map(|(was, home)| Some((origin::present(was, &done, tables)?, was, home)))
-        .collect();
-    let shapes: Vec<_> = left
-        .iter()
-        .map(|(shape, was, home)| Shape {
-            name: was.name.clone(),
-            table: (*home).clone(),
-            ..shape.clone()
-        })
-        .collect();
-    let before = Tables {
-        shapes: &shapes,
-        names,
-    };
-    let mut seen = Vec::new();
-    for table in gone {
-        let is_it = |shape: &Shape| names.tables.same(&shape.table, &table.name);
-        let Some((shape, start, _)) = left.iter().find(|(shape, ..)| is_it(shape)) else {
-            continue;
-        };
-        let Some(was) = before.called(&start.name) else {
-            continue;
-        };
-        // What there will be, under the names that it will have.
-        let after: Vec<_> = now
-            .iter()
-            .filter(|other| other.name != shape.name)
-            .map(|other| Shape {
-                table: ahead.present(other, names).table,
-                ..other.clone()
-            })
-            .collect();
-        let after = Tables {
-            shapes: &after,
-            names,
-        };
-        let successor = preserve::successor(was, before, after, &Renames::default());
-        if stays && successor.is_none() {
-            continue;
-        }
-        // Before the comparison: what comes between the two makes another count.
-        let rows = match &successor {
-            Some(_) => which(session, shape, &shape.name),
-            None => format!("SELECT count(*) FROM {}", session.quote(&shape.name)),
-        };
-        let count = counted(&session.rows(&rows)?)?;
-        let compared = match &successor {
-            Some(successor) => session.compare_with(shape, successor)?,
-            None => None,
-        };
-        let compared = compared.unwrap_or_else(|| Compared {
-            before: count.rows,
-            ..Compared::default()
-        });
-        let lost = preserve::lost(was, successor.as_ref(), &compared, before);
-        let refused = refused((intent, rehearsed), &lost, before);
-        if !refused.is_empty() {
-            return Ok(Err(culprits(intent, number, refused)));
-        }
-        let copied = successor.is_some();
-        let gone = if copied {
-            (What::RowsGone, compared.missing, compared.before)
-        } else {
-            (What::TableGone, compared.before, compared.before)
-        };
-        seen.push(Seen {
-            table: shape.name.clone(),
-            rows,
-            count,
-            lost: loss(was, None, gone, before),
-            copied,
-            aside: successor.filter(|_| stays).map(|successor| {
-                let step = intent.renames_of(number..number + 1);
-                put_aside((was, shape), successor, (&now, names), &step)
-            }),
-        });
-    }
-    Ok(Ok(Found {
-        before: shapes,
-        seen,
-    }))
-}
-
-/// The tables that a statement takes, and whether they stay under another name.
-fn taken(facts: &Facts) -> Option<(Vec<&Name>, bool)> {
-    match &facts.kind {
-        Kind::DropTable {
-            temporary: false, ..
-        }
-        | Kind::Truncate { .. }
-        | Kind::CreateTable {
-            or_replace: true,
-            temporary: false,
-            ..
-        } => Some((facts.tables().collect(), false)),
-        Kind::RenameTable { renames } => {
-            Some((renames.iter().map(|(from, _)| from).collect(), true))
-        }
-        Kind::AlterTable { actions }
-            if matches!(actions.as_slice(), [AlterAction::RenameTable { .. }]) =>
-        {
-            Some((facts.tables().collect(), true))
-        }
-        _ => None,
+/// Asks by the connection that sees the tables: under the locks of a file only that of its
+/// statements.
+fn asked(session: &mut dyn Session, sql: &str, others: Others) -> anyhow::Result<Vec<Vec<Cell>>> {
+    match others {
+        Others::Write => session.rows(sql),
+        Others::Wait => session.seen(sql),
     }
 }
 
-/// A table and the one that has its name afterwards, as they are called then.
-fn put_aside(
-    (was, shape): (&Shape, &Shape),
-    successor: Successor,
-    (now, names): (&[Shape], Names),
-    step: &Renames,
-) -> Aside {
-    let called = |it: &Shape| Shape {
-        name: step.present(it, names).table,
-        ..step.present(it, names)
-    };
-    let new = now.iter().find(|it| it.name == successor.table);
-    let table = new.map_or(successor.table.clone(), |it| called(it).name);
-    Aside {
-        was: was.clone(),
-        old: called(shape),
-        new: Successor { table, ..successor },
-    }
-}
-
-/// A query for the number of rows and for their keys, of a table that is called so.
-fn which(session: &dyn Session, shape: &Shape, called: &str) -> String {
-    let key = if shape.key.is_empty() {
-        shape.columns.iter().map(|it| &it.name).collect()
-    } else {
-        shape.key.iter().collect::<Vec<_>>()
-    };
-    let key = key.into_iter();
-    let key: Vec<_> = key
-        .map(|it| format!("quote({})", session.quote(it)))
-        .collect();
-    format!(
-        "SELECT count(*), bit_xor(crc32(concat_ws(',', {}))) FROM {}",
-        key.join(", "),
-        session.quote(called)
-    )
-}
-
-/// What a query for a number gave.
-fn counted(rows: &[Vec<Cell>]) -> anyhow::Result<Count> {
-    let row = &rows[0];
-    Ok(Count {
-        rows: row[0].to_string().parse()?,
-        keys: match row.get(1) {
-            Some(keys) => Some(keys.to_string().parse()?),
-            None => None,
-        },
-    })
+/// What a query for numbers gave.
+fn numbers(rows: &[Vec<Cell>]) -> anyhow::Result<Vec<u64>> {
+    let numbers = rows[0].iter().map(|it| Ok(it.to_string().parse()?));
+    numbers.collect()
 }
 
 /// Of what would be lost now, that for which no acknowledgement is left besides what the rehearsal
@@ -406,34 +275,60 @@ fn culprits(intent: &Intent<'_>, number: usize, lost: Vec<Lost>) -> End {
 
 #[cfg(test)]
 mod tests {
-    use super::{Count, Seen};
-    use crate::migrate::preserve::{Tables, What, loss};
+    use super::{Late, Seen};
+    use crate::migrate::preserve::{Lost, Tables, What, loss};
     use crate::model::{Names, Shape};
 
-    #[test]
-    fn a_row_that_went_does_not_hide_one_that_came() {
+    fn rows_gone(rows: u64) -> Lost {
         let table = Shape::default();
         let before = Tables {
             shapes: std::slice::from_ref(&table),
             names: Names::SQLITE,
         };
-        let count = |rows, keys| Count {
-            rows,
-            keys: Some(keys),
-        };
-        let seen = |copied| Seen {
+        loss(&table, None, (What::RowsGone, rows, 3), before)
+    }
+
+    fn lost(copied: bool, (counts, now): (&[u64], &[u64])) -> Vec<u64> {
+        let seen = Seen {
             table: String::new(),
-            rows: String::new(),
-            count: count(3, 7),
-            lost: loss(&table, None, (What::RowsGone, 0, 3), before),
+            sql: String::new(),
+            counts: counts.to_vec(),
+            lost: counts.iter().map(|_| rows_gone(0)).collect(),
             copied,
             aside: None,
         };
-        let lost = |copied, now| seen(copied).lost(now).rows;
-        assert_eq!(lost(true, count(3, 7)), 0);
-        assert_eq!(lost(true, count(3, 8)), 1);
-        assert_eq!(lost(true, count(1, 8)), 2);
-        assert_eq!(lost(false, count(5, 8)), 2);
-        assert_eq!(lost(false, count(2, 8)), 0);
+        seen.lost(now).iter().map(|it| it.rows).collect()
+    }
+
+    #[test]
+    fn a_row_that_went_does_not_hide_one_that_came() {
+        let rows = |copied, now: &[u64]| lost(copied, (&[3, 7], now))[0];
+        assert_eq!(rows(true, &[3, 7]), 0);
+        assert_eq!(rows(true, &[3, 8]), 1);
+        assert_eq!(rows(true, &[1, 8]), 2);
+        assert_eq!(rows(false, &[5, 8]), 2);
+        assert_eq!(rows(false, &[2, 8]), 0);
+    }
+
+    #[test]
+    fn of_each_column_the_values_that_came_go() {
+        assert_eq!(lost(false, (&[3, 7], &[4, 7])), [1, 0]);
+        assert_eq!(lost(false, (&[3, 7], &[2, 9])), [0, 2]);
+    }
+
+    #[test]
+    fn what_statements_took_counts_together_and_once() {
+        let mut late = Late::default();
+        let took = rows_gone(1);
+        late.note(2, [(&took, 1)].into_iter());
+        late.note(4, [(&took, 3)].into_iter());
+        assert_eq!([2, 3, 5].map(|it| late.before(it, &took)), [0, 1, 4]);
+        late.forget(4);
+        assert_eq!(late.before(5, &took), 1);
+        let column = Lost {
+            column: Some("body".to_owned()),
+            ..took
+        };
+        assert_eq!(late.before(5, &column), 0);
     }
 }

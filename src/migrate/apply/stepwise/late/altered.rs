@@ -1,11 +1,11 @@
 //! Columns and partitions that a statement takes from a table: what is in them now.
 
-use super::{Found, Seen, counted, culprits, loss, older, refused, were};
+use super::{Found, Others, Seen, asked, culprits, loss, numbers, older, refused, were};
 use crate::db::Session;
 use crate::migrate::apply::End;
 use crate::migrate::apply::rehearse::Rehearsed;
 use crate::migrate::intent::{Intent, Piece};
-use crate::migrate::preserve::{Tables, What};
+use crate::migrate::preserve::{Renames, Tables, What};
 use crate::model::{Names, Shape, ShapeColumn};
 use crate::sql::{AlterAction, Facts, Kind, Name};
 
@@ -15,6 +15,7 @@ pub(super) fn altered(
     session: &mut dyn Session,
     (intent, number): (&Intent<'_>, usize),
     (rehearsed, facts): (&Rehearsed, &Facts),
+    others: Others,
 ) -> anyhow::Result<Result<Found, End>> {
     let (Kind::AlterTable { actions }, Some(table)) = (&facts.kind, &facts.table) else {
         return Ok(Ok(Found::default()));
@@ -33,71 +34,40 @@ pub(super) fn altered(
     let Some((was, now)) = older(session, (intent, number), rehearsed, table)? else {
         return Ok(Ok(Found::default()));
     };
-    let names = session.names();
     let shapes = were(rehearsed);
     let before = Tables {
         shapes: &shapes,
-        names,
+        names: session.names(),
     };
     let done = intent.renames_of(rehearsed.first..number);
-    let rows = session.quote(&now.name);
-    let (mut lost, mut seen) = (Vec::new(), Vec::new());
-    for (at, action) in actions.iter().enumerate() {
-        let (sql, column) = match action {
-            AlterAction::DropColumn { column, .. } => {
-                let is_it = |it: &&ShapeColumn| {
-                    let called = done.of_column(was, &it.name, names);
-                    names.columns.same(&called, column)
-                };
-                let Some(old) = was.columns.iter().find(is_it) else {
-                    continue;
-                };
-                let behind = Behind {
-                    actions: &actions[at + 1..],
-                    pieces: &intent.pieces[number + 1..],
-                };
-                if behind.gives_back(&now, column, names) {
-                    continue;
-                }
-                let column = session.quote(column);
-                (
-                    format!("SELECT count({column}) FROM {rows}"),
-                    Some(&old.name),
-                )
-            }
-            AlterAction::DropPartition { partitions }
-            | AlterAction::TruncatePartition { partitions } => {
-                match of_partitions(session, &now, partitions)? {
-                    Some(of) => (format!("SELECT count(*) FROM {rows}{of}"), None),
-                    None => continue,
-                }
-            }
-            _ => continue,
-        };
-        let count = counted(&session.rows(&sql)?)?;
-        let there = count.rows;
-        let what = match column {
-            Some(_) => What::ColumnGone,
-            None => What::RowsGone,
-        };
-        let of_it = loss(
-            was,
-            column.map(String::as_str),
-            (what, there, there),
-            before,
-        );
-        if there > 0 {
-            lost.push(of_it.clone());
-        }
+    let dropped = columns(
+        (intent, number),
+        actions,
+        (was, &now),
+        (&done, before.names),
+    );
+    let queries = queries(session, &now, dropped, actions)?;
+    let mut seen = Vec::new();
+    for Query { sql, columns } in queries {
+        let counts = numbers(&asked(session, &sql, others)?)?;
+        let lost = columns.iter().zip(&counts).map(|(column, there)| {
+            let what = match column {
+                Some(_) => What::ColumnGone,
+                None => What::RowsGone,
+            };
+            loss(was, *column, (what, *there, *there), before)
+        });
         seen.push(Seen {
             table: now.name.clone(),
-            rows: sql,
-            count,
-            lost: of_it,
+            lost: lost.collect(),
+            sql,
+            counts,
             copied: false,
             aside: None,
         });
     }
+    let lost = seen.iter().flat_map(|it| &it.lost);
+    let lost: Vec<_> = lost.filter(|it| it.rows > 0).cloned().collect();
     let refused = refused((intent, rehearsed), &lost, before);
     Ok(if refused.is_empty() {
         Ok(Found {
@@ -107,6 +77,77 @@ pub(super) fn altered(
     } else {
         Err(culprits(intent, number, refused))
     })
+}
+
+/// A query that counts what goes.
+struct Query<'a> {
+    sql: String,
+    /// For each number the column whose values it counts; none where it counts rows.
+    columns: Vec<Option<&'a str>>,
+}
+
+/// What counts the values of columns that go, each of which is named, and the rows of partitions.
+fn queries<'a>(
+    session: &mut dyn Session,
+    now: &Shape,
+    dropped: Vec<(String, &'a str)>,
+    actions: &[AlterAction],
+) -> anyhow::Result<Vec<Query<'a>>> {
+    let rows = session.quote(&now.name);
+    let mut queries = Vec::new();
+    if !dropped.is_empty() {
+        // One look for all of them: nobody can write the table meanwhile.
+        let counts = dropped.iter().map(|(called, _)| session.quote(called));
+        let counts: Vec<_> = counts.map(|it| format!("count({it})")).collect();
+        queries.push(Query {
+            sql: format!("SELECT {} FROM {rows}", counts.join(", ")),
+            columns: dropped.into_iter().map(|(_, old)| Some(old)).collect(),
+        });
+    }
+    for action in actions {
+        let (AlterAction::DropPartition { partitions }
+        | AlterAction::TruncatePartition { partitions }) = action
+        else {
+            continue;
+        };
+        if let Some(of) = of_partitions(session, now, partitions)? {
+            queries.push(Query {
+                sql: format!("SELECT count(*) FROM {rows}{of}"),
+                columns: vec![None],
+            });
+        }
+    }
+    Ok(queries)
+}
+
+/// The columns of before the run that a statement drops and that nothing takes the place of: as
+/// they are called now, and as they were when the file began.
+fn columns<'a>(
+    (intent, number): (&Intent<'_>, usize),
+    actions: &[AlterAction],
+    (was, now): (&'a Shape, &Shape),
+    (done, names): (&Renames, Names),
+) -> Vec<(String, &'a str)> {
+    let mut found = Vec::new();
+    for (at, action) in actions.iter().enumerate() {
+        let AlterAction::DropColumn { column, .. } = action else {
+            continue;
+        };
+        let is_it = |it: &&ShapeColumn| {
+            let called = done.of_column(was, &it.name, names);
+            names.columns.same(&called, column)
+        };
+        let behind = Behind {
+            actions: &actions[at + 1..],
+            pieces: &intent.pieces[number + 1..],
+        };
+        if let Some(old) = was.columns.iter().find(is_it)
+            && !behind.gives_back(now, column, names)
+        {
+            found.push((column.clone(), old.name.as_str()));
+        }
+    }
+    found
 }
 
 /// How a query names these partitions of a table, as far as they are there: `IF EXISTS` may name

@@ -1,65 +1,54 @@
-//! Rows of other tables that the engine deletes or changes with those of a statement: it counts
-//! none of them.
+//! Rows of other tables that go with those of a statement, of which the rehearsal had not all.
 
-use super::{Does, culprits, does, loss, refused, were};
-use crate::db::Session;
-use crate::migrate::apply::End;
+use super::{Late, Others, culprits, loss, plus, refused, were};
+use crate::db::{Failed, Session, Why};
+use crate::migrate::apply::fallen::{Child, children};
 use crate::migrate::apply::rehearse::Rehearsed;
+use crate::migrate::apply::{End, Failure};
 use crate::migrate::intent::Intent;
-use crate::migrate::preserve::{Tables, What};
-use crate::sql::{Conflict, Kind};
-use std::collections::{BTreeMap, BTreeSet};
-use std::ops::Range;
+use crate::migrate::preserve::{Lost, Tables, What};
+use crate::model::Shape;
+use crate::sql::Facts;
 
-/// The tables whose rows go, or lose values, with the rows that a statement deletes.
-pub(in super::super) struct Fallout(Vec<Child>);
-
-struct Child {
-    table: String,
-    /// The columns that the engine empties.
-    columns: Vec<String>,
-    /// How many rows it has, and then how many values each of these columns.
-    counts: Vec<u64>,
-}
-
-/// A foreign key by which the engine acts when a row is deleted.
-struct Key {
-    parent: String,
-    child: String,
-    column: String,
-    /// Whether it deletes rows.
-    cascades: bool,
-}
+/// The tables whose rows go, or lose values, with the rows that a statement deletes; each with what
+/// it was when the file began.
+pub(in super::super) struct Fallout(Vec<(Shape, Child)>);
 
 impl Fallout {
     /// Counts them, and keeps others from writing them until the statement is committed.
     pub(in super::super) fn look(
         session: &mut dyn Session,
         (intent, number): (&Intent<'_>, usize),
-    ) -> anyhow::Result<Self> {
-        let facts = &intent.pieces[number].facts;
-        let replaces = matches!(
-            facts.kind,
-            Kind::Insert {
-                conflict: Conflict::Replace,
-                ..
+        (rehearsed, facts): (&Rehearsed, &Facts),
+        others: Others,
+    ) -> anyhow::Result<Result<Self, End>> {
+        let shapes = were(rehearsed);
+        let names = session.names();
+        let before = Tables {
+            shapes: &shapes,
+            names,
+        };
+        let done = intent.renames_of(rehearsed.first..number);
+        let mut found = Vec::new();
+        for (table, columns) in children(session, facts)? {
+            // What the run itself made is its own.
+            let is_it = |it: &&Shape| names.tables.same(&done.present(it, names).table, &table);
+            let Some(was) = shapes.iter().find(is_it) else {
+                continue;
+            };
+            let any = any_of(was, columns.iter(), before);
+            if refused((intent, rehearsed), &any, before).is_empty() {
+                continue;
             }
-        );
-        if !replaces && does(&facts.kind) != Does::Delete {
-            return Ok(Self(Vec::new()));
+            match Child::of(session, (table.clone(), columns)) {
+                Ok(child) => found.push((was.clone(), child)),
+                Err(error) if others == Others::Wait && is_of_locks(&error) => {
+                    return Ok(Err(unlocked((intent, number), &table)));
+                }
+                Err(error) => return Err(error),
+            }
         }
-        let own: Vec<_> = facts.tables().map(|it| it.name.clone()).collect();
-        let found = children(session, own)?;
-        let counted = found.into_iter().map(|(table, columns)| {
-            let columns: Vec<_> = columns.into_iter().collect();
-            let counts = count(session, &table, &columns)?;
-            Ok(Child {
-                table,
-                columns,
-                counts,
-            })
-        });
-        Ok(Self(counted.collect::<anyhow::Result<_>>()?))
+        Ok(Ok(Self(found)))
     }
 
     /// What is gone now beyond what is acknowledged.
@@ -68,120 +57,108 @@ impl Fallout {
         session: &mut dyn Session,
         (intent, number): (&Intent<'_>, usize),
         rehearsed: &Rehearsed,
+        late: &mut Late,
     ) -> anyhow::Result<Option<End>> {
         let before = were(rehearsed);
-        let names = session.names();
         let before = Tables {
             shapes: &before,
-            names,
+            names: session.names(),
         };
-        let done = intent.renames_of(rehearsed.first..number);
-        let mut lost = Vec::new();
-        for child in &self.0 {
-            // What the run itself made is its own.
-            let is_it = |table: &str| names.tables.same(table, &child.table);
-            let mut shapes = before.shapes.iter();
-            let Some(shape) = shapes.find(|it| is_it(&done.present(it, names).table)) else {
-                continue;
-            };
-            // What went is put there again, as the rehearsal showed.
-            if inserts(intent, number..intent.pieces.len(), is_it)
-                .next()
-                .is_some()
-            {
-                continue;
-            }
-            let placed = inserts(intent, 0..number, is_it);
-            let own: u64 = placed.filter_map(|at| *rehearsed.rows.get(at)?).sum();
-            let now = count(session, &child.table, &child.columns)?;
-            let gone = child
-                .counts
-                .iter()
-                .zip(now)
-                .map(|(were, now)| were.saturating_sub(now));
-            let gone: Vec<_> = gone.collect();
-            let mut more = |column: Option<&str>, what, (rows, all): (u64, u64)| {
-                let rows = rows.saturating_sub(own);
-                if rows > 0 {
-                    lost.push(loss(shape, column, (what, rows, all), before));
+        let (mut more, mut all) = (Vec::new(), Vec::new());
+        for (was, child) in &self.0 {
+            let then = rehearsed.fallen.get(&number);
+            let then = then.and_then(|it| it.get(&child.table));
+            let gone = child.gone(session)?;
+            let rows = beyond(&gone, then.map_or(&[][..], Vec::as_slice));
+            let columns = child.columns.iter().map(|it| Some(it.as_str()));
+            for (column, rows) in std::iter::once(None).chain(columns).zip(rows) {
+                let what = match column {
+                    Some(_) => What::ValuesGone,
+                    None => What::RowsGone,
+                };
+                let lost = loss(was, column, (what, rows, rows), before);
+                if rows == 0 {
+                    continue;
                 }
-            };
-            more(None, What::RowsGone, (gone[0], child.counts[0]));
-            for (at, column) in child.columns.iter().enumerate() {
-                // Where rows go, their values go with them.
-                let values = gone[at + 1].saturating_sub(gone[0]);
-                let all = child.counts[at + 1];
-                more(Some(column), What::ValuesGone, (values, all));
+                // Where nothing was counted on the copy, it may be what that lost.
+                let known = then.map_or(0, |_| known(&lost, rehearsed));
+                all.push(plus(&lost, known + late.before(number, &lost)));
+                more.push(lost);
             }
         }
-        let refused = refused((intent, rehearsed), &lost, before);
-        Ok((!refused.is_empty()).then(|| culprits(intent, number, refused)))
+        let refused = refused((intent, rehearsed), &all, before);
+        if !refused.is_empty() {
+            return Ok(Some(culprits(intent, number, refused)));
+        }
+        late.note(number, more.iter().map(|it| (it, it.rows)));
+        Ok(None)
     }
 }
 
-/// The statements, by their numbers, that put rows into a table.
-fn inserts(
-    intent: &Intent<'_>,
-    pieces: Range<usize>,
-    is_it: impl Fn(&str) -> bool,
-) -> impl Iterator<Item = usize> {
-    pieces.filter(move |number| {
-        let facts = &intent.pieces[*number].facts;
-        let table = facts.table.as_ref();
-        matches!(facts.kind, Kind::Insert { .. }) && table.is_some_and(|it| is_it(&it.name))
+/// What went besides what the rehearsal took, which may have been the file's own or be put there
+/// again: rows, and values of rows that stay.
+fn beyond(gone: &[u64], then: &[u64]) -> Vec<u64> {
+    let values_of_rows = |counts: &[u64], at: usize| {
+        let count = counts.get(at).copied().unwrap_or_default();
+        let rows = counts.first().copied().unwrap_or_default();
+        // Where rows go, their values go with them.
+        count.saturating_sub(if at > 0 { rows } else { 0 })
+    };
+    (0..gone.len())
+        .map(|at| values_of_rows(gone, at).saturating_sub(values_of_rows(then, at)))
+        .collect()
+}
+
+/// How much of the same loss the rehearsal showed.
+fn known(lost: &Lost, rehearsed: &Rehearsed) -> u64 {
+    let same =
+        |it: &&Lost| (&it.table, &it.column) == (&lost.table, &lost.column) && it.by.is_none();
+    let known = rehearsed.evidence.lost.iter().rev().find(same);
+    known.map_or(0, |it| it.rows)
+}
+
+/// Everything that could go from a table with the rows of another one.
+fn any_of<'a>(
+    was: &Shape,
+    columns: impl Iterator<Item = &'a String>,
+    before: Tables<'_>,
+) -> Vec<Lost> {
+    let rows = loss(was, None, (What::RowsGone, u64::MAX, u64::MAX), before);
+    let values = columns.map(|column| {
+        let all = (What::ValuesGone, u64::MAX, u64::MAX);
+        loss(was, Some(column), all, before)
+    });
+    std::iter::once(rows).chain(values).collect()
+}
+
+fn is_of_locks(error: &anyhow::Error) -> bool {
+    error
+        .downcast_ref::<Failed>()
+        .is_some_and(|failed| failed.why == Why::Locks)
+}
+
+fn unlocked((intent, number): (&Intent<'_>, usize), table: &str) -> End {
+    End::Failed(Failure {
+        file: intent.migration.file_name(),
+        line: Some(intent.pieces[number].line),
+        message: format!(
+            "rows of `{table}` may go with those that it deletes, and the file does not lock that table, so that nobody can count them"
+        ),
+        help: format!("add `{table}` WRITE to LOCK TABLES in the file"),
+        busy: false,
     })
 }
 
-/// The tables that deletions reach from these, each with the columns that are emptied by them.
-fn children(
-    session: &mut dyn Session,
-    own: Vec<String>,
-) -> anyhow::Result<BTreeMap<String, BTreeSet<String>>> {
-    let rows = session.rows(
-        "SELECT k.referenced_table_name, k.table_name, k.column_name, r.delete_rule = 'CASCADE' \
-         FROM information_schema.referential_constraints AS r JOIN information_schema.key_column_usage AS k \
-         ON k.constraint_name = r.constraint_name AND k.table_name = r.table_name \
-         WHERE r.constraint_schema = database() AND k.table_schema = database() AND k.referenced_table_schema = database() \
-         AND r.delete_rule IN ('CASCADE', 'SET NULL', 'SET DEFAULT')",
-    )?;
-    let keys = rows.iter().map(|row| Key {
-        parent: row[0].to_string(),
-        child: row[1].to_string(),
-        column: row[2].to_string(),
-        cascades: row[3].text() == Some("1"),
-    });
-    let keys: Vec<_> = keys.collect();
-    let case = session.names().tables;
-    let has = |all: &[String], table: &str| all.iter().any(|it| case.same(it, table));
-    let mut found: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
-    let mut parents = own.clone();
-    let mut next = 0;
-    while let Some(parent) = parents.get(next).cloned() {
-        next += 1;
-        for key in keys.iter().filter(|key| case.same(&key.parent, &parent)) {
-            // Of its own tables the statement's own count tells.
-            if !has(&own, &key.child) {
-                let columns = found.entry(key.child.clone()).or_default();
-                columns.extend((!key.cascades).then(|| key.column.clone()));
-            }
-            if key.cascades && !has(&parents, &key.child) {
-                parents.push(key.child.clone());
-            }
-        }
-    }
-    Ok(found)
-}
+#[cfg(test)]
+mod tests {
+    use super::beyond;
 
-/// How many rows a table has, and how many values each of these columns.
-fn count(session: &mut dyn Session, table: &str, columns: &[String]) -> anyhow::Result<Vec<u64>> {
-    let mut what = vec!["count(*)".to_owned()];
-    let columns = columns.iter().map(|it| session.quote(it));
-    what.extend(columns.map(|it| format!("count({it})")));
-    let rows = session.seen(&format!(
-        "SELECT {} FROM {} LOCK IN SHARE MODE",
-        what.join(", "),
-        session.quote(table)
-    ))?;
-    let counts = rows[0].iter().map(|it| Ok(it.to_string().parse()?));
-    counts.collect()
+    #[test]
+    fn only_what_the_rehearsal_did_not_take_is_more() {
+        assert_eq!(beyond(&[11, 11, 0], &[10, 10, 0]), [1, 0, 0]);
+        assert_eq!(beyond(&[0, 3, 1], &[0, 1, 1]), [0, 2, 0]);
+        assert_eq!(beyond(&[2, 3, 2], &[2, 2, 2]), [0, 1, 0]);
+        assert_eq!(beyond(&[1, 1], &[]), [1, 0]);
+        assert_eq!(beyond(&[1], &[4]), [0]);
+    }
 }

@@ -1,52 +1,78 @@
 //! The statement that a text or a variable holds which EXECUTE runs.
 
 use crate::db::Session;
-use crate::migrate::intent::Intent;
 use crate::sql;
-use crate::sql::{Dialect, Facts, Statement, TokenKind};
+use crate::sql::{Dialect, Facts, Kind, Statement, TokenKind};
+use std::collections::BTreeMap;
 
-/// What a statement runs that is put together: as far as that can be asked for without running
-/// anything.
-pub(super) fn prepared(
-    session: &mut dyn Session,
-    (intent, number): (&Intent<'_>, usize),
-) -> anyhow::Result<Option<Facts>> {
-    let words = words(intent.pieces[number].text);
-    let [first, second, rest @ ..] = words.as_slice() else {
-        return Ok(None);
-    };
-    if !first.eq_ignore_ascii_case("EXECUTE") {
-        return Ok(None);
-    }
-    let source = if second.eq_ignore_ascii_case("IMMEDIATE") {
-        Some(rest.to_vec())
-    } else {
-        let pieces = intent.pieces[..number].iter().rev();
-        pieces
-            .map(|piece| self::words(piece.text))
-            .find_map(|words| {
-                let [prepare, name, from, rest @ ..] = words.as_slice() else {
-                    return None;
-                };
-                let is_it = prepare.eq_ignore_ascii_case("PREPARE")
-                    && name.eq_ignore_ascii_case(second)
-                    && from.eq_ignore_ascii_case("FROM");
-                is_it.then(|| rest.to_vec())
-            })
-    };
-    let Some(source) = source.filter(|it| is_plain(it)) else {
-        return Ok(None);
-    };
-    let text = session.seen(&format!("SELECT {}", source.concat()))?;
-    Ok(text[0][0].text().map(|text| {
-        let statement = Statement {
-            text,
-            span: 0..text.len(),
-            line: 1,
-            column: 1,
+/// The texts of prepared statements, by their names.
+#[derive(Debug, Default)]
+pub(in super::super) struct Prepared(BTreeMap<String, String>);
+
+impl Prepared {
+    /// What a statement runs that is put together: as far as that can be asked for without running
+    /// anything. The text of one that is prepared is kept: the variable may hold another one when
+    /// it is run.
+    pub(in super::super) fn look(
+        &mut self,
+        session: &mut dyn Session,
+        text: &str,
+    ) -> anyhow::Result<Option<Facts>> {
+        let is_of_it = |word: &str| {
+            let first = text.get(..word.len());
+            first.is_some_and(|it| it.eq_ignore_ascii_case(word))
         };
-        sql::facts(&statement, Dialect::Mysql)
-    }))
+        if !["PREPARE", "EXECUTE"].into_iter().any(is_of_it) {
+            return Ok(None);
+        }
+        let words = words(text);
+        let is = |at: usize, word: &str| {
+            words
+                .get(at)
+                .is_some_and(|it: &String| it.eq_ignore_ascii_case(word))
+        };
+        let name = words.get(1).map(|it| it.trim_matches('`').to_lowercase());
+        let source = |from: usize| source(words.get(from..).unwrap_or_default());
+        let text = match name {
+            Some(name) if is(0, "PREPARE") && is(2, "FROM") => {
+                match asked(session, source(3))? {
+                    Some(text) => self.0.insert(name, text),
+                    None => self.0.remove(&name),
+                };
+                return Ok(None);
+            }
+            Some(_) if is(0, "EXECUTE") && is(1, "IMMEDIATE") => asked(session, source(2))?,
+            Some(name) if is(0, "EXECUTE") => self.0.get(&name).cloned(),
+            Some(_) | None => None,
+        };
+        Ok(text.map(|text| facts(&text)).filter(runs_alone))
+    }
+}
+
+fn asked(session: &mut dyn Session, source: Option<String>) -> anyhow::Result<Option<String>> {
+    let Some(source) = source else {
+        return Ok(None);
+    };
+    let text = session.seen(&format!("SELECT {source}"))?;
+    Ok(text[0][0].text().map(str::to_owned))
+}
+
+fn facts(text: &str) -> Facts {
+    let statement = Statement {
+        text,
+        span: 0..text.len(),
+        line: 1,
+        column: 1,
+    };
+    sql::facts(&statement, Dialect::Mysql)
+}
+
+/// Whether it is no statement about those around it.
+fn runs_alone(facts: &Facts) -> bool {
+    !matches!(
+        facts.kind,
+        Kind::Begin | Kind::Commit | Kind::Rollback { .. } | Kind::Lock | Kind::SetVariable { .. }
+    )
 }
 
 fn words(text: &str) -> Vec<String> {
@@ -57,30 +83,51 @@ fn words(text: &str) -> Vec<String> {
     tokens.map(|it| it.text(text).to_owned()).collect()
 }
 
-/// Whether it is one string, or one variable of the user's own.
-fn is_plain(source: &[String]) -> bool {
-    match source {
-        [text] => text.starts_with(['\'', '"']),
-        [at, name] => at == "@" && !name.starts_with('@'),
-        _ => false,
+/// Where the text comes from, without the values for it: one string, or one variable of the user's
+/// own.
+fn source(words: &[String]) -> Option<String> {
+    let end = words.iter().position(|it| it.eq_ignore_ascii_case("USING"));
+    match &words[..end.unwrap_or(words.len())] {
+        [text] if text.starts_with(['\'', '"']) => Some(text.clone()),
+        [at, name] if at == "@" && !name.starts_with('@') => Some(format!("{at}{name}")),
+        _ => None,
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{is_plain, words};
+    use super::{facts, runs_alone, source, words};
 
     #[test]
     fn only_a_string_or_a_variable_is_asked_for() {
         for (text, is) in [
-            ("'DROP TABLE t'", true),
-            ("@q", true),
-            ("@@version", false),
-            ("tidy()", false),
-            ("concat('a', tidy())", false),
-            ("(SELECT 1)", false),
+            ("'DROP TABLE t'", Some("'DROP TABLE t'")),
+            ("@q", Some("@q")),
+            ("@q USING @a, @b", Some("@q")),
+            (
+                "'DELETE FROM t WHERE id = ?' USING 1",
+                Some("'DELETE FROM t WHERE id = ?'"),
+            ),
+            ("@@version", None),
+            ("tidy()", None),
+            ("concat('a', tidy())", None),
+            ("(SELECT 1)", None),
         ] {
-            assert_eq!(is_plain(&words(text)), is, "{text}");
+            assert_eq!(source(&words(text)).as_deref(), is, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_holds_other_statements_together_is_left_as_it_is() {
+        for (text, is) in [
+            ("DELETE FROM t WHERE id = ?", true),
+            ("DROP TABLE t", true),
+            ("COMMIT", false),
+            ("START TRANSACTION", false),
+            ("UNLOCK TABLES", false),
+            ("SET @a = 1", false),
+        ] {
+            assert_eq!(runs_alone(&facts(text)), is, "{text}");
         }
     }
 }

@@ -2,16 +2,16 @@
 //! so it runs while nobody else can write its tables.
 
 use super::altered::altered;
-use super::prepared::prepared;
-use super::{Seen, counted, dropped, loss, older, refused, were, which};
+use super::taken::{dropped, which};
+use super::{Others, Seen, loss, numbers, older, refused, were};
 use crate::db::{Failed, Session, Why};
 use crate::migrate::apply::rehearse::Rehearsed;
 use crate::migrate::apply::{End, Failure, prove};
 use crate::migrate::intent::Intent;
-use crate::migrate::preserve;
 use crate::migrate::preserve::{Lost, Tables, What};
 use crate::model::{Names, Shape, ShapeColumn};
-use crate::sql::{AlterAction, Facts, Kind, Name};
+use crate::sql;
+use crate::sql::{AlterAction, Dialect, Facts, Kind, Name, TokenKind};
 
 /// How a statement is run, by what was found before it.
 #[derive(Debug, Default)]
@@ -26,10 +26,14 @@ pub(in super::super) struct Shut {
     lock: Option<String>,
 }
 
-/// A statement that rewrites a table in a mode in which the server cuts what does not fit.
+/// A statement that rewrites a table so that the server cuts what does not fit, or deletes what a
+/// key forbids.
 #[derive(Debug)]
 struct Cuts {
-    mode: String,
+    /// The mode of the session, in which it cuts.
+    mode: Option<String>,
+    /// Whether the statement itself asks for it.
+    ignores: bool,
     table: String,
     /// How many rows it copied in the rehearsal, where that had all of them and it did copy.
     rows: Option<u64>,
@@ -40,17 +44,16 @@ impl Shut {
     pub(in super::super) fn look(
         session: &mut dyn Session,
         piece: (&Intent<'_>, usize),
-        rehearsed: &Rehearsed,
+        (rehearsed, facts): (&Rehearsed, &Facts),
+        others: Others,
     ) -> anyhow::Result<Result<Self, End>> {
-        let (intent, number) = piece;
-        let prepared = prepared(session, piece)?;
-        let facts = prepared.as_ref().unwrap_or(&intent.pieces[number].facts);
-        let mut found = match dropped(session, piece, (rehearsed, facts))? {
+        let (intent, _) = piece;
+        let mut found = match dropped(session, piece, (rehearsed, facts), others)? {
             Ok(found) => found,
             Err(end) => return Ok(Err(end)),
         };
         if found.seen.is_empty() {
-            found = match altered(session, piece, (rehearsed, facts))? {
+            found = match altered(session, piece, (rehearsed, facts), others)? {
                 Ok(found) => found,
                 Err(end) => return Ok(Err(end)),
             };
@@ -59,21 +62,24 @@ impl Shut {
             shapes: &found.before,
             names: session.names(),
         };
-        // Where any number may go, nobody is kept waiting.
+        // Where any number may go, nobody is kept waiting; who waits already brings nothing.
         found.seen.retain(|it| {
-            let all = Lost {
+            let all = it.lost.iter().map(|lost| Lost {
                 rows: u64::MAX,
                 before: u64::MAX,
-                ..it.lost.clone()
-            };
-            it.aside.is_some() || !refused((intent, rehearsed), &[all], before).is_empty()
+                ..lost.clone()
+            });
+            let all: Vec<_> = all.collect();
+            let counts =
+                it.aside.is_some() || !refused((intent, rehearsed), &all, before).is_empty();
+            others == Others::Write && counts
         });
         let cuts = cuts(session, piece, (rehearsed, facts))?;
-        let puts_aside = found.seen.iter().any(|it| it.aside.is_some());
-        let lock = if found.seen.is_empty() && cuts.is_none() || puts_aside {
-            None
-        } else {
-            lock(session, facts)?
+        let renames = found.seen.iter().any(|it| it.aside.is_some());
+        let needs_lock = !found.seen.is_empty() || cuts.is_some();
+        let lock = match others {
+            Others::Write if needs_lock && !renames => lock(session, facts)?,
+            Others::Write | Others::Wait => None,
         };
         Ok(Ok(Self {
             before: found.before,
@@ -120,12 +126,12 @@ impl Shut {
         }
     }
 
-    /// Which rows came to a table while the statement put it aside, so that they are not where its
+    /// Which rows came to a table while it got another name, so that they are not where its
     /// name leads now.
     pub(in super::super) fn left_aside(
         &self,
         session: &mut dyn Session,
-        (intent, number): (&Intent<'_>, usize),
+        piece: (&Intent<'_>, usize),
         rehearsed: &Rehearsed,
     ) -> anyhow::Result<Option<End>> {
         let before = Tables {
@@ -135,30 +141,13 @@ impl Shut {
         for seen in &self.seen {
             let Some(aside) = &seen.aside else { continue };
             // Nobody writes it any more under its new name; the one in its place is written again.
-            let old = session.quote(&aside.old.name);
             let rows = which(session, &aside.old, &aside.old.name);
-            if counted(&session.rows(&rows)?)? == seen.count {
+            if numbers(&session.rows(&rows)?)? == seen.counts {
                 continue;
             }
-            let Some(compared) = session.compare_with(&aside.old, &aside.new)? else {
-                continue;
-            };
-            let mut lost = preserve::lost(&aside.was, Some(&aside.new), &compared, before);
-            lost.retain(|it| it.what == What::RowsGone);
-            if let Some(lost) = refused((intent, rehearsed), &lost, before).first() {
-                let new = session.quote(&aside.new.table);
-                return Ok(Some(End::Failed(Failure {
-                    file: intent.migration.file_name(),
-                    line: Some(intent.pieces[number].line),
-                    message: format!(
-                        "{lost}: they came while statements ran, and are in `{}` only",
-                        aside.old.name
-                    ),
-                    help: format!(
-                        "copy them: INSERT INTO {new} SELECT … FROM {old} …; then run `chatctl migrate` again: it continues behind this statement"
-                    ),
-                    busy: false,
-                })));
+            let lost = aside.lacking(session, before)?;
+            if let Some(lost) = refused((piece.0, rehearsed), &lost, before).first() {
+                return Ok(Some(End::Failed(aside.failure(session, piece, lost))));
             }
         }
         Ok(None)
@@ -176,9 +165,9 @@ impl Shut {
             names: session.names(),
         };
         for seen in &self.seen {
-            let now = counted(&session.seen(&seen.rows)?)?;
-            let is_other = now != seen.count;
-            if is_other && !refused((intent, rehearsed), &[seen.lost(now)], before).is_empty() {
+            let now = numbers(&session.seen(&seen.sql)?)?;
+            let is_other = now != seen.counts;
+            if is_other && !refused((intent, rehearsed), &seen.lost(&now), before).is_empty() {
                 return Ok(Ok(Some(End::Failed(Failure {
                     file: intent.migration.file_name(),
                     line: Some(intent.pieces[number].line),
@@ -206,38 +195,88 @@ impl Cuts {
         session: &mut dyn Session,
         (intent, number): (&Intent<'_>, usize),
     ) -> anyhow::Result<Result<Option<End>, Failed>> {
-        session
-            .command("SET SESSION sql_mode = concat(@@SESSION.sql_mode, ',STRICT_ALL_TABLES')")?;
-        let done = prove::run(session, intent, number);
-        let back = session.command(&format!("SET SESSION sql_mode = '{}'", self.mode));
-        let failed = match done {
-            Ok(()) => {
-                back?;
-                return Ok(Ok(None));
-            }
-            Err(failed) if failed.busy || failed.lost || failed.why == Why::Locks => {
-                return Ok(Err(failed));
-            }
-            Err(failed) => failed,
+        let text = intent.pieces[number].text;
+        let strict = if self.ignores {
+            without_ignore(text)
+        } else {
+            Some(text.to_owned())
         };
-        back?;
+        let failed = match strict {
+            Some(strict) => match self.strictly(session, &strict)? {
+                Ok(()) => return Ok(Ok(None)),
+                Err(failed) if failed.busy || failed.lost || failed.why == Why::Locks => {
+                    return Ok(Err(failed));
+                }
+                Err(failed) => failed,
+            },
+            None => Failed::because("the text of the statement hides its IGNORE"),
+        };
         let table = session.quote(&self.table);
-        let now = counted(&session.seen(&format!("SELECT count(*) FROM {table}"))?)?.rows;
-        // What is not about values has nothing to do with the rows.
-        if failed.why != Why::Value || self.rows.is_none_or(|rows| now <= rows) {
+        let now = numbers(&session.seen(&format!("SELECT count(*) FROM {table}"))?)?[0];
+        let is_as_rehearsed = if self.ignores {
+            self.rows.is_some_and(|rows| now <= rows)
+        } else {
+            // What is not about values has nothing to do with the rows.
+            failed.why != Why::Value || self.rows.is_none_or(|rows| now <= rows)
+        };
+        if is_as_rehearsed {
             return Ok(prove::run(session, intent, number).map(|()| None));
         }
+        let (does, help) = if self.ignores {
+            (
+                "delete rows or cut values among them",
+                "run `chatctl migrate` again: it rehearses with these rows; or delete or change in a statement of its own what a key forbids or a type has no room for, and leave IGNORE out",
+            )
+        } else {
+            (
+                "cut values in them",
+                "run `chatctl migrate` again: it rehearses with these rows",
+            )
+        };
         Ok(Ok(Some(End::Failed(Failure {
             file: intent.migration.file_name(),
             line: Some(intent.pieces[number].line),
             message: format!(
-                "rows came to `{}` after the rehearsal, and the statement may cut values in them: {}",
+                "rows came to `{}` after the rehearsal, and the statement may {does}: {}",
                 self.table, failed.message
             ),
-            help: "run `chatctl migrate` again: it rehearses with these rows".into(),
+            help: help.into(),
             busy: false,
         }))))
     }
+
+    /// Runs a text in a mode in which nothing is cut.
+    fn strictly(
+        &self,
+        session: &mut dyn Session,
+        text: &str,
+    ) -> anyhow::Result<Result<(), Failed>> {
+        let Some(mode) = &self.mode else {
+            return Ok(session.run(text));
+        };
+        session
+            .command("SET SESSION sql_mode = concat(@@SESSION.sql_mode, ',STRICT_ALL_TABLES')")?;
+        let done = session.run(text);
+        match done {
+            Err(failed) if failed.lost => Ok(Err(failed)),
+            done => {
+                session.command(&format!("SET SESSION sql_mode = '{mode}'"))?;
+                Ok(done)
+            }
+        }
+    }
+}
+
+/// An ALTER without the word that lets it delete and cut.
+fn without_ignore(text: &str) -> Option<String> {
+    let tokens = sql::tokenize(text, Dialect::Mysql);
+    let words = tokens.iter().filter(|it| it.kind == TokenKind::Word);
+    let mut first = words.take(3);
+    let ignore = first.find(|it| it.text(text).eq_ignore_ascii_case("IGNORE"))?;
+    let (before, behind) = (&text[..ignore.start], &text[ignore.end..]);
+    text.get(..5)
+        .is_some_and(|it| it.eq_ignore_ascii_case("ALTER"))
+        .then(|| format!("{before}{behind}"))
 }
 
 /// `LOCK TABLES …` for all that a statement names; none where something is not there, or a query
@@ -275,37 +314,69 @@ fn is_there(table: &Name, there: &[Shape], names: Names) -> bool {
         .any(|it| names.tables.same(&it.table, &table.name))
 }
 
-/// What a statement cuts without a word, where its session lets the server do so.
+/// What a statement cuts or deletes without a word, where it or its session lets the server do so.
 fn cuts(
     session: &mut dyn Session,
     piece: (&Intent<'_>, usize),
     (rehearsed, facts): (&Rehearsed, &Facts),
 ) -> anyhow::Result<Option<Cuts>> {
-    let rewrites = |action: &AlterAction| {
-        matches!(
-            action,
-            AlterAction::Modify { .. }
-                | AlterAction::Change { .. }
-                | AlterAction::ConvertCharset { .. }
-        )
-    };
     let (Kind::AlterTable { actions }, Some(table)) = (&facts.kind, &facts.table) else {
         return Ok(None);
     };
-    if !actions.iter().any(rewrites) {
+    let ignores = actions.iter().any(ignores);
+    if !ignores && !actions.iter().any(rewrites) {
         return Ok(None);
     }
     let mode = session.seen("SELECT @@SESSION.sql_mode")?[0][0].to_string();
-    if mode.contains("STRICT_ALL_TABLES") || mode.contains("STRICT_TRANS_TABLES") {
+    let is_strict = mode.contains("STRICT_ALL_TABLES") || mode.contains("STRICT_TRANS_TABLES");
+    if is_strict && !ignores {
         return Ok(None);
     }
     let Some((was, now)) = older(session, piece, rehearsed, table)? else {
         return Ok(None);
     };
-    let before = were(rehearsed);
+    if may_go((piece.0, rehearsed), was, actions, session.names()) {
+        return Ok(None);
+    }
+    let evidence = &rehearsed.evidence;
+    let was_empty = evidence.exact.get(&was.name) == Some(&0);
+    let is_known = |rows: &u64| (*rows > 0 || was_empty) && !evidence.sampled.contains(&was.name);
+    let rows = rehearsed.rows.get(piece.1).copied().flatten();
+    Ok(Some(Cuts {
+        mode: (!is_strict).then_some(mode),
+        ignores,
+        table: now.name,
+        // The server says of an ALTER how many rows it copied: none where it changed the table in
+        // place, which cuts nothing.
+        rows: rows.filter(is_known),
+    }))
+}
+
+fn rewrites(action: &AlterAction) -> bool {
+    matches!(
+        action,
+        AlterAction::Modify { .. }
+            | AlterAction::Change { .. }
+            | AlterAction::ConvertCharset { .. }
+    )
+}
+
+/// MariaDB's ALTER IGNORE deletes the rows that a key forbids, and cuts in every mode.
+fn ignores(action: &AlterAction) -> bool {
+    matches!(action, AlterAction::Other { text } if text == "IGNORE")
+}
+
+/// Whether any number of the rows and values may be lost that these actions take.
+fn may_go(
+    job: (&Intent<'_>, &Rehearsed),
+    was: &Shape,
+    actions: &[AlterAction],
+    names: Names,
+) -> bool {
+    let before = were(job.1);
     let before = Tables {
         shapes: &before,
-        names: session.names(),
+        names,
     };
     let any = |it: &ShapeColumn| {
         let all = (What::ValuesChanged, u64::MAX, u64::MAX);
@@ -315,26 +386,42 @@ fn cuts(
     let is_acknowledged = |column: &str| {
         let of_it = any.iter().filter(|it| it.column.as_deref() == Some(column));
         let of_it: Vec<_> = of_it.cloned().collect();
-        !of_it.is_empty() && refused((piece.0, rehearsed), &of_it, before).is_empty()
+        !of_it.is_empty() && refused(job, &of_it, before).is_empty()
     };
-    let is_free = |action: &AlterAction| match action {
+    actions.iter().all(|action| match action {
         AlterAction::Modify { column, .. } | AlterAction::Change { from: column, .. } => {
             is_acknowledged(column)
         }
+        other if ignores(other) => {
+            let rows = loss(was, None, (What::RowsGone, u64::MAX, u64::MAX), before);
+            refused(job, &[rows], before).is_empty()
+        }
         other => !rewrites(other),
-    };
-    if actions.iter().all(is_free) {
-        return Ok(None);
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::without_ignore;
+
+    #[test]
+    fn an_alter_is_tried_without_the_word_that_deletes() {
+        for (text, without) in [
+            (
+                "ALTER IGNORE TABLE t ADD UNIQUE (a)",
+                Some("ALTER  TABLE t ADD UNIQUE (a)"),
+            ),
+            (
+                "alter online /* ignore */ ignore table t add unique (a)",
+                Some("alter online /* ignore */  table t add unique (a)"),
+            ),
+            ("ALTER TABLE `ignore` ADD UNIQUE (a)", None),
+            (
+                "EXECUTE IMMEDIATE 'ALTER IGNORE TABLE t ADD UNIQUE (a)'",
+                None,
+            ),
+        ] {
+            assert_eq!(without_ignore(text).as_deref(), without, "{text}");
+        }
     }
-    let evidence = &rehearsed.evidence;
-    let was_empty = evidence.exact.get(&was.name) == Some(&0);
-    let is_known = |rows: &u64| (*rows > 0 || was_empty) && !evidence.sampled.contains(&was.name);
-    let rows = rehearsed.rows.get(piece.1).copied().flatten();
-    Ok(Some(Cuts {
-        mode,
-        table: now.name,
-        // The server says of an ALTER how many rows it copied: none where it changed the table in
-        // place, which cuts nothing.
-        rows: rows.filter(is_known),
-    }))
 }
