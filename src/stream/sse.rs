@@ -370,8 +370,8 @@ impl Dispatcher {
 
     fn hold(&mut self, line: &str) {
         if !self.held.is_empty() && self.held.len() + line.len() > PIECE {
-            // Only a blank line makes an event: this gives none.
-            let _ = self.hand_over();
+            let event = self.hand_over();
+            assert!(event.is_none(), "only a blank line makes an event");
         }
         // Room for the line, its LF and the blank line that may follow.
         self.held.reserve(line.len() + 2);

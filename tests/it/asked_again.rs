@@ -51,6 +51,13 @@ shows = ["notes.txt"]
 loads = [{ url = "$[0].urls[0]", content = "buy milk" }]
 "#;
 
+/// One more turn, so that the one that is asked for again has one before it.
+const SECOND: &str = r#"
+[[turn]]
+user = "And one to buy bread"
+answer = "Task 'Buy bread' has been added, too."
+"#;
+
 /// An answer that is asked for again comes, or its provider fails at once or in mid-stream, or its client leaves.
 const CASES: [&str; 8] = [
     "/regenerated",
@@ -65,7 +72,7 @@ const CASES: [&str; 8] = [
 
 #[test]
 fn an_answer_in_the_place_of_the_old_one_is_right() {
-    let (report, exit) = run("keeps_attachments", "replace", FILES);
+    let (report, exit) = run("keeps_attachments", "replace", &format!("{FILES}{SECOND}"));
     for name in CASES {
         assert_eq!(case(&report, name)["verdict"], "held", "{report:#}");
     }
@@ -95,7 +102,7 @@ fn an_answer_that_is_lost_or_left_is_found() {
 /// All is there, and not as it was said.
 #[test]
 fn a_new_answer_or_question_that_is_stored_otherwise_is_found() {
-    let (report, exit) = run("spoils_again", "replace", "");
+    let (report, exit) = run("spoils_again", "replace", SECOND);
     for (name, code) in [
         ("/regenerated", "answer-duplicated"),
         ("/edited", "user-message-lost"),
@@ -104,6 +111,9 @@ fn a_new_answer_or_question_that_is_stored_otherwise_is_found() {
         assert_eq!(played["verdict"], "violated", "{name}: {report:#}");
         assert!(errors(&report).contains(&code), "{report:#}");
     }
+    // The answer before the edited question is gone with it.
+    let errors = errors(&report);
+    assert!(errors.contains(&"saved-row-changed-later"), "{report:#}");
     assert_eq!(exit, 1);
 }
 

@@ -3,6 +3,7 @@
 use crate::common::{Chat, case, errors, report, side_by_side};
 use serde_json::{Value, json};
 use std::fs;
+use std::path::{Path, PathBuf};
 
 /// An answer with two calls at once, as OpenAI streams it.
 pub fn calls() -> String {
@@ -91,9 +92,8 @@ fn a_turn_is_broken_off_within_its_steps() {
     }
 }
 
-/// The report of a run in which the user has to approve of a call.
-fn run_approval(server: &str) -> (Value, i32) {
-    let chat = Chat::kept_beside("json", "before").set("APPROVAL", server);
+/// A session in which the user has to approve of a call, in this folder.
+pub fn with_approval(folder: &Path) -> PathBuf {
     let text = r#"
 [[setup]]
 request = "POST /conversations"
@@ -124,9 +124,16 @@ json = { approved = false }
 request = "GET /conversations/{conversation_id}/messages"
 messages = "$[?@.role != 'tool' && @.content != '']"
 "#;
-    fs::write(chat.folder.path().join("calls.sse"), calls()).unwrap();
-    let path = chat.folder.path().join("approval.toml");
+    fs::write(folder.join("calls.sse"), calls()).unwrap();
+    let path = folder.join("approval.toml");
     fs::write(&path, text).unwrap();
+    path
+}
+
+/// The report of a run in which the user has to approve of a call.
+fn run_approval(server: &str) -> (Value, i32) {
+    let chat = Chat::kept_beside("json", "before").set("APPROVAL", server);
+    let path = with_approval(chat.folder.path());
     let only = ["--proof", "observe", "--suite", "full", "--settle", "700ms"];
     let mut command = chat.verify();
     command.arg(path).args(only).args(["--cases", "approval-"]);

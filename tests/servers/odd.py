@@ -7,7 +7,8 @@ comes to its table 80 ms later); `html` (each message as HTML, and in another co
 after a turn its messages move to another table, which the history reads as well); `whole-file` (each commit writes the
 whole file); `dead-letter` (an answer whose save fails is kept in a file, which the history reads as well); `cited` (a
 number is added to each answer); `empties` (a new conversation empties the ones before it); `titled` (each conversation
-has a row of its own); `dated` (the history has a line for the day between its messages).
+has a row of its own); `templated` (each begins with an example of a question and an answer); `dated` (the history has a
+line for the day between its messages).
 Undecided: `remembers` (of each question the end is stored, and the history is what the process remembers);
 `archives-older` (a new conversation hides the ones before it from the history, and keeps their rows).
 Wrong: `numbered` (each process counts conversations from one); `takes-older` (a client that leaves takes the answers of
@@ -15,7 +16,8 @@ the turns before with it); `asks-again` (a client that leaves has its question s
 `turned-context`, `others-context` (the provider gets the end of each message, the newest first, or what was said in all
 conversations); `cuts-next` (once a client has left, of later answers only the end is stored); `titled-late` (the row of
 a conversation comes 60 ms after its first answer); `notes-at-close`, `hides-at-close` (a client that hangs up at the end
-of a stream has a note added to its conversation, or its answer is shown no more).
+of a stream has a note added to its conversation, or its answer is shown no more); `wipes-at-close`, `shuts-at-close`
+(the first conversation in which a client does so is deleted, or shown as an empty one).
 """
 
 import argparse
@@ -45,12 +47,13 @@ options = arguments.parse_args()
 SCHEMA = """CREATE TABLE IF NOT EXISTS message (id INTEGER PRIMARY KEY, conversation_id TEXT, role TEXT, content TEXT{});
     CREATE TABLE IF NOT EXISTS former (place INTEGER PRIMARY KEY, topic TEXT, side TEXT, words TEXT);
     CREATE TABLE IF NOT EXISTS event (number INTEGER PRIMARY KEY, kind TEXT, payload TEXT);"""
+INSERT = "INSERT INTO message (conversation_id, role, content) VALUES (?, ?, ?)"
 TITLED = "INSERT OR IGNORE INTO conversation (id, title) VALUES (?, 'A chat')"
 numbers = itertools.count(1)
 lock = threading.Lock()
 letters = f"{options.db}.dead"
 remembered: list[tuple[str, str, str]] = []
-spoilt: set[str] = set()
+spoilt: dict[str, None] = {}
 
 
 def make() -> sqlite3.Connection:
@@ -96,22 +99,21 @@ def later(seconds: float, act: Any, *values: Any) -> None:
 
 def keep(key: str, role: str, text: str) -> None:
     row = (key, role, text)
-    insert = "INSERT INTO message (conversation_id, role, content) VALUES (?, ?, ?)"
     if options.way == "events":
         write("INSERT INTO event (kind, payload) VALUES ('MessageAdded', ?)", json.dumps(row))
-        later(0.08, write, insert, *row)
+        later(0.08, write, INSERT, *row)
     elif options.way == "html":
         columns = "INSERT INTO message (conversation_id, role, content, markdown) VALUES (?, ?, ?, ?)"
         write(columns, key, role, f"<p>{html.escape(text)}</p>", text)
     elif options.way == "remembers":
         remembered.append(row)
-        write(insert, key, role, text[-28:] if role == "user" else text)
+        write(INSERT, key, role, text[-28:] if role == "user" else text)
     elif options.way == "cuts-next" and role == "assistant" and key in spoilt:
-        write(insert, key, role, text[-28:])
+        write(INSERT, key, role, text[-28:])
     elif options.way == "cited" and role == "assistant":
-        write(insert, key, role, f"{text} [1]")
+        write(INSERT, key, role, f"{text} [1]")
     else:
-        write(insert, *row)
+        write(INSERT, *row)
 
 
 def archive(key: str) -> None:
@@ -147,6 +149,8 @@ def history(key: str) -> list[dict[str, str]]:
         rows += dead_letters(key)
     if options.way == "hides-at-close" and key in spoilt:
         rows = rows[:-1]
+    if options.way == "shuts-at-close" and spoilt and key == next(iter(spoilt)):
+        rows = []
     return [{"role": role, "content": text} for role, text in rows]
 
 
@@ -203,6 +207,9 @@ class Handler(BaseHTTPRequestHandler):
                 write("UPDATE message SET gone = 1")
             if options.way == "titled":
                 write(TITLED, key)
+            if options.way == "templated":
+                write(INSERT, key, "user", "Which tasks do I have?")
+                write(INSERT, key, "assistant", "You have none.")
             self.reply(201, {"id": key})
         else:
             self.chat(body["conversation_id"], body["message"])
@@ -237,7 +244,7 @@ class Handler(BaseHTTPRequestHandler):
     def clean_up(self, key: str, question: str) -> None:
         if options.way == "takes-older":
             write("DELETE FROM message WHERE conversation_id = ? AND role = 'assistant'", key)
-        spoilt.add(key)
+        spoilt[key] = None
         if options.way == "asks-again":
             keep(key, "user", question)
 
@@ -250,9 +257,11 @@ class Handler(BaseHTTPRequestHandler):
         return False
 
     def hung_up(self, key: str) -> None:
-        spoilt.add(key)
+        spoilt[key] = None
         if options.way == "notes-at-close":
             keep(key, "assistant", "The answer was interrupted. Please try again.")
+        if options.way == "wipes-at-close" and len(spoilt) == 1:
+            later(0.1, write, "DELETE FROM message WHERE conversation_id = ?", key)
 
     def has_left(self) -> bool:
         is_readable, _, _ = select.select([self.connection], [], [], 0)

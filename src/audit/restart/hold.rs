@@ -222,29 +222,31 @@ impl Held {
     /// That it has messages of other conversations, in the store or in what the server showed of it, in words.
     pub(super) fn has_others(&self) -> Option<String> {
         let told = self.remembered_turns();
-        let is_said = |row: &&StoredMessage| matches!(row.role, Role::User | Role::Assistant);
-        let stored = self.before.iter().filter(is_said);
-        let stored = stored.map(|row| row.content.as_str());
-        let is_talk = |record: &&Remembered| {
-            known_role(&record.role).is_none_or(|role| role == "user" || role == "assistant")
-        };
-        let shown = self.shown.0.iter().filter(is_talk);
-        let shown = shown.map(|record| record.content.as_str());
-        let text = stored
-            .chain(shown)
-            .find(|text| account::is_of_another(&told, text))?;
+        let mut texts = self.talk();
+        let text = texts.find(|text| account::is_of_another(&told, text))?;
         Some(format!("it has `{text}`, which was said in another one"))
     }
 
     /// Whether it has messages of that other conversation.
     pub(super) fn has_what_is_of(&self, other: &Self) -> bool {
-        let stored = self.before.iter().map(|row| row.content.as_str());
-        let shown = self.shown.0.iter().map(|record| record.content.as_str());
         let said = |text: &str| {
             let mut said = other.said.iter();
             said.any(|said| text.contains(&said.tag) || text.contains(&said.nonce))
         };
-        stored.chain(shown).any(said)
+        self.talk().any(said)
+    }
+
+    /// What both sides said, in the store and in what the server showed of it. A summary or a
+    /// memory may quote other conversations.
+    fn talk(&self) -> impl Iterator<Item = &str> {
+        let is_said = |row: &&StoredMessage| matches!(row.role, Role::User | Role::Assistant);
+        let stored = self.before.iter().filter(is_said);
+        let is_talk = |record: &&Remembered| {
+            known_role(&record.role).is_none_or(|role| role == "user" || role == "assistant")
+        };
+        let shown = self.shown.0.iter().filter(is_talk);
+        let stored = stored.map(|row| row.content.as_str());
+        stored.chain(shown.map(|record| record.content.as_str()))
     }
 
     /// Its rows in the store now, or as soon as those that are awaited are there.

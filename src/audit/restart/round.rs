@@ -50,8 +50,8 @@ pub(super) struct Round {
     stranger: Option<String>,
     /// The same, where only its answers accuse the server.
     doubt: Option<String>,
-    /// Why nobody knows what became of rows that are gone.
-    moved: Option<String>,
+    /// Why nobody knows what became of the rows.
+    open: Option<String>,
     /// Databases that came with the new start.
     new_places: BTreeSet<String>,
 }
@@ -74,7 +74,7 @@ impl Round {
             down: false,
             stranger: None,
             doubt: None,
-            moved: None,
+            open: None,
             new_places: BTreeSet::new(),
         }
     }
@@ -155,7 +155,7 @@ impl Round {
                 && let (Some(db), Some(mapping)) = (of.stage.store(), of.stage.mapping())
             {
                 let gone = tables::young_gone(db, mapping, &before).await?;
-                self.moved = self.moved.take().or(gone);
+                self.open = self.open.take().or(gone);
             }
         }
         let suspicious = startup::suspicious(up.lines.iter().map(String::as_str));
@@ -199,7 +199,7 @@ impl Round {
         if let Some(why) = &self.missed {
             return Some(format!("the server was not stopped: {why}"));
         }
-        if let Some(why) = &self.moved {
+        if let Some(why) = &self.open {
             return Some(why.clone());
         }
         let gap = self.gap.filter(|_| self.is_late())?;
@@ -311,11 +311,12 @@ impl Round {
             let gone = held.before.len().saturating_sub(after.len()) as i64;
             if let Some(why) = is_moved(&findings, (&account, &by_history), mapping) {
                 findings = by_history.findings();
-                self.moved = Some(why);
+                self.open = Some(why);
                 lost += gone;
             } else if !broken(&findings) {
                 let lost = held.lost_head(of.stage, self.way).await;
                 findings.extend(lost.map(|lost| account::if_shown(lost, account.shows_all())));
+                self.open = self.open.take().or_else(|| account.added());
             }
             self.checked += 1;
             self.messages += told.iter().filter(|turn| turn.acknowledged).count() * 2;
@@ -406,7 +407,7 @@ impl Round {
             match since {
                 Since::Shown => break,
                 Since::Hidden(fact) if is_over => {
-                    self.moved = Some(format!(
+                    self.open = Some(format!(
                         "a reload does not show what was said after the restart ({fact}): whether it shows a page \
                          or what it had read at its start, another restart tells"
                     ));

@@ -150,6 +150,18 @@ pub static ALL: &[Way] = &[
         words: "SIGTERM right after an answer's commit and a new start",
     },
     Way {
+        name: "kill-at-approval",
+        when: When::At(Interruption::AtApproval),
+        deed: Deed::Kill,
+        words: "SIGKILL while a call waits for approval and a new start",
+    },
+    Way {
+        name: "term-at-approval",
+        when: When::At(Interruption::AtApproval),
+        deed: Deed::Terminate,
+        words: "SIGTERM while a call waits for approval and a new start",
+    },
+    Way {
         name: "reload",
         when: When::Over,
         deed: Deed::Touch,
@@ -185,6 +197,11 @@ impl Way {
             When::At(place) => place.is_at_tools(),
             When::Over | When::Final => false,
         }
+    }
+
+    /// Whether it needs a turn that waits for the user's approval.
+    pub fn needs_approval(&self) -> bool {
+        self.when == When::At(Interruption::AtApproval)
     }
 
     /// Whether the server has no time to put anything in order.

@@ -152,6 +152,7 @@ async fn report(args: Args, env: &Env) -> anyhow::Result<Report> {
     let target = env.target()?;
     let options = options(&args, env)?;
     check_tools(&options, &sessions)?;
+    check_approval(&options, &sessions)?;
     let mut stage_options = setup::options(&wanted, &env.config, &target)?;
     // Every round begins with a server that was just started, and such a one is slow.
     stage_options.response_timeout *= run::FIRST_TURN;
@@ -297,6 +298,23 @@ fn options(args: &Args, env: &Env) -> anyhow::Result<Options> {
         reload_file,
         around,
     })
+}
+
+/// A turn waits for approval only where the session has one that does.
+fn check_approval(options: &Options, sessions: &[(Session, &Profile)]) -> anyhow::Result<()> {
+    let way = options.ways.iter().find(|way| way.needs_approval());
+    let mut without = sessions
+        .iter()
+        .filter(|(session, _)| session.approval.is_none());
+    match way.zip(without.next()) {
+        None => Ok(()),
+        Some((way, (session, _))) => Err(CliError::usage(format!(
+            "`--stop {}` needs a turn that waits for the user's approval, and session `{}` has none",
+            way.name, session.name
+        ))
+        .hint("add [approval] to the session: see docs/sessions.md")
+        .into()),
+    }
 }
 
 /// A point within tool calls is there only where the model calls tools.

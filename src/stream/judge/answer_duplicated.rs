@@ -1,6 +1,6 @@
 //! One answer, several rows.
 
-use super::{Check, Observed};
+use super::{Check, Drafts, Observed, TurnSeen};
 use crate::report::{Finding, Severity, Source};
 
 pub(super) const CHECK: Check = Check {
@@ -9,16 +9,19 @@ pub(super) const CHECK: Check = Check {
 };
 
 fn check(observed: &Observed) -> Vec<Finding> {
-    let bad = observed.turns.iter().find(|turn| turn.answers().len() > 1);
-    let Some(turn) = bad else {
+    let bad = || {
+        observed
+            .turns
+            .iter()
+            .filter(|turn| turn.answers().len() > 1)
+    };
+    let worst = bad().find(|turn| !has_versions(observed, turn));
+    let Some(turn) = worst.or_else(|| bad().next()) else {
         return left_over(observed);
     };
     let answers = turn.answers();
     let keys: Vec<_> = answers.iter().map(|row| row.key.as_str()).collect();
-    // A store that only appends keeps former versions of a row, under another status.
-    let is_versioned = answers.iter().any(|row| row.status != answers[0].status)
-        && observed.shows_once(|text| text.contains(&turn.nonce));
-    let (severity, help) = if is_versioned {
+    let (severity, help) = if has_versions(observed, turn) {
         (
             Severity::Warning,
             "if the other rows are former versions, say so in the mapping: `where = \"{status} <> 'superseded'\"`",
@@ -45,25 +48,61 @@ fn check(observed: &Observed) -> Vec<Finding> {
     ]
 }
 
-/// Parts of an answer that are messages of their own, next to the whole.
-fn left_over(observed: &Observed) -> Vec<Finding> {
-    let mut turns = observed.turns.iter().map(|turn| (turn, turn.parts()));
-    let Some((turn, parts)) = turns.find(|(_, parts)| !parts.is_empty()) else {
-        return Vec::new();
-    };
+/// Whether the rows of an answer are versions of it. A store that only appends keeps former ones,
+/// under another status.
+fn has_versions(observed: &Observed, turn: &TurnSeen) -> bool {
+    let answers = turn.answers();
+    answers.iter().any(|row| row.status != answers[0].status)
+        && observed.shows_once(|text| text.contains(&turn.nonce))
+}
+
+/// Whether a history has shown that further rows of an answer are its former versions.
+pub fn keeps_versions(observed: &Observed) -> bool {
+    let mut turns = observed.turns.iter();
+    turns.any(|turn| turn.answers().len() > 1 && has_versions(observed, turn))
+}
+
+/// Whether a history shows the whole answers alone, where parts of them are messages of their own.
+pub fn hides_drafts(observed: &Observed) -> bool {
+    let with_parts = observed
+        .turns
+        .iter()
+        .filter(|turn| !turn.parts().is_empty());
+    let mut hidden = with_parts.map(|turn| are_hidden(observed, turn));
+    hidden.next() == Some(true) && hidden.all(|it| it)
+}
+
+/// Whether a reload shows the whole answer of a turn, and no part of it.
+fn are_hidden(observed: &Observed, turn: &TurnSeen) -> bool {
     let is_hidden = |part: &&super::StoredMessage| {
         let text = part.content.trim();
         observed.shows_once(|shown| shown.contains(&turn.nonce))
             && !observed.shows_once(|shown| shown.trim() == text)
     };
-    let severity = if parts.iter().all(is_hidden) {
-        Severity::Warning
-    } else {
-        Severity::Error
+    turn.parts().iter().all(is_hidden)
+}
+
+/// Parts of an answer that are messages of their own, next to the whole.
+fn left_over(observed: &Observed) -> Vec<Finding> {
+    let with_parts = || {
+        observed
+            .turns
+            .iter()
+            .filter(|turn| !turn.parts().is_empty())
+    };
+    let worst = with_parts().find(|turn| !are_hidden(observed, turn));
+    let Some(turn) = worst.or_else(|| with_parts().next()) else {
+        return Vec::new();
+    };
+    let parts = turn.parts();
+    let severity = match &observed.drafts {
+        Drafts::Hidden | Drafts::Column(_) => Severity::Warning,
+        Drafts::Untold if are_hidden(observed, turn) => Severity::Warning,
+        Drafts::Untold => Severity::Error,
     };
     let shown = |part: &super::StoredMessage| format!("{}: `{}`", part.key, part.content);
     let keys: Vec<_> = parts.iter().map(|part| shown(part)).collect();
-    vec![
+    let finding =
         Finding::new(
             CHECK.code,
             severity,
@@ -74,8 +113,13 @@ fn left_over(observed: &Observed) -> Vec<Finding> {
             ),
             "update one row while the answer is streamed, or delete the drafts together with the final save",
         )
-        .with(Source::Store, format!("rows {}", keys.join(", "))),
-    ]
+        .with(Source::Store, format!("rows {}", keys.join(", ")));
+    vec![match &observed.drafts {
+        Drafts::Column(column) => {
+            finding.with(Source::Store, format!("`{column}` tells them apart"))
+        }
+        Drafts::Untold | Drafts::Hidden => finding,
+    }]
 }
 
 #[cfg(test)]
@@ -83,7 +127,7 @@ mod tests {
     use super::check;
     use crate::model::{Role, StoredMessage, ToolCall};
     use crate::report::Severity;
-    use crate::stream::judge::{Observed, TurnSeen};
+    use crate::stream::judge::{Drafts, Observed, TurnSeen};
     use crate::stream::session::Remembered;
 
     fn severity(statuses: [&str; 2], shown: usize) -> Option<Severity> {
@@ -109,6 +153,10 @@ mod tests {
     }
 
     fn left_over(parts: &[(&str, &str)], tools: usize) -> Option<Severity> {
+        with_drafts(Drafts::Untold, parts, tools)
+    }
+
+    fn with_drafts(drafts: Drafts, parts: &[(&str, &str)], tools: usize) -> Option<Severity> {
         let answer = "First this. Then that, n1";
         let row = |(text, status): &(&str, &str)| StoredMessage {
             status: Some((*status).to_owned()),
@@ -129,10 +177,31 @@ mod tests {
                 tool_calls: vec![ToolCall::default(); tools],
                 ..TurnSeen::blank(1)
             }],
+            drafts,
             ..Observed::default()
         };
         let findings = check(&observed);
         findings.first().map(|finding| finding.severity)
+    }
+
+    /// Drafts that are told from the answer say nothing of an answer that is stored twice.
+    #[test]
+    fn drafts_that_a_column_tells_apart_are_a_warning_and_a_second_answer_is_not() {
+        let told = || Drafts::Column("is_deleted".to_owned());
+        let draft = ("First this.", "done");
+        assert_eq!(with_drafts(told(), &[draft], 0), Some(Severity::Warning));
+        let mut turn = TurnSeen {
+            nonce: "n1".to_owned(),
+            ..TurnSeen::blank(1)
+        };
+        let row = |key: &str| StoredMessage::new(key, Role::Assistant, "an answer n1");
+        turn.with_nonce = vec![row("1"), row("2")];
+        let twice = Observed {
+            turns: vec![turn],
+            drafts: told(),
+            ..Observed::default()
+        };
+        assert_eq!(check(&twice)[0].severity, Severity::Error);
     }
 
     #[test]

@@ -179,11 +179,7 @@ fn shown(seen: &Seen) -> Result<Judged, Judged> {
     ];
     let findings: Vec<_> = found.into_iter().flatten().collect();
     let late = seen.came_late.then_some(LATE).or_else(|| seen.next.doubt());
-    Ok(Judged::by(
-        findings,
-        tell(seen, stored),
-        late.map(str::to_owned),
-    ))
+    Ok(Judged::by(findings, tell(seen, stored), late))
 }
 
 fn tell(seen: &Seen, stored: &Stored) -> String {

@@ -77,11 +77,7 @@ fn shown(seen: &ToolFailed) -> Result<Judged, Judged> {
     ];
     let findings: Vec<_> = found.into_iter().flatten().collect();
     let late = seen.came_late.then_some(LATE).or_else(|| seen.next.doubt());
-    Ok(Judged::by(
-        findings,
-        tell(seen, stored),
-        late.map(str::to_owned),
-    ))
+    Ok(Judged::by(findings, tell(seen, stored), late))
 }
 
 fn tell(seen: &ToolFailed, stored: &Stored) -> String {

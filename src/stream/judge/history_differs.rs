@@ -172,18 +172,55 @@ fn difference(observed: &Observed, records: &[Remembered]) -> Option<(String, St
     })
 }
 
-/// How many records come before the first question, if those of both sides are the assistant's.
-fn greetings(observed: &Observed, records: &[Remembered]) -> usize {
-    let Some(turn) = observed.turns.first() else {
-        return 0;
+/// The records before the first question.
+fn before<'r>(observed: &Observed, records: &'r [Remembered]) -> &'r [Remembered] {
+    let is_first = |record: &Remembered| {
+        let turn = observed.turns.first();
+        turn.is_some_and(|turn| record.content.trim() == turn.user.trim())
     };
-    let asked = records
-        .iter()
-        .position(|it| it.content.trim() == turn.user.trim());
-    let before = &records[..asked.unwrap_or(0)];
+    let asked = records.iter().position(is_first);
+    &records[..asked.unwrap_or(0)]
+}
+
+/// What a history shows before the first question, where it is more than a greeting, and the store
+/// has in the conversation before it: a new conversation may begin with an example.
+pub fn preface(observed: &Observed, records: &[Remembered]) -> Vec<String> {
+    let before = before(observed, records).iter();
+    let talk: Vec<_> = before.filter(|record| is_talk(observed, record)).collect();
+    let is_greeting = |record: &&Remembered| known_role(&record.role) == Some("assistant");
+    if talk.iter().all(is_greeting) {
+        return Vec::new();
+    }
+    let texts: Vec<_> = talk.iter().map(|record| record.content.clone()).collect();
+    let turn = observed
+        .turns
+        .first()
+        .filter(|turn| begins_with(turn, &texts));
+    turn.map(|_| texts).unwrap_or_default()
+}
+
+/// Whether the store has these texts in the turn's conversation before its question, and none of
+/// them is of a chat.
+pub fn begins_with(turn: &TurnSeen, texts: &[String]) -> bool {
+    let stored = turn.stored.iter();
+    let before: Vec<_> = stored
+        .take_while(|row| !row.content.contains(&turn.tag))
+        .collect();
+    let is_there = |text: &String| {
+        let mut rows = before.iter();
+        marks::of(text).is_empty() && rows.any(|row| row.content.trim() == text.trim())
+    };
+    texts.iter().all(is_there)
+}
+
+/// How many records come before the first question, if those of both sides are the assistant's, or
+/// are what a new conversation begins with.
+fn greetings(observed: &Observed, records: &[Remembered]) -> usize {
+    let before = before(observed, records);
     let mut talk = before.iter().filter(|record| is_talk(observed, record));
     let is_greeting = |record: &Remembered| {
-        known_role(&record.role) == Some("assistant") && !is_of_another(observed, record)
+        observed.preface.contains(&record.content)
+            || known_role(&record.role) == Some("assistant") && !is_of_another(observed, record)
     };
     if talk.all(is_greeting) {
         before.len()
@@ -304,6 +341,30 @@ mod tests {
         assert!(!right(vec![greeting(), said()]));
         assert!(!right(vec![record("user", "Hi"), asked(), said()]));
         assert!(!right(vec![asked(), greeting(), said()]));
+    }
+
+    /// As the page of a template shows it.
+    #[test]
+    fn a_new_conversation_may_begin_with_an_example_that_is_stored_in_it() {
+        let example = [record("user", "Is it good?"), record("assistant", "Yes.")];
+        let said = [record("user", "Hello"), record("assistant", "Good morning")];
+        let records = [example.to_vec(), said.to_vec()].concat();
+        let mut observed = observed(records.clone(), None);
+        let row = |text: &str| StoredMessage::new(text, Role::User, text);
+        observed.turns[0].tag = "Hello".to_owned();
+        // What only the history shows is somebody else's.
+        observed.turns[0].stored = vec![row("Hello")];
+        assert!(super::preface(&observed, &records).is_empty());
+        assert!(!check(&observed).is_empty());
+        observed.turns[0].stored = vec![row("Is it good?"), row("Yes."), row("Hello")];
+        observed.preface = super::preface(&observed, &records);
+        assert_eq!(observed.preface, ["Is it good?", "Yes."]);
+        assert!(check(&observed).is_empty());
+        // One that does not begin so has other messages.
+        let mut next = TurnSeen::blank(1);
+        next.tag = "Hello".to_owned();
+        next.stored = vec![row("Is it bad?"), row("Yes."), row("Hello")];
+        assert!(!super::begins_with(&next, &observed.preface));
     }
 
     /// As the API of a provider has them, and as many servers store and return them.

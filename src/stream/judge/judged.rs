@@ -25,11 +25,18 @@ impl Judged {
     }
 
     /// Violated by an error among the findings. Without one it is held, unless there is a doubt.
-    pub(super) fn by(findings: Vec<Finding>, reason: String, doubt: Option<String>) -> Self {
+    pub(super) fn by(
+        findings: Vec<Finding>,
+        reason: String,
+        doubt: Option<impl Into<String>>,
+    ) -> Self {
         let is_error = findings.iter().any(|it| it.severity == Severity::Error);
         let (verdict, reason) = match doubt {
             _ if is_error => (Verdict::Violated, reason),
-            Some(doubt) => (Verdict::Inconclusive, format!("{reason}; {doubt}")),
+            Some(doubt) => {
+                let doubt = doubt.into();
+                (Verdict::Inconclusive, format!("{reason}; {doubt}"))
+            }
             None => (Verdict::Held, reason),
         };
         Self {

@@ -42,6 +42,7 @@ pub mod whole_turn;
 mod wrong_conversation;
 mod wrong_role;
 
+pub use answer_duplicated::{hides_drafts, keeps_versions};
 pub use judged::Judged;
 
 use super::body::Framing;
@@ -78,6 +79,10 @@ pub struct Observed {
     pub history_body: Option<Vec<u8>>,
     /// Whether the history is one chat for all conversations, so that it shows what was said in others.
     pub shares_history: bool,
+    /// What a new conversation has before anything is said in it, such as an example.
+    pub preface: Vec<String>,
+    /// What tells parts of an answer that are messages of their own from the whole one.
+    pub drafts: Drafts,
     /// The files that the history names by their URL, and whether each is what was sent.
     pub loaded: Vec<Loaded>,
     /// After how long the history was the conversation that was held, where it was not at first.
@@ -101,6 +106,18 @@ pub enum MarkerBasis {
     /// Nobody's: chatctl looked for it, and no response had it. It promises nothing, and is not
     /// missed.
     Assumed,
+}
+
+/// What tells parts of an answer from the whole one, where the first chat has shown it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Drafts {
+    /// Nothing that is known.
+    #[default]
+    Untold,
+    /// A reload shows none of them.
+    Hidden,
+    /// The column with this name.
+    Column(String),
 }
 
 /// One turn, after the settling time.
@@ -142,6 +159,8 @@ pub struct TurnSeen {
     pub altered: Option<StoredMessage>,
     /// The answer's row at the final marker, if it was read then.
     pub at_final: Option<StoredMessage>,
+    /// The same of the question's row.
+    pub asked_at_final: Option<StoredMessage>,
     /// The answer's row when it was first seen complete, and after the settling time.
     pub first_and_last: Option<(StoredMessage, StoredMessage)>,
     /// Requests to the provider during the turn.
@@ -205,6 +224,11 @@ impl TurnSeen {
         let rest = self.stored.iter().skip_while(|it| !asked(it)).skip(1);
         let of_turn = rest.take_while(|it| it.role != Role::User);
         of_turn.filter(|it| it.role == Role::Assistant).count() == 1
+    }
+
+    /// Whether no two rows of the user's say what was asked.
+    pub fn is_asked_once(&self) -> bool {
+        question_duplicated::copies(self).len() <= 1
     }
 
     /// The rows that hold this turn's answer, in this conversation: those with the nonce, else
@@ -298,17 +322,17 @@ fn is_longer(expected: &str, text: &str) -> bool {
 /// Why nobody knows whether what is stored is right.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Doubt {
-    /// A text that another column may hold: then it is right. Empty where none can settle it.
-    pub text: String,
+    /// A text that another column may hold: then it is right.
+    pub text: Option<String>,
     /// Why, in a sentence.
     pub why: String,
 }
 
 impl Doubt {
     /// A column tells drafts of an answer from the whole one.
-    pub fn of_drafts(column: &str) -> Self {
+    fn of_drafts(column: &str) -> Self {
         Self {
-            text: String::new(),
+            text: None,
             why: format!(
                 "parts of an answer are stored next to it, `{column}` tells them apart, and without [history] nobody knows \
                  which of them a reload shows; leave the others out by `where` in the mapping"
@@ -318,13 +342,15 @@ impl Doubt {
 }
 
 /// What of a session is neither right nor wrong, though no finding says so.
-pub fn doubts(observed: &Observed) -> Vec<Doubt> {
-    let doubled = question_duplicated::doubt(observed).map(|why| Doubt {
-        text: String::new(),
-        why,
-    });
-    let shown = user_message_lost::doubt(observed);
-    shown.into_iter().chain(doubled).collect()
+pub fn doubt(observed: &Observed) -> Option<Doubt> {
+    let doubled = || question_duplicated::doubt(observed).map(|why| Doubt { text: None, why });
+    let drafts = || match &observed.drafts {
+        Drafts::Untold | Drafts::Hidden => None,
+        Drafts::Column(column) => Some(Doubt::of_drafts(column)),
+    };
+    user_message_lost::doubt(observed)
+        .or_else(doubled)
+        .or_else(drafts)
 }
 
 /// A check over a session.

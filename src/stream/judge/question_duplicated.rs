@@ -86,7 +86,7 @@ pub(super) fn doubt(observed: &Observed) -> Option<String> {
 }
 
 /// The rows of the conversation that are the user's and say the same.
-fn copies(turn: &TurnSeen) -> Vec<&StoredMessage> {
+pub(super) fn copies(turn: &TurnSeen) -> Vec<&StoredMessage> {
     let rows = turn.with_tag.iter();
     let mut rows = rows.filter(|row| row.role == Role::User && !turn.elsewhere(row));
     let Some(first) = rows.next() else {

@@ -113,7 +113,7 @@ fn shown(seen: &Resumed) -> Result<Judged, Judged> {
     let mut findings: Vec<_> = found.into_iter().flatten().collect();
     let spoilt = spoilt(seen, &findings);
     findings.extend(spoilt);
-    Ok(Judged::by(findings, tell(seen, copies), None))
+    Ok(Judged::by(findings, tell(seen, copies), None::<&str>))
 }
 
 /// Whether the client has to get the answer from the resume: it is not over, so nobody else has it.

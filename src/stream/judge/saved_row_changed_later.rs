@@ -88,15 +88,18 @@ fn is_part(turn: &TurnSeen, first: &StoredMessage, last: &StoredMessage) -> bool
     first < last
 }
 
-/// Whether a row came to its question's conversation, or to the assistant's side, only after it was there.
+/// Whether a row came to its question's conversation, or to the assistant's side, only after it was
+/// there. What moved together with its question was in its place before, too.
 fn is_placed(turn: &TurnSeen, first: &StoredMessage, last: &StoredMessage) -> bool {
     let is_asked = |row: &&StoredMessage| row.role == Role::User;
     let asked = turn.with_tag.iter().find(is_asked);
+    let asked_then = turn.asked_at_final.as_ref();
+    let was_together = asked_then.is_some_and(|asked| asked.conversation == first.conversation);
     let moved = asked.is_some_and(|asked| {
         first.conversation != asked.conversation && last.conversation == asked.conversation
     });
     let given = first.role != Role::Assistant && last.role == Role::Assistant;
-    first.key == last.key && (moved || given)
+    first.key == last.key && (moved && !was_together || given)
 }
 
 /// Whether none of these rows holds the text that an answer was stored with, in its conversation and as its
@@ -162,15 +165,18 @@ mod tests {
 
     #[test]
     fn a_row_that_comes_to_its_place_after_the_marker_is_an_error() {
-        let severity = |then: StoredMessage| {
-            let question = StoredMessage {
-                role: Role::User,
-                ..row("Say it, u1")
-            };
+        let asked = |conversation: &str| StoredMessage {
+            role: Role::User,
+            conversation: Some(conversation.to_owned()),
+            ..row("Say it, u1")
+        };
+        let severity_with = |asked_then: &str, then: StoredMessage| {
+            let question = asked("7");
             let observed = Observed {
                 turns: vec![TurnSeen {
                     answer: Some(ANSWER.to_owned()),
                     at_final: Some(then),
+                    asked_at_final: Some(asked(asked_then)),
                     with_nonce: vec![row(ANSWER)],
                     with_tag: vec![question],
                     first_and_last: Some((row(ANSWER), row(ANSWER))),
@@ -180,11 +186,14 @@ mod tests {
             };
             check(&observed).first().map(|finding| finding.severity)
         };
+        let severity = |then: StoredMessage| severity_with("7", then);
         let mut staged = row(ANSWER);
         staged.conversation = Some("inbox".to_owned());
         let mut draft = row(ANSWER);
         draft.role = Role::Other("draft".to_owned());
         assert_eq!(severity(row(ANSWER)), None);
+        // Both were in a draft of the conversation, and moved together.
+        assert_eq!(severity_with("inbox", staged.clone()), None);
         for then in [staged, draft] {
             assert_eq!(severity(then), Some(Severity::Error));
         }

@@ -77,7 +77,7 @@ pub fn judge(seen: &SideBySide) -> Judged {
         .into_iter()
         .map(|finding| finding.in_case(&seen.case))
         .collect();
-    Judged::by(findings, tell(seen), None)
+    Judged::by(findings, tell(seen), None::<&str>)
 }
 
 fn tell(seen: &SideBySide) -> String {

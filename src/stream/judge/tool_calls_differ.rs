@@ -60,7 +60,7 @@ fn differs(turn: &TurnSeen) -> Option<String> {
 }
 
 /// How much a store keeps of the tools of a turn.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Kept {
     calls: usize,
     /// Those that say something.
@@ -92,13 +92,26 @@ impl Kept {
         }
     }
 
-    /// What one of both has.
+    /// What has to be there from now on, if a turn had this right after it and has that now: one
+    /// kind may not go without the other. Nothing where it goes with all of it: that is a store
+    /// without tools.
     #[must_use]
-    pub fn most(self, other: Self) -> Self {
-        Self {
-            calls: self.calls.max(other.calls),
-            results: self.results.max(other.results),
-        }
+    pub fn stays(self, now: Self) -> Option<Self> {
+        let stays = |then: usize, now: usize| if now == 0 { then } else { now };
+        let kept = Self {
+            calls: stays(self.calls, now.calls),
+            results: stays(self.results, now.results),
+        };
+        (now != Self::default()).then_some(kept)
+    }
+
+    /// Whether less is there now than there was, as if it were meant so: all is gone, or some of a
+    /// kind, which may be stored together now.
+    pub fn shrinks(self, now: Self) -> bool {
+        let has_merged = |then: usize, now: usize| (1..then).contains(&now);
+        now == Self::default() && self != now
+            || has_merged(self.calls, now.calls)
+            || has_merged(self.results, now.results)
     }
 
     /// What is missing of that, in words.
@@ -274,5 +287,30 @@ mod tests {
         let next = row(Role::User, "chatctl-u0000000000000002", Vec::new());
         let more = row(Role::Assistant, "", vec![tool("x", None, Some("y"))]);
         assert_eq!(told(vec![answer(), next, more]), None);
+    }
+
+    /// Rows of steps that a server keeps only while a turn is under way are not lost.
+    #[test]
+    fn what_goes_in_every_chat_may_be_meant_to_go() {
+        let kept = |calls: usize, results: usize| Kept { calls, results };
+        let then = kept(2, 2);
+        assert_eq!((then.stays(then), then.shrinks(then)), (Some(then), false));
+        // Late ones count from when they are there.
+        assert_eq!(kept(0, 0).stays(then), Some(then));
+        assert!(!kept(0, 0).shrinks(then) && !kept(0, 0).shrinks(kept(0, 0)));
+        // Results that are emptied, or calls that go without them, are lost.
+        for one in [kept(2, 0), kept(0, 2)] {
+            assert_eq!((then.stays(one), then.shrinks(one)), (Some(then), false));
+        }
+        // All of it, or drafts that became one row.
+        assert_eq!(
+            (then.stays(kept(0, 0)), then.shrinks(kept(0, 0))),
+            (None, true)
+        );
+        let drafts = kept(4, 2);
+        assert_eq!(
+            (drafts.stays(then), drafts.shrinks(then)),
+            (Some(then), true)
+        );
     }
 }

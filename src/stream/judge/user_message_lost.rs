@@ -92,7 +92,7 @@ pub(super) fn doubt(observed: &Observed) -> Option<Doubt> {
         (!kept::is_all_in(&turn.user, &unescaped(&row.content))).then_some((turn, row))
     })?;
     Some(Doubt {
-        text: turn.user.clone(),
+        text: Some(turn.user.clone()),
         why: format!(
             "the question of turn {} is stored as `{}`, and a reload shows all of it: it may be shown from the server's \
              memory, and no column of the store was found that holds it",

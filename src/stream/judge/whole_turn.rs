@@ -2,8 +2,8 @@
 //!
 //! The same checks look at it as at the turns of those chats. What was wrong there too was reported there.
 
-use super::Observed;
-use crate::model::{State, StoredMessage};
+use super::{Observed, TurnSeen};
+use crate::model::{Role, State, StoredMessage};
 use crate::report::{Finding, Severity, Source};
 
 /// What is looked for in such a turn alone.
@@ -35,10 +35,12 @@ pub struct Usual {
 
 impl Usual {
     /// Whether the turns without a gate showed the same, or nothing by which it could be judged.
-    fn allows(&self, code: &str) -> bool {
+    fn allows(&self, code: &str, turns: &[TurnSeen]) -> bool {
+        // A store that spells questions in another way has a row of each.
+        let has_row = |turn: &TurnSeen| !turn.with_tag.is_empty();
         let was_right = match code {
             "answer-differs" => self.whole_answers,
-            "user-message-lost" => self.whole_questions,
+            "user-message-lost" => self.whole_questions || !turns.iter().all(has_row),
             "question-duplicated" => self.one_question,
             "answer-duplicated" => !self.has_versions,
             _ => true,
@@ -105,8 +107,11 @@ pub fn wrong(mut observed: Observed, usual: &Usual) -> Vec<Wrong> {
         turn.with_tag.retain(is_there);
         // What an earlier turn has left may come behind the question of this one.
         let (tag, nonce) = (turn.tag.clone(), turn.nonce.clone());
-        let is_own =
-            |row: &StoredMessage| [&tag, &nonce].iter().any(|it| row.content.contains(*it));
+        // A message of the assistant may quote the question.
+        let is_own = |row: &StoredMessage| {
+            row.content.contains(&nonce)
+                || row.role != Role::Assistant && row.content.contains(&tag)
+        };
         turn.stored.retain(|row| is_there(row) && is_own(row));
         turn.heard = None;
     }
@@ -114,7 +119,7 @@ pub fn wrong(mut observed: Observed, usual: &Usual) -> Vec<Wrong> {
     let is_new = |found: &&Finding| {
         found.severity == Severity::Error
             && OF_A_TURN.contains(&found.code)
-            && !usual.allows(found.code)
+            && !usual.allows(found.code, &observed.turns)
     };
     found.iter().filter(is_new).map(Wrong::of).collect()
 }
@@ -184,6 +189,9 @@ mod tests {
         let part = (Role::Assistant, "Task 'Buy milk'");
         assert_eq!(of(&[asked.clone(), part.clone(), said.clone()]), [""; 0]);
         assert_eq!(of(&[asked.clone(), part]), ["never-saved"]);
+        // An error that quotes the question is no answer to it.
+        let quotes = (Role::Assistant, "Error for: Add a task [u1]");
+        assert_eq!(of(&[asked.clone(), quotes]), ["never-saved"]);
         assert_eq!(
             of(&[asked.clone(), (Role::Assistant, "gone n1")]),
             ["never-saved"]
@@ -206,6 +214,9 @@ mod tests {
     fn what_is_so_in_every_turn_is_not_found_again() {
         let cut = [(Role::User, "task [u1]"), (Role::Assistant, "added. n1")];
         assert_eq!(codes(&cut, &Usual::default()), [""; 0]);
+        // A question that is spelled in another way has a row.
+        let gone = codes(&cut[1..], &Usual::default());
+        assert_eq!(gone, ["user-message-lost"]);
         let mut known = usual();
         known.wrong = vec!["answer-differs", "user-message-lost"];
         assert_eq!(codes(&cut, &known), [""; 0]);

@@ -185,7 +185,7 @@ impl Stage<'_> {
     }
 
     /// Waits until the turn pauses; says why it does not.
-    async fn until_it_waits(&self, live: &Live, turn: &Turn) -> Result<(), String> {
+    pub(super) async fn until_it_waits(&self, live: &Live, turn: &Turn) -> Result<(), String> {
         let patience = self.options.response_timeout;
         let steps = turn.steps.iter();
         let chunks = steps.map(|step| step.cassette.chunks.len()).sum();
@@ -265,7 +265,7 @@ impl Stage<'_> {
 }
 
 /// Whether the server took a request.
-fn is_taken(seen: &ResponseProgress) -> bool {
+pub(super) fn is_taken(seen: &ResponseProgress) -> bool {
     seen.head
         .as_ref()
         .is_some_and(super::exchange::Head::is_success)

@@ -39,19 +39,26 @@ impl Stage<'_> {
         if self.learnt.one_question {
             spoilt.extend(doubled(with_tag).map(Spoilt::QuestionTwice));
         }
+        spoilt.extend(self.lost_of(&sought.stays).await?);
+        Ok(spoilt)
+    }
+
+    /// What is lost of turns that were over.
+    pub(super) async fn lost_of(&self, stays: &[Earlier]) -> anyhow::Result<Vec<Spoilt>> {
+        let mut lost = Vec::new();
         let Some(mapping) = self.mapping.as_ref().filter(|_| self.learnt.keeps_earlier) else {
-            return Ok(spoilt);
+            return Ok(lost);
         };
-        for earlier in &sought.stays {
+        for earlier in stays {
             let rows = store::holding(self.world.db(), mapping, &earlier.mark).await?;
             if is_lost(&earlier.row, &rows) {
-                spoilt.push(Spoilt::Earlier {
+                lost.push(Spoilt::Earlier {
                     turn: earlier.turn,
                     is_question: earlier.row.role == Role::User,
                 });
             }
         }
-        Ok(spoilt)
+        Ok(lost)
     }
 
     /// The question, where it is stored, and never whole as other questions are.

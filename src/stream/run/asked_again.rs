@@ -15,6 +15,7 @@ use crate::stream::faults::{NONE, READ_TO_END};
 use crate::stream::judge::asked_again::{self, Again, AskedAgain, Old, Parts};
 use crate::stream::judge::order::RowState;
 use crate::stream::judge::whole_turn::Wrong;
+use crate::stream::kept;
 use crate::stream::kept::Ending;
 use crate::stream::session::{ANSWER_KEY, AskAgain, Captures, OldAnswer, QUESTION_KEY};
 
@@ -63,8 +64,16 @@ impl Stage<'_> {
         moments: &mut Moments,
     ) -> anyhow::Result<AskedAgain> {
         let mut chat = self.set_up().await?;
-        let (first, old) = self.answered_turn(&chat).await?;
-        moments.at(first.sent, Lane::Client, "turn 1 sent");
+        // The second one, so that there is one before it.
+        let index = usize::from(self.session.turns.len() > 1);
+        let mut stays = Vec::new();
+        if index > 0 {
+            let marks = self.whole_turn(&chat, 0).await?;
+            stays = self.earlier(1, &marks).await;
+        }
+        let (first, old) = self.answered_turn(&chat, index).await?;
+        let sent = format!("turn {} sent", first.number);
+        moments.at(first.sent, Lane::Client, sent);
         chat.take_back();
         let live = self.send_again(&chat, again, ask, (&first, &old)).await?;
         moments.at(
@@ -84,12 +93,12 @@ impl Stage<'_> {
         // What is right may be only for now.
         tokio::time::sleep(self.options.watch).await;
         let mut stored = self.stored_parts(&first, &live).await?;
-        let mut wrong = self.wrong_again(&live).await?;
+        let mut wrong = self.wrong_again(ask, (&first, &live)).await?;
         if !is_right(ask, stored) || !wrong.is_empty() {
             // What is wrong may be only late.
             tokio::time::sleep(self.options.settle).await;
             stored = self.stored_parts(&first, &live).await?;
-            wrong = self.wrong_again(&live).await?;
+            wrong = self.wrong_again(ask, (&first, &live)).await?;
         }
         let at_marker = match at_marker {
             Some(then) => {
@@ -102,8 +111,10 @@ impl Stage<'_> {
         let wrong_parent = self.wrong_parent(again, &old, &live).await?;
         let asked = live.play.heard().is_some();
         let shown = self.shown_texts(&mut chat).await?;
-        let following = self.send_next(&chat, 0, moments).await?;
-        let (outcome, _) = self.finish_or_again((&chat, 0), following, moments).await?;
+        let lost = self.lost_of(&stays).await?;
+        let following = self.send_next(&chat, index, moments).await?;
+        let following = self.finish_or_again((&chat, index), following, moments);
+        let (outcome, _) = following.await?;
         let parts = |texts: &[String]| parts_in(texts, &first, &live);
         Ok(AskedAgain {
             subject: self.observed().subject(),
@@ -115,6 +126,7 @@ impl Stage<'_> {
             at_marker,
             stored,
             wrong,
+            lost,
             wrong_parent,
             history: shown.as_deref().map(parts),
             next: outcome.context().as_deref().map(parts),
@@ -143,13 +155,23 @@ impl Stage<'_> {
     }
 
     /// What is wrong with the rows of the new answer, where the client could read what it promises.
-    async fn wrong_again(&mut self, live: &Live) -> anyhow::Result<Vec<Wrong>> {
+    async fn wrong_again(
+        &mut self,
+        ask: &AskAgain,
+        (first, live): (&Live, &Live),
+    ) -> anyhow::Result<Vec<Wrong>> {
         let is_promised = live.watching.seen().turn.promised_at().is_some();
-        if is_promised && self.reading == Reading::Text {
-            self.wrong_with(live).await
-        } else {
-            Ok(Vec::new())
+        if !is_promised || self.reading != Reading::Text {
+            return Ok(Vec::new());
         }
+        let mut wrong = self.wrong_with(live).await?;
+        if ask.old_answer == Some(OldAnswer::Keep) {
+            let rows = self.rows_with(&live.nonce, Role::Assistant).await?;
+            let texts = [&first.expected, &live.expected];
+            let has_both = rows.iter().any(|row| is_in_all(&texts, &row.content));
+            wrong.retain(|it| it.code != "answer-differs" || !has_both);
+        }
+        Ok(wrong)
     }
 
     async fn send_again(
@@ -161,7 +183,7 @@ impl Stage<'_> {
     ) -> anyhow::Result<Live> {
         let what = Sent {
             instead: Some(instead(again, ask, (first, old))),
-            ..Sent::turn(0)
+            ..Sent::turn(first.number - 1)
         };
         let start = |task| Ok(Watching::start(task));
         self.begin_among(chat, what, AS_RECORDED, start).await
@@ -283,6 +305,11 @@ pub(super) fn instead<'r>(
     }
 }
 
+/// Whether one text holds all of these: a store may keep both versions of an answer in one row.
+fn is_in_all(texts: &[&String], stored: &str) -> bool {
+    texts.iter().all(|text| kept::is_all_in(text, stored))
+}
+
 /// What the store says of whole answers.
 struct Whole<'s> {
     endings: &'s [Ending],
@@ -344,8 +371,16 @@ fn parts_in(texts: &[String], first: &Live, live: &Live) -> Parts {
 
 #[cfg(test)]
 mod tests {
-    use super::{Ending, RowState, Whole};
+    use super::{Ending, RowState, Whole, is_in_all};
     use crate::model::{Role, State, StoredMessage};
+
+    #[test]
+    fn both_versions_of_an_answer_may_be_in_one_row() {
+        let [old, new] = ["The old one. a1", "The new one. a2"].map(str::to_owned);
+        let both = format!("{old}\n---\n{new}");
+        assert!(is_in_all(&[&old, &new], &both));
+        assert!(!is_in_all(&[&old, &new], "one. a1\n---\nThe new one. a2"));
+    }
 
     fn row(status: &str) -> StoredMessage {
         StoredMessage {

@@ -107,7 +107,7 @@ impl Stage<'_> {
         moments: &mut Moments,
     ) -> anyhow::Result<InVain> {
         let mut chat = self.set_up().await?;
-        let (first, old) = self.answered_turn(&chat).await?;
+        let (first, old) = self.answered_turn(&chat, 0).await?;
         moments.at(first.sent, Lane::Client, "turn 1 sent");
         chat.take_back();
         let (mix, fault) = match ends {
@@ -279,8 +279,12 @@ impl Stage<'_> {
     }
 
     /// A turn that came to its end, and its rows.
-    pub(super) async fn answered_turn(&mut self, chat: &Chat) -> anyhow::Result<(Live, Rows)> {
-        let first = self.turn_to_the_end(chat, 0).await?;
+    pub(super) async fn answered_turn(
+        &mut self,
+        chat: &Chat,
+        index: usize,
+    ) -> anyhow::Result<(Live, Rows)> {
+        let first = self.turn_to_the_end(chat, index).await?;
         let Some((_, answer)) = self.await_row(&first, self.options.settle).await else {
             anyhow::bail!("the answer was not stored, so there was none to ask for again");
         };

@@ -2,7 +2,7 @@
 
 use super::chat::Chat;
 use super::learnt::Learnt;
-use super::live::Live;
+use super::live::{AtMarker, Live};
 use super::reload_at_final::Hidden;
 use super::rows::QUESTION_LOST;
 use super::stage::Stage;
@@ -42,8 +42,7 @@ pub(super) enum Missing {
 /// What the store holds at the final marker, while everything is withheld that came after it.
 #[derive(Default)]
 pub(super) struct AtFinal {
-    /// The answer's row.
-    pub(super) row: Option<StoredMessage>,
+    pub(super) rows: AtMarker,
     pub(super) missing: Option<Missing>,
 }
 
@@ -80,7 +79,10 @@ impl Stage<'_> {
         };
         let missing = self.missing_at_final(chat, live, row.as_ref()).await;
         AtFinal {
-            row,
+            rows: AtMarker {
+                answer: row,
+                question: self.question_of(live).await,
+            },
             missing: missing.ok().flatten(),
         }
     }

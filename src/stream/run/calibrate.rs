@@ -2,11 +2,10 @@
 //! server take from the provider's end to its final marker?
 
 use super::chat::{AS_RECORDED, Chat};
-use super::drafts::told_of;
 use super::exchange::ResponseProgress;
 use super::find_store::sealed;
 use super::learnt::Learnt;
-use super::live::Live;
+use super::live::{AtMarker, Live};
 use super::rows;
 use super::stage::Stage;
 use crate::cli_error::CliError;
@@ -21,7 +20,7 @@ use crate::stream::judge::{Cors, Observed, TurnSeen, history_differs};
 use crate::stream::session::HistoryError;
 use crate::stream::{judge, kept};
 use crate::{clock, store};
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 /// How many chats are held without a gate.
@@ -68,8 +67,10 @@ impl Stage<'_> {
             let observed = match number {
                 // The first chat is looked at from all sides; the others only at their rows.
                 0 => {
-                    let observed = self.account(&chat, turns, (since, first_sent)).await?;
+                    let mut observed = self.account(&chat, turns, (since, first_sent)).await?;
                     calibrated.learnt.whole_history = shows_all(&observed);
+                    calibrated.learnt.has_versions = judge::keeps_versions(&observed);
+                    self.doubt_rows(&mut observed, report).await?;
                     observed
                 }
                 _ => Observed {
@@ -77,27 +78,21 @@ impl Stage<'_> {
                     ..self.observed()
                 },
             };
-            let drafts = match number {
-                0 => self.draft_column(&observed).await?,
-                _ => None,
-            };
-            if number == 0 {
-                self.doubt_rows(&observed, drafts.as_deref(), report)
-                    .await?;
-            }
+            self.check_preface(&observed);
             calibrated.learnt.keeps_earlier &= self.keeps_all(&chat).await?;
             if number == 0 && calibrated.learnt.whole_history {
                 calibrated.first_chat = Some(chat);
             }
             report.checked += 1;
-            let has_versions = rows::has_versions(&self.session.name, report);
+            let is_known = number > 0 && calibrated.learnt.has_versions;
             // Only the first chat has a history, which may show what the rows do not spell out.
             let is_only_shown = calibrated.learnt.whole_history
                 && observed.history.is_none()
                 && observed.turns.iter().all(|turn| !turn.with_tag.is_empty());
             for finding in judge::findings(&observed) {
-                let finding = told_of(finding, drafts.as_deref());
-                if has_versions && finding.code == rows::DOUBLED {
+                // What the first chat has explained is reported of it alone.
+                let is_warning = number > 0 && finding.severity == Severity::Warning;
+                if finding.code == rows::DOUBLED && (is_known || is_warning) {
                     continue;
                 }
                 if is_only_shown && finding.code == rows::QUESTION_LOST {
@@ -133,7 +128,6 @@ impl Stage<'_> {
         }
         if calibrated.wrong.is_none() {
             self.learn_finished().await?;
-            calibrated.learnt.has_versions = rows::has_versions(&self.session.name, report);
             self.learnt = calibrated.learnt;
             self.learn_tools(&calibrated.tools).await?;
             self.wrong_codes = rows::wrong_codes(&self.session.name, report);
@@ -155,11 +149,14 @@ impl Stage<'_> {
         }
         live.play.release();
         let marked = self.until_final(&live).await;
-        let mut at_final = None;
+        let mut at_final = AtMarker::default();
         if marked.turn.promised_at().is_some() && self.mapping.is_some() {
             let row = self.complete_row(&live.nonce).await;
             calibrated.at_final.push(rows::state(&row));
-            at_final = row.ok().flatten();
+            at_final = AtMarker {
+                answer: row.ok().flatten(),
+                question: self.question_of(&live).await,
+            };
         }
         let seen = self
             .until_over(&live, self.options.response_timeout)
@@ -223,31 +220,39 @@ impl Stage<'_> {
             calibrated.learnt.answer(&live, row);
             self.learn_head(row, &mut calibrated.learnt).await;
         }
-        let is_whole = |row: &StoredMessage| kept::is_all_in(&live.user, &row.content);
-        calibrated.learnt.whole_questions &= seen.with_tag.iter().any(is_whole);
-        calibrated.learnt.one_question &= seen.with_tag.len() == 1;
-        calibrated.learnt.one_answer &= seen.is_answered_once();
+        calibrated.learnt.turn(&seen);
         let tools = Kept::of(&live.tag, &seen.stored);
         calibrated.tools.insert(live.nonce.clone(), tools);
-        if seen.with_nonce.iter().any(|row| !row.decoded) {
-            let why = "the answer is stored as JSON in a form that chatctl does not know; declare the place of its text in [[store]] (docs/mapping.md)";
-            calibrated.wrong.get_or_insert_with(|| why.to_owned());
-        }
-        if self.session.history.is_none() && is_turned(&seen) {
-            let why = "by time and key the answer comes before its question, so a reload may show them so: declare \
-                       [history] in the session, or the order in [[store]]";
-            calibrated.wrong.get_or_insert_with(|| why.to_owned());
-        }
-        let mut stored = seen.stored.iter();
-        if !is_found && stored.any(|row| row.content.contains(&live.nonce)) {
-            let why = "the answer is stored in pieces, and no single row holds the text that chatctl looks for";
-            calibrated.wrong.get_or_insert_with(|| why.to_owned());
-        } else if seen.is_in_pieces() {
-            let why = "the answer is stored in several rows, and chatctl looks for one that holds its end: it cannot \
-                       show that the others are committed, too";
+        if let Some(why) = self.unprovable(&seen, is_found) {
             calibrated.wrong.get_or_insert_with(|| why.to_owned());
         }
         Ok(seen)
+    }
+
+    /// Why what is stored of a turn shows no order.
+    fn unprovable(&self, seen: &TurnSeen, is_found: bool) -> Option<&'static str> {
+        if seen.with_nonce.iter().any(|row| !row.decoded) {
+            return Some(
+                "the answer is stored as JSON in a form that chatctl does not know; declare the place of its text in \
+                 [[store]] (docs/mapping.md)",
+            );
+        }
+        if self.session.history.is_none() && is_turned(seen) {
+            return Some(
+                "by time and key the answer comes before its question, so a reload may show them so: declare [history] in \
+                 the session, or the order in [[store]]",
+            );
+        }
+        let mut stored = seen.stored.iter();
+        if !is_found && stored.any(|row| row.content.contains(&seen.nonce)) {
+            return Some(
+                "the answer is stored in pieces, and no single row holds the text that chatctl looks for",
+            );
+        }
+        seen.is_in_pieces().then_some(
+            "the answer is stored in several rows, and chatctl looks for one that holds its end: it cannot show that the \
+             others are committed, too",
+        )
     }
 
     /// What the client had of a turn, and what the store holds of it.
@@ -389,6 +394,8 @@ impl Stage<'_> {
                 self.shares_history = self.session.asks_for_one_history()
                     && history_differs::is_shared(&observed, records);
                 observed.shares_history = self.shares_history;
+                self.preface = history_differs::preface(&observed, records);
+                observed.preface.clone_from(&self.preface);
             }
             let is_wrong = |read: &Result<Vec<_>, _>| match read {
                 Ok(records) => !history_differs::is_right(&observed, records),
@@ -446,22 +453,28 @@ impl Stage<'_> {
         Ok(true)
     }
 
-    /// What is kept of the tools that the model calls, now or right after the turn. The rows of the last chat may be
-    /// late.
+    /// What is kept of the tools that the model calls, in every chat. The rows of the last one may
+    /// be late.
     async fn learn_tools(&mut self, then: &HashMap<String, Kept>) -> anyhow::Result<()> {
         let Some(mapping) = self.mapping.clone() else {
             return Ok(());
         };
         let early = self.kept.len().saturating_sub(self.session.turns.len());
+        let mut least: BTreeMap<usize, [Kept; 2]> = BTreeMap::new();
         for kept in &self.kept[..early] {
             let has_tools = !self.session.turns[kept.number - 1].steps.is_empty();
             if let Some(key) = kept.row.conversation.as_ref().filter(|_| has_tools) {
                 let stored = store::conversation(self.world.db(), &mapping, key).await?;
                 let now = Kept::of(&kept.tag, &stored);
-                let now = then.get(&kept.nonce).map_or(now, |then| now.most(*then));
-                let usual = self.usual_tools.entry(kept.number).or_insert(now);
-                *usual = usual.least(now);
+                let then = then.get(&kept.nonce).copied().unwrap_or(now);
+                let [of_then, of_now] = least.entry(kept.number).or_insert([then, now]);
+                (*of_then, *of_now) = (of_then.least(then), of_now.least(now));
             }
+        }
+        for (number, [then, now]) in least {
+            let stays = then.stays(now);
+            self.usual_tools.extend(stays.map(|kept| (number, kept)));
+            self.drops_tools |= then.shrinks(now);
         }
         Ok(())
     }

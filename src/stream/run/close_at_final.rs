@@ -1,7 +1,8 @@
 //! The client hangs up at the final marker, as EventSource code and the OpenAI SDKs do.
 
+use super::case::Moments;
 use super::chat::{Chat, Marks, Vary};
-use super::live::RowToRecheck;
+use super::live::{AtMarker, RowToRecheck};
 use super::reload_at_final;
 use super::rows::{DOUBLED, QUESTION_DOUBLED, QUESTION_LOST, has, has_questions};
 use super::stage::Stage;
@@ -47,111 +48,158 @@ impl fmt::Display for Part {
     }
 }
 
+/// The chats in which the client hung up, in their order.
+struct HungUp<'c> {
+    /// The first chat of all, in which it did not, where its history was right.
+    first: Option<&'c Chat>,
+    chats: Vec<Chat>,
+    stored: Vec<RowToRecheck>,
+}
+
+/// What the hang-ups have done.
+enum Harm {
+    Done {
+        reason: String,
+        finding: Box<Finding>,
+    },
+    /// Nobody knows: why.
+    Unknown(String),
+    None,
+}
+
+/// How much of a chat is stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Left {
+    Nothing,
+    Part,
+    All,
+}
+
 impl Stage<'_> {
-    pub(super) async fn close_at_final(&mut self, report: &mut Report) -> anyhow::Result<()> {
+    /// Hangs up at the final marker. `first` is the first chat of all, where its history was right.
+    pub(super) async fn close_at_final(
+        &mut self,
+        first: Option<&Chat>,
+        report: &mut Report,
+    ) -> anyhow::Result<()> {
         if !self.is_chosen("close-at-final") {
             return Ok(());
         }
         let mut case = self.begin_case("close-at-final", &NONE, &CLOSE_AT_FINAL);
+        let mut hung_up = HungUp {
+            first,
+            chats: Vec::new(),
+            stored: Vec::new(),
+        };
+        for _ in 0..TIMES {
+            report.checked += 1;
+            let mut moments = Moments::default();
+            let chat = self.set_up().await?;
+            let stored = self.hang_up_in(&chat, &mut moments).await?;
+            case.timeline = moments.timeline;
+            let Some(stored) = stored else {
+                let finding = self.lost_at_final(&case.name);
+                let reason = "the answer was lost when the client hung up at the final marker";
+                self.end_case(case, Verdict::Violated, reason, report);
+                report.add(finding);
+                return Ok(());
+            };
+            hung_up.stored.extend(stored);
+            hung_up.chats.push(chat);
+        }
+        self.world.gateway.rest();
+        case.metric("watched_ms", self.watch_rows(&hung_up.stored).await);
+        match self.harm_at_final(&hung_up, &case.name, report).await? {
+            Harm::Done { reason, finding } => {
+                self.end_case(case, Verdict::Violated, reason, report);
+                report.add(*finding);
+            }
+            Harm::Unknown(why) => self.end_case(case, Verdict::Inconclusive, why, report),
+            Harm::None => {
+                let reason = format!(
+                    "{TIMES} of {TIMES} answers were stored although the client hung up at the final marker"
+                );
+                self.end_case(case, Verdict::Held, reason, report);
+            }
+        }
+        Ok(())
+    }
+
+    /// Holds the turns of a chat, and hangs up at the final marker of each. Gives their rows,
+    /// unless the one of an answer does not come.
+    async fn hang_up_in(
+        &mut self,
+        chat: &Chat,
+        moments: &mut Moments,
+    ) -> anyhow::Result<Option<Vec<RowToRecheck>>> {
         let vary = Vary {
             pieces: None,
             fault: &NONE,
             client: &CLOSE_AT_FINAL,
         };
-        let mut stored: Vec<RowToRecheck> = Vec::new();
-        let mut chats = Vec::new();
-        for _ in 0..TIMES {
-            report.checked += 1;
-            let mut moments = super::case::Moments::default();
-            let chat = self.set_up().await?;
-            for index in 0..self.session.turns.len() {
-                let live = self.begin(&chat, index, vary).await?;
-                live.play.release();
-                moments.at(
-                    live.sent,
-                    Lane::Client,
-                    format!("turn {} sent", live.number),
-                );
-                let seen = self
-                    .until_over(&live, self.options.response_timeout)
-                    .await?;
-                if let Some(at) = seen.turn.final_at {
-                    moments.at(
-                        at,
-                        Lane::Client,
-                        format!(
-                            "final marker `{}` received; the client hangs up",
-                            self.marker
-                        ),
-                    );
-                }
-                match self.await_row(&live, self.options.settle).await {
-                    Some((at, row)) => {
-                        moments.at(at, Lane::Store, "the answer's row is complete");
-                        stored.push(self.to_recheck(&live, row, None).await);
-                    }
-                    None => {
-                        let settle = humantime::format_duration(self.options.settle);
-                        moments.now(
-                            Lane::Store,
-                            format!("after {settle} the answer's row is not complete"),
-                        );
-                        case.timeline = moments.timeline;
-                        let finding = self.lost_at_final(&settle.to_string(), &case.name);
-                        let reason =
-                            "the answer was lost when the client hung up at the final marker";
-                        self.end_case(case, Verdict::Violated, reason, report);
-                        report.add(finding);
-                        return Ok(());
-                    }
-                }
+        let mut stored = Vec::new();
+        for index in 0..self.session.turns.len() {
+            let live = self.begin(chat, index, vary).await?;
+            live.play.release();
+            let sent = format!("turn {} sent", live.number);
+            moments.at(live.sent, Lane::Client, sent);
+            let over = self.until_over(&live, self.options.response_timeout);
+            if let Some(at) = over.await?.turn.final_at {
+                let marker = &self.marker;
+                let received = format!("final marker `{marker}` received; the client hangs up");
+                moments.at(at, Lane::Client, received);
             }
-            case.timeline = moments.timeline;
-            chats.push(chat);
+            let settle = self.options.settle;
+            let Some((at, row)) = self.await_row(&live, settle).await else {
+                let settle = humantime::format_duration(settle);
+                let missing = format!("after {settle} the answer's row is not complete");
+                moments.now(Lane::Store, missing);
+                return Ok(None);
+            };
+            moments.at(at, Lane::Store, "the answer's row is complete");
+            stored.push(self.to_recheck(&live, row, AtMarker::default()).await);
         }
-        self.world.gateway.rest();
-        case.metric("watched_ms", self.watch_rows(&stored).await);
-        let mut looked_at: Vec<&RowToRecheck> = stored.iter().collect();
+        Ok(Some(stored))
+    }
+
+    /// What the hang-ups have done to the rows that were stored, and to what a reload shows.
+    async fn harm_at_final(
+        &mut self,
+        hung_up: &HungUp<'_>,
+        case: &str,
+        report: &Report,
+    ) -> anyhow::Result<Harm> {
+        let hung_up_and = |finding: &Finding| {
+            format!(
+                "when the client hung up at the final marker, {}",
+                finding.harm
+            )
+        };
+        let mut looked_at: Vec<&RowToRecheck> = hung_up.stored.iter().collect();
         let mut open = None;
         while let Some((lost, part)) = self.first_lost(&looked_at, report).await? {
-            if let Some((marks, why)) = self.excused(lost, &part, &chats).await? {
-                looked_at.retain(|it| !marks.iter().any(|marks| marks.nonce == it.nonce));
-                open = Some(why);
-                continue;
-            }
-            let reason = format!("{part} was lost when the client hung up at the final marker");
-            let finding = self.deleted_at_final(lost, &part, &case.name);
-            self.end_case(case, Verdict::Violated, reason, report);
-            report.add(finding);
-            return Ok(());
+            let Some((marks, why)) = self.excused(lost, &part, hung_up).await? else {
+                return Ok(Harm::Done {
+                    reason: format!("{part} was lost when the client hung up at the final marker"),
+                    finding: Box::new(self.deleted_at_final(lost, &part, case)),
+                });
+            };
+            looked_at.retain(|it| !marks.iter().any(|marks| marks.nonce == it.nonce));
+            open = Some(why);
         }
-        if let Some(finding) = self.first_doubled(&looked_at, report).await? {
-            let reason = format!(
-                "when the client hung up at the final marker, {}",
-                finding.harm
-            );
-            self.end_case(case, Verdict::Violated, reason, report);
-            report.add(finding);
-            return Ok(());
+        let mut finding = self.first_doubled(&looked_at, report).await?;
+        if finding.is_none() {
+            let hidden = self.first_hidden(hung_up, &mut open, report).await;
+            finding = hidden.map(|finding| finding.in_case(case));
         }
-        if let Some(finding) = self.first_hidden(&chats, &mut open, report).await {
-            let reason = format!(
-                "when the client hung up at the final marker, {}",
-                finding.harm
-            );
-            report.add(finding.in_case(&case.name));
-            self.end_case(case, Verdict::Violated, reason, report);
-            return Ok(());
-        }
-        if let Some(why) = open {
-            self.end_case(case, Verdict::Inconclusive, why, report);
-            return Ok(());
-        }
-        let reason = format!(
-            "{TIMES} of {TIMES} answers were stored although the client hung up at the final marker"
-        );
-        self.end_case(case, Verdict::Held, reason, report);
-        Ok(())
+        Ok(match (finding, open) {
+            (Some(finding), _) => Harm::Done {
+                reason: hung_up_and(&finding),
+                finding: Box::new(finding),
+            },
+            (None, Some(why)) => Harm::Unknown(why),
+            (None, None) => Harm::None,
+        })
     }
 
     /// Why what is lost of a chat shows nothing against the server, with the marks of that chat.
@@ -159,33 +207,56 @@ impl Stage<'_> {
         &mut self,
         lost: &RowToRecheck,
         part: &Part,
-        chats: &[Chat],
+        hung_up: &HungUp<'_>,
     ) -> anyhow::Result<Option<(Vec<Marks>, String)>> {
-        let is_of = |chat: &&Chat| chat.marks().iter().any(|marks| marks.nonce == lost.nonce);
-        let (Some(chat), Some(last)) = (chats.iter().find(is_of), chats.last()) else {
+        let is_of = |chat: &Chat| chat.marks().iter().any(|marks| marks.nonce == lost.nonce);
+        let chats = &hung_up.chats;
+        let Some(at) = chats.iter().position(is_of) else {
             return Ok(None);
         };
-        if self.is_emptied(chat, last).await? {
+        if self.is_emptied(chats, at).await? {
             self.empties_chats = true;
-            return Ok(Some((chat.marks(), reload_at_final::EMPTIED.to_owned())));
+            return Ok(Some((
+                chats[at].marks(),
+                reload_at_final::EMPTIED.to_owned(),
+            )));
         }
-        if !part.is_gone() || !self.reload_shows_all(chat).await {
+        if !part.is_gone() || !self.reload_shows_all(&chats[at]).await {
             return Ok(None);
         }
         let table = self.mapping.as_ref().map(Mapping::table);
-        Ok(table.map(|table| (chat.marks(), reload_at_final::moved(table))))
+        Ok(table.map(|table| (chats[at].marks(), reload_at_final::moved(table))))
     }
 
-    /// Whether nothing of a chat is left, and all of the last one is: it need not be the hang-up that took it.
-    async fn is_emptied(&self, chat: &Chat, last: &Chat) -> anyhow::Result<bool> {
-        for (chat, is_last) in [(chat, false), (last, true)] {
-            for mark in chat.marks().iter().flat_map(|it| [&it.tag, &it.nonce]) {
-                if self.is_stored(mark).await? != is_last {
-                    return Ok(false);
-                }
-            }
+    /// Whether a newer chat may have taken the one at this place. The chats in which nobody hung up
+    /// are older.
+    async fn is_emptied(&self, chats: &[Chat], at: usize) -> anyhow::Result<bool> {
+        let mut left = Vec::new();
+        for older in &self.kept {
+            left.push(self.left_of([&older.tag, &older.nonce]).await?);
         }
-        Ok(true)
+        let place = left.len() + at;
+        for chat in chats {
+            let marks = chat.marks();
+            let marks = marks.iter().flat_map(|it| [&it.tag, &it.nonce]);
+            left.push(self.left_of(marks).await?);
+        }
+        Ok(may_be_taken(&left, place))
+    }
+
+    /// How much is stored of the messages with these marks.
+    async fn left_of(&self, marks: impl IntoIterator<Item = &String>) -> anyhow::Result<Left> {
+        let mut is_there = Vec::new();
+        for mark in marks {
+            is_there.push(self.is_stored(mark).await?);
+        }
+        Ok(
+            match (is_there.contains(&true), is_there.contains(&false)) {
+                (true, true) => Left::Part,
+                (true, false) => Left::All,
+                (false, _) => Left::Nothing,
+            },
+        )
     }
 
     /// Whether a row that is not deleted holds a mark.
@@ -201,7 +272,7 @@ impl Stage<'_> {
     /// `open` gets why nobody knows what hides one.
     async fn first_hidden(
         &self,
-        chats: &[Chat],
+        hung_up: &HungUp<'_>,
         open: &mut Option<String>,
         report: &Report,
     ) -> Option<Finding> {
@@ -209,9 +280,11 @@ impl Stage<'_> {
             return None;
         }
         // The newest one first: no new chat has archived it.
-        for (newer, chat) in chats.iter().rev().enumerate() {
+        for (newer, chat) in hung_up.chats.iter().rev().enumerate() {
             match self.reload_again(chat).await {
-                Some(worse) if worse.is_empty && newer > 0 => {
+                Some(worse)
+                    if worse.is_empty && newer > 0 && !self.shows_first(hung_up.first).await =>
+                {
                     open.get_or_insert_with(|| reload_at_final::ARCHIVED.to_owned());
                 }
                 Some(worse) => {
@@ -222,6 +295,15 @@ impl Stage<'_> {
             }
         }
         None
+    }
+
+    /// Whether a reload still shows the first chat of all. What archives chats would have hidden
+    /// that one, too.
+    async fn shows_first(&self, first: Option<&Chat>) -> bool {
+        match first {
+            Some(first) => self.reload_shows_all(first).await,
+            None => false,
+        }
     }
 
     /// What the end of a stream and the cleaning up behind it have both stored.
@@ -237,11 +319,13 @@ impl Stage<'_> {
         for kept in stored {
             observed.turns.push(self.turn_now(mapping, kept).await?);
         }
-        let is_new = |finding: &Finding| {
-            [DOUBLED, QUESTION_DOUBLED].contains(&finding.code)
-                && finding.severity == Severity::Error
-                && !has(&self.session.name, report, finding.code)
+        let is_known = |code: &str| match code {
+            DOUBLED => self.learnt.has_versions,
+            QUESTION_DOUBLED => has(&self.session.name, report, QUESTION_DOUBLED),
+            _ => true,
         };
+        let is_new =
+            |finding: &Finding| finding.severity == Severity::Error && !is_known(finding.code);
         Ok(judge::findings(&observed).into_iter().find(is_new))
     }
 
@@ -323,8 +407,9 @@ impl Stage<'_> {
         .in_case(case)
     }
 
-    fn lost_at_final(&self, settle: &str, case: &str) -> Finding {
+    fn lost_at_final(&self, case: &str) -> Finding {
         let marker = &self.marker;
+        let settle = humantime::format_duration(self.options.settle);
         Finding::new(
             "saved-after-done",
             Severity::Error,
@@ -338,6 +423,13 @@ impl Stage<'_> {
     }
 }
 
+/// Whether a newer chat may have taken the one at this place, or the server keeps the newest ones
+/// only. Then the older ones are gone as well, and the newest is all there.
+fn may_be_taken(oldest_first: &[Left], place: usize) -> bool {
+    let mut gone = oldest_first[..=place].iter();
+    oldest_first.last() == Some(&Left::All) && gone.all(|it| *it == Left::Nothing)
+}
+
 /// The row of an answer that was whole, where it is given up in every row that holds it.
 fn spoilt<'r>(first: &StoredMessage, rows: &'r [StoredMessage]) -> Option<&'r StoredMessage> {
     let text = first.content.trim();
@@ -349,8 +441,22 @@ fn spoilt<'r>(first: &StoredMessage, rows: &'r [StoredMessage]) -> Option<&'r St
 
 #[cfg(test)]
 mod tests {
-    use super::{Part, State, StoredMessage, spoilt};
+    use super::{Left, Part, State, StoredMessage, may_be_taken, spoilt};
     use crate::model::Role;
+
+    #[test]
+    fn a_chat_that_is_gone_while_an_older_one_stays_was_not_taken_by_a_newer_one() {
+        let [nothing, part, all] = [Left::Nothing, Left::Part, Left::All];
+        assert!(may_be_taken(&[nothing, nothing, all], 1));
+        assert!(may_be_taken(&[nothing, all, all], 0));
+        // The hang-up took one of three, in a race.
+        assert!(!may_be_taken(&[all, nothing, all], 1));
+        assert!(!may_be_taken(&[part, nothing, all], 1));
+        assert!(!may_be_taken(&[nothing, part, all], 1));
+        // The newest one as well, or a part of it.
+        assert!(!may_be_taken(&[nothing, nothing], 1));
+        assert!(!may_be_taken(&[nothing, part], 0));
+    }
 
     #[test]
     fn an_answer_that_was_promised_stays_whole() {

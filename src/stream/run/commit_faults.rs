@@ -3,7 +3,7 @@
 
 use super::case::Moments;
 use super::chat::{AS_RECORDED, Chat};
-use super::live::Live;
+use super::live::{AtMarker, Live};
 use super::reading::Reading;
 use super::save_fails::{Server, UNREAD, swallowed, without_marker};
 use super::stage::Stage;
@@ -208,7 +208,7 @@ impl Stage<'_> {
         let rows = self.count_rows(&live.nonce).await;
         moments.now(Lane::Store, stored(&rows));
         if let (Some((_, row)), Ok(1)) = (kept, &rows) {
-            self.keep(&live, row, None).await;
+            self.keep(&live, row, AtMarker::default()).await;
         }
         self.world.gateway.rest();
         Ok(Tried {

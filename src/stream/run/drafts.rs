@@ -1,13 +1,12 @@
 //! Rows of the first chat that are neither right nor wrong, such as drafts that a column of the store tells apart.
 
-use super::rows::DOUBLED;
 use super::stage::Stage;
 use crate::model::Cell;
-use crate::report::{Finding, Report, Severity, Source, Verdict};
+use crate::report::{Report, Verdict};
 use crate::store;
 use crate::stream::faults::{NONE, READ_TO_END};
 use crate::stream::judge;
-use crate::stream::judge::{Doubt, Observed};
+use crate::stream::judge::{Drafts, Observed, history_differs};
 
 /// What is in the names of columns that say which rows are shown.
 const FLAGS: [&str; 10] = [
@@ -15,24 +14,46 @@ const FLAGS: [&str; 10] = [
     "hidden",
 ];
 
+/// What is in the names of those that are set on rows that are not shown, and on those that are.
+const HIDES: [&str; 4] = ["delet", "draft", "supersed", "hidden"];
+const SHOWS: [&str; 4] = ["final", "latest", "current", "active"];
+
 impl Stage<'_> {
-    /// What the rows of the first chat leave open is never a pass.
+    /// What the rows of the first chat leave open is never a pass. Learns what tells drafts from
+    /// the whole answer.
     pub(super) async fn doubt_rows(
-        &self,
-        observed: &Observed,
-        drafts: Option<&str>,
+        &mut self,
+        observed: &mut Observed,
         report: &mut Report,
     ) -> anyhow::Result<()> {
-        let drafts = drafts.map(Doubt::of_drafts);
-        let Some(doubt) = judge::doubts(observed).into_iter().chain(drafts).next() else {
+        self.drafts = match self.draft_column(observed).await? {
+            Some(column) => Drafts::Column(column),
+            None if judge::hides_drafts(observed) => Drafts::Hidden,
+            None => Drafts::Untold,
+        };
+        observed.drafts = self.drafts.clone();
+        let Some(doubt) = judge::doubt(observed) else {
             return Ok(());
         };
-        if !doubt.text.is_empty() && self.is_in_a_column(&doubt.text).await? {
+        if let Some(text) = &doubt.text
+            && self.is_in_a_column(text).await?
+        {
             return Ok(());
         }
         let case = self.begin_case("rows", &NONE, &READ_TO_END);
         self.end_case(case, Verdict::Inconclusive, doubt.why, report);
         Ok(())
+    }
+
+    /// Each conversation begins as the first one did, or nobody knows whose the messages before its
+    /// question are.
+    pub(super) fn check_preface(&mut self, observed: &Observed) {
+        let mut first = observed.turns.iter().take(1);
+        if !first.all(|turn| history_differs::begins_with(turn, &self.preface)) {
+            let why = "the first conversation begins with messages that another one does not have: nobody knows who \
+                       said them";
+            self.misread.get_or_insert_with(|| why.to_owned());
+        }
     }
 
     /// Whether some column has a text. One that may not be read is like one that has it not.
@@ -44,7 +65,7 @@ impl Stage<'_> {
 
     /// The column that tells the parts of an answer from the whole one, where without a history nobody knows which of them
     /// a reload shows.
-    pub(super) async fn draft_column(&self, observed: &Observed) -> anyhow::Result<Option<String>> {
+    async fn draft_column(&self, observed: &Observed) -> anyhow::Result<Option<String>> {
         let Some(mapping) = self.mapping.as_ref().filter(|_| observed.history.is_none()) else {
             return Ok(None);
         };
@@ -61,7 +82,8 @@ impl Stage<'_> {
     }
 }
 
-/// The column with a value of the whole answer that no part of it has.
+/// The column with a value of the whole answer that no part of it has, and that does not say that
+/// the whole one is not shown.
 fn told_apart(
     columns: &[String],
     rows: &[Vec<Cell>],
@@ -76,28 +98,36 @@ fn told_apart(
             .all(|whole| parts.iter().all(|it| it[at] != whole[at]))
     };
     let is_flag = |name: &str| FLAGS.iter().any(|flag| name.to_lowercase().contains(flag));
+    let is_shown = |(at, name): (usize, &String)| {
+        let says = |words: &[&str]| words.iter().any(|it| name.to_lowercase().contains(it));
+        let mut values = whole.iter().map(|row| &row[at]);
+        if says(&HIDES) {
+            values.all(is_unset)
+        } else {
+            !says(&SHOWS) || !values.any(is_unset)
+        }
+    };
     let mut flags = columns.iter().enumerate().filter(|(_, name)| is_flag(name));
     let are_found = !whole.is_empty() && !parts.is_empty();
-    let (_, name) = flags.find(|(at, _)| are_found && tells(*at))?;
+    let (_, name) = flags.find(|flag| are_found && tells(flag.0) && is_shown(*flag))?;
     Some(name.clone())
+}
+
+/// Whether a flag is not set.
+fn is_unset(cell: &Cell) -> bool {
+    match cell {
+        Cell::Null => true,
+        Cell::Int(number) => *number == 0,
+        Cell::Real(number) => *number == 0.0,
+        Cell::Text(text) => ["", "0", "f", "false", "n", "no"].contains(&&*text.to_lowercase()),
+        Cell::Blob(bytes) => bytes.iter().all(|byte| *byte == 0),
+    }
 }
 
 /// The rows with this text.
 fn holding<'r>(rows: &'r [Vec<Cell>], text: &'r str) -> impl Iterator<Item = &'r Vec<Cell>> {
     let is_it = move |cell: &Cell| cell.text().is_some_and(|it| it.trim() == text.trim());
     rows.iter().filter(move |row| row.iter().any(is_it))
-}
-
-/// A finding on drafts next to an answer, where a column tells them apart: they may be hidden.
-pub(super) fn told_of(finding: Finding, column: Option<&str>) -> Finding {
-    match column {
-        Some(column) if finding.code == DOUBLED => Finding {
-            severity: Severity::Warning,
-            ..finding
-        }
-        .with(Source::Store, format!("`{column}` tells them apart")),
-        _ => finding,
-    }
 }
 
 #[cfg(test)]
@@ -128,6 +158,10 @@ mod tests {
             Some("is_deleted")
         );
         assert_eq!(column("version", [1, 2, 3]).as_deref(), Some("version"));
+        assert_eq!(column("is_final", [0, 0, 1]).as_deref(), Some("is_final"));
+        // It says that the drafts are shown, and the answer is not.
+        assert_eq!(column("is_deleted", [0, 0, 1]), None);
+        assert_eq!(column("is_final", [1, 1, 0]), None);
         // A column that says the same of all, and one that every row has another value of.
         assert_eq!(column("is_deleted", [0, 0, 0]), None);
         assert_eq!(column("is_final", [0, 1, 1]), None);

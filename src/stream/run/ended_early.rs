@@ -29,8 +29,6 @@ use std::time::Duration;
 pub(super) const HEARD_BY_THEN: Duration = Duration::from_millis(250);
 /// The same for a server that went on as if nothing had happened: it may only have been slow.
 const HEARD_AT_LAST: Duration = Duration::from_secs(2);
-/// As many late saves as the slowest turn seen are waited for.
-const TIMES_THE_LAG: u32 = 3;
 
 /// How a turn does not come to its end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -95,7 +93,7 @@ impl Stage<'_> {
         if plays.is_empty() {
             return Ok(());
         }
-        let patience = self.options.settle.max(lag * TIMES_THE_LAG);
+        let patience = self.late_by(lag);
         self.announce(&plays, patience);
         let mut played: Vec<Played> = Vec::new();
         for play in plays {

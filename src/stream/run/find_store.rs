@@ -20,6 +20,16 @@ struct Places {
     question: Vec<ColumnMatch>,
 }
 
+impl Places {
+    /// Whether no table has both.
+    fn are_apart(&self) -> bool {
+        let has_question = |table: &str| self.question.iter().any(|hit| hit.table == table);
+        !self.question.is_empty()
+            && !self.answer.is_empty()
+            && !self.answer.iter().any(|hit| has_question(&hit.table))
+    }
+}
+
 /// The rows that a mapping reads of a first chat.
 struct Rows {
     question: Vec<StoredMessage>,
@@ -319,10 +329,16 @@ fn unread(schema: &[Table], places: &Places) -> CliError {
         "a chat ran and was stored, {}: which part of that is a message is not known",
         told.join(" and ")
     ))
-    .hint(format!(
-        "complete this in chatctl.toml (docs/mapping.md has every key):\n{}",
-        to_complete(schema, places)
-    ))
+    .hint(if places.are_apart() {
+        "a [[store]] reads one table of messages, and this store has one for the questions and one for the answers: \
+         chatctl audit restart asks the server for its history instead"
+            .to_owned()
+    } else {
+        format!(
+            "complete this in chatctl.toml (docs/mapping.md has every key):\n{}",
+            to_complete(schema, places)
+        )
+    })
 }
 
 /// What to write into `chatctl.toml` instead.
@@ -378,6 +394,28 @@ fn to_complete(schema: &[Table], places: &Places) -> String {
 #[cfg(test)]
 mod tests {
     use super::{ColumnMatch, Places, to_complete};
+
+    #[test]
+    fn one_table_for_questions_and_one_for_answers_are_apart() {
+        let apart = |question: &[&str], answer: &[&str]| {
+            let hits = |tables: &[&str]| {
+                let hits = tables.iter().map(|table| ColumnMatch {
+                    table: (*table).to_owned(),
+                    column: "body".to_owned(),
+                    rows: 1,
+                });
+                hits.collect()
+            };
+            let places = Places {
+                answer: hits(answer),
+                question: hits(question),
+            };
+            places.are_apart()
+        };
+        assert!(apart(&["asked"], &["said"]));
+        assert!(!apart(&["asked", "log"], &["said", "log"]));
+        assert!(!apart(&[], &["said"]) && !apart(&["asked"], &[]));
+    }
 
     #[test]
     fn what_is_to_be_completed_is_toml() {

@@ -1,8 +1,10 @@
 //! A turn that its server does not survive: it is brought to a point of its answer, or to the answer's commit. When the
 //! server is back, the next turn is sent, and what the store has of the interrupted one is judged.
 
+use super::approval::is_taken;
 use super::case::Moments;
-use super::chat::{AS_RECORDED, Chat, Vary};
+use super::chat::{AS_RECORDED, Chat, Sent, Vary};
+use super::client::Watching;
 use super::exchange::ResponseProgress;
 use super::gated::LEAST_HOLD;
 use super::live::Live;
@@ -21,6 +23,7 @@ use crate::stream::judge::Judged;
 use crate::stream::judge::ended_early::{self, Cause, EndedEarly, NextTurn, Stored};
 use crate::stream::kept;
 use crate::stream::kept::{AnswerFate, Ending};
+use crate::stream::session::Approval;
 use crate::{clock, gate, store};
 use std::sync::Arc;
 use std::time::Duration;
@@ -31,6 +34,15 @@ const COMMITS_BY_THEN: Duration = Duration::from_secs(5);
 /// Between two looks at the store, or two tries of the next turn.
 const AGAIN: Duration = Duration::from_millis(50);
 
+/// What becomes of a turn that is refused because a call still waits: the conversation goes on with
+/// the decision.
+const STILL_WAITS: NextTurn = NextTurn::Answered {
+    question: true,
+    answer: true,
+    answer_later: true,
+    doubt: None,
+};
+
 /// Where a turn is interrupted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Interruption {
@@ -38,6 +50,8 @@ pub enum Interruption {
     InStream,
     /// At a point of the provider's answer.
     At(Point),
+    /// When a call waits for the user's approval.
+    AtApproval,
     /// When the commit that carries the answer is withheld, so that it is never done.
     BeforeCommit,
     /// When that commit is done, and the server does not know it yet.
@@ -56,6 +70,7 @@ impl Interruption {
             Self::At(Point::LastDelta) => "at the last piece of the answer",
             Self::At(Point::TextComplete) => "at the end of the answer's text",
             Self::At(Point::FinalMarker) => "at the final marker",
+            Self::AtApproval => "while a call waited for the user's approval",
             Self::BeforeCommit => "before the answer's commit",
             Self::AfterCommit => "after the answer's commit",
         }
@@ -64,7 +79,7 @@ impl Interruption {
     /// Whether a commit has to be withheld for it.
     pub const fn is_at_commit(self) -> bool {
         match self {
-            Self::InStream | Self::At(_) => false,
+            Self::InStream | Self::At(_) | Self::AtApproval => false,
             Self::BeforeCommit | Self::AfterCommit => true,
         }
     }
@@ -79,6 +94,7 @@ impl Interruption {
         match self {
             Self::InStream => Point::Event(live.chunks_before),
             Self::At(point) => point,
+            Self::AtApproval => Point::InTool,
             Self::BeforeCommit | Self::AfterCommit => Point::TextComplete,
         }
     }
@@ -116,18 +132,29 @@ impl Stage<'_> {
     ) -> anyhow::Result<Result<(Said, Interrupted), String>> {
         let tools = self.turn_with_tools().filter(|_| place.is_at_tools());
         let index = tools.unwrap_or(before.len() % self.session.turns.len());
-        let alike = self.alike(self.session.turns[index].answer()).await?;
+        let session = self.session;
+        let is_it = |_: &&Approval| place == Interruption::AtApproval;
+        let asked = session.approval.as_ref().filter(is_it);
+        let turn = asked.map(|asked| &asked.turn);
+        let answer = turn.unwrap_or(&session.turns[index]).answer();
+        let alike = self.alike(answer).await?;
         let vary = Vary {
             pieces: None,
             fault: match place {
                 Interruption::At(_) => &STEP_BY_STEP,
-                Interruption::InStream | Interruption::BeforeCommit | Interruption::AfterCommit => {
-                    &NONE
-                }
+                Interruption::InStream
+                | Interruption::AtApproval
+                | Interruption::BeforeCommit
+                | Interruption::AfterCommit => &NONE,
             },
             client: &READ_TO_END,
         };
-        let live = self.begin(chat, index, vary).await?;
+        let what = Sent {
+            turn,
+            ..Sent::turn(index)
+        };
+        let start = |task| Ok(Watching::start(task));
+        let live = self.begin_among(chat, what, vary, start).await?;
         moments.at(live.sent, Lane::Client, "the next turn is sent");
         let met = match place {
             Interruption::InStream => {
@@ -136,6 +163,10 @@ impl Stage<'_> {
                 Ok(())
             }
             Interruption::At(point) => self.reach(&live, point, moments).await,
+            Interruption::AtApproval => match turn {
+                Some(turn) => self.until_it_waits(&live, turn).await,
+                None => Err("the session has no [approval]".to_owned()),
+            },
             Interruption::BeforeCommit | Interruption::AfterCommit => {
                 self.reach_commit(&live, place, moments).await?
             }
@@ -159,7 +190,11 @@ impl Stage<'_> {
             seen: live.watching.follow(),
         };
         let seen = live.watching.seen();
-        Ok(Ok((self.said(live, &seen), interrupted)))
+        let mut said = self.said(live, &seen);
+        if place == Interruption::AtApproval {
+            (said.waits, said.acknowledged) = (true, None);
+        }
+        Ok(Ok((said, interrupted)))
     }
 
     /// Withholds the commit that carries the answer, or its answer.
@@ -276,6 +311,10 @@ impl Stage<'_> {
                 }
                 let refused = NextOutcome::from(refusal);
                 moments.now(Lane::Client, refused.what());
+                if cut.place == Interruption::AtApproval && self.still_waits(chat, cut).await? {
+                    moments.now(Lane::Client, "the decision is taken: the call still waits");
+                    return Ok((None, STILL_WAITS));
+                }
                 return Ok((None, next_turn::as_it_is(refused)));
             }
             let (play, sent) = (Arc::clone(&live.play), live.context.clone());
@@ -306,6 +345,21 @@ impl Stage<'_> {
             let next = next_turn::next_turn(outcome, &cut.sought, &shown, &later);
             return Ok((said.filter(|_| tries == 1), next));
         }
+    }
+
+    /// Whether the server takes the decision on a call that waited when it was stopped.
+    async fn still_waits(&self, chat: &Chat, cut: &Interrupted) -> anyhow::Result<bool> {
+        let Some(asked) = &self.session.approval else {
+            return Ok(false);
+        };
+        let mut known = chat.known();
+        known.insert("user".to_owned(), cut.sought.question.as_str().into());
+        let sends = asked.approve.expand(&known)?;
+        let decision = Watching::start(self.lone_task(chat.client(), sends, &READ_TO_END));
+        let has_head = |seen: &ResponseProgress| seen.head.is_some() || seen.over.is_some();
+        let patience = self.options.response_timeout;
+        let _ = tokio::time::timeout(patience, decision.until(has_head)).await;
+        Ok(is_taken(&decision.seen()))
     }
 
     /// What the store has of the interrupted turn, after the next one: a server may settle it when the conversation
@@ -362,7 +416,12 @@ impl Stage<'_> {
         }
         self.learn_endings(whole).await?;
         let found = self.look(&cut.sought, &self.endings).await?;
-        Ok(self.stored_of(&found))
+        let mut stored = self.stored_of(&found);
+        if cut.place == Interruption::AtApproval {
+            // A call that waits may wait on.
+            stored.open = None;
+        }
+        Ok(stored)
     }
 
     /// What the store says of answers that came to their end.

@@ -2,7 +2,8 @@
 
 use super::live::Live;
 use crate::model::{Role, StoredMessage};
-use crate::stream::judge::plain;
+use crate::stream::judge::{TurnSeen, plain};
+use crate::stream::kept;
 
 /// What the chats without a gate showed of every message. Whatever is read later has to be so, too.
 #[derive(Debug, Clone, Copy, Default)]
@@ -56,6 +57,14 @@ impl Learnt {
         self.in_conversation &= row.conversation.is_some();
         self.in_its_own &= is_in(live.conversation().as_deref(), row);
         self.as_assistants &= row.role == Role::Assistant;
+    }
+
+    /// One more turn, as it is stored.
+    pub(super) fn turn(&mut self, seen: &TurnSeen) {
+        let is_whole = |row: &StoredMessage| kept::is_all_in(&seen.user, &row.content);
+        self.whole_questions &= seen.with_tag.iter().any(is_whole);
+        self.one_question &= seen.is_asked_once();
+        self.one_answer &= seen.is_answered_once();
     }
 
     /// The key may come with the response, and after this row.

@@ -57,11 +57,17 @@ impl Live {
     }
 }
 
+/// The rows of a turn at its final marker, if they were read then.
+#[derive(Default)]
+pub(super) struct AtMarker {
+    pub(super) answer: Option<StoredMessage>,
+    pub(super) question: Option<StoredMessage>,
+}
+
 /// A complete row that is looked at once more at the end.
 pub(super) struct RowToRecheck {
     pub(super) row: StoredMessage,
-    /// The same at the final marker, if it was read then.
-    pub(super) at_final: Option<StoredMessage>,
+    pub(super) at_final: AtMarker,
     /// The row of the same turn's question.
     pub(super) question: Option<StoredMessage>,
     /// What the user said.

@@ -269,7 +269,7 @@ impl Stage<'_> {
                 match self.commit_faults(server, report).await? {
                     // After all others: a server that is hung up on may be damaged by it.
                     Server::Works => {
-                        self.close_at_final(report).await?;
+                        self.close_at_final(first_chat, report).await?;
                         self.look_again(first_chat, report).await?;
                         self.end_early(calibrated.lag, report).await?;
                         self.resume(calibrated.lag, report).await?;

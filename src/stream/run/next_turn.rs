@@ -22,8 +22,6 @@ use std::time::Duration;
 
 /// Between two looks at what is stored.
 const ASK: Duration = Duration::from_millis(20);
-/// As many late saves as the slowest turn seen are waited for.
-const TIMES_THE_LAG: u32 = 3;
 
 /// What became of the next turn, before it is compared with the store.
 pub(super) enum NextOutcome {
@@ -146,14 +144,20 @@ impl Stage<'_> {
     /// knows.
     async fn wrong_by_then(&mut self, live: &Live) -> Result<Option<Wrong>, NextDoubt> {
         let settle = self.options.settle;
-        let first = self.wrong_until(live, clock::now() + settle).await;
-        if first.as_ref().is_ok_and(Option::is_none) {
-            return Ok(None);
-        }
+        let first = match self.wrong_until(live, clock::now() + settle).await {
+            // What no longer time has cured in an earlier case is not waited for again.
+            Ok(Some(wrong)) if self.stays_wrong.contains(&wrong.code) => return Ok(Some(wrong)),
+            Ok(None) => return Ok(None),
+            Ok(Some(wrong)) => Some(wrong),
+            Err(_) => None,
+        };
         // It may be only late.
-        let patience = settle.max(self.slowest_turn * TIMES_THE_LAG);
+        let patience = self.late_by(self.slowest_turn);
         let later = self.wrong_until(live, clock::now() + patience).await;
-        by_then(first.ok().flatten(), later.ok())
+        let found = by_then(first, later.ok())?;
+        self.stays_wrong
+            .extend(found.as_ref().map(|wrong| wrong.code));
+        Ok(found)
     }
 
     async fn wrong_until(&mut self, live: &Live, deadline: Tick) -> anyhow::Result<Option<Wrong>> {

@@ -27,9 +27,6 @@ use crate::text::plural;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-/// As many late saves as the slowest turn seen are waited for.
-const TIMES_THE_LAG: u32 = 3;
-
 /// A case that was played.
 struct Played {
     case: Begun,
@@ -79,7 +76,7 @@ impl Stage<'_> {
             }
         }
         self.world.gateway.rest();
-        let patience = self.options.settle.max(lag * TIMES_THE_LAG);
+        let patience = self.late_by(lag);
         tokio::time::sleep(patience).await;
         for played in &mut played {
             played.seen.stored = self.stored_after(played).await;

@@ -22,8 +22,6 @@ use std::time::Duration;
 const HEARD_BY_THEN: Duration = Duration::from_millis(250);
 /// A server that has nothing to send may wait with the head of its response, too. It has so long.
 const HEAD: Duration = Duration::from_secs(2);
-/// As many late saves as the slowest turn seen are waited for.
-const TIMES_THE_LAG: u32 = 3;
 
 /// A response of which only the beginning was kept.
 const TOO_LONG: &str = "the response is longer than chatctl keeps";
@@ -66,7 +64,7 @@ impl Stage<'_> {
         let first = cases.iter().take(usize::from(cases.iter().any(is_played)));
         let others = cases.iter().skip(1).filter(|case| is_played(case));
         let cases: Vec<_> = first.chain(others).copied().collect();
-        let patience = self.options.settle.max(lag * TIMES_THE_LAG);
+        let patience = self.late_by(lag);
         let mut played: Vec<Played> = Vec::new();
         for (number, resuming) in cases.into_iter().enumerate() {
             let turn = number % session.turns.len();

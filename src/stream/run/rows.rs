@@ -1,7 +1,7 @@
 //! Looking at the answer's row.
 
 use super::chat::Chat;
-use super::live::{Live, RowToRecheck};
+use super::live::{AtMarker, Live, RowToRecheck};
 use super::reload_at_final;
 use super::stage::Stage;
 use crate::clock::Tick;
@@ -22,16 +22,13 @@ use std::time::Duration;
 /// How often the store is asked for a row that must come.
 const ASK: Duration = Duration::from_millis(3);
 
+/// Why nobody knows whether rows of tools that are gone are lost.
+const TOOLS_DROPPED: &str = "calls and results of tools were stored right after a turn, and in every chat there was less \
+    of them later: the server may drop or merge them on purpose";
+
 pub(super) const DOUBLED: &str = "answer-duplicated";
 pub(super) const QUESTION_DOUBLED: &str = "question-duplicated";
 pub(super) const QUESTION_LOST: &str = "user-message-lost";
-
-/// Whether a look that had the history has shown that further rows of an answer are its former versions.
-/// Without a history that can't be seen.
-pub(super) fn has_versions(session: &str, report: &Report) -> bool {
-    let mut findings = of_session(session, report);
-    findings.any(|found| found.code == DOUBLED && found.severity == Severity::Warning)
-}
 
 /// Whether the questions of the first chats were found in the store.
 pub(super) fn has_questions(session: &str, report: &Report) -> bool {
@@ -142,12 +139,7 @@ impl Stage<'_> {
     }
 
     /// Remembers a complete row.
-    pub(super) async fn keep(
-        &mut self,
-        live: &Live,
-        row: StoredMessage,
-        at_final: Option<StoredMessage>,
-    ) {
+    pub(super) async fn keep(&mut self, live: &Live, row: StoredMessage, at_final: AtMarker) {
         self.endings.push(Ending::of(&row, &live.nonce));
         if let Some(answer) = &live.answer {
             self.is_verbatim &= kept::is_all_in(answer, &row.content);
@@ -161,7 +153,7 @@ impl Stage<'_> {
         &self,
         live: &Live,
         row: StoredMessage,
-        at_final: Option<StoredMessage>,
+        at_final: AtMarker,
     ) -> RowToRecheck {
         RowToRecheck {
             row,
@@ -194,7 +186,8 @@ impl Stage<'_> {
             conversation: kept.row.conversation.clone(),
             with_nonce: store::holding(db, mapping, &kept.nonce).await?,
             with_tag: store::holding(db, mapping, &kept.tag).await?,
-            at_final: kept.at_final.clone(),
+            at_final: kept.at_final.answer.clone(),
+            asked_at_final: kept.at_final.question.clone(),
             ..TurnSeen::blank(kept.number)
         };
         if let Some(key) = &kept.row.conversation {
@@ -204,7 +197,7 @@ impl Stage<'_> {
     }
 
     /// The row of a turn's question, if there is one.
-    async fn question_of(&self, live: &Live) -> Option<StoredMessage> {
+    pub(super) async fn question_of(&self, live: &Live) -> Option<StoredMessage> {
         let mapping = self.mapping.as_ref()?;
         let rows = store::holding(self.world.db(), mapping, &live.tag).await;
         let rows = rows.ok()?;
@@ -270,7 +263,6 @@ impl Stage<'_> {
             |turn: &TurnSeen| [&moved, &emptied].iter().any(|it| it.contains(&turn.nonce));
         observed.turns.retain(|turn| !is_open(turn));
         let session = &self.session.name;
-        let has_versions = has_versions(session, report);
         let was_there = has_questions(session, report);
         let is_gone = observed.turns.iter().any(|turn| turn.with_tag.is_empty());
         if let Some(finding) = self.tools_gone(&observed) {
@@ -281,7 +273,7 @@ impl Stage<'_> {
             // looked at before.
             let is_new = match finding.code {
                 "saved-row-changed-later" => true,
-                DOUBLED => !has_versions,
+                DOUBLED => !self.learnt.has_versions && finding.severity == Severity::Error,
                 QUESTION_DOUBLED => !has(session, report, QUESTION_DOUBLED),
                 // How it is spelled was judged before.
                 QUESTION_LOST => was_there && is_gone,
@@ -291,16 +283,14 @@ impl Stage<'_> {
                 report.add(finding);
             }
         }
-        let why = if !moved.is_empty() {
-            Some(reload_at_final::moved(mapping.table()))
-        } else if !emptied.is_empty() {
-            Some(reload_at_final::EMPTIED.to_owned())
-        } else if is_archived {
-            Some(reload_at_final::ARCHIVED.to_owned())
-        } else {
-            None
-        };
-        if let Some(why) = why {
+        let elsewhere = reload_at_final::moved(mapping.table());
+        let doubts = [
+            (!moved.is_empty(), elsewhere.as_str()),
+            (!emptied.is_empty(), reload_at_final::EMPTIED),
+            (is_archived, reload_at_final::ARCHIVED),
+            (self.drops_tools, TOOLS_DROPPED),
+        ];
+        if let Some((_, why)) = doubts.into_iter().find(|(is_so, _)| *is_so) {
             let case = self.begin_case("look-again", &NONE, &READ_TO_END);
             self.end_case(case, Verdict::Inconclusive, why, report);
         }

@@ -1,7 +1,7 @@
 //! One request that comes to the server twice.
 
 use super::case::Moments;
-use super::chat::Vary;
+use super::chat::{Chat, Vary};
 use super::client::Watching;
 use super::exchange::{ClientTask, ResponseProgress};
 use super::live::Live;
@@ -21,6 +21,12 @@ use std::time::Duration;
 
 /// Between the cut and the second request a proxy does nothing; the server has to hear of the cut.
 const CUT: Duration = Duration::from_millis(50);
+
+/// The second of two requests.
+enum Other {
+    Sent(Watching),
+    ToSend(Box<ClientTask>),
+}
 
 impl Stage<'_> {
     /// Sends a turn twice, in every way.
@@ -56,72 +62,21 @@ impl Stage<'_> {
         moments: &mut Moments,
     ) -> anyhow::Result<SentTwice> {
         let chat = self.set_up().await?;
-        let vary = Vary {
-            pieces: None,
-            fault: &STEP_BY_STEP,
-            client: &TWICE,
-        };
-        let line = match doubled.second {
-            Second::AfterACut(_) if chat.client().is_plain() => Some(chat.client().dial().await?),
-            Second::AfterACut(_) | Second::AtOnce | Second::ToAReplica | Second::AfterTheEnd => {
-                None
-            }
-        };
-        let mut again = None;
-        let mut second = None;
-        let live = self.begin_as(&chat, 0, vary, |task| {
-            let mut copy = self.same_again(&task);
-            if let (Second::ToAReplica, Some(replica)) =
-                (doubled.second, self.world.others.replicas.first())
-            {
-                copy.client = copy.client.at(replica.clone());
-            }
-            match doubled.second {
-                Second::AtOnce | Second::ToAReplica => second = Some(Watching::start(copy)),
-                Second::AfterTheEnd | Second::AfterACut(_) => again = Some(copy),
-            }
-            match line {
-                Some(line) => Watching::start_on(task, line),
-                None => Ok(Watching::start(task)),
-            }
-        });
-        let mut live = live.await?;
+        let (mut live, other) = self.begin_both(&chat, doubled).await?;
         moments.at(live.sent, Lane::Client, "turn 1 sent");
-        let mut first = None;
-        match doubled.second {
-            Second::AtOnce | Second::ToAReplica => {}
-            Second::AfterACut(point) => {
-                self.reach(&live, point, moments)
-                    .await
-                    .map_err(anyhow::Error::msg)?;
-                live.watching.leave(Way::Reset).await?;
-                tokio::time::sleep(CUT).await;
-                first = Some(Answered::Cut);
-            }
-            Second::AfterTheEnd => {
-                live.play.release();
-                first = Some(self.answered(&live.watching).await);
-            }
-        }
+        let first = self.before_the_second(&mut live, doubled, moments).await?;
         moments.now(Lane::Client, doubled.what);
-        second = second.or(again.map(Watching::start));
+        let second = match other {
+            Other::Sent(second) => second,
+            Other::ToSend(task) => Watching::start(*task),
+        };
         live.play.release();
         let first = match first {
             Some(first) => first,
             None => self.answered(&live.watching).await,
         };
-        let answered = match &second {
-            Some(second) => self.answered(second).await,
-            None => Answered::Cut,
-        };
-        let is_read = answered == Answered::ToTheEnd && self.reading == Reading::Text;
-        let seen = second.as_ref().filter(|_| is_read).map(Watching::seen);
-        let mut told = seen.map(|seen| {
-            let had = (first == Answered::ToTheEnd).then(|| live.watching.seen().turn.text);
-            let answer = live.answer.as_ref().unwrap_or(&live.expected);
-            let whole = [Some(answer), Some(&live.expected), had.as_ref()];
-            told(&live.nonce, whole.into_iter().flatten(), &seen.turn.text)
-        });
+        let answers = [first, self.answered(&second).await];
+        let mut told = self.told_by(&second, &live, &answers);
         let idle = live.play.until_idle();
         let _ = tokio::time::timeout(self.options.response_timeout, idle).await;
         // All of the time: a second copy may come late.
@@ -144,11 +99,86 @@ impl Stage<'_> {
             doubled,
             declared: self.idempotent(),
             provider: live.play.provider_end(),
-            answers: [first, answered],
+            answers,
             stored,
             wrong,
             told,
         })
+    }
+
+    /// Sends the first of two requests, and the second one with it where it comes at once.
+    async fn begin_both(
+        &self,
+        chat: &Chat,
+        doubled: &'static Doubled,
+    ) -> anyhow::Result<(Live, Other)> {
+        let vary = Vary {
+            pieces: None,
+            fault: &STEP_BY_STEP,
+            client: &TWICE,
+        };
+        let line = match doubled.second {
+            Second::AfterACut(_) if chat.client().is_plain() => Some(chat.client().dial().await?),
+            Second::AfterACut(_) | Second::AtOnce | Second::ToAReplica | Second::AfterTheEnd => {
+                None
+            }
+        };
+        let mut other = None;
+        let live = self.begin_as(chat, 0, vary, |task| {
+            let mut copy = self.same_again(&task);
+            if let (Second::ToAReplica, Some(replica)) =
+                (doubled.second, self.world.others.replicas.first())
+            {
+                copy.client = copy.client.at(replica.clone());
+            }
+            other = Some(match doubled.second {
+                Second::AtOnce | Second::ToAReplica => Other::Sent(Watching::start(copy)),
+                Second::AfterTheEnd | Second::AfterACut(_) => Other::ToSend(Box::new(copy)),
+            });
+            match line {
+                Some(line) => Watching::start_on(task, line),
+                None => Ok(Watching::start(task)),
+            }
+        });
+        let live = live.await?;
+        Ok((live, other.expect("a turn that is sent has a task")))
+    }
+
+    /// What the first request comes to before the second one is sent, where that waits for it.
+    async fn before_the_second(
+        &mut self,
+        live: &mut Live,
+        doubled: &Doubled,
+        moments: &mut Moments,
+    ) -> anyhow::Result<Option<Answered>> {
+        Ok(match doubled.second {
+            Second::AtOnce | Second::ToAReplica => None,
+            Second::AfterACut(point) => {
+                self.reach(live, point, moments)
+                    .await
+                    .map_err(anyhow::Error::msg)?;
+                live.watching.leave(Way::Reset).await?;
+                tokio::time::sleep(CUT).await;
+                Some(Answered::Cut)
+            }
+            Second::AfterTheEnd => {
+                live.play.release();
+                Some(self.answered(&live.watching).await)
+            }
+        })
+    }
+
+    /// What the second response says, where it came to its end and its text is read.
+    fn told_by(&self, second: &Watching, live: &Live, answers: &[Answered; 2]) -> Option<Told> {
+        let [first, answered] = answers;
+        if *answered != Answered::ToTheEnd || self.reading != Reading::Text {
+            return None;
+        }
+        let had = (*first == Answered::ToTheEnd).then(|| live.watching.seen().turn.text);
+        let answer = live.answer.as_ref().unwrap_or(&live.expected);
+        let whole = [Some(answer), Some(&live.expected), had.as_ref()];
+        let text = second.seen().turn.text;
+        Some(told(&live.nonce, whole.into_iter().flatten(), &text))
     }
 
     /// The same request, for another connection.

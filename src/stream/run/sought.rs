@@ -6,6 +6,7 @@ use super::stage::Stage;
 use crate::model::{Mark, Role, State, StoredMessage};
 use crate::store;
 use crate::store::Shape;
+use crate::stream::judge::Drafts;
 use crate::stream::judge::ended_early::{ClientSaw, Spoilt, Stored};
 use crate::stream::kept::{AnswerFate, Ending, ExpectedAnswer};
 use crate::stream::{kept, marks};
@@ -177,8 +178,8 @@ impl Sought {
     }
 
     /// The keys of the messages that say the answer, if there are several of them: whole ones, and those that
-    /// are its beginning and look like a whole one.
-    fn copies(&self, messages: &[StoredMessage]) -> Vec<String> {
+    /// are its beginning and look like a whole one, unless something tells them from it.
+    fn copies(&self, messages: &[StoredMessage], drafts: &Drafts) -> Vec<String> {
         let answers = self.answers(messages);
         let answers: Vec<_> = answers.into_iter().filter(is_answer).collect();
         let is_whole = |row: &StoredMessage| kept::is_all_in(&self.answer.text, &row.content);
@@ -187,7 +188,8 @@ impl Sought {
         };
         let is_copy = |row: &&&StoredMessage| {
             row.on_branch == whole.on_branch && is_whole(row)
-                || kept::is_beginning(&self.answer.text, &row.content)
+                || *drafts == Drafts::Untold
+                    && kept::is_beginning(&self.answer.text, &row.content)
                     && row.on_branch == whole.on_branch
                     && row.status == whole.status
                     && row.mark == whole.mark
@@ -262,7 +264,7 @@ impl Stage<'_> {
             if let Some(key) = key {
                 let messages = store::conversation(db, mapping, key).await?;
                 if !self.learnt.has_versions {
-                    found.copies = sought.copies(&messages);
+                    found.copies = sought.copies(&messages, &self.drafts);
                 }
                 found.spoilt.extend(sought.note(&messages, finished));
             }
@@ -273,7 +275,7 @@ impl Stage<'_> {
             let messages = store::conversation(db, mapping, key).await?;
             if !messages.is_empty() {
                 let answers = sought.answers(&messages);
-                if !self.learnt.has_versions {
+                if !self.learnt.has_versions && self.drafts == Drafts::Untold {
                     found.copies = sought.same_parts(&messages);
                 }
                 found.spoilt.extend(sought.note(&messages, finished));
@@ -379,17 +381,10 @@ fn is_answer(message: &&StoredMessage) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{Ending, ExpectedAnswer, Role, Sought, Spoilt, StoredMessage};
+    use super::{Drafts, Ending, ExpectedAnswer, Role, Sought, Spoilt, StoredMessage};
 
-    #[test]
-    fn a_note_next_to_a_part_is_no_answer() {
-        let row = |role: Role, text: &str, status: &str| StoredMessage {
-            status: Some(status.to_owned()),
-            ..StoredMessage::new(text, role, text)
-        };
-        let text = "Task 'Buy milk' has been added. n1";
-        let whole = row(Role::Assistant, text, "done");
-        let mut sought = Sought {
+    fn sought(text: &str) -> Sought {
+        Sought {
             question: "Add it [u1]".to_owned(),
             tag: "u1".to_owned(),
             nonce: "n1".to_owned(),
@@ -406,7 +401,38 @@ mod tests {
             },
             client: 0,
             is_alone: true,
+        }
+    }
+
+    /// What tells drafts from the answer does not tell an answer from a second one.
+    #[test]
+    fn an_answer_and_its_drafts_are_copies_unless_something_tells_them_apart() {
+        let text = "Task 'Buy milk' has been added. n1";
+        let copies = |texts: &[&str], drafts: &Drafts| {
+            let asked = StoredMessage::new("0", Role::User, "Add it [u1]");
+            let rows = texts.iter().zip(1..);
+            let rows =
+                rows.map(|(text, key)| StoredMessage::new(key.to_string(), Role::Assistant, *text));
+            let rows: Vec<_> = std::iter::once(asked).chain(rows).collect();
+            sought(text).copies(&rows, drafts).len()
         };
+        let column = Drafts::Column("is_final".to_owned());
+        let draft = "Task 'Buy milk'";
+        assert_eq!(copies(&[draft, text], &Drafts::Untold), 2);
+        assert_eq!(copies(&[draft, text], &column), 0);
+        assert_eq!(copies(&[text, text], &column), 2);
+        assert_eq!(copies(&[text], &column), 0);
+    }
+
+    #[test]
+    fn a_note_next_to_a_part_is_no_answer() {
+        let row = |role: Role, text: &str, status: &str| StoredMessage {
+            status: Some(status.to_owned()),
+            ..StoredMessage::new(text, role, text)
+        };
+        let text = "Task 'Buy milk' has been added. n1";
+        let whole = row(Role::Assistant, text, "done");
+        let mut sought = sought(text);
         let found = |sought: &Sought, text: &str, status: &str| {
             let asked = row(Role::User, "Add it [u1]", "done");
             let part = row(Role::Assistant, "Task 'Buy milk'", "stopped");

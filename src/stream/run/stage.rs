@@ -13,13 +13,16 @@ use crate::store::{ColumnMatch, Mapping};
 use crate::stream::body::Framing;
 use crate::stream::judge;
 use crate::stream::judge::tool_calls_differ::Kept;
-use crate::stream::judge::{MarkerBasis, Observed};
+use crate::stream::judge::{Drafts, MarkerBasis, Observed};
 use crate::stream::kept::Ending;
 use crate::stream::marker::FinalMarker;
 use crate::stream::profiles::Profile;
 use crate::stream::session::{Follows, Request, Session};
 use std::collections::BTreeMap;
 use std::time::Duration;
+
+/// As many late saves as the slowest one that was seen are waited for.
+const TIMES_THE_LAG: u32 = 3;
 
 /// One session under way.
 pub struct Stage<'a> {
@@ -53,10 +56,18 @@ pub struct Stage<'a> {
     pub(super) is_verbatim: bool,
     /// What the chats without a gate showed of every message; nothing before their end.
     pub(super) learnt: Learnt,
+    /// What a new conversation has before anything is said in it.
+    pub(super) preface: Vec<String>,
+    /// What tells parts of an answer from the whole one.
+    pub(super) drafts: Drafts,
     /// What they kept of the tools of each turn, by its number.
     pub(super) usual_tools: BTreeMap<usize, Kept>,
+    /// Whether there was less of it later, in a way that may be meant so.
+    pub(super) drops_tools: bool,
     /// Codes of what was wrong in them.
     pub(super) wrong_codes: Vec<&'static str>,
+    /// The same of a next turn, which stayed so for all of the time that a late save gets.
+    pub(super) stays_wrong: Vec<&'static str>,
     /// The provider that the server asks; known from the first chat on.
     pub(super) provider: Option<&'static Provider>,
     /// Whether it asks its provider for a stream; known from the first chat on.
@@ -117,8 +128,12 @@ impl<'a> Stage<'a> {
             endings: Vec::new(),
             is_verbatim: true,
             learnt: Learnt::default(),
+            preface: Vec::new(),
+            drafts: Drafts::default(),
             usual_tools: BTreeMap::new(),
+            drops_tools: false,
             wrong_codes: Vec::new(),
+            stays_wrong: Vec::new(),
             provider: None,
             asks_for_streams: true,
             slowest_turn: Duration::ZERO,
@@ -152,6 +167,8 @@ impl<'a> Stage<'a> {
                 .as_ref()
                 .map(|mapping| mapping.table().to_owned()),
             shares_history: self.shares_history,
+            preface: self.preface.clone(),
+            drafts: self.drafts.clone(),
             ..Observed::default()
         }
     }
@@ -175,6 +192,11 @@ impl<'a> Stage<'a> {
             Some(_) => framing.over_a_socket(),
             None => framing,
         }
+    }
+
+    /// How long a save may be late that took so long before.
+    pub(super) fn late_by(&self, lag: Duration) -> Duration {
+        self.options.settle.max(lag * TIMES_THE_LAG)
     }
 
     /// Says what is being done.

@@ -47,6 +47,9 @@ pub struct Said {
     pub sent: Tick,
     /// When the client saw the final marker: from then on the user takes the answer as kept.
     pub acknowledged: Option<Tick>,
+    /// Whether it waits for the user: then a final marker ends the response, and promises no
+    /// answer.
+    pub(super) waits: bool,
     /// What the server asked its provider for it.
     pub calls: Vec<ProviderCall>,
     // Hangs up when it is dropped, so it lives for as long as the turn is remembered.
@@ -71,7 +74,7 @@ impl Said {
             Ok(seen) => seen,
             Err(_) => live.watching.seen(),
         };
-        self.acknowledged = seen.turn.promised_at();
+        self.acknowledged = seen.turn.promised_at().filter(|_| !self.waits);
     }
 
     /// Ends the client's side of the turn.
@@ -183,6 +186,7 @@ impl Stage<'_> {
             nonce: live.nonce.clone(),
             sent: live.sent,
             acknowledged: seen.turn.promised_at(),
+            waits: false,
             calls: self.world.gateway.calls_since(live.sent),
             live: Some(live),
         }

@@ -3,12 +3,11 @@
 use super::at_final::{AtFinal, Missing};
 use super::case::Moments;
 use super::chat::{Chat, Vary};
-use super::live::Live;
+use super::live::{AtMarker, Live};
 use super::stage::Stage;
 use crate::clock;
 use crate::clock::Tick;
 use crate::gate::{Closed, Gate, Waiting};
-use crate::model::StoredMessage;
 use crate::report::Lane;
 use crate::stream::faults::{NONE, READ_TO_END};
 use crate::stream::judge::order;
@@ -170,7 +169,7 @@ impl Stage<'_> {
             early: false,
             missing: Missing::first(at_final.missing, hidden),
         };
-        self.finish_trial(live, judged, at_final.row).await
+        self.finish_trial(live, judged, at_final.rows).await
     }
 
     /// A turn whose last chunk, with the nonce, is withheld by the gateway.
@@ -210,7 +209,7 @@ impl Stage<'_> {
         &mut self,
         live: Live,
         mut judged: Judged,
-        at_final: Option<StoredMessage>,
+        at_final: AtMarker,
     ) -> anyhow::Result<Judged> {
         let seen = self.until_over(&live, REST).await;
         self.world.gateway.rest();

@@ -154,7 +154,7 @@ impl Stage<'_> {
             early: commit_order::is_early(&trial),
             missing: Missing::first(at_final.missing, hidden),
         };
-        self.finish_trial(live, judged, at_final.row).await
+        self.finish_trial(live, judged, at_final.rows).await
     }
 
     /// Lets one commit through, gives its answer, and continues with the next, until the final marker

@@ -6,6 +6,7 @@ use crate::stream::marks;
 use crate::stream::sse::Item;
 use serde_json::Value;
 use serde_json_path::JsonPath;
+use std::collections::BTreeSet;
 use std::fmt;
 use std::time::Duration;
 
@@ -168,14 +169,22 @@ impl History {
             Order::OldestFirst => {}
             Order::NewestFirst => records.reverse(),
         }
-        // A separator, an event: what has neither an author nor a text is no message.
-        let is_message = |it: &Value| match &self.record {
+        // A separator, an event: what has neither an author nor a text, and something that no
+        // message has. Without that it is a message that has lost both.
+        let says = |it: &Value| match &self.record {
             Record::Message { role, content } => {
-                !(role.query(it).is_empty() && content.query(it).is_empty())
+                !role.query(it).is_empty() || !content.query(it).is_empty()
             }
             Record::Turn { .. } => true,
         };
-        let numbered = (1..).zip(records).filter(|numbered| is_message(numbered.1));
+        let messages = records.iter().filter(|it| says(it));
+        let known: BTreeSet<_> = messages.flat_map(|it| fields(it)).collect();
+        let is_message = |it: &Value| {
+            says(it) || it.is_null() || it.is_object() && fields(it).all(|it| known.contains(it))
+        };
+        let numbered = (1..)
+            .zip(&records)
+            .filter(|numbered| is_message(numbered.1));
         let field = |record: &Value, number: usize, path: &JsonPath| {
             let found = path.query(record).exactly_one().map_err(|_| {
                 HistoryError::Answer(format!(
@@ -222,6 +231,11 @@ impl History {
         let is_there = JsonPath::parse(list).is_ok_and(|list| !list.query(answer).is_empty());
         !is_there && !marks::of(&answer.to_string()).is_empty()
     }
+}
+
+/// The names of what an object has.
+fn fields(record: &Value) -> impl Iterator<Item = &String> {
+    record.as_object().into_iter().flat_map(|it| it.keys())
 }
 
 /// What a JSON value is, without its values.
@@ -279,8 +293,12 @@ mod tests {
     fn a_record_without_an_author_and_a_text_is_no_message() {
         let day = r#"[{"day":"Monday"},{"role":"user","content":"a"},{"day":"Tuesday"}]"#;
         assert_eq!(read("", day).unwrap(), ["user: a"]);
-        let half = r#"[{"role":"user","content":"a"},{"role":"assistant"}]"#;
-        assert!(matches!(read("", half), Err(HistoryError::Answer(_))));
+        // What has nothing of its own is a message without its text: a page shows a blank one.
+        for blank in [r#"{"role":"assistant"}"#, "{}", r#"{"id":2}"#, "null"] {
+            let half = format!(r#"[{{"id":1,"role":"user","content":"a"}},{blank}]"#);
+            let found = read("", &half);
+            assert!(matches!(found, Err(HistoryError::Answer(_))), "{blank}");
+        }
     }
 
     #[test]

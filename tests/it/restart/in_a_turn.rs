@@ -2,8 +2,9 @@
 //! its finding, and its good twin none.
 
 use crate::common::servers::Postgres;
-use crate::common::{Chat, Turn, case, codes, errors, small};
+use crate::common::{Chat, Turn, case, chatctl, codes, errors, report, side_by_side, small};
 use crate::restart::{audit, session, with_steps};
+use crate::tools;
 use serde_json::Value;
 
 const QUICK: [&str; 4] = ["--rounds", "1", "--settle", "500ms"];
@@ -94,6 +95,35 @@ fn a_row_that_stays_in_progress_is_found() {
     assert_eq!(codes(&report, "warning"), ["stuck-streaming"], "{report:#}");
     assert_eq!((errors(&report).len(), exit), (0, 0), "{report:#}");
     is_silent(&stopped(&options("settled"), way), way);
+}
+
+/// The next turn is answered, or the decision is taken; of a server that forgets what it asked
+/// neither is.
+#[test]
+fn a_server_is_stopped_while_a_call_waits_for_approval() {
+    let ways = "kill-at-approval,term-at-approval";
+    side_by_side(&["right", "waits", "blocks"], |server| {
+        let chat = Chat::kept_beside("json", "before").set("APPROVAL", server);
+        let path = tools::with_approval(chat.folder.path());
+        let arguments = [path.to_str().unwrap(), "--profile", "plain", "--stop", ways];
+        let arguments = [&arguments[..], &QUICK[..]].concat();
+        let url = format!("sqlite:{}", chat.database().display());
+        let told = report(
+            chatctl()
+                .args(["audit", "restart", "--ready", "/health"])
+                .args(["--database-url", &url, "--start", &chat.start()])
+                .args(arguments),
+        );
+        if *server == "blocks" {
+            assert_eq!(errors(&told.0), ["next-turn-refused"], "{:#}", told.0);
+            return;
+        }
+        assert!(errors(&told.0).is_empty(), "{server}: {:#}", told.0);
+        for way in ways.split(',') {
+            let case = case(&told.0, &format!("/{way}"));
+            assert_eq!(case["verdict"], "held", "{server}: {way}: {:#}", told.0);
+        }
+    });
 }
 
 /// The tools ran, and what follows them never came.

@@ -34,7 +34,7 @@ async def replaces_at_the_end(turn: Turn) -> Events:
 
 
 async def spoils_again(turn: Turn) -> Events:
-    """A regenerated answer is stored twice, and of an edited question only its end."""
+    """A regenerated answer is stored twice. Of an edited question only the end is, and the answers before it are gone."""
     is_again = turn.conversation_id in _replaced
     gone = _replaced.pop(turn.conversation_id, [])
     async for chunk in turn.relay():
@@ -78,6 +78,8 @@ def last_question(
         return question, []
     if words:
         kept = words[-28:] if mode == "spoils_again" else words
+        if mode == "spoils_again":
+            gone += [Delete(x.id) for x in lines if x.id < question.id and x.role == "assistant"]
         gone += [Delete(question.id), Insert(conversation_id, "user", kept)]
     return question, gone
 

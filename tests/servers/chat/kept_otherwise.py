@@ -3,7 +3,8 @@
 A model that calls tools gets them (only `json`): TOOLS says what is stored of them; `emptied` takes the results out again
 some time after the answer. With APPROVAL the user is asked
 first: `right` stores the call and ends the response, `doubles` stores the turn again with the decision, and `open` keeps
-the response open, and the call in it. RAISES says what becomes of a turn whose tool raises (`explode` does): `goes_on` tells
+the response open, and the call in it. `waits` and `blocks` refuse the next turn while a call waits; of `blocks` only the
+process that asked takes the decision. RAISES says what becomes of a turn whose tool raises (`explode` does): `goes_on` tells
 the model, `ends` stores what there is and ends the turn, `loses` stores the call only, `as_answer` stores the error's text.
 
 KEPT is `blob` (a tree in the conversation's row), `turn` (question and answer in one row), `json`
@@ -149,6 +150,8 @@ RAISES = os.environ.get("RAISES", "goes_on")
 ERROR = "the tool exploded: no fuse was found"
 # The decisions that open responses wait for.
 awaited: dict[str, asyncio.Future[bool]] = {}
+# Conversations in which this process asked the user.
+asked: set[str] = set()
 # Decisions that are being taken.
 deciding: set[str] = set()
 kept = Kept(os.environ["DATABASE_PATH"], os.environ["KEPT"])
@@ -178,6 +181,8 @@ async def history(request: Request) -> Response:
 
 async def chat(request: Request) -> Response:
     body: dict[str, Any] = await request.json()
+    if APPROVAL in ("waits", "blocks") and kept.waiting(body["conversation_id"]):
+        raise HTTPException(409, "a call waits for a decision")
     return StreamingResponse(answer(body["conversation_id"], body["message"]), media_type="text/event-stream")
 
 
@@ -190,7 +195,7 @@ async def decide(request: Request) -> Response:
         decision.set_result(body["approved"])
         return Response(status_code=202)
     calls = kept.waiting(key)
-    if not calls or key in deciding:
+    if not calls or key in deciding or APPROVAL == "blocks" and key not in asked:
         raise HTTPException(409, "nothing waits for a decision")
     deciding.add(key)
     text = [x["content"] for x in kept.read(key) if x["role"] == "user"][-1]
@@ -253,6 +258,7 @@ async def answer_to(key: str, messages: list[dict[str, Any]]) -> AsyncIterator[s
             kept.add_tools(key, calls, results)
             messages += [*asked_for(calls), *given(calls, results)]
         elif calls and APPROVAL:
+            asked.add(key)
             kept.add_tools(key, calls, None)
             yield "data: [DONE]\n\n"
             return

@@ -5,6 +5,7 @@ use crate::model::{Role, State, StoredMessage, ToolCall, contradicts, known_role
 use crate::report::{Finding, Severity, Source};
 use crate::store;
 use crate::stream::judge::tool_calls_differ::Kept;
+use crate::stream::{kept, marks};
 use serde_json::Value;
 
 impl Account<'_> {
@@ -18,7 +19,7 @@ impl Account<'_> {
                     && has_calls(was, rows.after)
                     && self.is_of_side(&side, was, is)
                     && is.conversation == was.conversation
-                    && (was.is_given_up() || !is.is_given_up())
+                    && (was.is_given_up() || !is.is_given_up() || !self.is_finished(&side, was))
             };
             // A table that was built again may number its rows otherwise.
             let of_key = || holding().find(|is| !is.key.is_empty() && is.key == was.key);
@@ -27,6 +28,16 @@ impl Account<'_> {
             (!is_there).then_some((was, is))
         })?;
         Some(self.row_changed(rows, was, is))
+    }
+
+    /// Whether the status of a row says that its message is finished. A question may keep one that
+    /// says only that it came; it is finished if an answer says the same of itself.
+    fn is_finished(&self, side: &Role, was: &StoredMessage) -> bool {
+        let answers = || {
+            let marked = self.marked().into_iter();
+            marked.filter(|(_, side, _)| *side == Role::Assistant)
+        };
+        *side == Role::Assistant || answers().any(|(_, _, answer)| answer.status == was.status)
     }
 
     fn row_changed(&self, rows: Stored<'_>, was: &StoredMessage, is: &StoredMessage) -> Finding {
@@ -94,6 +105,42 @@ impl Account<'_> {
                 "{now} rows of `{}` hold `{}: {}`",
                 rows.table, was.role, was.content
             ),
+        ))
+    }
+
+    /// An answer that was not there before and that nobody gave, where no history tells whether a
+    /// reload shows it.
+    pub(in super::super) fn added(&self) -> Option<String> {
+        let rows = self.stored.filter(|_| self.recalled.is_none())?;
+        // Of what had no time to come, or was not promised, more may come now.
+        if !self
+            .told
+            .iter()
+            .all(|turn| turn.acknowledged && turn.awaited)
+        {
+            return None;
+        }
+        let is_part = |text: &str| {
+            let mut told = self.told.iter();
+            told.any(|turn| kept::is_beginning(&turn.expected, text))
+        };
+        let is_added = |row: &&StoredMessage| {
+            let count = |rows: &[StoredMessage]| {
+                let same = rows.iter().filter(|it| same_text(row, it));
+                same.filter(|it| it.state != State::Deleted).count()
+            };
+            row.role == Role::Assistant
+                && row.tools.is_empty()
+                && !row.content.trim().is_empty()
+                && marks::of(&row.content).is_empty()
+                && !is_part(&row.content)
+                && count(rows.after) > count(rows.before)
+        };
+        let row = rows.after.iter().find(is_added)?;
+        Some(format!(
+            "after {} row {} of `{}` is an answer that was not there before, `{}`, and without [history] nobody knows \
+             whether a reload shows it",
+            self.way.words, row.key, rows.table, row.content
         ))
     }
 

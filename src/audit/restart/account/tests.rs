@@ -7,6 +7,7 @@ use crate::stream::run::{Access, Recalled};
 use crate::stream::session::Remembered;
 
 mod forms;
+mod given_up;
 
 const TERM: usize = 0;
 const KILL: usize = 1;
@@ -237,7 +238,15 @@ fn by_rows(
     before: &[StoredMessage],
     after: &[StoredMessage],
 ) -> Vec<String> {
-    codes(&Account {
+    codes(&account(told, before, after))
+}
+
+fn account<'a>(
+    told: &'a [RememberedTurn],
+    before: &'a [StoredMessage],
+    after: &'a [StoredMessage],
+) -> Account<'a> {
+    Account {
         session: "s",
         way: &WAYS[TERM],
         told,
@@ -248,27 +257,7 @@ fn by_rows(
             before,
             after,
         }),
-    })
-}
-
-/// The repair of unfinished answers, without its WHERE.
-#[test]
-fn an_answer_that_start_up_code_gives_up() {
-    let told = two();
-    let with = |status: &str| {
-        let mut rows = rows(ALL);
-        for row in &mut rows {
-            row.status = Some(status.to_owned());
-        }
-        rows
-    };
-    let found = |was: &str, is: &str| by_rows(&told, &with(was), &with(is));
-    for status in ["failed", "deleted", "Interrupted"] {
-        assert_eq!(found("done", status), ["saved-row-changed-later"]);
     }
-    // Other words may mean anything, and what was given up before may stay so.
-    assert_eq!(found("done", "archived"), [] as [&str; 0]);
-    assert_eq!(found("failed", "interrupted"), [] as [&str; 0]);
 }
 
 /// Start-up code that exchanges the sides of a chat.

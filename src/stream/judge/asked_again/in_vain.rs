@@ -112,7 +112,7 @@ fn shown(seen: &InVain) -> Result<Judged, Judged> {
         }
         (Old::Gone | Old::Aside | Old::Shown | Old::Kept | Old::Elsewhere, _) => None,
     };
-    Ok(Judged::by(findings, told, doubt.map(str::to_owned)))
+    Ok(Judged::by(findings, told, doubt))
 }
 
 fn tell(seen: &InVain, stored: &Remains) -> String {

@@ -2,7 +2,7 @@
 
 pub mod in_vain;
 
-use super::ended_early::NextTurn;
+use super::ended_early::{NextTurn, Spoilt};
 use super::judged::Judged;
 use super::order::RowState;
 use super::sent_twice::Answered;
@@ -50,6 +50,8 @@ pub struct AskedAgain {
     pub stored: Parts,
     /// What is wrong with the rows of the new question and the new answer.
     pub wrong: Vec<Wrong>,
+    /// What is lost of the turns before it.
+    pub lost: Vec<Spoilt>,
     /// Whether a later message names the wrong one before it, and how; absent where messages name none.
     pub wrong_parent: Option<String>,
     /// What a reload shows; absent where the session has no history, or it can't be read.
@@ -103,6 +105,7 @@ pub fn judge(seen: &AskedAgain) -> Judged {
         question(seen),
         old_lost(seen),
         old_shown(seen),
+        earlier(seen),
         parent(seen),
         reload(seen),
         context(seen),
@@ -113,7 +116,7 @@ pub fn judge(seen: &AskedAgain) -> Judged {
     let is_doubtful = seen.old_answer == Some(OldAnswer::Keep) && seen.stored.old == Old::Elsewhere;
     let doubt = is_doubtful.then_some("nothing shows whether the page finds it there");
     let doubt = doubt.or_else(|| seen.following.doubt());
-    Judged::by(findings, tell(seen), doubt.map(str::to_owned))
+    Judged::by(findings, tell(seen), doubt)
 }
 
 fn tell(seen: &AskedAgain) -> String {
@@ -262,6 +265,25 @@ fn old_shown(seen: &AskedAgain) -> Option<Finding> {
     Some(finding(seen, "old-answer-shown", severity, says, fact))
 }
 
+/// What was said before the answer that was asked for again is gone with it.
+fn earlier(seen: &AskedAgain) -> Option<Finding> {
+    let (turn, is_question) = seen.lost.iter().find_map(|lost| match lost {
+        Spoilt::Earlier { turn, is_question } => Some((turn, *is_question)),
+        Spoilt::QuestionCut(_) | Spoilt::QuestionTwice(_) | Spoilt::Note(_) => None,
+    })?;
+    let (code, what) = if is_question {
+        ("user-message-lost", "question")
+    } else {
+        ("saved-row-changed-later", "answer")
+    };
+    let says = (
+        "an earlier turn is lost when a later one is regenerated or edited",
+        "delete the messages behind the one that is asked for again, and none before it",
+    );
+    let fact = format!("no row holds the {what} of turn {turn} any more, which was stored before");
+    Some(wrong(seen, code, says, (Source::Store, &fact)))
+}
+
 fn parent(seen: &AskedAgain) -> Option<Finding> {
     let how = seen.wrong_parent.as_deref()?;
     let says = (
@@ -313,7 +335,9 @@ fn following(seen: &AskedAgain) -> Option<Finding> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Again, Answered, AskedAgain, NextTurn, Old, OldAnswer, Parts, RowState, judge};
+    use super::{
+        Again, Answered, AskedAgain, NextTurn, Old, OldAnswer, Parts, RowState, Spoilt, judge,
+    };
     use crate::report::Verdict;
     use crate::stream::judge::ended_early::NextDoubt;
     use crate::stream::judge::whole_turn::Wrong;
@@ -341,6 +365,7 @@ mod tests {
             at_marker: Some(RowState::Complete),
             stored: parts(old),
             wrong: Vec::new(),
+            lost: Vec::new(),
             wrong_parent: None,
             history: Some(parts(shown)),
             next: Some(parts(shown)),
@@ -378,6 +403,21 @@ mod tests {
         it.stored.questions = 0;
         it.history = None;
         assert_eq!(told(&it), violated("user-message-lost"));
+    }
+
+    #[test]
+    fn what_was_said_before_stays() {
+        let mut it = seen(Some(OldAnswer::Replace), Old::Gone);
+        for (is_question, code) in [
+            (true, "user-message-lost"),
+            (false, "saved-row-changed-later"),
+        ] {
+            it.lost = vec![Spoilt::Earlier {
+                turn: 1,
+                is_question,
+            }];
+            assert_eq!(told(&it), violated(code));
+        }
     }
 
     #[test]
