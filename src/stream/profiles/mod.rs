@@ -9,7 +9,7 @@ use crate::stream::body::Framing;
 use crate::stream::declared::Declared;
 use crate::stream::marker::FinalMarker;
 use crate::stream::session::parse_profile;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 /// What a frame means.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -73,8 +73,8 @@ const FOUND: &str = "found";
 enum Wire {
     /// By code of its own.
     Code(Code),
-    /// By a file inside the program.
-    Shipped(&'static str),
+    /// By a file inside the program, which is parsed when it is first asked.
+    Shipped(&'static LazyLock<Arc<Declared>>),
     /// By what a session declares.
     Own(Arc<Declared>),
 }
@@ -152,150 +152,152 @@ impl Profile {
     fn declared(&self) -> Option<Arc<Declared>> {
         match &self.wire {
             Wire::Code(_) => None,
-            Wire::Shipped(text) => {
-                let parsed = parse_profile(self.name, text);
-                Some(Arc::new(
-                    parsed.expect("a test reads every shipped profile"),
-                ))
-            }
+            Wire::Shipped(declared) => Some(Arc::clone(LazyLock::force(declared))),
             Wire::Own(declared) => Some(Arc::clone(declared)),
         }
     }
 }
 
-const fn shipped(name: &'static str, what: &'static str, text: &'static str) -> Profile {
-    Profile {
-        name,
-        what,
-        wire: Wire::Shipped(text),
-    }
+/// The row of a profile that is a file inside the program.
+macro_rules! shipped {
+    ($name:literal, $what:literal, $text:expr $(,)?) => {{
+        static DECLARED: LazyLock<Arc<Declared>> = LazyLock::new(|| {
+            let parsed = parse_profile($name, $text);
+            Arc::new(parsed.expect("a test reads every shipped profile"))
+        });
+        Profile {
+            name: $name,
+            what: $what,
+            wire: Wire::Shipped(&DECLARED),
+        }
+    }};
 }
 
 /// Every profile.
 pub static ALL: &[Profile] = &[
     plain::PROFILE,
     openai_chat::PROFILE,
-    shipped(
+    shipped!(
         "text",
         "bare text without events; the end of the body is final",
         include_str!("shipped/text.toml"),
     ),
-    shipped(
+    shipped!(
         "openai-responses",
         "OpenAI Responses; `response.completed` and its like are final",
         include_str!("shipped/openai-responses.toml"),
     ),
-    shipped(
+    shipped!(
         "anthropic",
         "Anthropic Messages; `message_stop` is final",
         include_str!("shipped/anthropic.toml"),
     ),
-    shipped(
+    shipped!(
         "vercel-ui",
         "the AI SDK's UI message stream, versions 5 to 7; `data: [DONE]` is final",
         include_str!("shipped/vercel-ui.toml"),
     ),
-    shipped(
+    shipped!(
         "ag-ui",
         "AG-UI; `RUN_FINISHED` is final",
         include_str!("shipped/ag-ui.toml"),
     ),
-    shipped(
+    shipped!(
         "langgraph",
         "LangGraph's `messages`; the end of the body is final",
         include_str!("shipped/langgraph.toml"),
     ),
-    shipped(
+    shipped!(
         "langserve",
         "LangServe; `event: end` is final",
         include_str!("shipped/langserve.toml"),
     ),
-    shipped(
+    shipped!(
         "gemini",
         "Gemini's streamGenerateContent; the end of the body is final",
         include_str!("shipped/gemini.toml"),
     ),
-    shipped(
+    shipped!(
         "ollama",
         "Ollama, lines of JSON; `done` is final",
         include_str!("shipped/ollama.toml"),
     ),
-    shipped(
+    shipped!(
         "dify",
         "Dify; `message_end` is final",
         include_str!("shipped/dify.toml"),
     ),
-    shipped(
+    shipped!(
         "flowise",
         "Flowise; its event `end` is final",
         include_str!("shipped/flowise.toml"),
     ),
-    shipped(
+    shipped!(
         "anythingllm",
         "AnythingLLM; `finalizeResponseStream` is final",
         include_str!("shipped/anythingllm.toml"),
     ),
-    shipped(
+    shipped!(
         "vercel-data",
         "the AI SDK's data stream, versions 3 and 4; the end of the body is final",
         include_str!("shipped/vercel-data.toml"),
     ),
-    shipped(
+    shipped!(
         "adk",
         "Google ADK's `run_sse`; the end of the body is final",
         include_str!("shipped/adk.toml"),
     ),
-    shipped(
+    shipped!(
         "a2a",
         "A2A; a task that ended, or a message, is final",
         include_str!("shipped/a2a.toml"),
     ),
-    shipped(
+    shipped!(
         "mcp",
         "MCP's streamable HTTP; the response to the request is final",
         include_str!("shipped/mcp.toml"),
     ),
-    shipped(
+    shipped!(
         "librechat",
         "LibreChat; an event with `final` is final",
         include_str!("shipped/librechat.toml"),
     ),
-    shipped(
+    shipped!(
         "langflow",
         "Langflow; its event `end` is final",
         include_str!("shipped/langflow.toml"),
     ),
-    shipped(
+    shipped!(
         "ragflow",
         "RAGFlow; `\"data\": true` is final",
         include_str!("shipped/ragflow.toml"),
     ),
-    shipped(
+    shipped!(
         "agno",
         "Agno's AgentOS; `RunCompleted` is final",
         include_str!("shipped/agno.toml"),
     ),
-    shipped(
+    shipped!(
         "chat-ui",
         "Hugging Face's chat-ui; the end of the body is final",
         include_str!("shipped/chat-ui.toml"),
     ),
-    shipped(
+    shipped!(
         "onyx",
         "Onyx; the packet `stop` is final",
         include_str!("shipped/onyx.toml"),
     ),
-    shipped(
+    shipped!(
         "khoj",
         "Khoj; `end_response` is final",
         include_str!("shipped/khoj.toml"),
     ),
-    shipped(
+    shipped!(
         "open-webui",
         "Open WebUI over Socket.IO; `chat:completion` with `done` is final",
         include_str!("shipped/open-webui.toml"),
     ),
-    shipped(
+    shipped!(
         "chainlit",
         "Chainlit over Socket.IO; `task_end` is final",
         include_str!("shipped/chainlit.toml"),

@@ -27,10 +27,12 @@ if settings.mode not in MODES:
 
 @asynccontextmanager
 async def lifespan(app: Starlette) -> AsyncIterator[None]:
-    gc.enable()
     app.state.settings = settings
     app.state.provider = Provider(settings.gateway_url)
     app.state.store = None if settings.mode == "late_store" else begin_store()
+    # The stack is imported by now. What is there is not looked through later either.
+    gc.freeze()
+    gc.enable()
     beating = asyncio.create_task(beat(app.state.store)) if settings.beat_ms else None
     yield
     if beating is not None:

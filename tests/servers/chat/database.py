@@ -52,8 +52,8 @@ def _new_database(url: str) -> str:
 
 
 def sync(url: str) -> str:
-    """The same database for an engine that is not asynchronous."""
-    return url.replace("+asyncpg:", "+psycopg:").replace("+aiomysql:", "+pymysql:").replace("+asyncmy:", "+pymysql:")
+    """The same database for an engine that is not asynchronous, with the driver that is imported in the least time."""
+    return url.replace("+asyncpg:", "+psycopg2:").replace("+aiomysql:", "+pymysql:").replace("+asyncmy:", "+pymysql:")
 
 
 def is_file(url: str) -> bool:

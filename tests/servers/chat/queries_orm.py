@@ -1,11 +1,11 @@
 """The queries over an SQLAlchemy session. The async stack runs the same ones through run_sync."""
 
 import secrets
+import uuid
 from collections.abc import Sequence
 
-from sqlalchemy import func
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
-from sqlmodel import select
 
 from chat.models import Conversation, Message, User, now
 from chat.store import Delete, Insert, Line, Touch, Update, Write
@@ -48,7 +48,7 @@ def history(session: Session, conversation_id: str, user_id: int | None) -> list
 
 
 def create_conversation(session: Session, title: str | None, user_id: int | None) -> str:
-    row = Conversation(title=title, user_id=user_id)
+    row = Conversation(id=uuid.uuid4().hex, title=title, user_id=user_id)
     session.add(row)
     return row.id
 

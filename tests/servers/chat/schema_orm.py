@@ -1,11 +1,11 @@
-"""The tables as SQLModel makes them."""
+"""The tables as SQLAlchemy makes them."""
 
 from collections.abc import Sequence
 
 from sqlalchemy import create_engine
-from sqlmodel import SQLModel
 
-from chat import database, models  # noqa: F401: whoever imports the models has their tables
+from chat import database
+from chat.models import Base
 
 
 class OrmTables:
@@ -14,11 +14,11 @@ class OrmTables:
         self.engine = create_engine(database.sync(url), connect_args=arguments)
 
     def drop(self) -> None:
-        SQLModel.metadata.drop_all(self.engine)
+        Base.metadata.drop_all(self.engine)
 
     def create(self, names: Sequence[str]) -> None:
-        tables = SQLModel.metadata.tables
-        SQLModel.metadata.create_all(self.engine, tables=[tables[name] for name in names])
+        tables = Base.metadata.tables
+        Base.metadata.create_all(self.engine, tables=[tables[name] for name in names])
 
     def close(self) -> None:
         self.engine.dispose()

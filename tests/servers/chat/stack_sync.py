@@ -1,9 +1,10 @@
-"""SQLModel sessions in the threadpool."""
+"""SQLAlchemy's sessions in the threadpool."""
 
 from collections.abc import Callable
 from typing import Any
 
-from sqlmodel import Session, create_engine
+from sqlalchemy import create_engine
+from sqlalchemy.orm import Session
 from starlette.concurrency import run_in_threadpool
 
 from chat import database, queries_orm

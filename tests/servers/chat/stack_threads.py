@@ -1,4 +1,4 @@
-"""The standard library's sqlite3 in the threadpool, as SQLModel's sessions are in `stack_sync`, and a third of its start."""
+"""The standard library's sqlite3 in the threadpool, as SQLAlchemy's sessions are in `stack_sync`, and half of its start."""
 
 import sqlite3
 from collections.abc import Callable
