@@ -48,7 +48,7 @@ fn forbidding(chat: &Chat, pattern: &str) -> String {
 
 /// The server in this mode is violated, and this code is among its errors.
 fn fires(mode: &'static str, code: &str) {
-    let chat = Chat::new(mode);
+    let chat = Chat::new(mode).stack("async");
     let session = two_turns(&chat);
     let (report, exit) = chat.report(&[&session, "--settle", "700ms"]);
     assert!(
