@@ -144,8 +144,9 @@ fn a_key_that_distinguishes_no_rows_is_none() {
 fn written_rows_tell_what_a_table_has_become_unless_others_are_gone() {
     let m = table(MESSAGES, &["id"]);
     let before = rows(&[(1, "a"), (2, "b"), (3, "c"), (4, "d")]);
+    type Written = &'static [(i64, &'static str)];
     // How many rows are as they were, and what was written.
-    let cases: &[(u64, &[(i64, &str)], Option<[u64; 5]>)] = &[
+    let cases: [(u64, Written, Option<[u64; 5]>); 7] = [
         (4, &[], Some([4, 0, 4, 0, 0])),
         (4, &[(5, "e")], Some([4, 0, 4, 0, 0])),
         (3, &[(2, "B"), (5, "e")], Some([4, 0, 4, 0, 1])),
@@ -169,12 +170,12 @@ fn written_rows_tell_what_a_table_has_become_unless_others_are_gone() {
         for row in &rows(written) {
             reading.take(row.iter().map(CellRef::from)).unwrap();
         }
-        let after = witness.overwritten(&m, (reading, *left)).unwrap();
+        let after = witness.overwritten(&m, (reading, left)).unwrap();
         let found = after.map(|after| {
             let compared = witness.compare(&m, &successor, (&m, after)).unwrap();
             counts(&compared)
         });
-        assert_eq!(found, *expected, "{left} {written:?}");
+        assert_eq!(found, expected, "{left} {written:?}");
     }
 }
 
