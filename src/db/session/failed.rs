@@ -38,6 +38,14 @@ impl Failed {
             why: Why::Other,
         }
     }
+
+    /// An error of chatctl's own as that of a statement; what the database said stays what it is.
+    pub(crate) fn of(error: anyhow::Error) -> Self {
+        match error.downcast() {
+            Ok(failed) => failed,
+            Err(error) => Self::because(format!("{error:#}")),
+        }
+    }
 }
 
 impl fmt::Display for Failed {

@@ -277,7 +277,7 @@ impl Stage<'_> {
                 Remaining::More
             };
             let mut again = |copy: &mut dyn Session| -> Result<(), Failed> {
-                self.refill(maker, copy, index).map_err(failed)
+                self.refill(maker, copy, index).map_err(Failed::of)
             };
             match attempt(copy, (options, rest, remaining), &mut again)? {
                 Ok(Proven {
@@ -482,13 +482,6 @@ fn may_place(piece: &Piece<'_>) -> bool {
         Kind::AlterTable { .. } | Kind::RenameTable { .. }
     );
     facts.writes_rows() || alters || !reach::is_plain(piece)
-}
-
-fn failed(error: anyhow::Error) -> Failed {
-    match error.downcast::<Failed>() {
-        Ok(failed) => failed,
-        Err(error) => Failed::because(format!("{error:#}")),
-    }
 }
 
 /// What the statements before it set for the session.

@@ -191,7 +191,7 @@ impl Session for MySql {
             sent = self.send_waiting();
         }
         self.waiting.add(sql);
-        self.send_waiting().and(sent).map_err(as_failed)
+        self.send_waiting().and(sent).map_err(Failed::of)
     }
 
     fn write(&mut self, sql: &str, args: &[Cell]) -> anyhow::Result<()> {
@@ -218,7 +218,7 @@ impl Session for MySql {
         let query = sqlx::query(sqlx::AssertSqlSafe(statement));
         let runtime = Arc::clone(&self.runtime);
         let sets = sets_session(statement);
-        let runner = self.runner().map_err(as_failed)?;
+        let runner = self.runner().map_err(Failed::of)?;
         let mut done = runtime.block_on(query.execute(&mut *runner));
         if done
             .as_ref()
@@ -360,10 +360,10 @@ impl Session for MySql {
     fn reset(&mut self) -> Result<(), Failed> {
         // No statement takes back user variables, temporary tables and prepared statements at once.
         // The connection that looks runs none of a migration. On a copy the rights of the user are others since.
-        self.send_waiting().map_err(as_failed)?;
+        self.send_waiting().map_err(Failed::of)?;
         let keeps = !self.is_set && self.images.is_none();
         if !keeps && self.connection.take().is_some() {
-            self.runner().map_err(as_failed)?;
+            self.runner().map_err(Failed::of)?;
         }
         self.is_set = false;
         Ok(())
@@ -568,14 +568,6 @@ fn connect(
         let row = as_written(&mut connection, &sql).await?;
         Ok((connection, numbers(&row[0])[0]))
     })
-}
-
-/// An error of chatctl's own as that of a statement; what the server said stays what it is.
-fn as_failed(error: anyhow::Error) -> Failed {
-    match error.downcast() {
-        Ok(failed) => failed,
-        Err(error) => Failed::because(format!("{error:#}")),
-    }
 }
 
 /// In hexadecimal, so that no setting of the server changes its meaning.

@@ -1,7 +1,7 @@
 //! The connection that the statements of migrations run on: what chatctl itself writes there goes along with
 //! them, since each way to the server and back costs more than what is done there.
 
-use super::{MySql, as_failed, connect};
+use super::{MySql, connect};
 use crate::db::mysql::error::failed;
 use crate::db::session::{DIVIDED, Failed, SHORT, Session as _};
 use crate::model::Cell;
@@ -96,7 +96,7 @@ impl MySql {
         // A comment at the end of one ends with its line.
         sql.push_str(&statements.join("\n;\n"));
         let runtime = Arc::clone(&self.runtime);
-        let connection = self.opened().map_err(|error| (0, as_failed(error)))?;
+        let connection = self.opened().map_err(|error| (0, Failed::of(error)))?;
         let mut changed = Vec::new();
         let done: Result<(), sqlx::Error> = runtime.block_on(async {
             let mut told = sqlx::raw_sql(AssertSqlSafe(sql)).fetch_many(connection);
