@@ -110,6 +110,9 @@ pub struct Summary {
     /// Those with attachments, reasoning or parts of other kinds, of which only the number is in their digests.
     #[serde(default, skip_serializing_if = "is_none")]
     pub asides: u64,
+    /// Those with parts of other kinds.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub others: u64,
     /// The high-water mark: the greatest value of the append column. Absent when there is none;
     /// the least number when there are no messages.
     pub high: Option<i64>,
@@ -377,6 +380,7 @@ impl SnapshotBuilder {
         summary.deleted += u64::from(message.state == State::Deleted);
         let has_asides = message.attachments > 0 || message.reasoning || message.others > 0;
         summary.asides += u64::from(has_asides);
+        summary.others += u64::from(message.others > 0);
         summary.high = summary.high.max(message.append);
         summary.last_time = summary.last_time.max(message.time);
         summary.by_time &= message.append == message.time;

@@ -244,6 +244,7 @@ impl<'p> Decoder<'p> {
             if is_in_array && self.store.orders_items() {
                 message.order = Some(OrderKey::in_array(place));
             }
+            message.others = node(&item.tools).map_or(0, parts::unread_calls);
             message.state = item_state(item, value, bare.state);
             message.mark = item_mark(item, value);
             match item.content.first(value) {

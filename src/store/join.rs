@@ -35,16 +35,18 @@ pub(super) async fn conversations(
     let is_plain = keys
         .iter()
         .all(|key| key.len() < 10 && key.parse::<i64>().is_ok());
-    // A chat of a guest, or one that has only begun, may have no row there.
-    let some = if is_plain { keys.len().div_ceil(2) } else { 1 };
-    if let Some(place) = told
-        && let Some(table) = schema.iter().find(|table| table.name == place.table)
-        && let Some(joined) = keyed(db, table, place, (&keys, some)).await?
-    {
-        return Ok(Some(joined));
-    }
     // Nearly all: a conversation may be deleted.
     let most = (keys.len() * 9).div_ceil(10);
+    if let Some(place) = told
+        && let Some(table) = schema.iter().find(|table| table.name == place.table)
+    {
+        // A chat of a guest, or one that has only begun, may have no row there.
+        let is_sure = !is_plain || words::is_key_of(column, table);
+        let least = if is_sure { 1 } else { most };
+        if let Some(joined) = keyed(db, table, place, (&keys, least)).await? {
+            return Ok(Some(joined));
+        }
+    }
     let mut found = Vec::new();
     for table in schema.iter().filter(|table| may_hold(table, store, column)) {
         if is_plain && !words::is_key_of(column, table) {

@@ -178,24 +178,35 @@ fn object(fields: &Map<String, Value>, content: &mut Content) -> bool {
     }
     for text in TEXTS {
         if let Some(inner) = fields.get(text) {
-            let rest = TEXTS.iter().chain(&NOTES).filter(|name| **name != text);
-            let rest = rest.filter(|name| fields.get(**name).is_some_and(has_something));
+            let notes = NOTES.iter().filter_map(|name| fields.get(*name));
+            let texts = TEXTS.iter().filter(|name| **name != text);
+            // The same text in another form says nothing more.
+            let is_more = |it: &&Value| text_of(it) != text_of(inner);
+            let texts = texts.filter_map(|name| fields.get(*name)).filter(is_more);
+            let rest = notes.chain(texts).filter(|it| has_something(it));
             content.others += u32::try_from(rest.count()).unwrap_or(u32::MAX);
             // A thought of Google's model is not an answer.
             let known = thought || add(inner, content);
-            if let Some(more) = fields.get("tool_calls") {
-                content.tools.extend(calls(more));
-            }
+            add_calls(fields, content);
             return known;
         }
     }
-    match fields.get("tool_calls") {
-        Some(more) => {
-            content.tools.extend(calls(more));
-            true
-        }
-        None => false,
-    }
+    add_calls(fields, content)
+}
+
+/// Adds the calls that a message keeps next to its text; false where it has no place for them.
+fn add_calls(fields: &Map<String, Value>, content: &mut Content) -> bool {
+    let Some(more) = fields.get("tool_calls") else {
+        return false;
+    };
+    content.tools.extend(calls(more));
+    content.others += unread_calls(more);
+    true
+}
+
+/// The text of a value in a known form.
+fn text_of(value: &Value) -> Option<String> {
+    read(value).map(|content| content.text)
 }
 
 fn has_something(value: &Value) -> bool {
@@ -362,6 +373,15 @@ mod tests {
                 2,
             ),
             (json!({"text": "sum", "content": "the whole answer"}), 1),
+            (
+                json!({"content": "a", "parts": [{"type": "text", "text": "a"}]}),
+                0,
+            ),
+            (
+                json!({"role": "assistant", "content": null, "tool_calls": [{"name": "search", "parameters": {"q": "milk"}}]}),
+                1,
+            ),
+            (json!({"tool_calls": [{"name": "now"}]}), 1),
             (
                 json!([{"type": "text", "text": "a", "citations": [{"url": "u"}]}]),
                 1,

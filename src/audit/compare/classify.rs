@@ -251,6 +251,9 @@ impl Found<'_> {
             self.message(Code::MessageAltered, was, PARENT);
         } else if is_rounded(times, self.facts.exact_to) && !is_moved {
             self.totals.rounded += 1;
+        } else if times[0].is_none() && self.facts.reads_more_times && !is_moved {
+            // It was there, in a form that was not read yet.
+            self.totals.rounded += 1;
         } else if let Some(by) =
             by.filter(|by| *by != 0 && moved.is_none_or(|m| m == 0 || m == *by))
         {

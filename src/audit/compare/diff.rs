@@ -7,7 +7,7 @@ use super::{merge, order};
 use crate::audit::conversation_digest::ConversationDigest;
 use crate::audit::entry::{Entry, Id};
 use crate::audit::file::Snapshot;
-use crate::audit::message_hasher::MessageHasher;
+use crate::audit::message_hasher::{Asides, MessageHasher};
 use crate::audit::open::{CLOCKS, Open};
 use crate::audit::sketch::Sketch;
 use crate::audit::snapshot_builder::{CurrentMessage, DetailData, Extras, Parts};
@@ -245,6 +245,7 @@ fn facts(before: &Snapshot, after: &Side, open: Vec<Open>, high: Option<i64>) ->
         high_is_ahead: was.by_time && high > Some(was.taken),
         last_time: was.last_time,
         exact_to: was.exact_to.max(after.exact_to).unwrap_or(1),
+        reads_more_times: before.asides() != Asides::Counted,
         is_rounded: was.exact_to != after.exact_to,
         open: open
             .into_iter()

@@ -77,6 +77,8 @@ pub(super) struct Facts {
     pub(super) last_time: Option<i64>,
     /// How exactly the side that is less exact keeps times, in microseconds.
     pub(super) exact_to: i64,
+    /// Whether the snapshot is older than the forms of times that are read since.
+    pub(super) reads_more_times: bool,
     /// Whether the other side keeps them more exactly: then sums differ although nothing changed.
     pub(super) is_rounded: bool,
 }

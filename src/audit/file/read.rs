@@ -250,8 +250,18 @@ impl Snapshot {
 
     /// Refuses a later snapshot whose digests are of what this one's are not.
     pub(in crate::audit) fn fits_asides(&self, later: &Self) -> Result<(), CliError> {
-        let of = |it: &Self| it.summary.asides > 0 && it.asides() != Asides::LeftOut;
-        if self.asides() == later.asides() || !of(self) && !of(later) {
+        let sides = [self, later];
+        let has_more = |it: &&Self| match it.asides() {
+            Asides::LeftOut => false,
+            // The third version's digests are the same but for parts of other kinds.
+            Asides::WithoutOthers | Asides::Counted
+                if sides.iter().all(|it| it.asides() != Asides::LeftOut) =>
+            {
+                it.summary.others > 0
+            }
+            Asides::WithoutOthers | Asides::Counted => it.summary.asides > 0,
+        };
+        if self.asides() == later.asides() || !sides.iter().any(has_more) {
             return Ok(());
         }
         let (old, new) = if self.version < later.version {

@@ -135,6 +135,7 @@ fn the_words_in_the_file_are_these() {
             ahead: 8,
             deleted: 9,
             asides: 0,
+            others: 0,
             high: Some(10),
             last_time: Some(11),
             exact_to: Some(12),
