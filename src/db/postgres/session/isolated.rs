@@ -1,6 +1,6 @@
 //! A transaction that sees the database as of one moment, with its tables locked before that moment.
 
-use super::{Postgres, as_failed, quoted, text_literal};
+use super::{Postgres, quoted, text_literal};
 use crate::db::session::{Failed, Isolation, Session as _};
 use std::collections::BTreeSet;
 
@@ -11,7 +11,7 @@ impl Postgres {
             Isolation::RepeatableRead => "REPEATABLE READ",
             Isolation::Serializable => "SERIALIZABLE",
         };
-        let hold = self.with_children(hold).map_err(as_failed)?;
+        let hold = self.with_children(hold).map_err(Failed::of)?;
         self.looked.forget();
         (self.of_migration, self.is_marked, self.told) = (None, false, None);
         (self.undisturbed, self.wrote, self.opened) = (false, false, None);
@@ -27,7 +27,7 @@ impl Postgres {
             Ok(begun) => begun,
             Err(error) => {
                 self.command("ROLLBACK")?;
-                return Err(as_failed(error));
+                return Err(Failed::of(error));
             }
         };
         self.transaction = begun.first().map(|row| row[0].to_string());

@@ -331,7 +331,7 @@ impl Session for Postgres {
             "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; \
              SELECT pg_catalog.pg_current_xact_id()::text, pg_catalog.pg_current_snapshot()::text; {MARK}"
         );
-        let rows = self.rows(&begin).map_err(as_failed)?;
+        let rows = self.rows(&begin).map_err(Failed::of)?;
         self.is_marked = true;
         self.transaction = rows.first().map(|row| row[0].to_string());
         let account = rows.first().and_then(|row| Account::parse(row[1].text()?));
@@ -592,10 +592,3 @@ const OWN_KEY: i64 = 0x0063_6861_7463_746c;
 /// Without it a statement of a killed chatctl waits on for its lock, or works on, and keeps others
 /// from the table.
 const NOTICE: &str = "SET client_connection_check_interval = '1s'";
-
-fn as_failed(error: anyhow::Error) -> Failed {
-    match error.downcast() {
-        Ok(failed) => failed,
-        Err(error) => Failed::because(format!("{error:#}")),
-    }
-}

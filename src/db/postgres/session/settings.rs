@@ -1,6 +1,6 @@
 //! What a migration sets for its session must not reach chatctl's own looking.
 
-use super::{Postgres, as_failed, text_literal};
+use super::{Postgres, text_literal};
 use crate::db::session::{Failed, Session as _};
 use crate::model::Cell;
 
@@ -53,7 +53,7 @@ impl Postgres {
         // Each is evaluated after the one before it: those of the migration are read first.
         let mut rows = self
             .rows(&format!("{commands}SELECT {}{asked}", all.join(", ")))
-            .map_err(as_failed)?;
+            .map_err(Failed::of)?;
         // The commands before it may give rows too, but none that is so long.
         let own = rows.iter().position(|row| row.len() == all.len());
         let answers = rows.split_off(own.map_or(rows.len(), |own| own + 1));

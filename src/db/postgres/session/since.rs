@@ -23,6 +23,8 @@ pub(super) struct Evidence {
     pub(super) spares_own: bool,
     /// Whether no index, trigger or view can be gone.
     pub(super) keeps_objects: bool,
+    /// Whether something else than a table may be another one, or gone: a function, a type.
+    pub(super) beyond: bool,
 }
 
 /// Tables of the catalogue that say what a value is. A statement that defines something gives its lock on
@@ -156,6 +158,7 @@ impl Postgres {
         self.evidence = Evidence {
             spares_own: !held.beyond && own_before == own_after && own_after.iter().all(is_spared),
             keeps_objects,
+            beyond: held.beyond,
             written: held.written,
         };
         self.looked.fresh = true;

@@ -185,8 +185,12 @@ impl Reading {
         let (mut kept, mut values) = (0, Vec::new());
         for (old, new) in self.rows.parts().zip(written.rows.parts()) {
             let (old, new) = (old?, new?);
-            let keys: HashSet<_> = (0..new.len()).map(|row| new.by(row)).collect();
-            let olds = (0..old.len()).filter(|row| !keys.contains(&old.by(*row)));
+            let mut keys: HashSet<_> = (0..new.len()).map(|row| new.by(row)).collect();
+            if keys.len() < new.len() {
+                return Ok(None);
+            }
+            // Where an index is damaged, several rows may have one key: each is replaced by one.
+            let olds = (0..old.len()).filter(|row| !keys.remove(&old.by(*row)));
             for (part, row) in olds.map(|row| (&old, row)) {
                 kept += 1;
                 part.values(row, &mut values);

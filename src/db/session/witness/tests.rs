@@ -146,7 +146,7 @@ fn written_rows_tell_what_a_table_has_become_unless_others_are_gone() {
     let before = rows(&[(1, "a"), (2, "b"), (3, "c"), (4, "d")]);
     type Written = &'static [(i64, &'static str)];
     // How many rows are as they were, and what was written.
-    let cases: [(u64, Written, Option<[u64; 5]>); 7] = [
+    let cases: [(u64, Written, Option<[u64; 5]>); 8] = [
         (4, &[], Some([4, 0, 4, 0, 0])),
         (4, &[(5, "e")], Some([4, 0, 4, 0, 0])),
         (3, &[(2, "B"), (5, "e")], Some([4, 0, 4, 0, 1])),
@@ -155,6 +155,7 @@ fn written_rows_tell_what_a_table_has_become_unless_others_are_gone() {
         (3, &[], None),
         (3, &[(5, "a")], None),
         (2, &[(2, "B"), (5, "a")], None),
+        (2, &[(2, "B"), (2, "b")], None),
     ];
     for (left, written, expected) in cases {
         let mut witness = store().0;
