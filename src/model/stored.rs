@@ -124,6 +124,17 @@ impl StoredMessage {
             || self.mark == Mark::Writing
             || self.status.as_ref().is_some_and(is_said)
     }
+
+    /// Whether the store says of it that it failed, and not that nobody is to read it.
+    pub fn has_failed(&self) -> bool {
+        let words = ["interrupted", "failed", "error"];
+        let is_said = |status: &String| words.contains(&status.to_lowercase().as_str());
+        match self.state {
+            State::Failed => true,
+            State::Whole => self.status.as_ref().is_some_and(is_said),
+            State::Open | State::Deleted => false,
+        }
+    }
 }
 
 /// A conversation, without its messages.

@@ -64,12 +64,14 @@ pub fn keeps_versions(observed: &Observed) -> bool {
 
 /// Whether a history shows the whole answers alone, where parts of them are messages of their own.
 pub fn hides_drafts(observed: &Observed) -> bool {
-    let with_parts = observed
-        .turns
-        .iter()
-        .filter(|turn| !turn.parts().is_empty());
-    let mut hidden = with_parts.map(|turn| are_hidden(observed, turn));
+    let mut hidden = with_parts(observed).map(|turn| are_hidden(observed, turn));
     hidden.next() == Some(true) && hidden.all(|it| it)
+}
+
+/// The turns with parts of their answer in messages of their own.
+fn with_parts(observed: &Observed) -> impl Iterator<Item = &TurnSeen> {
+    let turns = observed.turns.iter();
+    turns.filter(|turn| !turn.parts().is_empty())
 }
 
 /// Whether a reload shows the whole answer of a turn, and no part of it.
@@ -84,14 +86,8 @@ fn are_hidden(observed: &Observed, turn: &TurnSeen) -> bool {
 
 /// Parts of an answer that are messages of their own, next to the whole.
 fn left_over(observed: &Observed) -> Vec<Finding> {
-    let with_parts = || {
-        observed
-            .turns
-            .iter()
-            .filter(|turn| !turn.parts().is_empty())
-    };
-    let worst = with_parts().find(|turn| !are_hidden(observed, turn));
-    let Some(turn) = worst.or_else(|| with_parts().next()) else {
+    let worst = with_parts(observed).find(|turn| !are_hidden(observed, turn));
+    let Some(turn) = worst.or_else(|| with_parts(observed).next()) else {
         return Vec::new();
     };
     let parts = turn.parts();

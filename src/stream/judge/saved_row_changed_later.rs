@@ -16,6 +16,8 @@ enum Change {
     Grown,
     /// At the final marker it was not yet in the conversation, or not yet the assistant's.
     Placed,
+    /// It was in another conversation, together with its question.
+    Moved,
     /// No row holds its text any more, where it was.
     Lost,
     /// Its text is there, and something else about it is not what it was.
@@ -28,6 +30,7 @@ fn check(observed: &Observed) -> Vec<Finding> {
         let (first, change) = match &turn.at_final {
             Some(then) if is_part(turn, then, last) => (then, Change::Grown),
             Some(then) if is_placed(turn, then, last) => (then, Change::Placed),
+            Some(then) if is_moved(turn, then, last) => (then, Change::Moved),
             _ if first == last => return None,
             _ if is_lost(first, turn.with_nonce.iter().chain([last])) => (first, Change::Lost),
             _ => (first, Change::Rewritten),
@@ -46,6 +49,11 @@ fn check(observed: &Observed) -> Vec<Finding> {
             Severity::Error,
             "is in its place only some time after the final marker: a crash in between leaves it where no reload \
              finds it",
+        ),
+        Change::Moved => (
+            Severity::Warning,
+            "is in its conversation only some time after the final marker, as its question is: a crash in between \
+             leaves the turn in another one",
         ),
         Change::Lost => (
             Severity::Error,
@@ -89,17 +97,29 @@ fn is_part(turn: &TurnSeen, first: &StoredMessage, last: &StoredMessage) -> bool
 }
 
 /// Whether a row came to its question's conversation, or to the assistant's side, only after it was
-/// there. What moved together with its question was in its place before, too.
+/// there.
 fn is_placed(turn: &TurnSeen, first: &StoredMessage, last: &StoredMessage) -> bool {
+    let given = first.role != Role::Assistant && last.role == Role::Assistant;
+    let moved = comes_to_its_question(turn, first, last) && !was_together(turn, first);
+    first.key == last.key && (moved || given)
+}
+
+/// Whether a row and its question came to their conversation together.
+fn is_moved(turn: &TurnSeen, first: &StoredMessage, last: &StoredMessage) -> bool {
+    first.key == last.key && comes_to_its_question(turn, first, last) && was_together(turn, first)
+}
+
+fn comes_to_its_question(turn: &TurnSeen, first: &StoredMessage, last: &StoredMessage) -> bool {
     let is_asked = |row: &&StoredMessage| row.role == Role::User;
     let asked = turn.with_tag.iter().find(is_asked);
-    let asked_then = turn.asked_at_final.as_ref();
-    let was_together = asked_then.is_some_and(|asked| asked.conversation == first.conversation);
-    let moved = asked.is_some_and(|asked| {
+    asked.is_some_and(|asked| {
         first.conversation != asked.conversation && last.conversation == asked.conversation
-    });
-    let given = first.role != Role::Assistant && last.role == Role::Assistant;
-    first.key == last.key && (moved && !was_together || given)
+    })
+}
+
+fn was_together(turn: &TurnSeen, first: &StoredMessage) -> bool {
+    let asked_then = turn.asked_at_final.as_ref();
+    asked_then.is_some_and(|asked| asked.conversation == first.conversation)
 }
 
 /// Whether none of these rows holds the text that an answer was stored with, in its conversation and as its
@@ -193,7 +213,8 @@ mod tests {
         draft.role = Role::Other("draft".to_owned());
         assert_eq!(severity(row(ANSWER)), None);
         // Both were in a draft of the conversation, and moved together.
-        assert_eq!(severity_with("inbox", staged.clone()), None);
+        let together = severity_with("inbox", staged.clone());
+        assert_eq!(together, Some(Severity::Warning));
         for then in [staged, draft] {
             assert_eq!(severity(then), Some(Severity::Error));
         }

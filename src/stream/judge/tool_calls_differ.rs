@@ -83,9 +83,18 @@ impl Kept {
         }
     }
 
+    /// What one of them has.
+    #[must_use]
+    fn most(self, other: Self) -> Self {
+        Self {
+            calls: self.calls.max(other.calls),
+            results: self.results.max(other.results),
+        }
+    }
+
     /// What both have.
     #[must_use]
-    pub fn least(self, other: Self) -> Self {
+    fn least(self, other: Self) -> Self {
         Self {
             calls: self.calls.min(other.calls),
             results: self.results.min(other.results),
@@ -96,7 +105,7 @@ impl Kept {
     /// kind may not go without the other. Nothing where it goes with all of it: that is a store
     /// without tools.
     #[must_use]
-    pub fn stays(self, now: Self) -> Option<Self> {
+    fn stays(self, now: Self) -> Option<Self> {
         let stays = |then: usize, now: usize| if now == 0 { then } else { now };
         let kept = Self {
             calls: stays(self.calls, now.calls),
@@ -121,6 +130,58 @@ impl Kept {
         };
         let calls = fewer("calls", self.calls, usual.calls);
         calls.or_else(|| fewer("results", self.results, usual.results))
+    }
+}
+
+/// What a turn's tools leave in a store, as chats showed it that were looked at twice.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Habit {
+    /// What has to be there from now on; nothing where it goes with all of it.
+    pub stays: Option<Kept>,
+    /// In which chats there was less of it later, in a way that may be meant so.
+    pub shrinks: Shrinks,
+}
+
+/// In how many chats something shrank.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Shrinks {
+    /// In none.
+    Nowhere,
+    /// In some of them: the others have lost nothing, or not yet.
+    InSome,
+    /// In every one.
+    InAll,
+}
+
+impl Habit {
+    /// Of chats, each right after the turn and later. Only what all of them do is a habit: one chat that has less than
+    /// the others has lost it.
+    pub fn of(chats: &[[Kept; 2]]) -> Self {
+        let least = |of: &dyn Fn(&[Kept; 2]) -> Kept| {
+            let each = chats.iter().map(of);
+            each.reduce(Kept::least).unwrap_or_default()
+        };
+        let shrunk = chats.iter().filter(|[then, now]| then.shrinks(*now));
+        match shrunk.count() {
+            0 => Self {
+                stays: Some(least(&|[then, now]| then.most(*now))),
+                shrinks: Shrinks::Nowhere,
+            },
+            some if some < chats.len() => Self {
+                stays: Some(least(&|[then, now]| then.most(*now))),
+                shrinks: Shrinks::InSome,
+            },
+            _ => Self {
+                stays: least(&|[then, _]| *then).stays(least(&|[_, now]| *now)),
+                shrinks: Shrinks::InAll,
+            },
+        }
+    }
+
+    /// Whether what is missing of it later may be meant to be: some chats were seen to drop it, and now every one has.
+    pub fn is_dropped(self, now: &[Kept]) -> bool {
+        let shrinks = |now: &Kept| self.stays.is_some_and(|usual| usual.shrinks(*now));
+        self.shrinks == Shrinks::InSome && now.iter().all(shrinks)
     }
 }
 
@@ -153,7 +214,7 @@ pub fn is_same(stored: &ToolCall, call: &ToolCall) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{Kept, TurnSeen, differs};
+    use super::{Habit, Kept, Shrinks, TurnSeen, differs};
     use crate::model::{Role, StoredMessage, ToolCall};
 
     const TAG: &str = "chatctl-u0000000000000001";
@@ -312,5 +373,29 @@ mod tests {
             (drafts.stays(then), drafts.shrinks(then)),
             (Some(then), true)
         );
+    }
+
+    /// What one chat loses is no habit of the server.
+    #[test]
+    fn what_one_chat_loses_is_not_what_every_chat_drops() {
+        let kept = |calls: usize, results: usize| Kept { calls, results };
+        let (all, none) = (kept(2, 2), Kept::default());
+        let habit = |chats: &[[Kept; 2]]| {
+            let habit = Habit::of(chats);
+            (habit.stays, habit.shrinks)
+        };
+        let nowhere = (Some(all), Shrinks::Nowhere);
+        assert_eq!(habit(&[[all, all]; 3]), nowhere);
+        // Results that came later, and those that are emptied.
+        assert_eq!(habit(&[[kept(2, 0), all], [all, kept(2, 0)]]), nowhere);
+        assert_eq!(habit(&[[none; 2]; 2]), (Some(none), Shrinks::Nowhere));
+        assert_eq!(habit(&[[all, none]; 3]), (None, Shrinks::InAll));
+        let one = [[all, all], [all, none], [all, all]];
+        assert_eq!(habit(&one), (Some(all), Shrinks::InSome));
+        // A slow job that drops them has come to every chat by then.
+        let one = Habit::of(&one);
+        assert!(!one.is_dropped(&[all, none, all]));
+        assert!(one.is_dropped(&[none; 3]));
+        assert!(!Habit::of(&[[all, all]; 3]).is_dropped(&[none; 3]));
     }
 }

@@ -174,13 +174,13 @@ impl Stage<'_> {
         live: &Live,
         answer: Option<&StoredMessage>,
     ) -> anyhow::Result<Option<String>> {
-        let usual = self.usual_tools.get(&live.number);
+        let usual = self.tools.get(&live.number).and_then(|it| it.stays);
         let key = answer.and_then(|answer| answer.conversation.as_ref());
         let (Some(usual), Some(mapping), Some(key)) = (usual, &self.mapping, key) else {
             return Ok(None);
         };
         let stored = store::conversation(self.world.db(), mapping, key).await?;
-        Ok(Kept::of(&live.tag, &stored).lacks(*usual))
+        Ok(Kept::of(&live.tag, &stored).lacks(usual))
     }
 
     /// Whether the row of the conversation is not there, or not yet a user's, as it was in other chats.

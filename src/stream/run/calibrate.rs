@@ -15,7 +15,7 @@ use crate::report::{Finding, Report, Severity, Verdict};
 use crate::store::Shape;
 use crate::stream::faults::{NONE, READ_TO_END};
 use crate::stream::judge::order::RowState;
-use crate::stream::judge::tool_calls_differ::Kept;
+use crate::stream::judge::tool_calls_differ::{Habit, Kept};
 use crate::stream::judge::{Cors, Observed, TurnSeen, history_differs};
 use crate::stream::session::HistoryError;
 use crate::stream::{judge, kept};
@@ -453,29 +453,25 @@ impl Stage<'_> {
         Ok(true)
     }
 
-    /// What is kept of the tools that the model calls, in every chat. The rows of the last one may
-    /// be late.
+    /// What these chats show of the tools that the model calls. The rows of the last one may be late.
     async fn learn_tools(&mut self, then: &HashMap<String, Kept>) -> anyhow::Result<()> {
         let Some(mapping) = self.mapping.clone() else {
             return Ok(());
         };
         let early = self.kept.len().saturating_sub(self.session.turns.len());
-        let mut least: BTreeMap<usize, [Kept; 2]> = BTreeMap::new();
+        let mut chats: BTreeMap<usize, Vec<[Kept; 2]>> = BTreeMap::new();
         for kept in &self.kept[..early] {
             let has_tools = !self.session.turns[kept.number - 1].steps.is_empty();
             if let Some(key) = kept.row.conversation.as_ref().filter(|_| has_tools) {
                 let stored = store::conversation(self.world.db(), &mapping, key).await?;
                 let now = Kept::of(&kept.tag, &stored);
                 let then = then.get(&kept.nonce).copied().unwrap_or(now);
-                let [of_then, of_now] = least.entry(kept.number).or_insert([then, now]);
-                (*of_then, *of_now) = (of_then.least(then), of_now.least(now));
+                chats.entry(kept.number).or_default().push([then, now]);
             }
         }
-        for (number, [then, now]) in least {
-            let stays = then.stays(now);
-            self.usual_tools.extend(stays.map(|kept| (number, kept)));
-            self.drops_tools |= then.shrinks(now);
-        }
+        let habits = chats.iter();
+        let habits = habits.map(|(number, chats)| (*number, Habit::of(chats)));
+        self.tools = habits.collect();
         Ok(())
     }
 

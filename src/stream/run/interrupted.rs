@@ -311,11 +311,7 @@ impl Stage<'_> {
                 }
                 let refused = NextOutcome::from(refusal);
                 moments.now(Lane::Client, refused.what());
-                if cut.place == Interruption::AtApproval && self.still_waits(chat, cut).await? {
-                    moments.now(Lane::Client, "the decision is taken: the call still waits");
-                    return Ok((None, STILL_WAITS));
-                }
-                return Ok((None, next_turn::as_it_is(refused)));
+                return Ok((None, self.not_answered(chat, cut, refused, moments).await));
             }
             let (play, sent) = (Arc::clone(&live.play), live.context.clone());
             let (said, outcome) = match (self.follow(live, number, Until::Over).await, play.heard())
@@ -336,10 +332,13 @@ impl Stage<'_> {
                 ),
             };
             moments.now(Lane::Client, outcome.what());
-            if matches!(outcome, NextOutcome::Failed(_)) && may_change {
+            if matches!(outcome, NextOutcome::Failed(_)) {
                 chat.take_back();
-                tokio::time::sleep(AGAIN).await;
-                continue;
+                if may_change {
+                    tokio::time::sleep(AGAIN).await;
+                    continue;
+                }
+                return Ok((None, self.not_answered(chat, cut, outcome, moments).await));
             }
             let later = self.rows_now(cut).await;
             let next = next_turn::next_turn(outcome, &cut.sought, &shown, &later);
@@ -347,19 +346,51 @@ impl Stage<'_> {
         }
     }
 
-    /// Whether the server takes the decision on a call that waited when it was stopped.
-    async fn still_waits(&self, chat: &Chat, cut: &Interrupted) -> anyhow::Result<bool> {
-        let Some(asked) = &self.session.approval else {
-            return Ok(false);
-        };
+    /// What a next turn that is not answered says: the conversation may go on with the decision on a call that waits.
+    async fn not_answered(
+        &self,
+        chat: &Chat,
+        cut: &Interrupted,
+        outcome: NextOutcome,
+        moments: &mut Moments,
+    ) -> NextTurn {
+        if cut.place == Interruption::AtApproval && self.still_waits(chat, cut).await {
+            moments.now(Lane::Client, "the decision is taken: the call still waits");
+            return STILL_WAITS;
+        }
+        next_turn::as_it_is(outcome)
+    }
+
+    /// Whether the server goes on with a call that waited when it was stopped: it takes the decision, and asks its
+    /// provider again. A response that begins well is not enough: a stream has its status before it is known what follows.
+    async fn still_waits(&self, chat: &Chat, cut: &Interrupted) -> bool {
         let mut known = chat.known();
         known.insert("user".to_owned(), cut.sought.question.as_str().into());
-        let sends = asked.approve.expand(&known)?;
+        let approval = self.session.approval.as_ref();
+        let Some(Ok(sends)) = approval.map(|asked| asked.approve.expand(&known)) else {
+            return false;
+        };
+        // In place of the next turn, which was not answered.
+        self.world.gateway.play(&cut.play);
+        let before = cut.play.asked();
+        cut.play.release();
         let decision = Watching::start(self.lone_task(chat.client(), sends, &READ_TO_END));
-        let has_head = |seen: &ResponseProgress| seen.head.is_some() || seen.over.is_some();
-        let patience = self.options.response_timeout;
-        let _ = tokio::time::timeout(patience, decision.until(has_head)).await;
-        Ok(is_taken(&decision.seen()))
+        let _ = self.answered(&decision).await;
+        let seen = decision.seen();
+        if !is_taken(&seen) || seen.turn.failed.is_some() {
+            return false;
+        }
+        // A server may only put the decision into a queue.
+        let asked = cut.play.until_asked(before + 1);
+        if tokio::time::timeout(self.options.settle, asked)
+            .await
+            .is_err()
+        {
+            return false;
+        }
+        let idle = cut.play.until_idle();
+        let _ = tokio::time::timeout(self.options.response_timeout, idle).await;
+        true
     }
 
     /// What the store has of the interrupted turn, after the next one: a server may settle it when the conversation

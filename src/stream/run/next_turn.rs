@@ -145,8 +145,10 @@ impl Stage<'_> {
     async fn wrong_by_then(&mut self, live: &Live) -> Result<Option<Wrong>, NextDoubt> {
         let settle = self.options.settle;
         let first = match self.wrong_until(live, clock::now() + settle).await {
-            // What no longer time has cured in an earlier case is not waited for again.
-            Ok(Some(wrong)) if self.stays_wrong.contains(&wrong.code) => return Ok(Some(wrong)),
+            // What no longer time has cured in an earlier case is not waited for again. Here it may be only late.
+            Ok(Some(wrong)) if self.stays_wrong.contains(&wrong.code) => {
+                return Err(NextDoubt::NotAwaited);
+            }
             Ok(None) => return Ok(None),
             Ok(Some(wrong)) => Some(wrong),
             Err(_) => None,

@@ -12,7 +12,7 @@ use crate::report::{Finding, Report, Severity, Source, Verdict};
 use crate::store::Mapping;
 use crate::stream::faults::{NONE, READ_TO_END};
 use crate::stream::judge::order::{ENOUGH, RowState};
-use crate::stream::judge::tool_calls_differ::Kept;
+use crate::stream::judge::tool_calls_differ::{Kept, Shrinks};
 use crate::stream::judge::{Observed, TurnSeen};
 use crate::stream::kept::Ending;
 use crate::stream::{judge, kept};
@@ -288,7 +288,7 @@ impl Stage<'_> {
             (!moved.is_empty(), elsewhere.as_str()),
             (!emptied.is_empty(), reload_at_final::EMPTIED),
             (is_archived, reload_at_final::ARCHIVED),
-            (self.drops_tools, TOOLS_DROPPED),
+            (self.drops_tools(&observed), TOOLS_DROPPED),
         ];
         if let Some((_, why)) = doubts.into_iter().find(|(is_so, _)| *is_so) {
             let case = self.begin_case("look-again", &NONE, &READ_TO_END);
@@ -297,13 +297,20 @@ impl Stage<'_> {
         Ok(())
     }
 
+    /// Whether there is less of the tools of a turn in every chat, in a way that may be meant so.
+    fn drops_tools(&self, now: &Observed) -> bool {
+        let mut habits = self.tools.iter();
+        habits.any(|(number, habit)| {
+            habit.shrinks == Shrinks::InAll || habit.is_dropped(&tools_of(*number, now))
+        })
+    }
+
     /// Calls or results of tools that are there no more, where the answer still is.
     fn tools_gone(&self, now: &Observed) -> Option<Finding> {
         let lacks = |turn: &TurnSeen| {
-            let usual = self.usual_tools.get(&turn.number)?;
-            let is_there = !turn.with_nonce.is_empty() && !turn.with_tag.is_empty();
-            let lacks = Kept::of(&turn.tag, &turn.stored).lacks(*usual);
-            lacks.filter(|_| is_there)
+            let habit = self.tools.get(&turn.number)?;
+            let lacks = Kept::of(&turn.tag, &turn.stored).lacks(habit.stays?);
+            lacks.filter(|_| is_there(turn) && !habit.is_dropped(&tools_of(turn.number, now)))
         };
         let what = now.turns.iter().find_map(lacks)?;
         let finding = Finding::new(
@@ -340,13 +347,25 @@ impl Stage<'_> {
     }
 }
 
+fn is_there(turn: &TurnSeen) -> bool {
+    !turn.with_nonce.is_empty() && !turn.with_tag.is_empty()
+}
+
+/// What there is now of the tools of a turn, in each chat that has it.
+fn tools_of(number: usize, now: &Observed) -> Vec<Kept> {
+    let turns = now.turns.iter();
+    let turns = turns.filter(|turn| turn.number == number && is_there(turn));
+    turns
+        .map(|turn| Kept::of(&turn.tag, &turn.stored))
+        .collect()
+}
+
 /// The oldest turns, of which nothing is left, where all of the newest one is: who took them is not known. Where a chat
 /// was seen to go while a newer one stayed, each of which nothing is left may have gone so.
 fn emptied(turns: &[TurnSeen], was_seen: bool) -> Vec<String> {
     let has_nothing = |turn: &TurnSeen| {
         turn.with_nonce.is_empty() && turn.with_tag.is_empty() && turn.altered.is_none()
     };
-    let has_all = |turn: &TurnSeen| !turn.with_nonce.is_empty() && !turn.with_tag.is_empty();
     if was_seen {
         let gone = turns.iter().filter(|turn| has_nothing(turn));
         return gone.map(|turn| turn.nonce.clone()).collect();
@@ -359,7 +378,7 @@ fn emptied(turns: &[TurnSeen], was_seen: bool) -> Vec<String> {
                 .get(at)
                 .is_some_and(|it| it.number <= turns[at - 1].number)
     };
-    let are_others_there = begins(gone) && turns[gone..].iter().all(has_all);
+    let are_others_there = begins(gone) && turns[gone..].iter().all(is_there);
     let gone = turns[..if are_others_there { gone } else { 0 }].iter();
     gone.map(|turn| turn.nonce.clone()).collect()
 }

@@ -133,9 +133,23 @@ impl Sought {
     }
 
     /// The keys of messages that hold the same part of the answer, one after the other, if there are several of them.
-    fn same_parts(&self, messages: &[StoredMessage]) -> Vec<String> {
+    /// Drafts that are known look like whole answers, so of parts that do nobody knows what they are.
+    fn same_parts(
+        &self,
+        messages: &[StoredMessage],
+        drafts: &Drafts,
+        finished: &[Ending],
+    ) -> Vec<String> {
+        let may_be_draft = |row: &StoredMessage| match drafts {
+            Drafts::Untold => false,
+            Drafts::Hidden | Drafts::Column(_) => {
+                finished.is_empty() || finished.iter().any(|whole| whole.is_like(row))
+            }
+        };
         let is_part = |row: &&StoredMessage| {
-            is_answer(row) && kept::is_beginning(&self.answer.text, &row.content)
+            is_answer(row)
+                && kept::is_beginning(&self.answer.text, &row.content)
+                && !may_be_draft(row)
         };
         let Some(first) = self.in_place(messages).find(is_part) else {
             return Vec::new();
@@ -178,7 +192,7 @@ impl Sought {
     }
 
     /// The keys of the messages that say the answer, if there are several of them: whole ones, and those that
-    /// are its beginning and look like a whole one, unless something tells them from it.
+    /// are its beginning and look like a whole one, unless something tells such beginnings from it.
     fn copies(&self, messages: &[StoredMessage], drafts: &Drafts) -> Vec<String> {
         let answers = self.answers(messages);
         let answers: Vec<_> = answers.into_iter().filter(is_answer).collect();
@@ -275,8 +289,8 @@ impl Stage<'_> {
             let messages = store::conversation(db, mapping, key).await?;
             if !messages.is_empty() {
                 let answers = sought.answers(&messages);
-                if !self.learnt.has_versions && self.drafts == Drafts::Untold {
-                    found.copies = sought.same_parts(&messages);
+                if !self.learnt.has_versions {
+                    found.copies = sought.same_parts(&messages, &self.drafts, finished);
                 }
                 found.spoilt.extend(sought.note(&messages, finished));
                 found.kept = sought.judged(answers.iter().copied(), finished);
@@ -422,6 +436,32 @@ mod tests {
         assert_eq!(copies(&[draft, text], &column), 0);
         assert_eq!(copies(&[text, text], &column), 2);
         assert_eq!(copies(&[text], &column), 0);
+    }
+
+    /// A part that a stop stores twice is not a draft, which looks like a whole answer.
+    #[test]
+    fn a_part_that_is_stored_twice_is_found_next_to_known_drafts() {
+        let row = |key: &str, text: &str, status: &str| StoredMessage {
+            status: Some(status.to_owned()),
+            ..StoredMessage::new(key, Role::Assistant, text)
+        };
+        let text = "Task 'Buy milk' has been added. n1";
+        let ending = Ending::of(&row("9", text, "done"), "n1");
+        let found = |statuses: &[&str], drafts: &Drafts| {
+            let asked = StoredMessage::new("0", Role::User, "Add it [u1]");
+            let parts = statuses.iter().zip(1..);
+            let parts = parts.map(|(status, key)| row(&key.to_string(), "Task 'Buy milk'", status));
+            let rows: Vec<_> = std::iter::once(asked).chain(parts).collect();
+            sought(text).same_parts(&rows, drafts, std::slice::from_ref(&ending))
+        };
+        let drafts = ["done", "done", "stopped"];
+        assert_eq!(found(&["stopped", "stopped"], &Drafts::Hidden), ["1", "2"]);
+        assert_eq!(
+            found(&["done", "stopped", "stopped"], &Drafts::Hidden),
+            ["2", "3"]
+        );
+        assert!(found(&drafts, &Drafts::Hidden).is_empty());
+        assert_eq!(found(&drafts, &Drafts::Untold), ["1", "2"]);
     }
 
     #[test]

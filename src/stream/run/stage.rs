@@ -12,7 +12,7 @@ use crate::report::{Case, Finding, Report, Verdict};
 use crate::store::{ColumnMatch, Mapping};
 use crate::stream::body::Framing;
 use crate::stream::judge;
-use crate::stream::judge::tool_calls_differ::Kept;
+use crate::stream::judge::tool_calls_differ::Habit;
 use crate::stream::judge::{Drafts, MarkerBasis, Observed};
 use crate::stream::kept::Ending;
 use crate::stream::marker::FinalMarker;
@@ -61,9 +61,7 @@ pub struct Stage<'a> {
     /// What tells parts of an answer from the whole one.
     pub(super) drafts: Drafts,
     /// What they kept of the tools of each turn, by its number.
-    pub(super) usual_tools: BTreeMap<usize, Kept>,
-    /// Whether there was less of it later, in a way that may be meant so.
-    pub(super) drops_tools: bool,
+    pub(super) tools: BTreeMap<usize, Habit>,
     /// Codes of what was wrong in them.
     pub(super) wrong_codes: Vec<&'static str>,
     /// The same of a next turn, which stayed so for all of the time that a late save gets.
@@ -130,8 +128,7 @@ impl<'a> Stage<'a> {
             learnt: Learnt::default(),
             preface: Vec::new(),
             drafts: Drafts::default(),
-            usual_tools: BTreeMap::new(),
-            drops_tools: false,
+            tools: BTreeMap::new(),
             wrong_codes: Vec::new(),
             stays_wrong: Vec::new(),
             provider: None,

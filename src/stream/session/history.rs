@@ -170,17 +170,20 @@ impl History {
             Order::NewestFirst => records.reverse(),
         }
         // A separator, an event: what has neither an author nor a text, and something that no
-        // message has. Without that it is a message that has lost both.
+        // message has. Without that it is a message that has lost both. What it leaves out of a
+        // conversation is missed in it all the same.
         let says = |it: &Value| match &self.record {
             Record::Message { role, content } => {
                 !role.query(it).is_empty() || !content.query(it).is_empty()
             }
             Record::Turn { .. } => true,
         };
-        let messages = records.iter().filter(|it| says(it));
-        let known: BTreeSet<_> = messages.flat_map(|it| fields(it)).collect();
+        let messages: Vec<_> = records.iter().copied().filter(|it| says(it)).collect();
+        let known: BTreeSet<_> = messages.iter().flat_map(|it| fields(it)).collect();
         let is_message = |it: &Value| {
-            says(it) || it.is_null() || it.is_object() && fields(it).all(|it| known.contains(it))
+            let is_like_one =
+                || fields(it).all(|it| known.contains(it)) && !is_other(it, &messages);
+            says(it) || it.is_null() || it.is_object() && is_like_one()
         };
         let numbered = (1..)
             .zip(&records)
@@ -231,6 +234,23 @@ impl History {
         let is_there = JsonPath::parse(list).is_ok_and(|list| !list.query(answer).is_empty());
         !is_there && !marks::of(&answer.to_string()).is_empty()
     }
+}
+
+/// Whether something in a record says that it is another thing than those messages: its kind, or
+/// `null` in the place of an object, as the root of a tree has it.
+fn is_other(record: &Value, messages: &[&Value]) -> bool {
+    let is_new = |kind| messages.iter().all(|it| kind_of(it) != Some(kind));
+    let is_emptied = |name: &String| {
+        let has_object = |it: &&Value| it.get(name).is_some_and(Value::is_object);
+        record[name].is_null() && messages.iter().any(has_object)
+    };
+    kind_of(record).is_some_and(is_new) || fields(record).any(is_emptied)
+}
+
+/// What a record says of its kind.
+fn kind_of(record: &Value) -> Option<&Value> {
+    let names = ["type", "kind", "event", "object"];
+    names.into_iter().find_map(|name| record.get(name))
 }
 
 /// The names of what an object has.
@@ -299,6 +319,32 @@ mod tests {
             let found = read("", &half);
             assert!(matches!(found, Err(HistoryError::Answer(_))), "{blank}");
         }
+    }
+
+    /// Another kind of thing may have no field of its own.
+    #[test]
+    fn a_record_of_another_kind_is_no_message() {
+        let of =
+            |more: &str, record: &str, message: &str| read(more, &format!("[{record},{message}]"));
+        let message =
+            r#"{"type":"message","id":1,"status":"completed","role":"user","content":"a"}"#;
+        for other in [
+            r#"{"type":"web_search_call","id":2,"status":"completed"}"#,
+            r#"{"type":"date","id":2}"#,
+        ] {
+            assert_eq!(of("", other, message).unwrap(), ["user: a"], "{other}");
+        }
+        // Of the same kind, or of none, it is a message that has lost its text.
+        for blank in [r#"{"type":"message","id":2}"#, r#"{"id":2}"#] {
+            let found = of("", blank, message);
+            assert!(matches!(found, Err(HistoryError::Answer(_))), "{blank}");
+        }
+        let paths = "role = \"$.message.role\"\ncontent = \"$.message.content\"";
+        let node = r#"{"id":1,"message":{"role":"user","content":"a"},"parent":0}"#;
+        let root = r#"{"id":0,"message":null,"parent":null}"#;
+        assert_eq!(of(paths, root, node).unwrap(), ["user: a"]);
+        let blank = of(paths, r#"{"id":2,"message":{},"parent":1}"#, node);
+        assert!(matches!(blank, Err(HistoryError::Answer(_))));
     }
 
     #[test]

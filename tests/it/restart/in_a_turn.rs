@@ -98,11 +98,12 @@ fn a_row_that_stays_in_progress_is_found() {
 }
 
 /// The next turn is answered, or the decision is taken; of a server that forgets what it asked
-/// neither is.
+/// neither is, also where it answers the decision with a stream.
 #[test]
 fn a_server_is_stopped_while_a_call_waits_for_approval() {
     let ways = "kill-at-approval,term-at-approval";
-    side_by_side(&["right", "waits", "blocks"], |server| {
+    let servers = ["right", "waits", "replies", "blocks", "forgets"];
+    side_by_side(&servers, |server| {
         let chat = Chat::kept_beside("json", "before").set("APPROVAL", server);
         let path = tools::with_approval(chat.folder.path());
         let arguments = [path.to_str().unwrap(), "--profile", "plain", "--stop", ways];
@@ -114,7 +115,7 @@ fn a_server_is_stopped_while_a_call_waits_for_approval() {
                 .args(["--database-url", &url, "--start", &chat.start()])
                 .args(arguments),
         );
-        if *server == "blocks" {
+        if ["blocks", "forgets"].contains(server) {
             assert_eq!(errors(&told.0), ["next-turn-refused"], "{:#}", told.0);
             return;
         }

@@ -3,8 +3,9 @@
 A model that calls tools gets them (only `json`): TOOLS says what is stored of them; `emptied` takes the results out again
 some time after the answer. With APPROVAL the user is asked
 first: `right` stores the call and ends the response, `doubles` stores the turn again with the decision, and `open` keeps
-the response open, and the call in it. `waits` and `blocks` refuse the next turn while a call waits; of `blocks` only the
-process that asked takes the decision. RAISES says what becomes of a turn whose tool raises (`explode` does): `goes_on` tells
+the response open, and the call in it. `waits`, `blocks` and `forgets` refuse the next turn while a call waits; of `blocks` and
+`forgets` only the process that asked takes the decision, and another one of `forgets` says so in a stream. `replies` answers
+the next turn with a text of its own, and 200, while a call waits. RAISES says what becomes of a turn whose tool raises (`explode` does): `goes_on` tells
 the model, `ends` stores what there is and ends the turn, `loses` stores the call only, `as_answer` stores the error's text.
 
 KEPT is `blob` (a tree in the conversation's row), `turn` (question and answer in one row), `json`
@@ -181,8 +182,11 @@ async def history(request: Request) -> Response:
 
 async def chat(request: Request) -> Response:
     body: dict[str, Any] = await request.json()
-    if APPROVAL in ("waits", "blocks") and kept.waiting(body["conversation_id"]):
+    is_waiting = bool(kept.waiting(body["conversation_id"]))
+    if is_waiting and APPROVAL in ("waits", "blocks", "forgets"):
         raise HTTPException(409, "a call waits for a decision")
+    if is_waiting and APPROVAL == "replies":
+        return Response("data: Approve or refuse first.\n\ndata: [DONE]\n\n", media_type="text/event-stream")
     return StreamingResponse(answer(body["conversation_id"], body["message"]), media_type="text/event-stream")
 
 
@@ -194,6 +198,8 @@ async def decide(request: Request) -> Response:
             raise HTTPException(404, "nothing waits for a decision")
         decision.set_result(body["approved"])
         return Response(status_code=202)
+    if APPROVAL == "forgets" and key not in asked:
+        return Response('data: {"error":"nothing waits"}\n\ndata: [DONE]\n\n', media_type="text/event-stream")
     calls = kept.waiting(key)
     if not calls or key in deciding or APPROVAL == "blocks" and key not in asked:
         raise HTTPException(409, "nothing waits for a decision")

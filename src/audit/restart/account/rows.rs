@@ -19,7 +19,7 @@ impl Account<'_> {
                     && has_calls(was, rows.after)
                     && self.is_of_side(&side, was, is)
                     && is.conversation == was.conversation
-                    && (was.is_given_up() || !is.is_given_up() || !self.is_finished(&side, was))
+                    && self.is_as_finished(&side, was, is)
             };
             // A table that was built again may number its rows otherwise.
             let of_key = || holding().find(|is| !is.key.is_empty() && is.key == was.key);
@@ -28,6 +28,12 @@ impl Account<'_> {
             (!is_there).then_some((was, is))
         })?;
         Some(self.row_changed(rows, was, is))
+    }
+
+    /// Whether a row is not given up since. Of a question that never was finished it may be said that it failed, and not
+    /// that nobody is to read it.
+    fn is_as_finished(&self, side: &Role, was: &StoredMessage, is: &StoredMessage) -> bool {
+        was.is_given_up() || !is.is_given_up() || is.has_failed() && !self.is_finished(side, was)
     }
 
     /// Whether the status of a row says that its message is finished. A question may keep one that

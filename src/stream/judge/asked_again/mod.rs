@@ -426,7 +426,7 @@ mod tests {
         assert_eq!(told(&it), HELD);
         it.following = NextTurn::Wrong(Wrong::blank("never-saved"));
         assert_eq!(told(&it), violated("never-saved"));
-        for doubt in [NextDoubt::Late, NextDoubt::Unread] {
+        for doubt in [NextDoubt::Late, NextDoubt::Unread, NextDoubt::NotAwaited] {
             it.following = answered(Some(doubt));
             assert_eq!(told(&it), (Verdict::Inconclusive, Vec::new()));
         }

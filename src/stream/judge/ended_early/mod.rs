@@ -200,6 +200,8 @@ pub enum NextDoubt {
     Late,
     /// The store could not be read.
     Unread,
+    /// It was wrong after the settling time, as in an earlier case in which waiting changed nothing.
+    NotAwaited,
 }
 
 /// How the next turn failed.
@@ -256,6 +258,10 @@ impl NextTurn {
             Self::Answered { doubt, .. } => doubt.map(|doubt| match doubt {
                 NextDoubt::Late => LATE,
                 NextDoubt::Unread => "the store could not be read after the next turn",
+                NextDoubt::NotAwaited => {
+                    "what was stored of the next turn was wrong after the settling time, as in an earlier case of this run, \
+                     which waited longer and is violated; a run of this case alone waits as long"
+                }
             }),
             Self::Wrong(_) | Self::Refused { .. } | Self::Failed(_) => None,
         }

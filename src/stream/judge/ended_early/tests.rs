@@ -422,7 +422,7 @@ fn a_next_turn_that_is_stored_late_hides_no_lost_context() {
         let judged = judge(&seen);
         (judged.verdict, codes(&judged, Severity::Error))
     };
-    for doubt in [NextDoubt::Late, NextDoubt::Unread] {
+    for doubt in [NextDoubt::Late, NextDoubt::Unread, NextDoubt::NotAwaited] {
         assert_eq!(next(true, Some(doubt)), (Verdict::Inconclusive, Vec::new()));
         let lost = (Verdict::Violated, vec!["context-lost"]);
         assert_eq!(next(false, Some(doubt)), lost);

@@ -37,7 +37,13 @@ fn a_question_that_was_never_finished_is_not_given_up() {
         rows
     };
     let found = |was: &str, is: &str| by_rows(&told, &with(was, "done"), &with(is, "done"));
-    assert_eq!(found("received", "failed"), [] as [&str; 0]);
+    for failed in ["failed", "Interrupted"] {
+        assert_eq!(found("received", failed), [] as [&str; 0]);
+    }
+    // Nobody is to read it any more.
+    for gone in ["deleted", "cancelled"] {
+        assert_eq!(found("received", gone), ["saved-row-changed-later"]);
+    }
     assert_eq!(found("done", "failed"), ["saved-row-changed-later"]);
 }
 
