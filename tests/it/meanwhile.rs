@@ -9,7 +9,7 @@ use sqlx::{Connection as _, Executor as _, MySqlConnection};
 
 on_each_bed! { on_mysql Mysql:
     what_comes_meanwhile_stays what_is_meant_to_go_goes what_comes_in_the_very_moment_is_reported
-    what_is_unlike_the_rehearsal_is_not_applied
+    what_is_unlike_the_rehearsal_is_not_applied what_nobody_can_count_changes_nothing
 }
 
 const BEGIN: &str = "\
@@ -22,6 +22,8 @@ CREATE TABLE people (id INT PRIMARY KEY);
 CREATE TABLE reviews (id INT PRIMARY KEY, author_id INT, editor_id INT,
     FOREIGN KEY (author_id) REFERENCES people (id) ON DELETE SET NULL,
     FOREIGN KEY (editor_id) REFERENCES people (id) ON DELETE SET NULL);
+CREATE TABLE replies (id INT PRIMARY KEY, parent_id INT, FOREIGN KEY (parent_id) REFERENCES replies (id) ON DELETE CASCADE);
+INSERT INTO replies VALUES (1, NULL);
 INSERT INTO people VALUES (1), (2);
 INSERT INTO reviews VALUES (1, 1, NULL), (2, 1, 2);
 INSERT INTO conversations VALUES (1, 'a'), (2, 'b');
@@ -199,6 +201,27 @@ fn what_comes_meanwhile_stays(bed: &TestBed) {
             "SELECT note FROM messages WHERE id = 9",
         ),
         (
+            "replies",
+            "-- chatctl: allow-loss replies rows<=1 reason=\"spam\"\n",
+            "INSERT INTO replies VALUES (9, 1)",
+            "DELETE FROM replies WHERE id = 1",
+            "SELECT 'precious' FROM replies WHERE id = 9",
+        ),
+        (
+            "with_ddl",
+            "-- chatctl: allow-loss events rows<=1 reason=\"old\"\n",
+            "INSERT INTO events VALUES (1)",
+            "DELETE FROM events WHERE id = 11;\nALTER TABLE events DROP PARTITION p1",
+            "SELECT 'precious' FROM events WHERE id = 1",
+        ),
+        (
+            "one_for_another",
+            "",
+            "UPDATE messages SET id = 9, body = 'a', note = 'precious' WHERE id = 3",
+            "ALTER IGNORE TABLE messages ADD UNIQUE (body)",
+            "SELECT note FROM messages WHERE id = 9",
+        ),
+        (
             "one_by_one",
             "-- chatctl: allow-loss messages rows<=1 reason=\"one may go\"\n",
             "INSERT INTO messages (id, of_chat, body, note) VALUES (8, 2, 'a', ''), (9, 2, 'b', 'precious')",
@@ -363,6 +386,21 @@ fn is_held_back(site: &Site, told: &str) {
     assert_ne!(site.status(), 0);
     site.passed(&["resolve", "2", "--as", "applied"]);
     assert_eq!(site.report(&["up"]).1, 0);
+}
+
+/// The rehearsal meets the same locks as the run would.
+fn what_nobody_can_count_changes_nothing(bed: &TestBed) {
+    let file = "-- chatctl: allow-loss conversations rows<=1 reason=\"it is empty\"\n\
+        CREATE TABLE behind (id INT PRIMARY KEY);\n\
+        LOCK TABLES conversations WRITE;\nDELETE FROM conversations WHERE id = 1;\nUNLOCK TABLES;\n";
+    let site = bed.at("parent_locked", &[BEGIN, file]);
+    let (report, exit) = site.report(&["up"]);
+    assert_eq!(exit, 1, "{report:#}");
+    assert!(
+        report.to_string().contains("add `messages` WRITE"),
+        "{report:#}"
+    );
+    assert!(!site.tables().contains(&"behind".to_owned()));
 }
 
 fn what_is_unlike_the_rehearsal_is_not_applied(bed: &TestBed) {

@@ -5,8 +5,9 @@
 //! file is taken back and run once more with these read before.
 
 use super::closing::{Own, References};
-use super::fallen::Fallen;
+use super::fallen::{Fallen, Rehearsal};
 use super::outlook::Outlook;
+use super::stepwise::there_before;
 use super::{ApplyOptions, Culprit, End, Evidence, Failure, Guard, definer, fallen, views};
 use crate::cli_error::CliError;
 use crate::clock;
@@ -40,7 +41,7 @@ pub(super) struct Proven {
     pub(super) took: Duration,
     /// Whether they left chatctl's own tables alone, by the engine's own evidence.
     pub(super) spares_own: bool,
-    /// What went from other tables with what they deleted, on a copy.
+    /// What was counted around them, on a copy.
     pub(super) fallen: Fallen,
 }
 
@@ -128,7 +129,7 @@ pub(super) fn attempt(
             })));
         }
         let began = clock::now();
-        let fallen = match run_all(session, options, intent, pieces.clone())? {
+        let fallen = match watched.run_all(session, options, pieces.clone())? {
             Ok(fallen) => fallen,
             Err(failure) => return Ok(Err(End::Failed(failure))),
         };
@@ -240,36 +241,6 @@ fn together(session: &dyn Session, intent: &Intent<'_>, pieces: Range<usize>) ->
     pieces.start..pieces.start + many.max(1)
 }
 
-/// Tries the statements of a file out.
-fn run_all(
-    session: &mut dyn Session,
-    options: &ApplyOptions<'_>,
-    intent: &Intent<'_>,
-    pieces: Range<usize>,
-) -> anyhow::Result<Result<Fallen, Failure>> {
-    let mut fallen = Fallen::new();
-    let mut number = pieces.start;
-    while number < pieces.end {
-        // A statement that a signal ended early need not have failed.
-        options.check()?;
-        let together = together(session, intent, number..pieces.end);
-        let before = fallen::before(session, intent, number);
-        if let Err((failed_at, failed)) = try_all(session, intent, together.clone()) {
-            options.check()?;
-            return Ok(Err(failure(intent, failed_at, failed)?));
-        }
-        if !before.is_empty() {
-            fallen.insert(number, fallen::behind(session, &before));
-        }
-        number = together.end;
-    }
-    if let Err(failed) = session.fire_deferred() {
-        let last = pieces.end.saturating_sub(1);
-        return Ok(Err(failure(intent, last, failed)?));
-    }
-    Ok(Ok(fallen))
-}
-
 /// Tries statements out; the error has the number of the one that failed.
 fn try_all(
     session: &mut dyn Session,
@@ -329,6 +300,47 @@ enum Found {
 }
 
 impl Watched<'_> {
+    /// Tries the statements of a file out.
+    fn run_all(
+        &self,
+        session: &mut dyn Session,
+        options: &ApplyOptions<'_>,
+        pieces: Range<usize>,
+    ) -> anyhow::Result<Result<Fallen, Failure>> {
+        let intent = self.intent;
+        let mut fallen = Fallen::default();
+        let mut copy = Rehearsal::new(intent, pieces.start, self.tables(session.names()));
+        let mut number = pieces.start;
+        while number < pieces.end {
+            // A statement that a signal ended early need not have failed.
+            options.check()?;
+            let together = together(session, intent, number..pieces.end);
+            let mut before = Vec::new();
+            if !self.evident {
+                before = match copy.before(session, number)? {
+                    Ok(before) => before,
+                    Err(failure) => return Ok(Err(failure)),
+                };
+                let there = there_before(session, &intent.pieces[number].facts);
+                fallen.there.insert(number, there);
+            }
+            if let Err((failed_at, failed)) = try_all(session, intent, together.clone()) {
+                options.check()?;
+                return Ok(Err(failure(intent, failed_at, failed)?));
+            }
+            if !before.is_empty() {
+                let gone = fallen::behind(session, &before);
+                fallen.gone.insert(number, gone);
+            }
+            number = together.end;
+        }
+        if let Err(failed) = session.fire_deferred() {
+            let last = pieces.end.saturating_sub(1);
+            return Ok(Err(failure(intent, last, failed)?));
+        }
+        Ok(Ok(fallen))
+    }
+
     fn tables(&self, names: Names) -> Tables<'_> {
         Tables {
             shapes: &self.before,
@@ -378,7 +390,7 @@ impl Watched<'_> {
             let size = session.size(&shape.name)?;
             if size > LARGE {
                 (options.tell)(&format!(
-                    "reading `{}`, at most {} MiB: about {} s now, and as long afterwards",
+                    "reading `{}`, at most {} MiB: about {} s now, and at most as long afterwards",
                     shape.name,
                     size >> 20,
                     size / A_SECOND + 1

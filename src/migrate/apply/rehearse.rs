@@ -50,7 +50,7 @@ pub(super) struct Rehearsed {
     pub(super) is_new: bool,
     /// How many rows each statement changed, as far as it was run and the server said so.
     pub(super) rows: Vec<Option<u64>>,
-    /// What went from other tables with what they deleted.
+    /// What it showed around the statements.
     pub(super) fallen: Fallen,
 }
 
@@ -196,7 +196,7 @@ fn try_fresh(
             first: 0,
             is_new: false,
             rows: vec![None; rest.intent.pieces.len()],
-            fallen: Fallen::new(),
+            fallen: Fallen::default(),
         });
     }
     Ok(Some(tried))

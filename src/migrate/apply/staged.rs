@@ -6,7 +6,7 @@ use super::{ApplyOptions, Culprit, End, Guard, copies, prove};
 use crate::db::{Failed, Session, reached};
 use crate::migrate::intent::{Intent, Piece};
 use crate::migrate::preserve;
-use crate::migrate::preserve::{Lost, Meaning, Tables};
+use crate::migrate::preserve::{Lost, Matter, Meaning, Tables, What};
 use crate::sql::{Destroys, Dialect, Kind};
 use std::collections::BTreeSet;
 use std::ops::Range;
@@ -161,8 +161,8 @@ impl Run<'_> {
         let mut sums: Vec<Lost> = Vec::new();
         for lost in &proven.evidence.lost {
             let same = |it: &&mut Lost| {
-                (&it.table, &it.column, it.what, &it.by)
-                    == (&lost.table, &lost.column, lost.what, &lost.by)
+                (&it.table, &it.column, &it.by) == (&lost.table, &lost.column, &lost.by)
+                    && goes_on(it.what, lost.what, it.column.is_some())
             };
             match sums.iter_mut().find(same) {
                 Some(sum) => sum.rows += lost.rows,
@@ -188,6 +188,19 @@ impl Run<'_> {
         });
         refused.collect()
     }
+}
+
+/// Whether one stage loses more of what an earlier one lost of the same table or column: the rest
+/// goes with the table or the column. A value that changed may change once more, or go.
+fn goes_on(earlier: What, later: What, of_column: bool) -> bool {
+    let goes = |it: What| {
+        if of_column {
+            matches!(it, What::ValuesGone | What::ColumnGone)
+        } else {
+            it.matter() == Matter::Rows
+        }
+    };
+    earlier == later || goes(earlier) && goes(later)
 }
 
 /// Where a stage begins: the newest mark of a name is the one that counts.
@@ -234,7 +247,9 @@ fn of(intent: &Intent<'_>, pieces: Range<usize>, before: Tables<'_>) -> Stages {
         let is_both = matches!(piece.facts.kind, Kind::With { .. });
         is_taken |= !is_both && !found.copies.is_empty() && may_destroy(&origins);
         names.extend(tables.iter().cloned());
-        links.extend(copies::by(piece, &names));
+        // A WITH may fill what it takes from: that is the origin, and no copy.
+        let filled = copies::by(piece, &names).into_iter();
+        links.extend(filled.filter(|it| !is_both || it.into != it.from));
         found
             .copies
             .extend(reached(&links, origins.clone()).into_keys());
@@ -242,7 +257,7 @@ fn of(intent: &Intent<'_>, pieces: Range<usize>, before: Tables<'_>) -> Stages {
         if matches!(piece.facts.kind, Kind::Update { .. }) {
             found.copies.extend(tables.intersection(&origins).cloned());
         }
-        is_taken |= is_both && may_destroy(&origins);
+        is_taken |= is_both && !found.copies.is_empty() && may_destroy(&origins);
     }
     found.parts.push(start..pieces.end);
     found
@@ -256,9 +271,9 @@ fn is_opaque(piece: &Piece<'_>) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::of;
+    use super::{goes_on, of};
     use crate::migrate::intent::Intent;
-    use crate::migrate::preserve::Tables;
+    use crate::migrate::preserve::{Tables, What};
     use crate::migrate::source::{File, Migration, Version};
     use crate::model::{Case, Names, Shape, ShapeColumn};
     use crate::sql::Dialect;
@@ -318,6 +333,35 @@ mod tests {
         assert_eq!(parts(&format!("{allow}{moved}")), [(0, 2)]);
         let dropped = format!("{allow}{moved} DROP TABLE archive;");
         assert_eq!(parts(&dropped), [(0, 2), (2, 3)]);
+    }
+
+    #[test]
+    fn what_copies_nothing_begins_no_part() {
+        let allow = "-- chatctl: allow-loss messages rows<=9 reason=\"old\"\n";
+        let with = "WITH d AS (SELECT id FROM messages WHERE id < 9) DELETE FROM messages WHERE id IN (SELECT id FROM d);";
+        let dropped = format!("{allow}{with} DROP TABLE messages;");
+        assert_eq!(parts(&dropped), [(0, 2)]);
+        let staging = format!(
+            "{allow}{with} CREATE TABLE staging AS SELECT id FROM messages; DROP TABLE staging;"
+        );
+        assert_eq!(parts(&staging), [(0, 3)]);
+    }
+
+    #[test]
+    fn what_goes_in_two_stages_counts_together() {
+        for (earlier, later, of_column, is) in [
+            (What::RowsGone, What::TableGone, false, true),
+            (What::RowsGone, What::Moved, false, false),
+            (What::ValuesGone, What::ColumnGone, true, true),
+            (What::ValuesChanged, What::ColumnGone, true, false),
+            (What::ValuesChanged, What::ValuesChanged, true, true),
+        ] {
+            assert_eq!(
+                goes_on(earlier, later, of_column),
+                is,
+                "{earlier:?}, {later:?}"
+            );
+        }
     }
 
     #[test]

@@ -371,12 +371,14 @@ impl Walk<'_, '_> {
         }
         let shut = match &self.rehearsed {
             Some((rehearsed, _)) => {
-                let job = (*rehearsed, self.facts(number));
+                let facts = self.hidden.as_ref().unwrap_or(&piece.facts);
+                let job = (*rehearsed, facts);
                 let intent = self.steps.intent;
-                match Shut::look(session, (intent, number), job, self.others()) {
+                let late = (self.others(), &mut self.late);
+                match Shut::look(session, (intent, number), job, late) {
                     Ok(Ok(shut)) => shut,
                     Ok(Err(end)) => return Ok(Some(end)),
-                    Err(error) if is_of_locks(&error) => {
+                    Err(error) if waits_for_locks(&error) => {
                         return self.failed(number, error.downcast()?).map(Some);
                     }
                     Err(error) => return Err(error),
@@ -557,7 +559,7 @@ impl Walk<'_, '_> {
 }
 
 /// Whether locks kept chatctl from looking, those of the file or of somebody else.
-fn is_of_locks(error: &anyhow::Error) -> bool {
+fn waits_for_locks(error: &anyhow::Error) -> bool {
     let failed = error.downcast_ref::<Failed>();
     failed.is_some_and(|it| it.busy || it.why == Why::Locks)
 }

@@ -12,6 +12,7 @@ pub(super) use aside::left_aside;
 pub(super) use fallout::Fallout;
 pub(super) use prepared::Prepared;
 pub(super) use shut::Shut;
+pub(in crate::migrate::apply) use shut::there_before;
 
 use crate::db::Session;
 use crate::migrate::apply::rehearse::Rehearsed;
@@ -95,6 +96,14 @@ impl Late {
         of_it.map(|(.., rows)| rows).sum()
     }
 
+    /// What this one is known to have taken already.
+    fn by(&self, number: usize, lost: &Lost) -> u64 {
+        let took = self.0.get(&number).into_iter().flatten();
+        let of_it =
+            took.filter(|(table, column, _)| (table, column) == (&lost.table, &lost.column));
+        of_it.map(|(.., rows)| rows).sum()
+    }
+
     /// Notes what a statement took.
     fn note<'a>(&mut self, number: usize, took: impl Iterator<Item = (&'a Lost, u64)>) {
         let took = took.map(|(lost, rows)| (lost.table.clone(), lost.column.clone(), rows));
@@ -105,6 +114,36 @@ impl Late {
     pub(super) fn forget(&mut self, number: usize) {
         self.0.split_off(&number);
     }
+}
+
+/// How much of the same loss the rehearsal showed.
+fn known(rehearsed: &[Lost], lost: &Lost) -> u64 {
+    let same = rehearsed.iter().filter(|it| {
+        (&it.table, &it.column) == (&lost.table, &lost.column)
+            && it.by.is_none()
+            && it.what.matter() == Matter::Rows
+    });
+    let rows = same.map(|it| it.rows);
+    if lost.column.is_some() {
+        // A value may change in two stages of a file.
+        rows.max().unwrap_or_default()
+    } else {
+        rows.sum()
+    }
+}
+
+/// What goes with DDL, with what goes by the other statements of the file; and how much of it the
+/// rehearsal did not have, which had so much for this statement, if that is known.
+fn with_others(lost: &Lost, then: Option<u64>, (known, late): (u64, u64)) -> (Lost, u64) {
+    if lost.rows == 0 {
+        return (lost.clone(), 0);
+    }
+    let more = lost.rows.saturating_sub(then.unwrap_or(known));
+    let all = match then {
+        Some(_) => lost.rows.max(known.saturating_add(more)),
+        None => lost.rows,
+    };
+    (plus(lost, all - lost.rows + late), more)
 }
 
 /// What a statement does to the rows that it changes.
@@ -225,9 +264,8 @@ fn more((does, shape): (Does, &Shape), more: u64, lost: &[Lost], before: Tables<
             .map(with_more)
             .collect(),
         Does::Delete => {
-            let none = loss(shape, None, (What::RowsGone, 0, 0), before);
-            let rows = of_table.rev().find(|it| it.column.is_none());
-            vec![with_more(rows.unwrap_or(&none))]
+            let gone = loss(shape, None, (What::RowsGone, 0, 0), before);
+            vec![plus(&gone, known(lost, &gone).saturating_add(more))]
         }
         Does::Nothing => Vec::new(),
     }
@@ -275,7 +313,7 @@ fn culprits(intent: &Intent<'_>, number: usize, lost: Vec<Lost>) -> End {
 
 #[cfg(test)]
 mod tests {
-    use super::{Late, Seen};
+    use super::{Late, Seen, known, with_others};
     use crate::migrate::preserve::{Lost, Tables, What, loss};
     use crate::model::{Names, Shape};
 
@@ -314,6 +352,33 @@ mod tests {
     fn of_each_column_the_values_that_came_go() {
         assert_eq!(lost(false, (&[3, 7], &[4, 7])), [1, 0]);
         assert_eq!(lost(false, (&[3, 7], &[2, 9])), [0, 2]);
+    }
+
+    #[test]
+    fn what_ddl_takes_counts_with_what_others_took() {
+        let all = |rows, then, known| {
+            let (lost, more) = with_others(&rows_gone(rows), then, known);
+            (lost.rows, more)
+        };
+        // Of three that went one went before it, and one came.
+        assert_eq!(all(3, Some(2), (3, 0)), (4, 1));
+        assert_eq!(all(2, Some(2), (3, 0)), (3, 0));
+        assert_eq!(all(1, Some(2), (3, 1)), (4, 0));
+        // Rows of the file's own were among them.
+        assert_eq!(all(5, Some(5), (0, 0)), (5, 0));
+        assert_eq!(all(3, None, (2, 1)), (4, 1));
+        assert_eq!(all(0, Some(0), (3, 1)), (0, 0));
+    }
+
+    #[test]
+    fn what_stages_lost_is_known_together() {
+        let gone = [rows_gone(2), rows_gone(3)];
+        assert_eq!(known(&gone, &rows_gone(0)), 5);
+        let of_column = |rows| Lost {
+            column: Some("body".to_owned()),
+            ..rows_gone(rows)
+        };
+        assert_eq!(known(&[of_column(2), of_column(3)], &of_column(0)), 3);
     }
 
     #[test]

@@ -1,6 +1,9 @@
 //! Columns and partitions that a statement takes from a table: what is in them now.
 
-use super::{Found, Others, Seen, asked, culprits, loss, numbers, older, refused, were};
+use super::{
+    Found, Late, Others, Seen, asked, culprits, known, loss, numbers, older, refused, were,
+    with_others,
+};
 use crate::db::Session;
 use crate::migrate::apply::End;
 use crate::migrate::apply::rehearse::Rehearsed;
@@ -15,7 +18,7 @@ pub(super) fn altered(
     session: &mut dyn Session,
     (intent, number): (&Intent<'_>, usize),
     (rehearsed, facts): (&Rehearsed, &Facts),
-    others: Others,
+    (others, late): (Others, &mut Late),
 ) -> anyhow::Result<Result<Found, End>> {
     let (Kind::AlterTable { actions }, Some(table)) = (&facts.kind, &facts.table) else {
         return Ok(Ok(Found::default()));
@@ -47,15 +50,24 @@ pub(super) fn altered(
         (&done, before.names),
     );
     let queries = queries(session, &now, dropped, actions)?;
-    let mut seen = Vec::new();
+    let (mut seen, mut mores) = (Vec::new(), Vec::new());
     for Query { sql, columns } in queries {
         let counts = numbers(&asked(session, &sql, others)?)?;
-        let lost = columns.iter().zip(&counts).map(|(column, there)| {
+        let then = rehearsed.fallen.there(number, &sql);
+        let lost = columns.iter().zip(&counts).enumerate();
+        let lost = lost.map(|(at, (column, there))| {
             let what = match column {
                 Some(_) => What::ColumnGone,
                 None => What::RowsGone,
             };
-            loss(was, *column, (what, *there, *there), before)
+            let taken = loss(was, *column, (what, *there, *there), before);
+            let (known, late) = (
+                known(&rehearsed.evidence.lost, &taken),
+                late.before(number, &taken),
+            );
+            let (all, more) = with_others(&taken, then.map(|then| then[at]), (known, late));
+            mores.push((taken, more));
+            all
         });
         seen.push(Seen {
             table: now.name.clone(),
@@ -66,6 +78,7 @@ pub(super) fn altered(
             aside: None,
         });
     }
+    late.note(number, mores.iter().map(|(taken, more)| (taken, *more)));
     let lost = seen.iter().flat_map(|it| &it.lost);
     let lost: Vec<_> = lost.filter(|it| it.rows > 0).cloned().collect();
     let refused = refused((intent, rehearsed), &lost, before);
@@ -84,6 +97,20 @@ struct Query<'a> {
     sql: String,
     /// For each number the column whose values it counts; none where it counts rows.
     columns: Vec<Option<&'a str>>,
+}
+
+/// What a rehearsal counts before these actions.
+pub(super) fn texts(
+    session: &mut dyn Session,
+    now: &Shape,
+    actions: &[AlterAction],
+) -> anyhow::Result<Vec<String>> {
+    let dropped = actions.iter().filter_map(|action| match action {
+        AlterAction::DropColumn { column, .. } => Some((column.clone(), column.as_str())),
+        _ => None,
+    });
+    let queries = queries(session, now, dropped.collect(), actions)?;
+    Ok(queries.into_iter().map(|it| it.sql).collect())
 }
 
 /// What counts the values of columns that go, each of which is named, and the rows of partitions.

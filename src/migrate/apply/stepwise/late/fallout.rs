@@ -1,12 +1,12 @@
-//! Rows of other tables that go with those of a statement, of which the rehearsal had not all.
+//! Rows that go with those that a statement deletes, of which the rehearsal had not all.
 
-use super::{Late, Others, culprits, loss, plus, refused, were};
-use crate::db::{Failed, Session, Why};
-use crate::migrate::apply::fallen::{Child, children};
+use super::{Late, Others, culprits, known, loss, plus, refused, were};
+use crate::db::Session;
+use crate::migrate::apply::End;
+use crate::migrate::apply::fallen::{Child, any_of, children, is_of_locks, unlocked};
 use crate::migrate::apply::rehearse::Rehearsed;
-use crate::migrate::apply::{End, Failure};
 use crate::migrate::intent::Intent;
-use crate::migrate::preserve::{Lost, Tables, What};
+use crate::migrate::preserve::{Tables, What};
 use crate::model::Shape;
 use crate::sql::Facts;
 
@@ -43,7 +43,8 @@ impl Fallout {
             match Child::of(session, (table.clone(), columns)) {
                 Ok(child) => found.push((was.clone(), child)),
                 Err(error) if others == Others::Wait && is_of_locks(&error) => {
-                    return Ok(Err(unlocked((intent, number), &table)));
+                    let failure = unlocked((intent, number), &table);
+                    return Ok(Err(End::Failed(failure)));
                 }
                 Err(error) => return Err(error),
             }
@@ -66,7 +67,7 @@ impl Fallout {
         };
         let (mut more, mut all) = (Vec::new(), Vec::new());
         for (was, child) in &self.0 {
-            let then = rehearsed.fallen.get(&number);
+            let then = rehearsed.fallen.gone.get(&number);
             let then = then.and_then(|it| it.get(&child.table));
             let gone = child.gone(session)?;
             let rows = beyond(&gone, then.map_or(&[][..], Vec::as_slice));
@@ -81,7 +82,7 @@ impl Fallout {
                     continue;
                 }
                 // Where nothing was counted on the copy, it may be what that lost.
-                let known = then.map_or(0, |_| known(&lost, rehearsed));
+                let known = then.map_or(0, |_| known(&rehearsed.evidence.lost, &lost));
                 all.push(plus(&lost, known + late.before(number, &lost)));
                 more.push(lost);
             }
@@ -90,63 +91,34 @@ impl Fallout {
         if !refused.is_empty() {
             return Ok(Some(culprits(intent, number, refused)));
         }
-        late.note(number, more.iter().map(|it| (it, it.rows)));
+        // Of the rows that the statement itself names, its own count is noted already.
+        let noted: Vec<_> = more.iter().map(|it| late.by(number, it)).collect();
+        let rows = more.iter().zip(noted);
+        late.note(
+            number,
+            rows.map(|(it, noted)| (it, it.rows.saturating_sub(noted))),
+        );
         Ok(None)
     }
 }
 
 /// What went besides what the rehearsal took, which may have been the file's own or be put there
 /// again: rows, and values of rows that stay.
-fn beyond(gone: &[u64], then: &[u64]) -> Vec<u64> {
-    let values_of_rows = |counts: &[u64], at: usize| {
+fn beyond(gone: &[i64], then: &[i64]) -> Vec<u64> {
+    let values_of_rows = |counts: &[i64], at: usize| {
         let count = counts.get(at).copied().unwrap_or_default();
         let rows = counts.first().copied().unwrap_or_default();
-        // Where rows go, their values go with them.
-        count.saturating_sub(if at > 0 { rows } else { 0 })
+        if at > 0 && rows > 0 {
+            // Where rows go, their values go with them.
+            (count - rows).max(0)
+        } else {
+            count
+        }
     };
+    let more = |at| values_of_rows(gone, at) - values_of_rows(then, at);
     (0..gone.len())
-        .map(|at| values_of_rows(gone, at).saturating_sub(values_of_rows(then, at)))
+        .map(|at| u64::try_from(more(at)).unwrap_or_default())
         .collect()
-}
-
-/// How much of the same loss the rehearsal showed.
-fn known(lost: &Lost, rehearsed: &Rehearsed) -> u64 {
-    let same =
-        |it: &&Lost| (&it.table, &it.column) == (&lost.table, &lost.column) && it.by.is_none();
-    let known = rehearsed.evidence.lost.iter().rev().find(same);
-    known.map_or(0, |it| it.rows)
-}
-
-/// Everything that could go from a table with the rows of another one.
-fn any_of<'a>(
-    was: &Shape,
-    columns: impl Iterator<Item = &'a String>,
-    before: Tables<'_>,
-) -> Vec<Lost> {
-    let rows = loss(was, None, (What::RowsGone, u64::MAX, u64::MAX), before);
-    let values = columns.map(|column| {
-        let all = (What::ValuesGone, u64::MAX, u64::MAX);
-        loss(was, Some(column), all, before)
-    });
-    std::iter::once(rows).chain(values).collect()
-}
-
-fn is_of_locks(error: &anyhow::Error) -> bool {
-    error
-        .downcast_ref::<Failed>()
-        .is_some_and(|failed| failed.why == Why::Locks)
-}
-
-fn unlocked((intent, number): (&Intent<'_>, usize), table: &str) -> End {
-    End::Failed(Failure {
-        file: intent.migration.file_name(),
-        line: Some(intent.pieces[number].line),
-        message: format!(
-            "rows of `{table}` may go with those that it deletes, and the file does not lock that table, so that nobody can count them"
-        ),
-        help: format!("add `{table}` WRITE to LOCK TABLES in the file"),
-        busy: false,
-    })
 }
 
 #[cfg(test)]
@@ -160,5 +132,7 @@ mod tests {
         assert_eq!(beyond(&[2, 3, 2], &[2, 2, 2]), [0, 1, 0]);
         assert_eq!(beyond(&[1, 1], &[]), [1, 0]);
         assert_eq!(beyond(&[1], &[4]), [0]);
+        // A REPLACE puts rows there, too.
+        assert_eq!(beyond(&[-4], &[-5]), [1]);
     }
 }

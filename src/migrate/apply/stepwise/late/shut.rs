@@ -1,10 +1,11 @@
 //! DDL that takes rows or values with it: what was looked at before must still be so when it runs,
 //! so it runs while nobody else can write its tables.
 
-use super::altered::altered;
-use super::taken::{dropped, which};
-use super::{Others, Seen, loss, numbers, older, refused, were};
+use super::altered::{altered, texts};
+use super::taken::{all, dropped, taken, which};
+use super::{Late, Others, Seen, loss, numbers, older, refused, were};
 use crate::db::{Failed, Session, Why};
+use crate::migrate::apply::fallen::There;
 use crate::migrate::apply::rehearse::Rehearsed;
 use crate::migrate::apply::{End, Failure, prove};
 use crate::migrate::intent::Intent;
@@ -35,8 +36,44 @@ struct Cuts {
     /// Whether the statement itself asks for it.
     ignores: bool,
     table: String,
-    /// How many rows it copied in the rehearsal, where that had all of them and it did copy.
-    rows: Option<u64>,
+    /// Whether it copied the rows in the rehearsal, where that had all of them.
+    copied: bool,
+    /// What counts the rows by their keys, and what that gave in the rehearsal.
+    which: String,
+    then: Option<Vec<u64>>,
+}
+
+/// What is there before DDL, on the copy: in the database it is compared with that; nothing where it
+/// can't be counted, so that all is taken for what came since.
+pub(in crate::migrate::apply) fn there_before(session: &mut dyn Session, facts: &Facts) -> There {
+    let texts = texts_before(session, facts).unwrap_or_default();
+    let counted = texts.into_iter().filter_map(|sql| {
+        let counts = numbers(&session.seen(&sql).ok()?).ok()?;
+        Some((sql, counts))
+    });
+    counted.collect()
+}
+
+fn texts_before(session: &mut dyn Session, facts: &Facts) -> anyhow::Result<Vec<String>> {
+    if let Kind::AlterTable { actions } = &facts.kind
+        && let Some(table) = &facts.table
+    {
+        let (there, names) = (session.catalog()?, session.names());
+        let is_it = |it: &&Shape| names.tables.same(&it.table, &table.name);
+        let Some(now) = there.iter().find(is_it) else {
+            return Ok(Vec::new());
+        };
+        let mut found = texts(session, now, actions)?;
+        if actions.iter().any(|it| rewrites(it) || ignores(it)) {
+            found.push(which(session, now, &now.name));
+        }
+        return Ok(found);
+    }
+    let Some((tables, false)) = taken(facts) else {
+        return Ok(Vec::new());
+    };
+    let tables = tables.into_iter().map(|it| all(session, &it.name));
+    Ok(tables.collect())
 }
 
 impl Shut {
@@ -45,15 +82,17 @@ impl Shut {
         session: &mut dyn Session,
         piece: (&Intent<'_>, usize),
         (rehearsed, facts): (&Rehearsed, &Facts),
-        others: Others,
+        (others, late): (Others, &mut Late),
     ) -> anyhow::Result<Result<Self, End>> {
-        let (intent, _) = piece;
-        let mut found = match dropped(session, piece, (rehearsed, facts), others)? {
+        let (intent, number) = piece;
+        late.forget(number);
+        let job = (rehearsed, facts);
+        let mut found = match dropped(session, piece, job, (others, &mut *late))? {
             Ok(found) => found,
             Err(end) => return Ok(Err(end)),
         };
         if found.seen.is_empty() {
-            found = match altered(session, piece, (rehearsed, facts), others)? {
+            found = match altered(session, piece, job, (others, late))? {
                 Ok(found) => found,
                 Err(end) => return Ok(Err(end)),
             };
@@ -167,7 +206,10 @@ impl Shut {
         for seen in &self.seen {
             let now = numbers(&session.seen(&seen.sql)?)?;
             let is_other = now != seen.counts;
-            if is_other && !refused((intent, rehearsed), &seen.lost(&now), before).is_empty() {
+            // Of a column that has no value nothing is acknowledged.
+            let lost = seen.lost(&now).into_iter().filter(|it| it.rows > 0);
+            let lost: Vec<_> = lost.collect();
+            if is_other && !refused((intent, rehearsed), &lost, before).is_empty() {
                 return Ok(Ok(Some(End::Failed(Failure {
                     file: intent.migration.file_name(),
                     line: Some(intent.pieces[number].line),
@@ -211,13 +253,14 @@ impl Cuts {
             },
             None => Failed::because("the text of the statement hides its IGNORE"),
         };
-        let table = session.quote(&self.table);
-        let now = numbers(&session.seen(&format!("SELECT count(*) FROM {table}"))?)?[0];
+        // By their keys: one that went would hide one that came.
+        let now = numbers(&session.seen(&self.which)?)?;
+        let is_same = self.then.as_ref() == Some(&now);
         let is_as_rehearsed = if self.ignores {
-            self.rows.is_some_and(|rows| now <= rows)
+            self.copied && is_same
         } else {
             // What is not about values has nothing to do with the rows.
-            failed.why != Why::Value || self.rows.is_none_or(|rows| now <= rows)
+            failed.why != Why::Value || !self.copied || is_same
         };
         if is_as_rehearsed {
             return Ok(prove::run(session, intent, number).map(|()| None));
@@ -237,7 +280,7 @@ impl Cuts {
             file: intent.migration.file_name(),
             line: Some(intent.pieces[number].line),
             message: format!(
-                "rows came to `{}` after the rehearsal, and the statement may {does}: {}",
+                "rows of `{}` came or went after the rehearsal, and the statement may {does}: {}",
                 self.table, failed.message
             ),
             help: help.into(),
@@ -340,15 +383,18 @@ fn cuts(
     }
     let evidence = &rehearsed.evidence;
     let was_empty = evidence.exact.get(&was.name) == Some(&0);
-    let is_known = |rows: &u64| (*rows > 0 || was_empty) && !evidence.sampled.contains(&was.name);
+    let is_known = |rows: u64| (rows > 0 || was_empty) && !evidence.sampled.contains(&was.name);
     let rows = rehearsed.rows.get(piece.1).copied().flatten();
+    let which = which(session, &now, &now.name);
     Ok(Some(Cuts {
         mode: (!is_strict).then_some(mode),
         ignores,
         table: now.name,
+        then: rehearsed.fallen.there(piece.1, &which).map(<[_]>::to_vec),
+        which,
         // The server says of an ALTER how many rows it copied: none where it changed the table in
         // place, which cuts nothing.
-        rows: rows.filter(is_known),
+        copied: rows.is_some_and(is_known),
     }))
 }
 

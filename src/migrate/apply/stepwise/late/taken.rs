@@ -1,13 +1,13 @@
 //! Tables that a statement drops, or renames while another table takes their name.
 
 use super::aside::{Aside, later};
-use super::{Found, Others, Seen, asked, culprits, numbers, refused};
+use super::{Found, Late, Others, Seen, asked, culprits, known, numbers, refused, with_others};
 use crate::db::{Failed, Session, Why};
 use crate::migrate::apply::rehearse::Rehearsed;
 use crate::migrate::apply::{End, Failure, origin};
 use crate::migrate::intent::Intent;
 use crate::migrate::preserve;
-use crate::migrate::preserve::{Renames, Tables, What, loss};
+use crate::migrate::preserve::{Lost, Matter, Renames, Tables, What, loss};
 use crate::model::{Compared, ComparedColumn, Shape, ShapeColumn, Successor};
 use crate::sql::{AlterAction, Facts, Kind, Name};
 
@@ -18,7 +18,7 @@ pub(super) fn dropped(
     session: &mut dyn Session,
     (intent, number): (&Intent<'_>, usize),
     (rehearsed, facts): (&Rehearsed, &Facts),
-    others: Others,
+    (others, late): (Others, &mut Late),
 ) -> anyhow::Result<Result<Found, End>> {
     let Some((gone, stays)) = taken(facts) else {
         return Ok(Ok(Found::default()));
@@ -41,7 +41,8 @@ pub(super) fn dropped(
             ..shape.clone()
         })
         .collect();
-    let look = Look {
+    let mut look = Look {
+        late,
         intent,
         number,
         rehearsed,
@@ -71,7 +72,7 @@ pub(super) fn dropped(
 }
 
 /// The tables that a statement takes, and whether they stay under another name.
-fn taken(facts: &Facts) -> Option<(Vec<&Name>, bool)> {
+pub(super) fn taken(facts: &Facts) -> Option<(Vec<&Name>, bool)> {
     match &facts.kind {
         Kind::DropTable {
             temporary: false, ..
@@ -96,6 +97,8 @@ fn taken(facts: &Facts) -> Option<(Vec<&Name>, bool)> {
 
 /// A statement that takes tables, before it.
 struct Look<'a> {
+    /// What statements took besides what they did in the rehearsal.
+    late: &'a mut Late,
     intent: &'a Intent<'a>,
     number: usize,
     rehearsed: &'a Rehearsed,
@@ -110,7 +113,7 @@ struct Look<'a> {
 impl Look<'_> {
     /// What one table has, as it is now and as it was when the file began.
     fn at(
-        &self,
+        &mut self,
         session: &mut dyn Session,
         shape: &Shape,
         start: &Shape,
@@ -126,7 +129,7 @@ impl Look<'_> {
         // Before the comparison: what comes between the two makes another count.
         let sql = match &successor {
             Some(_) => which(session, shape, &shape.name),
-            None => format!("SELECT count(*) FROM {}", session.quote(&shape.name)),
+            None => all(session, &shape.name),
         };
         let counts = numbers(&asked(session, &sql, self.others)?)?;
         let compared = match (&successor, self.others) {
@@ -141,7 +144,17 @@ impl Look<'_> {
             before: counts[0],
             ..Compared::default()
         });
+        // What the rehearsal had is counted of a table that nothing takes the place of.
+        let then = self.rehearsed.fallen.there(number, &sql);
+        let then = then.filter(|_| successor.is_none()).map(|then| then[0]);
+        let with_others = |lost: &Lost| {
+            let known = known(&self.rehearsed.evidence.lost, lost);
+            let of_rows = lost.column.is_none() && lost.what.matter() == Matter::Rows;
+            let late = self.late.before(number, lost);
+            with_others(lost, then.filter(|_| of_rows), (known, late))
+        };
         let lost = preserve::lost(was, successor.as_ref(), &compared, before);
+        let lost: Vec<_> = lost.iter().map(|it| with_others(it).0).collect();
         let refused = refused((intent, self.rehearsed), &lost, before);
         if !refused.is_empty() {
             return Ok(Err(culprits(intent, number, refused)));
@@ -151,11 +164,14 @@ impl Look<'_> {
         } else {
             (What::TableGone, compared.before, compared.before)
         };
+        let taken = loss(was, None, gone, before);
+        let (gone, more) = with_others(&taken);
+        self.late.note(number, std::iter::once((&taken, more)));
         Ok(Ok(Some(Seen {
             table: shape.name.clone(),
             sql,
             counts,
-            lost: vec![loss(was, None, gone, before)],
+            lost: vec![gone],
             copied: successor.is_some(),
             aside: successor.filter(|_| self.stays).map(|successor| {
                 let step = intent.renames_of(number..number + 1);
@@ -260,8 +276,14 @@ fn by_keys(
     })
 }
 
+/// A query for the number of rows.
+pub(super) fn all(session: &dyn Session, called: &str) -> String {
+    format!("SELECT count(*) FROM {}", session.quote(called))
+}
+
 /// A query for the number of rows and for their keys, of a table that is called so: one that went
-/// and one that came make the same number.
+/// and one that came make the same number. A checksum would not do: those of keys in a row add up to
+/// the same for others.
 pub(super) fn which(session: &dyn Session, shape: &Shape, called: &str) -> String {
     let key = if shape.key.is_empty() {
         shape.columns.iter().map(|it| &it.name).collect()
@@ -273,7 +295,7 @@ pub(super) fn which(session: &dyn Session, shape: &Shape, called: &str) -> Strin
         .map(|it| format!("quote({})", session.quote(it)))
         .collect();
     format!(
-        "SELECT count(*), bit_xor(crc32(concat_ws(',', {}))) FROM {}",
+        "SELECT count(*), bit_xor(cast(conv(left(md5(concat_ws(',', {})), 16), 16, 10) AS UNSIGNED)) FROM {}",
         key.join(", "),
         session.quote(called)
     )
