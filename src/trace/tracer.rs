@@ -27,8 +27,11 @@ use std::time::Duration;
 mod calls;
 mod processes;
 
-/// How long every thread may take to be traced, or to be let go.
-const ALL_STOPPED: Duration = Duration::from_secs(2);
+/// How long every thread may take to be traced: one that waits for a busy disk does not stop before that
+/// has answered.
+const ALL_TRACED: Duration = Duration::from_secs(4);
+/// And to be let go.
+const ALL_LET_GO: Duration = Duration::from_secs(2);
 /// Between two looks while every thread is stopped or let go.
 const LOOK: Duration = Duration::from_micros(50);
 
@@ -187,7 +190,7 @@ impl Server {
             told: true,
             close,
         }));
-        let deadline = clock::now() + ALL_STOPPED;
+        let deadline = clock::now() + ALL_TRACED;
         // A thread that is made by one that is not traced yet shows at the next look.
         loop {
             let new = self.seize_new()?;
@@ -425,7 +428,7 @@ impl Server {
                 let _ = ptrace::interrupt(pid(thread));
             }
         }
-        let deadline = clock::now() + ALL_STOPPED;
+        let deadline = clock::now() + ALL_LET_GO;
         while !self.threads.is_empty() && clock::now() < deadline {
             if !self.one_stop() {
                 std::thread::sleep(LOOK);

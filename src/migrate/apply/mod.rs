@@ -4,6 +4,7 @@
 
 mod closing;
 mod copies;
+mod counting;
 mod definer;
 mod elsewhere;
 mod evidence;

@@ -5,9 +5,9 @@
 //! file is taken back and run once more with these read before.
 
 use super::closing::{Own, References};
+use super::counting::there_before;
 use super::fallen::{Fallen, Rehearsal};
 use super::outlook::Outlook;
-use super::stepwise::there_before;
 use super::{ApplyOptions, Culprit, End, Evidence, Failure, Guard, definer, fallen, views};
 use crate::cli_error::CliError;
 use crate::clock;

@@ -22,7 +22,6 @@ use crate::sql::{AlterAction, Destroys, Dialect, Kind};
 use std::ops::Range;
 
 pub(super) use frame::allowed as keeps_together;
-pub(super) use late::there_before;
 
 struct Steps<'a> {
     options: &'a ApplyOptions<'a>,

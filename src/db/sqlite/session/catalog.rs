@@ -149,7 +149,7 @@ impl Sqlite {
              FROM main.sqlite_master AS m, temp.pragma_foreign_key_list(m.name, 'main') AS f WHERE m.type = 'table' GROUP BY m.name, f.id \
              UNION ALL SELECT '{ON_DELETE}', group_concat(f.\"from\", ', '), m.name, group_concat(f.\"from\", char(10)) \
              FROM main.sqlite_master AS m, temp.pragma_foreign_key_list(m.name, 'main') AS f \
-             WHERE m.type = 'table' AND f.on_delete IN ('CASCADE', 'SET NULL', 'SET DEFAULT') GROUP BY m.name, f.id \
+             WHERE m.type = 'table' AND f.on_delete <> 'NO ACTION' GROUP BY m.name, f.id \
              UNION ALL SELECT CASE l.origin WHEN 'u' THEN '{UNIQUE}' ELSE '{KEEPS_APART}' END, group_concat(coalesce(i.name, ''), ', '), m.name, \
              group_concat(coalesce(i.name, ''), char(10)) FROM main.sqlite_master AS m, temp.pragma_index_list(m.name, 'main') AS l, \
              temp.pragma_index_info(l.name, 'main') AS i WHERE m.type = 'table' AND l.\"unique\" AND NOT l.partial GROUP BY m.name, l.name \

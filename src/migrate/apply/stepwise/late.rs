@@ -12,7 +12,6 @@ pub(super) use aside::left_aside;
 pub(super) use fallout::Fallout;
 pub(super) use prepared::Prepared;
 pub(super) use shut::Shut;
-pub(in crate::migrate::apply) use shut::there_before;
 
 use crate::db::Session;
 use crate::migrate::apply::rehearse::Rehearsed;
@@ -278,12 +277,6 @@ fn asked(session: &mut dyn Session, sql: &str, others: Others) -> anyhow::Result
         Others::Write => session.rows(sql),
         Others::Wait => session.seen(sql),
     }
-}
-
-/// What a query for numbers gave.
-fn numbers(rows: &[Vec<Cell>]) -> anyhow::Result<Vec<u64>> {
-    let numbers = rows[0].iter().map(|it| Ok(it.to_string().parse()?));
-    numbers.collect()
 }
 
 /// Of what would be lost now, that for which no acknowledgement is left besides what the rehearsal

@@ -1,11 +1,11 @@
 //! Columns and partitions that a statement takes from a table: what is in them now.
 
 use super::{
-    Found, Late, Others, Seen, asked, culprits, known, loss, numbers, older, refused, were,
-    with_others,
+    Found, Late, Others, Seen, asked, culprits, known, loss, older, refused, were, with_others,
 };
 use crate::db::Session;
 use crate::migrate::apply::End;
+use crate::migrate::apply::counting::{Query, numbers, queries, takes};
 use crate::migrate::apply::rehearse::Rehearsed;
 use crate::migrate::intent::{Intent, Piece};
 use crate::migrate::preserve::{Renames, Tables, What};
@@ -22,14 +22,6 @@ pub(super) fn altered(
 ) -> anyhow::Result<Result<Found, End>> {
     let (Kind::AlterTable { actions }, Some(table)) = (&facts.kind, &facts.table) else {
         return Ok(Ok(Found::default()));
-    };
-    let takes = |action: &AlterAction| {
-        matches!(
-            action,
-            AlterAction::DropColumn { .. }
-                | AlterAction::DropPartition { .. }
-                | AlterAction::TruncatePartition { .. }
-        )
     };
     if !actions.iter().any(takes) {
         return Ok(Ok(Found::default()));
@@ -92,61 +84,6 @@ pub(super) fn altered(
     })
 }
 
-/// A query that counts what goes.
-struct Query<'a> {
-    sql: String,
-    /// For each number the column whose values it counts; none where it counts rows.
-    columns: Vec<Option<&'a str>>,
-}
-
-/// What a rehearsal counts before these actions.
-pub(super) fn texts(
-    session: &mut dyn Session,
-    now: &Shape,
-    actions: &[AlterAction],
-) -> anyhow::Result<Vec<String>> {
-    let dropped = actions.iter().filter_map(|action| match action {
-        AlterAction::DropColumn { column, .. } => Some((column.clone(), column.as_str())),
-        _ => None,
-    });
-    let queries = queries(session, now, dropped.collect(), actions)?;
-    Ok(queries.into_iter().map(|it| it.sql).collect())
-}
-
-/// What counts the values of columns that go, each of which is named, and the rows of partitions.
-fn queries<'a>(
-    session: &mut dyn Session,
-    now: &Shape,
-    dropped: Vec<(String, &'a str)>,
-    actions: &[AlterAction],
-) -> anyhow::Result<Vec<Query<'a>>> {
-    let rows = session.quote(&now.name);
-    let mut queries = Vec::new();
-    if !dropped.is_empty() {
-        // One look for all of them: nobody can write the table meanwhile.
-        let counts = dropped.iter().map(|(called, _)| session.quote(called));
-        let counts: Vec<_> = counts.map(|it| format!("count({it})")).collect();
-        queries.push(Query {
-            sql: format!("SELECT {} FROM {rows}", counts.join(", ")),
-            columns: dropped.into_iter().map(|(_, old)| Some(old)).collect(),
-        });
-    }
-    for action in actions {
-        let (AlterAction::DropPartition { partitions }
-        | AlterAction::TruncatePartition { partitions }) = action
-        else {
-            continue;
-        };
-        if let Some(of) = of_partitions(session, now, partitions)? {
-            queries.push(Query {
-                sql: format!("SELECT count(*) FROM {rows}{of}"),
-                columns: vec![None],
-            });
-        }
-    }
-    Ok(queries)
-}
-
 /// The columns of before the run that a statement drops and that nothing takes the place of: as
 /// they are called now, and as they were when the file began.
 fn columns<'a>(
@@ -175,43 +112,6 @@ fn columns<'a>(
         }
     }
     found
-}
-
-/// How a query names these partitions of a table, as far as they are there: `IF EXISTS` may name
-/// others.
-fn of_partitions(
-    session: &mut dyn Session,
-    table: &Shape,
-    named: &[String],
-) -> anyhow::Result<Option<String>> {
-    if matches!(named, [all] if all.eq_ignore_ascii_case("ALL")) {
-        return Ok(Some(String::new()));
-    }
-    let there = partitions_of(session, table)?;
-    let is_there = |it: &&String| there.iter().any(|name| name.eq_ignore_ascii_case(it));
-    let parts: Vec<_> = named
-        .iter()
-        .filter(is_there)
-        .map(|it| session.quote(it))
-        .collect();
-    Ok((!parts.is_empty()).then(|| format!(" PARTITION ({})", parts.join(", "))))
-}
-
-/// The partitions of a table, and their parts.
-fn partitions_of(session: &mut dyn Session, table: &Shape) -> anyhow::Result<Vec<String>> {
-    let name = table.table.replace('\\', "\\\\").replace('\'', "''");
-    let of = |column: &str| {
-        format!(
-            "SELECT {column} FROM information_schema.partitions WHERE table_schema = database() \
-             AND table_name = '{name}' AND {column} IS NOT NULL"
-        )
-    };
-    let rows = session.rows(&format!(
-        "{} UNION {}",
-        of("partition_name"),
-        of("subpartition_name")
-    ))?;
-    Ok(rows.iter().map(|row| row[0].to_string()).collect())
 }
 
 /// What follows the removal of a column.

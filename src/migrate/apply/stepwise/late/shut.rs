@@ -1,11 +1,11 @@
 //! DDL that takes rows or values with it: what was looked at before must still be so when it runs,
 //! so it runs while nobody else can write its tables.
 
-use super::altered::{altered, texts};
-use super::taken::{all, dropped, taken, which};
-use super::{Late, Others, Seen, loss, numbers, older, refused, were};
+use super::altered::altered;
+use super::taken::dropped;
+use super::{Late, Others, Seen, loss, older, refused, were};
 use crate::db::{Failed, Session, Why};
-use crate::migrate::apply::fallen::There;
+use crate::migrate::apply::counting::{ignores, numbers, rewrites, which};
 use crate::migrate::apply::rehearse::Rehearsed;
 use crate::migrate::apply::{End, Failure, prove};
 use crate::migrate::intent::Intent;
@@ -41,39 +41,6 @@ struct Cuts {
     /// What counts the rows by their keys, and what that gave in the rehearsal.
     which: String,
     then: Option<Vec<u64>>,
-}
-
-/// What is there before DDL, on the copy: in the database it is compared with that; nothing where it
-/// can't be counted, so that all is taken for what came since.
-pub(in crate::migrate::apply) fn there_before(session: &mut dyn Session, facts: &Facts) -> There {
-    let texts = texts_before(session, facts).unwrap_or_default();
-    let counted = texts.into_iter().filter_map(|sql| {
-        let counts = numbers(&session.seen(&sql).ok()?).ok()?;
-        Some((sql, counts))
-    });
-    counted.collect()
-}
-
-fn texts_before(session: &mut dyn Session, facts: &Facts) -> anyhow::Result<Vec<String>> {
-    if let Kind::AlterTable { actions } = &facts.kind
-        && let Some(table) = &facts.table
-    {
-        let (there, names) = (session.catalog()?, session.names());
-        let is_it = |it: &&Shape| names.tables.same(&it.table, &table.name);
-        let Some(now) = there.iter().find(is_it) else {
-            return Ok(Vec::new());
-        };
-        let mut found = texts(session, now, actions)?;
-        if actions.iter().any(|it| rewrites(it) || ignores(it)) {
-            found.push(which(session, now, &now.name));
-        }
-        return Ok(found);
-    }
-    let Some((tables, false)) = taken(facts) else {
-        return Ok(Vec::new());
-    };
-    let tables = tables.into_iter().map(|it| all(session, &it.name));
-    Ok(tables.collect())
 }
 
 impl Shut {
@@ -396,20 +363,6 @@ fn cuts(
         // place, which cuts nothing.
         copied: rows.is_some_and(is_known),
     }))
-}
-
-fn rewrites(action: &AlterAction) -> bool {
-    matches!(
-        action,
-        AlterAction::Modify { .. }
-            | AlterAction::Change { .. }
-            | AlterAction::ConvertCharset { .. }
-    )
-}
-
-/// MariaDB's ALTER IGNORE deletes the rows that a key forbids, and cuts in every mode.
-fn ignores(action: &AlterAction) -> bool {
-    matches!(action, AlterAction::Other { text } if text == "IGNORE")
 }
 
 /// Whether any number of the rows and values may be lost that these actions take.

@@ -1,15 +1,16 @@
 //! Tables that a statement drops, or renames while another table takes their name.
 
 use super::aside::{Aside, later};
-use super::{Found, Late, Others, Seen, asked, culprits, known, numbers, refused, with_others};
+use super::{Found, Late, Others, Seen, asked, culprits, known, refused, with_others};
 use crate::db::{Failed, Session, Why};
+use crate::migrate::apply::counting::{all, numbers, taken, which};
 use crate::migrate::apply::rehearse::Rehearsed;
 use crate::migrate::apply::{End, Failure, origin};
 use crate::migrate::intent::Intent;
 use crate::migrate::preserve;
 use crate::migrate::preserve::{Lost, Matter, Renames, Tables, What, loss};
 use crate::model::{Compared, ComparedColumn, Shape, ShapeColumn, Successor};
-use crate::sql::{AlterAction, Facts, Kind, Name};
+use crate::sql::Facts;
 
 /// What a statement drops, or renames while another table takes its name, was looked at in the
 /// database: what it would take that the rehearsal did not have is rows that came since, which the
@@ -69,30 +70,6 @@ pub(super) fn dropped(
         before: shapes,
         seen,
     }))
-}
-
-/// The tables that a statement takes, and whether they stay under another name.
-pub(super) fn taken(facts: &Facts) -> Option<(Vec<&Name>, bool)> {
-    match &facts.kind {
-        Kind::DropTable {
-            temporary: false, ..
-        }
-        | Kind::Truncate { .. }
-        | Kind::CreateTable {
-            or_replace: true,
-            temporary: false,
-            ..
-        } => Some((facts.tables().collect(), false)),
-        Kind::RenameTable { renames } => {
-            Some((renames.iter().map(|(from, _)| from).collect(), true))
-        }
-        Kind::AlterTable { actions }
-            if matches!(actions.as_slice(), [AlterAction::RenameTable { .. }]) =>
-        {
-            Some((facts.tables().collect(), true))
-        }
-        _ => None,
-    }
 }
 
 /// A statement that takes tables, before it.
@@ -274,29 +251,4 @@ fn by_keys(
         moved: 0,
         columns: there[1..].iter().map(column).collect(),
     })
-}
-
-/// A query for the number of rows.
-pub(super) fn all(session: &dyn Session, called: &str) -> String {
-    format!("SELECT count(*) FROM {}", session.quote(called))
-}
-
-/// A query for the number of rows and for their keys, of a table that is called so: one that went
-/// and one that came make the same number. A checksum would not do: those of keys in a row add up to
-/// the same for others.
-pub(super) fn which(session: &dyn Session, shape: &Shape, called: &str) -> String {
-    let key = if shape.key.is_empty() {
-        shape.columns.iter().map(|it| &it.name).collect()
-    } else {
-        shape.key.iter().collect::<Vec<_>>()
-    };
-    let key = key.into_iter();
-    let key: Vec<_> = key
-        .map(|it| format!("quote({})", session.quote(it)))
-        .collect();
-    format!(
-        "SELECT count(*), bit_xor(cast(conv(left(md5(concat_ws(',', {})), 16), 16, 10) AS UNSIGNED)) FROM {}",
-        key.join(", "),
-        session.quote(called)
-    )
 }
