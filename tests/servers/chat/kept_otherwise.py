@@ -137,7 +137,6 @@ class Kept:
         rows = [(key, json.dumps(message)) for message in messages]
         self.db.executemany("INSERT INTO message_store (session_id, message) VALUES (?, ?)", rows)
 
-
     def waiting(self, key: str) -> list[dict[str, Any]]:
         """The calls that wait for a decision: nothing follows them."""
         rows = self.db.execute("SELECT message FROM message_store WHERE session_id = ? ORDER BY id DESC LIMIT 1", (key,))
@@ -182,10 +181,9 @@ async def history(request: Request) -> Response:
 
 async def chat(request: Request) -> Response:
     body: dict[str, Any] = await request.json()
-    is_waiting = bool(kept.waiting(body["conversation_id"]))
-    if is_waiting and APPROVAL in ("waits", "blocks", "forgets"):
-        raise HTTPException(409, "a call waits for a decision")
-    if is_waiting and APPROVAL == "replies":
+    if APPROVAL in ("waits", "blocks", "forgets", "replies") and kept.waiting(body["conversation_id"]):
+        if APPROVAL != "replies":
+            raise HTTPException(409, "a call waits for a decision")
         return Response("data: Approve or refuse first.\n\ndata: [DONE]\n\n", media_type="text/event-stream")
     return StreamingResponse(answer(body["conversation_id"], body["message"]), media_type="text/event-stream")
 
