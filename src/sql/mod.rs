@@ -57,6 +57,18 @@ pub struct Statement<'a> {
     pub column: u32,
 }
 
+impl<'a> Statement<'a> {
+    /// A text that is one statement and comes from no file.
+    pub const fn alone(text: &'a str) -> Self {
+        Self {
+            text,
+            span: 0..text.len(),
+            line: 1,
+            column: 1,
+        }
+    }
+}
+
 /// Why a text cannot be cut into statements.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SplitError {

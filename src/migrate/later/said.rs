@@ -272,14 +272,8 @@ const IN_RULES: [&str; 7] = [
 
 impl Said {
     fn of(text: &str, dialect: Dialect) -> Self {
-        let statement = Statement {
-            text,
-            span: 0..text.len(),
-            line: 1,
-            column: 1,
-        };
         Self {
-            facts: sql::facts(&statement, dialect),
+            facts: sql::facts(&Statement::alone(text), dialect),
             tokens: Tokens::of(text, dialect).all,
             text: text.to_owned(),
             is_put_together: false,

@@ -375,7 +375,7 @@ mod tests {
         );
     }
 
-    /// What one chat loses is no habit of the server.
+    /// What one chat alone loses does not show what the server does in all.
     #[test]
     fn what_one_chat_loses_is_not_what_every_chat_drops() {
         let kept = |calls: usize, results: usize| Kept { calls, results };

@@ -189,7 +189,7 @@ mod tests {
         let part = (Role::Assistant, "Task 'Buy milk'");
         assert_eq!(of(&[asked.clone(), part.clone(), said.clone()]), [""; 0]);
         assert_eq!(of(&[asked.clone(), part]), ["never-saved"]);
-        // An error that quotes the question is no answer to it.
+        // An error that quotes the question does not answer it.
         let quotes = (Role::Assistant, "Error for: Add a task [u1]");
         assert_eq!(of(&[asked.clone(), quotes]), ["never-saved"]);
         assert_eq!(

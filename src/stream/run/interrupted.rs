@@ -34,8 +34,8 @@ const COMMITS_BY_THEN: Duration = Duration::from_secs(5);
 /// Between two looks at the store, or two tries of the next turn.
 const AGAIN: Duration = Duration::from_millis(50);
 
-/// What becomes of a turn that is refused because a call still waits: the conversation goes on with
-/// the decision.
+/// What becomes of a turn that is refused because a call still waits: the decision continues the
+/// conversation.
 const STILL_WAITS: NextTurn = NextTurn::Answered {
     question: true,
     answer: true,
@@ -361,7 +361,7 @@ impl Stage<'_> {
         next_turn::as_it_is(outcome)
     }
 
-    /// Whether the server goes on with a call that waited when it was stopped: it takes the decision, and asks its
+    /// Whether the server resumes a call that waited when it was stopped: it takes the decision, and asks its
     /// provider again. A response that begins well is not enough: a stream has its status before it is known what follows.
     async fn still_waits(&self, chat: &Chat, cut: &Interrupted) -> bool {
         let mut known = chat.known();

@@ -153,13 +153,7 @@ pub(super) fn goes_with_others(text: &str) -> bool {
 }
 
 fn facts(text: &str) -> sql::Facts {
-    let statement = Statement {
-        text,
-        span: 0..text.len(),
-        line: 1,
-        column: 1,
-    };
-    sql::facts(&statement, Dialect::Mysql)
+    sql::facts(&Statement::alone(text), Dialect::Mysql)
 }
 
 /// Whether a statement may leave a setting, a variable, a lock or a temporary table in its session: all but those

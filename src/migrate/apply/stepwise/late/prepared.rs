@@ -58,16 +58,10 @@ fn asked(session: &mut dyn Session, source: Option<String>) -> anyhow::Result<Op
 }
 
 fn facts(text: &str) -> Facts {
-    let statement = Statement {
-        text,
-        span: 0..text.len(),
-        line: 1,
-        column: 1,
-    };
-    sql::facts(&statement, Dialect::Mysql)
+    sql::facts(&Statement::alone(text), Dialect::Mysql)
 }
 
-/// Whether it is no statement about those around it.
+/// Whether what a statement does depends on none of those around it.
 fn runs_alone(facts: &Facts) -> bool {
     !matches!(
         facts.kind,
