@@ -397,7 +397,7 @@ fn pager_of(global: &Global, format: &Format) -> Option<Vec<String>> {
     }
 }
 
-/// Masks secrets where they may stand, and hides what users wrote when that is asked for.
+/// Masks secrets where they may be, and hides what users wrote when that is asked for.
 fn hide(report: &mut Report, mask: &Mask) {
     // First what is quoted: a masked secret may have been the end of a quote.
     if let Some(redact) = mask.redact() {
@@ -446,7 +446,7 @@ fn listen(asked: watch::Sender<bool>) {
         SignalKind::hangup(),
         SignalKind::quit(),
     ] {
-        // Whoever starts it with nohup wants it to go on without a terminal.
+        // Whoever starts it with nohup wants it to continue without a terminal.
         if kind == SignalKind::hangup() && is_ignored(kind) {
             continue;
         }

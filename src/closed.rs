@@ -1,4 +1,4 @@
-//! Whether stdout was closed when the program was started: then what it has to say is lost.
+//! Whether stdout was closed when the program started: then its output is lost.
 
 use nix::fcntl::FcntlArg;
 use std::sync::atomic::{AtomicBool, Ordering};

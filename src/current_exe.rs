@@ -1,4 +1,4 @@
-//! This program, to be run once more as a helper.
+//! The path of this program, to start it as a helper.
 
 use std::path::PathBuf;
 use std::sync::OnceLock;

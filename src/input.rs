@@ -1,4 +1,4 @@
-//! Reads files that somebody names.
+//! Reads files that the user names.
 //!
 //! A pipe or a device may never end, and opening a pipe may never even begin: that would be a program that
 //! hangs where an error is due.

@@ -1,4 +1,4 @@
-//! Secrets, masked where they stand: in URLs, in errors, and in what servers say.
+//! Masks secrets in URLs, in errors, and in the output of servers.
 //!
 //! Cells and our own words are left alone: a password that is also a role, a year or a part of
 //! `chatctl` is masked only where it is a word of its own. With `--redact` what looks like a secret, and
@@ -54,7 +54,7 @@ pub struct Mask {
     redact: Option<Arc<Redact>>,
 }
 
-/// Where a secret is looked for.
+/// Where a secret is searched for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Within {
     /// Words of our own, with what they quote.
@@ -211,7 +211,7 @@ pub fn command(command: &str) -> String {
     }
 }
 
-/// A URL without its secrets, which may stand among its parameters too.
+/// A URL without its secrets, which may be among its parameters too.
 pub fn url(url: &Url) -> String {
     self::url_text(url.as_str())
 }

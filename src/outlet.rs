@@ -1,4 +1,4 @@
-//! The way to stdout: a thread of its own writes, so that a reader who stalls keeps nobody waiting.
+//! The way to stdout: a separate thread writes, so that a stalled reader blocks nobody.
 //!
 //! What is written waits in a [`Spool`]. Whoever makes more looks at [`Outlet::has_room`] first.
 

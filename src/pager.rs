@@ -34,7 +34,7 @@ pub struct Pager {
     out: Box<dyn Write + Send>,
 }
 
-/// The pager's process while it runs, from wherever it is to be ended.
+/// The pager's process, from wherever it is to be ended.
 #[derive(Clone, Default)]
 pub struct Running(Arc<Mutex<Option<Child>>>);
 

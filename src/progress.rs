@@ -1,4 +1,4 @@
-//! What a long command tells while it works: notes, and a bar on stderr.
+//! The progress of a long command: notes, and a bar on stderr.
 //!
 //! The bar is hidden when stderr is not a terminal, with `--quiet`, and with every format but
 //! `human`; notes are hidden with `--quiet` only.

@@ -1,4 +1,4 @@
-//! `--redact`: what users wrote, and what looks like a secret, does not leave chatctl. Pure.
+//! `--redact`: hides user-written text and anything that looks like a secret. Pure.
 //!
 //! Stored content becomes its length and a short hash, so that two that are alike can be distinguished from
 //! two that are not. The hash is keyed with a key of the run: nobody can look up which text it is.
@@ -70,7 +70,7 @@ const ROLES: &[&str] = &[
     "user",
 ];
 
-/// What a fact quotes: in backticks, in quotes as Rust, JSON or SQL write them (an apostrophe stands
+/// What a fact quotes: in backticks, in quotes as Rust, JSON or SQL write them (an apostrophe is
 /// behind a letter, but for those that SQL puts before a text), between dollars, or as the value of
 /// a key in an error of PostgreSQL. Only the first two may be names.
 const QUOTED: &str = r#"(?x)

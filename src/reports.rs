@@ -1,4 +1,4 @@
-//! How a run says what came of it besides what goes to stdout: further reports, and why there is none.
+//! Further reports of a run besides stdout, and errors if there is no report.
 
 use crate::cli_error::CliError;
 use crate::config::Config;

@@ -1,4 +1,4 @@
-//! Takes the pieces of a view to where they are shown, while the command still finds more.
+//! Writes the pieces of a view while the command still finds more.
 //!
 //! Whoever reads may go before the end: then nothing more is written, the command learns of it by
 //! its channel, and that is not a failure. Whoever reads slowly keeps no command waiting, and with it no

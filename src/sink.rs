@@ -1,4 +1,4 @@
-//! Where a result goes besides the screen: a file, or what is not a plain file.
+//! The destinations of a result other than the screen: a plain file, a pipe or a device.
 //!
 //! A plain file is written next to its place and then renamed, so that no half result is ever read, and
 //! keeps its owner and mode. Anything else, such as a pipe or a device, is what somebody set up: it is

@@ -1,4 +1,4 @@
-//! Mistakes in a file that a person wrote, with the place and the way out.
+//! Mistakes in a file that a person wrote, with their place and a fix.
 
 use crate::cli_error::CliError;
 use std::fmt;

@@ -1,4 +1,4 @@
-//! What a run keeps on the disk until it ends, and what dead runs left there.
+//! Temporary files of a run, and the remains of killed runs.
 //!
 //! Each folder and file is locked for as long as its run lives: the kernel lets go of a lock however a
 //! process ends. So the next run knows what nobody needs any more, and removes it.

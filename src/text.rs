@@ -1,4 +1,4 @@
-//! Small forms of text that every module may want.
+//! Small text helpers for all modules.
 
 /// Words less like the wanted one than this are other words. Jaro-Winkler forgives a forgotten ending
 /// and swapped letters, and ranks equal starts first.

@@ -1,4 +1,4 @@
-//! Which certificates are taken for a server's, on the connections that chatctl encrypts itself.
+//! Which certificates are accepted, on the connections that chatctl encrypts itself.
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::{WantsClientCert, WebPkiServerVerifier};

@@ -1,4 +1,4 @@
-//! The sentinel: something harmless that goes with its table, and otherwise only if somebody removes it.
+//! The sentinel: a harmless mark that disappears only with its table, or if somebody removes it.
 //!
 //! It is a comment where tables have comments, and an index of no rows in SQLite. It outlives
 //! restarts, TRUNCATE, VACUUM, rebuilds and dumps, and no DROP. Writing it is the only thing that

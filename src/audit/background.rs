@@ -1,4 +1,4 @@
-//! Digests in a thread of their own: half of a look at a store is hashing, and meanwhile the next
+//! Digests in a separate thread: half of the work on a store is hashing, and meanwhile the next
 //! messages can be read.
 
 use super::snapshot_builder::{Late, Parts, SnapshotBuilder};

@@ -1,4 +1,4 @@
-//! What a snapshot keeps of one conversation.
+//! The record of one conversation in a snapshot.
 
 use super::entry::{Entry, Id, NONE};
 use super::spill::{Field, Record, Room};

@@ -1,4 +1,4 @@
-//! What a snapshot keeps of one message.
+//! The record of one message in a snapshot.
 
 use super::spill::{Field, Record, Room};
 use crate::model::{Role, State};
@@ -47,7 +47,7 @@ pub struct Entry {
     /// Digest of its parent; 0 without one.
     pub parent: u64,
     /// The place that the append column gives it, masked with a keyed hash of the message: an
-    /// identifier must not stand here in clear. [`super::MessageHasher::place`] reads it.
+    /// identifier must not be here in clear. [`super::MessageHasher::place`] reads it.
     pub(super) place: u64,
     /// In microseconds since 1970 UTC.
     pub(super) time: i64,

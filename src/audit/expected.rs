@@ -1,4 +1,4 @@
-//! The tables that a folder of migrations makes and does not drop again: pure.
+//! The tables that a folder of migrations creates and does not drop again: pure.
 
 use crate::sql::{AlterAction, Dialect, Facts, Kind, Name, facts, split};
 

@@ -1,4 +1,4 @@
-//! What of a mapping goes into the digests of messages, in a form that a file may keep: pure.
+//! The parts of a mapping that affect digests of messages, in a form that a file may hold: pure.
 //!
 //! Names of tables and columns are left out: they may change without a message changing.
 

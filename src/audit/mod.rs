@@ -1,4 +1,4 @@
-//! What survives: of a store over a restart, and between two looks.
+//! Checks that stored conversations survive: over a restart, and between two snapshots.
 //!
 //! A stream of [`crate::model::StoredMessage`] goes into a [`SnapshotBuilder`], which keeps keyed digests
 //! only; [`file::write()`] makes a snapshot of them. Later a [`Comparer`] takes the live store, or

@@ -1,6 +1,6 @@
-//! Messages whose text may still have been written to when a snapshot was taken.
+//! Messages that may still have been in progress when a snapshot was taken.
 //!
-//! Their rows must be there at any later time; only their texts may have gone on. So besides the
+//! Their rows must be there at any later time; only their texts may have continued. So besides the
 //! digests a snapshot keeps how long the text was, and a digest of it: of a text that begins with
 //! what was there nothing is lost.
 

@@ -1,4 +1,4 @@
-//! The order of a conversation's messages, where it is more than their keys, times and places say.
+//! The order of a conversation's messages, if keys, times and places do not determine it.
 //!
 //! What is kept is the rank of each message or, without single messages, a digest of their
 //! sequence: a store may number its messages again, as long as each one keeps its place.

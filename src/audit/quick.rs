@@ -1,4 +1,4 @@
-//! Sums of conversations that the database made, in the place of digests of each message.
+//! Sums of conversations that the database computed, instead of a digest per message.
 //!
 //! They are of 64 bits and not keyed: they tell an accident, and not someone who chooses
 //! messages so that two sums are alike. In the file they are hidden behind the key.

@@ -1,4 +1,4 @@
-//! The difference of two sets of messages from a summary of constant size.
+//! Computes the difference of two sets of messages from summaries of constant size.
 //!
 //! An invertible Bloom lookup table (Goodrich and Mitzenmacher 2011): each entry is XORed into
 //! four cells. Two tables of the same size, subtracted cell by cell, hold what is in one set only;

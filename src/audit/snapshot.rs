@@ -1,4 +1,4 @@
-//! Taking a snapshot of a store: reading everything once, and keeping digests of it.
+//! Takes a snapshot of a store: reads everything once, and keeps digests.
 
 use super::background::Background;
 use super::key::Key;

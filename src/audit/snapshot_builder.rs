@@ -1,4 +1,4 @@
-//! From a stream of messages to what a snapshot keeps.
+//! Builds a snapshot from a stream of messages.
 
 use super::conversation_digest::ConversationDigest;
 use super::entry::{Entry, Id};
@@ -144,7 +144,7 @@ fn settle_of_first_version() -> i64 {
 
 /// How long texts take to settle unless something else was asked for, in microseconds.
 const SETTLE: i64 = 120_000_000;
-/// No more answers with a time after the snapshot's are looked at one by one: where all are, the
+/// No more answers with a time after the snapshot's are examined one by one: where all are, the
 /// clock was wrong.
 const MOST_AHEAD: u64 = 100_000;
 
@@ -157,7 +157,7 @@ pub(super) struct Baseline {
     pub(super) last_time: Option<i64>,
     /// What its digests are of besides texts and tools.
     pub(super) asides: Asides,
-    /// Messages that were not settled: they are looked at one by one.
+    /// Messages that were not settled: they are examined one by one.
     pub(super) open: HashMap<(Id, Id), Option<Text>>,
 }
 

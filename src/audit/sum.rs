@@ -1,7 +1,7 @@
 //! A sum of leaves, modulo 2^256.
 //!
 //! A sum does not depend on the order, so any scan order, parallel readers and spilled runs add
-//! up to the same; and unlike XOR it shows a row that is there twice. It must be of keyed
+//! up to the same; and unlike XOR it shows a row that appears twice. It must be of keyed
 //! leaves: who knows the leaves could choose messages whose sum is the same.
 
 /// A number of 256 bits, in four limbs, the lowest first.

@@ -1,4 +1,4 @@
-//! The questions of a conversation, and what became of each: pure.
+//! The questions of a conversation, and the outcome of each: pure.
 
 use crate::model::{Mark, Role, State, StoredMessage};
 
@@ -18,7 +18,7 @@ pub enum AnswerState {
     Given,
     /// None, and the user asked the same once more: nobody does that who has seen an answer saved.
     AskedAgain,
-    /// None, and the user went on at once with something that was answered: both may be meant as
+    /// None, and the user continued at once with something that was answered: both may be meant as
     /// one question.
     WentOn,
     /// No row at all.

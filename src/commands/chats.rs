@@ -1,4 +1,4 @@
-//! The store that a command looks at, and where its chats are.
+//! The store that a command reads, and the place of its chats.
 
 use super::Env;
 use crate::cli_error::CliError;

@@ -1,4 +1,4 @@
-//! `chatctl gate`: the proxy gate in a process of its own.
+//! `chatctl gate`: the proxy gate as a separate process.
 
 use super::{Done, Env};
 use crate::cli_error::CliError;
@@ -33,9 +33,9 @@ pub struct Args {
     #[arg(long, value_name = "DURATION", default_value = MAX_HOLD)]
     max_hold: String,
 
-    /// Listen at addresses that other machines can reach. Anyone who connects to --listen can talk to the
-    /// database from this machine, and anyone who connects to --control can see its statements and
-    /// withhold its commits
+    /// Listen at addresses that other machines can reach. Anyone who connects to --listen can talk
+    /// to the database from this machine, and anyone who connects to --control can see the
+    /// server's statements and withhold its commits
     #[arg(long)]
     allow_remote: bool,
 }

@@ -1,4 +1,4 @@
-//! `chatctl replay`: a run is played again from its report.
+//! `chatctl replay`: repeats a run from its report.
 
 use super::{Done, Env, audit, verify_stream};
 use crate::cli_error::CliError;
@@ -9,15 +9,17 @@ use std::path::{Path, PathBuf};
 
 /// Repeat a run of verify-stream or audit restart from its report
 ///
-/// The report has the arguments and the seed of the run. Files are looked for from the current folder, and settings are
-/// those of chatctl.toml. No report has the password of a database: give --database-url again.
+/// The report has the arguments and the seed of the run. Files are relative to the current
+/// folder, and settings are those of chatctl.toml. No report has the password of a database: give
+/// --database-url again.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// A report of --format json
     #[arg(value_name = "REPORT")]
     file: PathBuf,
 
-    /// Only this case; may be repeated [default: those that are violated or inconclusive, else all]
+    /// Only this case; may be repeated [default: violated and inconclusive cases, or all cases if
+    /// there are none]
     #[arg(long, value_name = "NAME")]
     case: Vec<String>,
 }

@@ -1,4 +1,4 @@
-//! `chatctl report`: what is done with reports that were written.
+//! `chatctl report`: works on reports that earlier runs wrote.
 
 use super::{Done, replay};
 use crate::cli_error::CliError;

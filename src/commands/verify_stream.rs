@@ -47,9 +47,9 @@ pub struct Args {
     #[arg(long, help_heading = SERVER, value_name = "URL")]
     server: Option<String>,
 
-    /// Start and end the server: a command with {port} and, if needed, {gateway_url}, {database_url},
-    /// {database_path} or others (docs/starting.md). Its environment has OPENAI_BASE_URL, OPENAI_API_KEY
-    /// and DATABASE_URL
+    /// Start and stop the server: a command with {port} and, if needed, {gateway_url},
+    /// {database_url}, {database_path} or others (docs/starting.md). Its environment has
+    /// OPENAI_BASE_URL, OPENAI_API_KEY and DATABASE_URL
     #[arg(long, help_heading = SERVER, value_name = "CMD")]
     pub start: Option<String>,
 
@@ -75,18 +75,18 @@ pub struct Args {
     #[arg(long, help_heading = SERVER, value_name = "URL")]
     pub origin: Option<String>,
 
-    /// Which cases to play: quick (the order, failing saves), full (also interruptions, resumed connections,
-    /// duplicate requests and turns at the same time), or sweep (interruptions at every event, in every
-    /// way) [default: quick]
+    /// Which cases to run: quick (the order, failing saves), full (also interruptions, resumed
+    /// connections, duplicate requests and turns at the same time), or sweep (interruptions at
+    /// every event, in every way) [default: quick]
     #[arg(long, help_heading = CASES, value_parser = PossibleValuesParser::new(run::SUITES))]
     pub suite: Option<String>,
 
-    /// In the sweep, interrupt turns only at every N-th event [default: 1]
+    /// In the sweep, interrupt turns at every N-th event only [default: 1]
     #[arg(long, help_heading = CASES, value_name = "N")]
     pub sweep_every: Option<String>,
 
-    /// With --suite full or sweep: of the cases that it adds, play only those whose name contains this
-    /// text; several are separated by `,`
+    /// With --suite full or sweep: of the added cases, run only those whose name contains this
+    /// text; separate several texts by `,`
     #[arg(long, help_heading = CASES, value_name = "TEXT", value_delimiter = ',')]
     pub cases: Vec<String>,
 
@@ -99,12 +99,12 @@ pub struct Args {
     #[arg(long, help_heading = CASES, value_name = "DURATION")]
     pub watch: Option<String>,
 
-    /// Play this case only, by its name in a report; may be repeated
+    /// Run only this case, by its name in a report; may be repeated
     #[arg(long, help_heading = CASES, value_name = "NAME")]
     pub case: Vec<String>,
 
-    /// Play one share of the cases only, such as 2/4 on the second of four machines; `chatctl report merge`
-    /// joins the reports
+    /// Run only one share of the cases, such as 2/4 on the second of four machines; `chatctl
+    /// report merge` joins the reports
     #[arg(long, help_heading = CASES, value_name = "I/N")]
     pub shard: Option<String>,
 
@@ -120,8 +120,8 @@ pub struct Args {
     #[arg(long, help_heading = CASES, value_enum, value_name = "FAULT", value_delimiter = ',')]
     pub fault: Vec<CommitFault>,
 
-    /// Play a provider that misbehaves, one case for each name of docs/provider-faults.md: separate names by
-    /// `,`, join several at once by `+`, or use all
+    /// Simulate a provider that misbehaves, one case per name in docs/provider-faults.md: separate
+    /// names by `,`, combine faults by `+`, or use all
     #[arg(long, help_heading = CASES, value_name = "NAME,...|all")]
     pub provider_fault: Option<String>,
 
@@ -129,7 +129,7 @@ pub struct Args {
     #[arg(long, help_heading = GATE, value_parser = PossibleValuesParser::new(gate::ALL.iter().map(|kind| kind.name)))]
     pub gate: Option<String>,
 
-    /// Number of decided trials for each turn, at least 3 [default: 5]
+    /// How many trials must be decided for each turn, at least 3 [default: 5]
     #[arg(long, help_heading = GATE, value_name = "N")]
     pub trials: Option<String>,
 
@@ -160,8 +160,8 @@ pub struct Args {
     #[arg(long, help_heading = GATE, value_name = "DURATION")]
     pub settle: Option<String>,
 
-    /// How long a response may take if nothing is withheld; a first turn, which is not judged, may take
-    /// four times as long [default: 15s]
+    /// How long a response may take if nothing is withheld; the first turn, which is not judged,
+    /// may take four times as long [default: 15s]
     #[arg(long, help_heading = SERVER, value_name = "DURATION")]
     pub response_timeout: Option<String>,
 

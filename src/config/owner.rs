@@ -1,4 +1,4 @@
-//! Whose settings are read that nobody named.
+//! Which users' configuration files are trusted.
 //!
 //! A file that is found upwards runs commands and writes conditions of queries. Where several people write,
 //! such as in `/tmp`, it may be anybody's; Git asks the same of a repository (`safe.directory`).

@@ -1,4 +1,4 @@
-//! A backend: what each engine's folder gives to the rest of the program.
+//! A backend: the interface of each engine's folder to the rest of the program.
 
 use super::scratch::Place;
 use super::{Catalog, Db, Dump, Missing, Reading, Session, SnapshotRead, Target, Tried, Waits};

@@ -1,4 +1,4 @@
-//! What each engine's catalogue tells an ordinary user of its tables, as queries whose rows have
+//! What each engine's catalogue shows an ordinary user about its tables, as queries whose rows have
 //! one shape.
 
 use super::evidence::Facts;

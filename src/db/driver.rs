@@ -1,4 +1,4 @@
-//! What the engines that are servers share behind their drivers: rows on a connection, and writing.
+//! Shared by the server engines behind their drivers: rows on a connection, and writing.
 
 use super::session::Failed;
 use super::{BoxFuture, Target, Tried, WriteError, Writer, server};

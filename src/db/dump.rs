@@ -1,4 +1,4 @@
-//! A whole database in a file: how an engine writes it, checks it and brings it back.
+//! Dumps: how an engine writes, verifies and restores a whole database.
 
 use super::{Session, Target};
 use crate::cli_error;

@@ -1,4 +1,4 @@
-//! URLs that name no database that chatctl knows, and what to give in their place.
+//! URLs of unsupported databases, and what to use instead.
 
 use crate::cli_error::CliError;
 use crate::mask;

@@ -1,4 +1,4 @@
-//! Databases: a folder each backend, with native drivers behind [`Db`]. sqlx is named only here.
+//! Databases: one folder per backend, with native drivers behind [`Db`]. sqlx is used only here.
 //!
 //! The traits and the tables are in the files of this folder, which name no backend; a backend's row
 //! leads from here into its folder.

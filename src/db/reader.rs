@@ -1,4 +1,4 @@
-//! Reading a database: what a backend's connection can be asked, behind [`Db`].
+//! Reading a database: the operations of a backend's connection, behind [`Db`].
 
 use super::{Catalog, Query, Target};
 use crate::model::{Cell, CellRef, Table};
@@ -13,48 +13,48 @@ pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 /// A boxed future that may fail.
 pub type Tried<'a, T> = BoxFuture<'a, anyhow::Result<T>>;
 
-/// What looks at each row that is read, and may break off.
+/// A callback for each row, which may stop the read.
 pub type Each<'a> = &'a mut (dyn FnMut(&[CellRef<'_>]) -> anyhow::Result<ControlFlow<()>> + Send);
 
 /// A database, read-only: nothing done through it can change the store.
 pub trait Db: Send + Sync {
-    /// Which database it is.
+    /// The target database.
     fn target(&self) -> &Target;
 
     /// The user's tables.
     fn schema(&self) -> Tried<'_, Vec<Table>>;
 
-    /// The rows that a statement gives.
+    /// The rows that a statement returns.
     fn rows<'a>(&'a self, sql: &'a str, args: &'a [Cell]) -> Tried<'a, Vec<Vec<Cell>>>;
 
-    /// Hands the rows of a statement to `each`, one after another, until it breaks off.
+    /// Passes the rows of a statement to `each`, one after another, until it stops.
     fn scan<'a>(&'a self, sql: &'a str, args: &'a [Cell], each: Each<'a>) -> Tried<'a, ()>;
 
-    /// Runs a person's own query, on a connection of its own and unable to change anything.
+    /// Runs a person's query on a separate connection that cannot change anything.
     ///
     /// # Errors
     ///
     /// Besides those of any read: the query is wrong, takes too long, or is refused.
     fn query(&self, query: Query) -> Tried<'_, ()>;
 
-    /// Why what is committed in this database may not be seen here at once; none where it is.
+    /// Why a commit to this database may not be visible here at once; `None` if it is.
     fn lags(&self) -> Tried<'_, Option<String>> {
         Box::pin(async { Ok(None) })
     }
 
-    /// A connection of its own that may write; `wait` bounds how long a statement waits for a lock.
+    /// A separate connection that may write; `wait` limits how long a statement waits for a lock.
     fn writer(&self, wait: Duration) -> Tried<'_, Box<dyn Writer>>;
 }
 
 /// What the row of its engine answers for a database.
 impl dyn Db + '_ {
-    /// The questions that its catalogue answers.
+    /// The queries of its catalogue.
     pub fn catalog(&self) -> &'static Catalog {
         super::catalog(self.target().engine())
     }
 
-    /// What this user may do beyond reading, in words that end a sentence; none where that is little,
-    /// or where a database has no users.
+    /// What this user may do beyond reading, in words that end a sentence; `None` if that is
+    /// little, or if the database has no users.
     pub async fn power(&self) -> anyhow::Result<Option<String>> {
         match self.catalog().power {
             Some(ask) => ask(self).await,
@@ -140,7 +140,7 @@ pub trait Writer: Send {
         args: &'a [Cell],
     ) -> BoxFuture<'a, Result<(), WriteError>>;
 
-    /// The first value of the first row that a statement gives.
+    /// The first value of the first row that a statement returns.
     fn value<'a>(&'a mut self, sql: &'a str) -> Tried<'a, Cell>;
 }
 
@@ -167,7 +167,7 @@ impl fmt::Display for WriteError {
 
 impl std::error::Error for WriteError {}
 
-/// What a read sees, and who waits for it.
+/// What a read sees, and whom it blocks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reading {
     /// What is committed by then.

@@ -1,4 +1,4 @@
-//! A database next to the real one, to try things on: empty, or a copy.
+//! A scratch database next to the real one: empty, or a copy.
 
 use super::{Session, Target, row};
 use crate::cli_error::CliError;

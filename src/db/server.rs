@@ -1,4 +1,4 @@
-//! What the backends that are servers share: connecting, values in a statement's text, tables.
+//! Shared by the server backends: connecting, values in a statement's text, tables.
 
 use super::Target;
 use crate::cli_error::{CliError, Doing};
@@ -10,7 +10,7 @@ use tokio::runtime::{Builder, Runtime};
 
 /// How long a server may take to answer to a connection.
 pub(super) const CONNECT: Duration = Duration::from_secs(10);
-/// How long a read may take: long enough for a large table, and never for ever behind a lock.
+/// How long a read may take: long enough for a large table, and never forever behind a lock.
 pub(super) const READ: Duration = Duration::from_secs(30);
 /// How many connections read at a time; a store in use has other clients to serve.
 pub(super) const READERS: u32 = 4;
@@ -72,8 +72,8 @@ pub(super) async fn connect<C: sqlx::Connection>(
 
 /// Whether a server that is starting, or has too many clients, answers so.
 fn is_passing(error: &sqlx::Error) -> bool {
-    /// SQLSTATE: PostgreSQL's while it starts, stops and recovers, and for too many connections; MySQL's
-    /// for too many connections, and while it stops.
+    /// SQLSTATE: PostgreSQL's while it starts, stops and recovers, and for too many connections;
+    /// MySQL's for too many connections, and while it stops.
     const CODES: [&str; 6] = ["57P01", "57P02", "57P03", "53300", "08004", "08S01"];
     let code = error.as_database_error().and_then(|error| error.code());
     match (error, code) {

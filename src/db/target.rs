@@ -1,4 +1,4 @@
-//! Which database: a URL, taken apart, with its password masked wherever it is shown.
+//! The target database: a parsed URL, whose password is masked wherever it is shown.
 
 use super::foreign_url::{unknown, with_driver};
 use crate::cli_error::CliError;

@@ -1,4 +1,4 @@
-//! A small chat server inside the program: right, or with one of several bugs.
+//! A small built-in chat server: correct, or with one of several bugs.
 
 mod bugs;
 mod chats;

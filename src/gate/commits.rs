@@ -73,7 +73,7 @@ pub trait CommitGate: Send {
 pub struct Traffic {
     /// How many connections.
     pub connections: u64,
-    /// Whether one of them carried the text that is looked for.
+    /// Whether one of them carried the text that is searched for.
     pub carried: bool,
     /// Why the last connection broke that did not end in order.
     pub broken: Option<String>,

@@ -86,7 +86,7 @@ const PENDING: (i64, i64) = (0x4000_0000, 1);
 const RESERVED: (i64, i64) = (0x4000_0001, 1);
 const SHARED: (i64, i64) = (0x4000_0002, 510);
 
-/// Where the counter of committed transactions stands: `iChange` in the WAL index header,
+/// Where the counter of committed transactions is: `iChange` in the WAL index header,
 /// in the machine's byte order; the file change counter of the database header, big-endian.
 const WAL_CHANGES: u64 = 8;
 const FILE_CHANGES: u64 = 24;

@@ -1,9 +1,9 @@
-//! Gates: what keeps the server's commits back while it is closed.
+//! Gates: withhold the server's commits while they are closed.
 //!
-//! The strongest ones withhold the server's own commits, one by one, and then the answer to each:
+//! The strongest ones withhold the server's own commits, one by one, and then the reply to each:
 //! on the wire to its database ([`Proxy`]), or at its system calls ([`Syscalls`]). Where neither
-//! can be used, a [`Gate`] locks the store. A lock that is wrong makes a proof wrong, so another
-//! connection verifies that it is closed before it is believed.
+//! can be used, a [`Gate`] locks the store. A wrong lock makes a wrong proof, so another
+//! connection first verifies that the lock holds.
 //!
 //! A gate never outlives the process nor its `--max-hold`, and never waits for the server without
 //! a deadline.
@@ -46,7 +46,7 @@ pub trait Gate: Send {
     /// Closes the gate and verifies from another connection that it is closed.
     fn close(&mut self) -> Tried<'_, Closed>;
 
-    /// What waits at the closed gate.
+    /// Reports what waits at the closed gate.
     fn waiting(&mut self) -> Tried<'_, Waiting>;
 
     /// Lets exactly one waiting write through and closes again. Stops waiting for a
@@ -56,29 +56,29 @@ pub trait Gate: Send {
     /// Opens the gate. Opening an open gate does nothing.
     fn open(&mut self) -> Tried<'_, Tick>;
 
-    /// Whether a trial behind it can prove an order. The error says why not: it then finds violations
-    /// only.
+    /// Whether a trial with it can prove an order. The error says why not: then it only finds
+    /// violations.
     fn proves(&self) -> Result<(), &'static str> {
         Ok(())
     }
 
-    /// Opens it for good, and takes out of the store what was put there for it.
+    /// Opens it finally, and removes what it left in the store.
     fn end(&mut self) -> Tried<'_, ()> {
         Box::pin(async { self.open().await.map(|_| ()) })
     }
 }
 
-/// The answer to closing.
+/// The result of closing a gate.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Closed {
     /// Closed and verified.
     Held {
         /// When it closed.
         at: Tick,
-        /// What a second connection was told.
+        /// The reply that a second connection got.
         verified: String,
     },
-    /// A write transaction was open all the while, so that the gate could not be closed.
+    /// A write transaction was open all the time, so the gate could not be closed.
     WriterInTheWay,
 }
 
@@ -95,7 +95,7 @@ pub enum Waiting {
     Writer,
 }
 
-/// One step: the gate opened, something passed, the gate closed.
+/// One step: the gate opened, a write passed, the gate closed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Step {
     /// When it opened.
@@ -140,7 +140,7 @@ impl<'a> LockTarget<'a> {
 /// Takes out of a store what a run left there that was killed. Says what it was.
 ///
 /// # Errors
-/// When the store can't be written, or is locked by somebody else.
+/// If the store can't be written, or another process holds a lock.
 pub async fn sweep(db: &dyn Db) -> anyhow::Result<Vec<String>> {
     let engine = db.target().engine();
     let mut swept = Vec::new();
@@ -157,41 +157,41 @@ pub async fn sweep(db: &dyn Db) -> anyhow::Result<Vec<String>> {
 
 /// A row of the table.
 pub struct Kind {
-    /// What `--gate` takes.
+    /// The value of `--gate`.
     pub name: &'static str,
     /// The engines it works on.
     pub engines: &'static [Engine],
-    /// What it holds back, in words for the person whose store it is.
+    /// What it withholds, in words for the owner of the store.
     pub what: &'static str,
-    /// How it holds commits back.
+    /// How it withholds commits.
     pub how: How,
-    /// How a single save is made to fail with it.
+    /// How it makes a single save fail.
     pub fault: Fails,
-    /// Takes out of the store what a gate of a killed run left there, and names it. None where a
-    /// gate leaves nothing.
+    /// Removes what a gate of a killed run left in the store, and names it. `None` if the gate
+    /// leaves nothing.
     pub sweep: Option<Sweep>,
 }
 
-/// Takes leftovers out of a store.
+/// Removes leftovers from a store.
 pub type Sweep = for<'a> fn(&'a dyn Db) -> Tried<'a, Vec<String>>;
 
-/// How a single save is made to fail.
+/// How to make a single save fail.
 pub enum Fails {
     /// The gate makes its commit fail: [`CommitGate::arm`].
     AtCommit,
     /// Triggers in the store refuse its row.
     ByTriggers(&'static Triggers),
-    /// It can't be made to fail with this gate.
+    /// This gate can't make it fail.
     Never,
 }
 
-/// How a gate holds commits back.
+/// How a gate withholds commits.
 pub enum How {
     /// On the wire: chatctl listens in front of the database, and the server connects there.
     Wire,
     /// At the system calls of a server that chatctl starts.
     SystemCalls,
-    /// By a lock on the store. An error says why it can't be used here.
+    /// By a lock on the store. The error says why it can't be used here.
     Lock(for<'a> fn(LockTarget<'a>) -> Tried<'a, Box<dyn Gate>>),
 }
 
@@ -207,7 +207,7 @@ pub static ALL: &[Kind] = &[
 
 /// A gate that is ready to be closed.
 pub enum AnyGate {
-    /// It withholds commits, and then their answers.
+    /// It withholds commits, and then the replies to them.
     Commits(Box<dyn CommitGate>),
     /// It locks the store.
     Lock(Box<dyn Gate>),
@@ -225,14 +225,14 @@ impl AnyGate {
     }
 }
 
-/// The gates that work on an engine, strongest first; only the one of that name, where one is given.
+/// The gates that work on an engine, strongest first; if a name is given, only that one.
 pub fn on(engine: Engine, name: Option<&str>) -> impl Iterator<Item = &'static Kind> {
     ALL.iter().filter(move |kind| {
         kind.engines.contains(&engine) && name.is_none_or(|name| name == kind.name)
     })
 }
 
-/// The triggers that make a save fail on an engine, where a gate brings some.
+/// The triggers that make a save fail on an engine, if a gate has some.
 pub fn triggers(engine: Engine) -> Option<&'static Triggers> {
     on(engine, None).find_map(|kind| match kind.fault {
         Fails::ByTriggers(triggers) => Some(triggers),
@@ -276,7 +276,8 @@ mod tests {
         assert_eq!(on(Engine::Sqlite, Some("none")).count(), 0);
     }
 
-    /// What withholds commits can let them fail. A lock can't, and triggers are written for SQLite.
+    /// A gate that withholds commits can make them fail. A lock can't, and triggers exist only for
+    /// SQLite.
     #[test]
     fn a_save_fails_by_the_means_of_the_gate() {
         for kind in ALL {

@@ -36,7 +36,7 @@ pub(super) fn lock(file: &File, kind: LockKind, range: (i64, i64)) -> anyhow::Re
 
 /// Takes a write lock as soon as the writer that has it gives it back. A commit takes a few
 /// milliseconds, so it is first tried without pause: a process that sleeps in the kernel's queue
-/// wakes up later than the server goes on. Bounded by the alarm. Gives the time at which the lock
+/// wakes up later than the server continues. Bounded by the alarm. Gives the time at which the lock
 /// was there, read before anything else: the final marker is compared with it.
 pub(super) fn lock_behind(file: &File, range: (i64, i64)) -> anyhow::Result<Tick> {
     let deadline = clock::now() + SPIN;

@@ -1,4 +1,4 @@
-//! Requests next to a turn, such as for a title, that wait for their answer.
+//! Requests next to a turn, such as for a title, whose answer is delayed.
 
 use tokio::sync::watch;
 

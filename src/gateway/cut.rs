@@ -1,4 +1,4 @@
-//! The same answer in other pieces: cut again, or with its last piece held back.
+//! The same answer in other pieces: cut differently, or with its last piece withheld.
 
 use super::answer::ProviderError;
 use super::providers;

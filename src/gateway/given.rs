@@ -1,4 +1,4 @@
-//! What a question is given, however it was sent.
+//! The answer to a question, however it was sent.
 
 use super::matching::{Asked, Known};
 use super::providers::{MODEL, Making, Provider};

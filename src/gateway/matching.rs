@@ -1,4 +1,4 @@
-//! Which request is the turn's own, and which is another one next to it.
+//! Distinguishes the turn's own request from others next to it.
 
 use super::providers::Question;
 use crate::model::Call;

@@ -1,4 +1,4 @@
-//! chatctl in the place of the LLM provider that the server under test calls.
+//! chatctl in the role of the LLM provider that the server under test calls.
 //!
 //! It serves what a [`Play`] says, withholds the last content chunk until it is let go,
 //! and records every request.

@@ -1,4 +1,4 @@
-//! What the gateway serves in one turn, and the signals between it and the trial.
+//! The answers of the gateway in one turn, and its signals to and from the trial.
 
 use super::providers::{Message, Provider, Question};
 use crate::clock;

@@ -1,4 +1,4 @@
-//! Reading what a cassette says.
+//! Reads the text of a cassette.
 
 use super::answer::{Answer, ProviderError};
 use super::providers::Provider;

@@ -1,4 +1,4 @@
-//! What a provider is asked besides answers: its models, embeddings, a count of tokens.
+//! Other requests to a provider: its models, embeddings, a count of tokens.
 
 use super::providers::{MODEL, is_base, is_route};
 use crate::model::Call;

@@ -1,4 +1,4 @@
-//! Which language a file is written in, by its name.
+//! The language of a file, by its name.
 
 /// A language, or a family whose comments and strings look alike.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -39,7 +39,7 @@ pub struct Pattern {
     pub code: &'static str,
     /// How bad it is where nothing softens it; a violation may say less.
     pub severity: Severity,
-    /// Whether a file is looked at.
+    /// Whether a file is examined.
     pub files: fn(&SourceFile) -> bool,
     /// The harm in one sentence, for lists.
     pub why: &'static str,

@@ -37,7 +37,7 @@ pub struct Import {
     pub at: usize,
     /// It is in a function, and runs only when that runs.
     pub in_function: bool,
-    /// It stands under `if TYPE_CHECKING` and never runs.
+    /// It is under `if TYPE_CHECKING` and never runs.
     pub typing_only: bool,
 }
 
@@ -50,7 +50,7 @@ pub struct Class {
     pub bases: Vec<String>,
     /// Keywords of the head: `("table", "True")`.
     pub keywords: Vec<(String, String)>,
-    /// Where its head stands.
+    /// Where its head is.
     pub at: usize,
     /// Its text.
     pub body: Range<usize>,

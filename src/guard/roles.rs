@@ -1,4 +1,4 @@
-//! What a file is for, by its path.
+//! The role of a file, by its path.
 
 use regex::Regex;
 use std::sync::LazyLock;

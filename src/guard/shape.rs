@@ -1,4 +1,4 @@
-//! How a file is built, whatever it is written in.
+//! The structure of a file, whatever its language.
 
 use super::blank::Blanked;
 use super::functions::{Block, Function, around, braces, one_line, ruby};

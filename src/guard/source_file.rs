@@ -76,7 +76,7 @@ impl SourceFile {
         (number(line), number(column))
     }
 
-    /// The line in which a place stands, without the blanks around it.
+    /// The line in which a place is, without the blanks around it.
     pub fn line_at(&self, at: usize) -> &str {
         let at = at.min(self.text.len());
         let start = self.text[..at].rfind('\n').map_or(0, |at| at + 1);

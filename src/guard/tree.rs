@@ -1,4 +1,4 @@
-//! The files of an application: found, read, told apart.
+//! The files of an application: found, read, classified.
 
 use super::commands;
 use super::commands::Command;

@@ -1,4 +1,4 @@
-//! Ending a server in its own time, and having it again on the same port.
+//! Stops a server gracefully, and starts it again on the same port.
 
 use super::listener;
 use super::listener::Owner;

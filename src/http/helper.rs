@@ -70,7 +70,7 @@ impl Helper {
         let _ = self.asks.send(Asked::End);
     }
 
-    /// What is asked and told of system calls, for whoever asks first.
+    /// What is asked and told of system calls, for anyone who asks first.
     pub(super) fn tracing(&mut self) -> Option<Tracing> {
         Some(Tracing {
             asks: self.asks.clone(),

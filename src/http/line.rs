@@ -1,7 +1,8 @@
-//! A connection of its own for one request, whose end can be chosen.
+//! A separate connection for one request, whose end can be chosen.
 //!
 //! A pooled client ends a connection as it likes. How a browser, a proxy or a network ends one decides what
-//! the server hears: an end of the bytes, a reset, or nothing at all.
+//! the server hears: an end of the bytes, a reset, or nothing at all. Over HTTP/2 it may end the stream of one
+//! answer, and keep the connection.
 
 use crate::cli_error::CliError;
 use anyhow::Context as _;
@@ -56,7 +57,7 @@ pub(super) struct LineBody {
 }
 
 impl Line {
-    /// Connects to a server that speaks plain HTTP.
+    /// Connects to a server that speaks HTTP without encryption.
     ///
     /// # Errors
     /// When nobody listens there.
@@ -119,7 +120,7 @@ impl LineEnd {
         Ok(())
     }
 
-    /// Sends no more and goes on reading, as some proxies do.
+    /// Sends no more and continues reading, as some proxies do.
     pub fn half_close(&self) -> io::Result<()> {
         self.socket.shutdown(Shutdown::Write)
     }

@@ -1,4 +1,4 @@
-//! HTTP to the server under test, and the process it runs in. reqwest is named only here.
+//! HTTP to the server under test, and its process. reqwest is used only here.
 
 mod again;
 mod client;

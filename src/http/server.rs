@@ -1,4 +1,4 @@
-//! The server under test, started, watched and ended by chatctl.
+//! The server under test: chatctl starts, watches and stops it.
 
 use super::helper::{Helper, Tracing};
 use super::listener;
@@ -366,7 +366,7 @@ impl Server {
         }
     }
 
-    /// What is asked and told of its system calls, for whoever asks first since it was started.
+    /// What is asked and told of its system calls, for anyone who asks first since it was started.
     pub fn tracing(&mut self) -> Option<Tracing> {
         self.helper.tracing()
     }

@@ -57,7 +57,8 @@ impl Socket {
         format!("{path}{and}EIO=4&transport=websocket")
     }
 
-    /// Logs in to Socket.IO's default namespace, with this JSON. The answer is the first event, `connect`.
+    /// Logs in to Socket.IO's default namespace, with this JSON. The answer is the first event, `connect`; what the
+    /// server sent before it comes after it, as its own client has it.
     ///
     /// # Errors
     /// When the server refuses, or speaks something else.

@@ -3,7 +3,7 @@
 //! It puts the server into a process group of its own and ends the whole group when the pipe from
 //! chatctl closes, which also happens when chatctl is killed. As the server's parent it is also
 //! what may trace it. One thread does it all, since only the thread that traces a process may wait
-//! for it; two others do nothing but wake it.
+//! for it; two others do only wake it.
 
 use super::helper::Asked;
 use crate::clock;

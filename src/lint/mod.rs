@@ -183,7 +183,7 @@ pub fn check(input: &Input<'_>, settings: &Settings, schema: &mut Schema) -> Che
     }
 }
 
-/// What cannot be cut into statements. Nothing behind the place was looked at.
+/// What cannot be cut into statements. Nothing behind the place was examined.
 fn unreadable(places: &Places<'_>, error: &SplitError) -> Found {
     let finding = Finding::new(
         UNPARSABLE,

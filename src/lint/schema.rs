@@ -4,7 +4,7 @@
 use super::script::{Script, renames, same};
 use crate::sql::{Kind, Name, Token, TokenKind, tokenize};
 
-/// Tables and the foreign keys between them. Empty for a file that is looked at alone.
+/// Tables and the foreign keys between them. Empty for a file that is examined alone.
 #[derive(Debug, Default)]
 pub struct Schema {
     tables: Vec<Name>,

@@ -1,4 +1,4 @@
-//! A text as the rules see it: its statements, what each does, and what is around it.
+//! A file as the rules see it: its statements, their effects, and their context.
 
 use super::{Input, Schema};
 use crate::sql;

@@ -1,4 +1,4 @@
-//! The rules of squawk, for PostgreSQL: what locks a table, and what breaks who still reads it.
+//! The rules of squawk, for PostgreSQL: table locks, and changes that break running clients.
 //!
 //! squawk knows nothing of rows that are lost, and these rules know nothing of locks, so the two
 //! hardly meet; where they do, only one speaks. Its codes appear as `squawk/<rule>`.

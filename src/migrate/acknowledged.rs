@@ -1,4 +1,4 @@
-//! The losses that a migration acknowledges, in its own text or next to its folder. Pure.
+//! The losses that a migration acknowledges, in its text or next to its folder. Pure.
 
 use super::preserve::{Allowed, Lost, Matter, Named, Subject};
 use super::source::Migration;

@@ -1,4 +1,4 @@
-//! The backup that is made before anything is destroyed, and checked before it counts.
+//! The backup that is made before anything is destroyed, and verified before it counts.
 
 mod shelf;
 

@@ -1,4 +1,4 @@
-//! Two schemas next to each other. Pure.
+//! Compares two schemas. Pure.
 
 use similar::{ChangeTag, TextDiff};
 

@@ -1,4 +1,4 @@
-//! What a file says of itself: its statements, losses it acknowledges, names it gives. Pure.
+//! The declared intent of a file: its statements, acknowledged losses and renames. Pure.
 //! The proof does not rest on it; only an acknowledgement does.
 
 mod may;
@@ -24,9 +24,9 @@ pub struct Intent<'a> {
     pub allowed: Vec<Allowed>,
     /// Names that the statements give to tables and columns, in their order.
     pub renames: Renames,
-    /// Those that the files before it give which run with it.
+    /// Those from earlier files of the same run.
     pub earlier: Renames,
-    /// What the file's transaction sees of others, where it says so.
+    /// The isolation level of the file's transaction, if it sets one.
     pub isolation: Option<Isolation>,
     /// Statements that the file commits together by a BEGIN and a COMMIT in the middle of it.
     blocks: Vec<Range<usize>>,
@@ -42,7 +42,7 @@ pub struct Piece<'a> {
     pub line: u32,
     /// The column on which it begins, from 1.
     pub column: u32,
-    /// What its text tells.
+    /// What its text shows.
     pub facts: Facts,
 }
 
@@ -82,7 +82,8 @@ impl<'a> Intent<'a> {
         })
     }
 
-    /// The names that the statements from one number on give, up to another one.
+    /// The names that the statements from one number on give, up to another one; none up to one
+    /// before it, as a run that goes on sets its session.
     pub fn renames_of(&self, pieces: Range<usize>) -> Renames {
         renames(&self.pieces[pieces])
     }
@@ -171,7 +172,7 @@ impl<'a> Intent<'a> {
         self.pieces.iter().all(leaves)
     }
 
-    /// Why a statement may not be run: it would get around what is measured.
+    /// Why a statement may not run: it would bypass the measurement.
     pub fn forbidden(&self, piece: &Piece<'_>) -> Option<String> {
         let text = piece.text.to_ascii_lowercase();
         let is_own = match self.dialect {
@@ -225,7 +226,7 @@ impl<'a> Intent<'a> {
     }
 
     /// Whether a statement only deletes rows of the history, as a project does that merged its files:
-    /// what is left of it is looked at afterwards.
+    /// what is left of it is examined afterwards.
     pub fn cleans_history(&self, piece: &Piece<'_>) -> bool {
         let of_history = |table: &Name| table.name == crate::db::HISTORY_TABLE;
         self.dialect == Dialect::Postgres

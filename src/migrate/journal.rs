@@ -1,4 +1,4 @@
-//! What chatctl itself did to a database, row by row: `_chatctl_journal`.
+//! What chatctl itself did to a database, one row per step: `_chatctl_journal`.
 //!
 //! The history of versions stays as sqlx has it; this table tells runs, losses that were
 //! acknowledged and backups, and how far a file came that can't be one transaction.
@@ -198,7 +198,7 @@ impl Journal {
         if !self.made && made.is_none() {
             return Ok(());
         }
-        // A rollback brings back what is deleted here, so that from now on it is looked for.
+        // A rollback brings back what is deleted here, so that from now on it is searched for.
         self.made = true;
         let sql = format!("DELETE FROM {} WHERE state = ?", session.quote(TABLE));
         session.write(&sql, &[Cell::Text(State::Made.word().to_owned())])?;

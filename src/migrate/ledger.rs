@@ -11,7 +11,7 @@ use crate::model::Cell;
 use crate::sql::Dialect;
 use std::time::Duration;
 
-/// The history that is written: sqlx's own, so that an embedded `sqlx::migrate!` goes on from it.
+/// The history that is written: sqlx's own, so that an embedded `sqlx::migrate!` continues from it.
 pub(super) const TABLE: &str = "_sqlx_migrations";
 
 /// What a database says of its migrations.
@@ -67,7 +67,7 @@ pub fn look(
     })
 }
 
-/// The tables and the names of their columns.
+/// The tables that may be a history, and the names of their columns.
 fn tables(session: &mut dyn Session) -> anyhow::Result<Vec<(String, Vec<String>)>> {
     let tables = session.catalog()?.into_iter().map(|shape| {
         let columns = shape.columns.into_iter().map(|column| column.name);
@@ -210,9 +210,9 @@ fn number(version: &Version) -> Result<Cell, CliError> {
 /// How a version that did not come to its end is to be taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum Resolution {
-    /// Its effect is there: it counts as applied.
+    /// It has the effect: the migration counts as applied.
     Applied,
-    /// Its effect is not there: it is pending again, from its first statement on.
+    /// It does not have the effect: the migration is pending again, from its first statement.
     Retry,
 }
 

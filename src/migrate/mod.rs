@@ -1,4 +1,4 @@
-//! Migrations: folders of several tools, what is applied, and what is to be done.
+//! Migrations: folders of several tools, applied and pending versions, and how to apply them.
 
 pub mod acknowledged;
 pub mod apply;

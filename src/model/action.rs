@@ -1,4 +1,4 @@
-//! What a database does by itself, without a statement that asks for it.
+//! What a database does by itself, without a statement that requests it.
 
 use std::collections::BTreeMap;
 
@@ -7,15 +7,15 @@ use std::collections::BTreeMap;
 pub struct Action {
     /// What it is, in words: ``trigger `trim` on `messages` ``.
     pub title: String,
-    /// The table that it hangs on, by its name in reports; an event hangs on none.
+    /// Its table, by its name in reports; an event has none.
     pub table: Option<String>,
-    /// What sets it off.
+    /// What fires it.
     pub on: Vec<On>,
-    /// Whether it runs before the row is written, or instead of it, and so decides what becomes of it.
+    /// Whether it runs before or instead of the write, and so decides what is stored.
     pub decides: bool,
     /// Whether it has a condition besides its statements.
     pub conditional: bool,
-    /// What it calls the rows that set it off, where it is run once for all of them.
+    /// The names for the rows that fired it, if it runs once per statement.
     pub transitions: Transitions,
     /// Its statements.
     pub body: Body,
@@ -37,16 +37,16 @@ pub enum Body {
     Statements(String),
     /// They can't be read.
     Unread {
-        /// What is in the way, in words that follow the name of the action.
+        /// The obstacle, in words that follow the name of the action.
         why: String,
-        /// What tells them from others, as far as there is anything.
+        /// What distinguishes them from others, if anything does.
         text: String,
     },
     /// What it does to all rows, in words that come before the name of a table.
     Harms(String),
 }
 
-/// What sets an [`Action`] off.
+/// What fires an [`Action`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum On {
     /// A row is inserted.

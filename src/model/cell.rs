@@ -35,7 +35,7 @@ impl Cell {
     }
 }
 
-/// One value that a row lends while it is looked at: rows by the million are read without a copy.
+/// One value that a row lends while it is examined: rows by the million are read without a copy.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum CellRef<'a> {
     /// No value.

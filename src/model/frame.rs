@@ -1,4 +1,4 @@
-//! What an event stream is made of: the lines as they came and the events they make.
+//! The parts of an event stream: its lines as received, and the events that they form.
 //!
 //! All times are measured from the start of the response on a monotonic clock, all offsets are
 //! bytes of the response body, counted from 0. Terms are those of WHATWG HTML, "Server-sent

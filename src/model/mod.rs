@@ -1,4 +1,4 @@
-//! The nouns that all parts share. Names nothing else and does no input or output.
+//! The types that all modules share. Depends on no other module and does no input or output.
 
 mod action;
 mod cell;

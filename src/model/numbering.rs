@@ -91,9 +91,9 @@ impl Numbering {
         self.step < 0
     }
 
-    /// Whether it goes on behind the number that is the farthest of those that are there, as someone set it,
-    /// or as a table does that was rebuilt: then no row that is there is met, and what was behind it is
-    /// given again on purpose.
+    /// Whether it continues behind the number that is the farthest of those that are there, as
+    /// someone set it, or as a table does that was rebuilt: then no row that is there is met, and
+    /// what was behind it is given again on purpose.
     fn follows(&self, farthest: i64, rebuilt: bool) -> bool {
         let is_next = self.next == farthest.saturating_add(self.step);
         is_next && (rebuilt || self.last == Some(farthest))

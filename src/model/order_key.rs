@@ -1,4 +1,4 @@
-//! What the columns say that order the messages of a conversation.
+//! The values of the columns that order the messages of a conversation.
 
 use super::CellRef;
 
@@ -27,7 +27,7 @@ const PARTS: i128 = 1_000_000;
 const TEXT: usize = 15;
 
 impl OrderKey {
-    /// No more columns than this are looked at.
+    /// No more columns than this are examined.
     pub const MOST: usize = 3;
 
     /// Of the values of these columns, in their order; `time` reads a text that is a time, in

@@ -1,4 +1,4 @@
-//! Whose message it is, in the spellings that many products share.
+//! The role of a message, in the spellings that many products share.
 
 use super::Role;
 

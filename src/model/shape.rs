@@ -3,17 +3,16 @@
 /// A table, as the catalogue describes it at one moment.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Shape {
-    /// What stays the same as long as it is the same table, whatever it is called; absent where
-    /// the engine has no such thing.
+    /// The identity of the table, which survives a rename; absent if the engine has none.
     pub id: Option<u64>,
-    /// Its name in reports, by which it is known in one look at the catalogue: with its schema when
-    /// that is not the default one.
+    /// Its name in reports, unique in one read of the catalogue: with its schema unless that is
+    /// the default one.
     pub name: String,
     /// Its schema, exactly as the engine has it.
     pub schema: String,
     /// Its name without the schema, exactly as the engine has it.
     pub table: String,
-    /// Whether its name means it without the schema.
+    /// Whether its bare name refers to it.
     pub bare: bool,
     /// The partitioned table that it is a part of, and that holds its rows too.
     pub whole: Option<String>,
@@ -26,7 +25,7 @@ pub struct Shape {
     pub parted: bool,
     /// Whether a crash or a restart of the server empties it.
     pub volatile: bool,
-    /// Whether its engine keeps no transactions.
+    /// Whether its engine lacks transactions.
     pub loose: bool,
     /// The columns that a query for all columns does not show.
     pub unshown: Vec<String>,
@@ -107,7 +106,7 @@ impl Names {
 /// A column of a [`Shape`].
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct ShapeColumn {
-    /// What stays the same as long as it is the same column of the same table.
+    /// The identity of the column, which survives a rename.
     pub id: Option<u64>,
     /// Its name.
     pub name: String,
@@ -115,16 +114,16 @@ pub struct ShapeColumn {
     pub declared: String,
 }
 
-/// What a table has become.
+/// The successor of a table.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Successor {
     /// The table that holds its rows now.
     pub table: String,
     /// The columns on both sides: name and type before, name and type after.
     pub columns: Vec<(ShapeColumn, ShapeColumn)>,
-    /// Those of them that were the key before; none when one of them is gone.
+    /// Those of them that were the key before; `None` if one of them is gone.
     pub key: Vec<(ShapeColumn, ShapeColumn)>,
-    /// Whether they are the key still.
+    /// Whether they are still the key.
     pub keyed: bool,
 }
 
@@ -151,7 +150,7 @@ pub struct Content {
 }
 
 impl Content {
-    /// What counts alone can tell of what became of a table. `pairs`: for each of its columns the
+    /// The changes of a table that counts alone can show. `pairs`: for each of its columns the
     /// place of its successor among the columns of `now`.
     pub fn compared(&self, now: &Self, pairs: &[Option<usize>]) -> Compared {
         let missing = self.rows.saturating_sub(now.rows);
@@ -173,12 +172,12 @@ impl Content {
     }
 }
 
-/// A table next to the copy of what it was.
+/// A table compared with its earlier state.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Compared {
     /// Rows before.
     pub before: u64,
-    /// Rows of before that are not there after.
+    /// Earlier rows that no longer exist.
     pub missing: u64,
     /// Rows that come before others now which they came after.
     pub moved: u64,
@@ -186,16 +185,16 @@ pub struct Compared {
     pub columns: Vec<ComparedColumn>,
 }
 
-/// A column next to the copy of what it was.
+/// A column compared with its earlier state.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct ComparedColumn {
     /// Values before.
     pub filled: u64,
-    /// Values that became NULL, in rows that are still there.
+    /// Values that became NULL, in rows that still exist.
     pub nulled: u64,
-    /// Values that are other ones, in rows that are still there.
+    /// Values that changed, in rows that still exist.
     pub changed: u64,
-    /// What explains every one of these changes, when something does: then nothing is lost by them.
+    /// The explanation of all these changes, if there is one: then they lose nothing.
     pub derived: Option<Derived>,
 }
 

@@ -1,4 +1,4 @@
-//! What a store holds of a conversation, whatever shape it is stored in.
+//! A conversation as stored, whatever its shape.
 
 use super::OrderKey;
 use std::fmt;
@@ -16,49 +16,49 @@ pub struct StoredMessage {
     pub content: String,
     /// The status column's value; absent when the mapping names none.
     pub status: Option<String>,
-    /// When it was made, in microseconds since 1970 UTC.
+    /// When it was created, in microseconds since 1970 UTC.
     pub time: Option<i64>,
     /// The value of the column that grows with each new message: a number, or a time in microseconds.
     pub append: Option<i64>,
-    /// What orders it in its conversation, where that is more than its key, its time and its place.
+    /// Its order within the conversation, if keys, times and places do not determine that.
     pub order: Option<OrderKey>,
     /// The key of the message before it.
     pub parent: Option<String>,
-    /// Tools that the message calls, or what they gave.
+    /// Tool calls of the message, or their results.
     pub tools: Vec<ToolCall>,
     /// How many files, images and the like are parts of it.
     pub attachments: u32,
     /// Whether the model's reasoning is a part of it.
     pub reasoning: bool,
-    /// How many of its parts are of another kind, which are not read.
+    /// The number of its parts of other kinds, which are not read.
     pub others: u32,
-    /// What else belongs to the message, as text that is alike on every backend.
+    /// Other values of the message, as text that is the same on every backend.
     pub extra: String,
-    /// How far it is.
+    /// Its state.
     pub state: State,
-    /// What the store itself says of whether the message is finished.
+    /// Whether the store itself marks the message as finished.
     pub mark: Mark,
-    /// Whether the content is what the mapping says of it; if not, it is the raw text.
+    /// Whether the content could be decoded as the mapping declares; if not, it is the raw text.
     pub decoded: bool,
     /// Whether it lies on the way to the current leaf; always so where there are no branches.
     pub on_branch: bool,
 }
 
-/// How far a message is.
+/// The state of a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum State {
-    /// Written to its end.
+    /// Complete.
     #[default]
     Whole,
     /// Still being written: it may change.
     Open,
-    /// Ended by an error: no answer.
+    /// Ended by an error: not an answer.
     Failed,
     /// Deleted for the user, kept as a row.
     Deleted,
 }
 
-/// What the store itself says of whether a message is finished: by what the mapping names as
+/// Whether the store itself marks a message as finished: by what the mapping names as
 /// `open` or `done`, else by a word in its status column.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Mark {
@@ -71,7 +71,7 @@ pub enum Mark {
     Finished,
 }
 
-/// A tool that a message calls, or what it gave.
+/// A tool call of a message, or its result.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct ToolCall {
     /// The tool's name; its id where the store keeps no name with a result.
@@ -83,7 +83,7 @@ pub struct ToolCall {
 }
 
 impl StoredMessage {
-    /// A whole message of which no more is known.
+    /// A complete message about which no more is known.
     pub fn new(key: impl Into<String>, role: Role, content: impl Into<String>) -> Self {
         Self {
             key: key.into(),
@@ -107,7 +107,7 @@ impl StoredMessage {
         }
     }
 
-    /// Whether the store says of it that it is not finished, or that nobody is to read it any more.
+    /// Whether the store marks it as unfinished, or as no longer to be read.
     pub fn is_given_up(&self) -> bool {
         const WORDS: [&str; 8] = [
             "cancelled",
@@ -125,7 +125,7 @@ impl StoredMessage {
             || self.status.as_ref().is_some_and(is_said)
     }
 
-    /// Whether the store says of it that it failed, and not that nobody is to read it.
+    /// Whether the store marks it as failed, and not as no longer to be read.
     pub fn has_failed(&self) -> bool {
         let words = ["interrupted", "failed", "error"];
         let is_said = |status: &String| words.contains(&status.to_lowercase().as_str());
@@ -146,7 +146,7 @@ pub struct Conversation {
     pub title: Option<String>,
     /// The user's id.
     pub user: Option<String>,
-    /// When it was begun, in microseconds since 1970 UTC.
+    /// When it began, in microseconds since 1970 UTC.
     pub created: Option<i64>,
     /// When it was last written to, in microseconds since 1970 UTC.
     pub last: Option<i64>,
@@ -158,7 +158,7 @@ pub struct Conversation {
     pub deleted: bool,
 }
 
-/// Whether a conversation that has a row of its own is shown to its user.
+/// Whether a conversation with its own row is shown to its user.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Listed {
     /// It is.

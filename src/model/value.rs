@@ -1,4 +1,4 @@
-//! A value as an engine gave it, for a person to look at: nothing is rounded or converted.
+//! A value as the engine returned it, for display: nothing is rounded or converted.
 
 /// One value. What is not a number, no truth value and no bytes is the text that the engine prints.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,4 +1,4 @@
-//! The last step of every text on its way out: here it is made safe, whoever wrote it.
+//! The last step of every output text: makes it safe, whatever its source.
 //!
 //! A format escapes each part that it puts into its lines; this looks at the lines as they leave.
 //! Nothing but colours of our own moves a terminal, and no line is taken for a command by a CI
@@ -187,7 +187,7 @@ impl Lines {
             }
             _ => {}
         }
-        // It is none: each of its characters is looked at by itself.
+        // It is none: each of its characters is examined by itself.
         let sequence = std::mem::take(&mut self.sequence);
         let mut chars = sequence.chars();
         if let Some(escape) = chars.next() {

@@ -1,5 +1,5 @@
 //! `chatctl.report/1`: the shape that scripts read. Keys are never renamed or
-//! moved within a version; `report.schema.json` says what may stand where.
+//! moved within a version; `report.schema.json` says what may be where.
 
 #[cfg(test)]
 mod read_back;

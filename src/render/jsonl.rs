@@ -1,4 +1,4 @@
-//! JSON Lines: an object a line, for `jq`, `grep` and what reads while it is written.
+//! JSON Lines: one object per line, for `jq`, `grep` and programs that read it as a stream.
 //!
 //! Of a report: a line each case, each finding, and each row that a finding is about, told apart by
 //! `kind`. Of a view: the rows, or

@@ -1,4 +1,4 @@
-//! What a report or a view looks like: one file a format, each writing into the writer it is given.
+//! The output formats: one file per format, each writing into a given writer.
 //!
 //! A format decides nothing: the verdict and the exit code are in the report
 //! before any format sees it, and every format carries every finding. A new

@@ -1,4 +1,4 @@
-//! Reports as real runs make them: what the formats are tested with.
+//! Sample reports like those of real runs, to test the formats.
 
 use crate::report::{
     Case, ClientMoment, Finding, Lane, Location, Replay, Report, Severity, Source, StoreLine,

@@ -1,4 +1,4 @@
-//! Findings: code, harm, help, and the facts they rest on.
+//! Findings: code, harm, help and evidence.
 
 use serde::{Deserialize, Serialize};
 
@@ -8,13 +8,13 @@ use serde::{Deserialize, Serialize};
 pub enum Severity {
     /// Worth knowing; nothing is wrong.
     Note,
-    /// Likely wrong, or wrong under circumstances that were not shown.
+    /// Probably wrong, or wrong in circumstances that did not occur.
     Warning,
-    /// A broken promise, shown.
+    /// A broken promise, with evidence.
     Error,
 }
 
-/// Whose word a fact is.
+/// The source of a fact.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Source {
@@ -49,16 +49,16 @@ impl Source {
 /// One fact with its source.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Evidence {
-    /// Whose word it is.
+    /// Its source.
     pub source: Source,
     /// The fact, one line or a short block.
     pub fact: String,
 }
 
-/// One of the things that a finding is about, as a row of a table; what is not known is absent.
+/// One item of a finding, as a row of a table; unknown values are absent.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct FindingRow {
-    /// In which way it is wrong.
+    /// The kind of defect.
     pub cause: &'static str,
     /// The conversation's key.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -72,16 +72,16 @@ pub struct FindingRow {
     /// The message's key.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
-    /// When it was made, as RFC 3339.
+    /// When it was created, as RFC 3339.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub time: Option<String>,
-    /// What else there is to say of it.
+    /// Further facts about it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub fact: Option<String>,
 }
 
 impl FindingRow {
-    /// The row in one line. What users wrote is in quotes.
+    /// The row in one line. User-written text is in quotes.
     pub fn line(&self) -> String {
         let named =
             |what: &str, key: &Option<String>| key.as_ref().map(|key| format!("{what} `{key}`"));
@@ -104,7 +104,7 @@ impl FindingRow {
     }
 }
 
-/// Where a finding can be looked at; empty fields are absent.
+/// The place of a finding; empty fields are absent.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Location {
     /// The case it was seen in.
@@ -121,24 +121,24 @@ pub struct Location {
     pub column: Option<u32>,
 }
 
-/// Something that a person should know, with what to do about it.
+/// A problem that a person should know, and how to fix it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Finding {
-    /// Kebab-case, never reused; `chatctl explain CODE` tells more.
+    /// Kebab-case, never reused; `chatctl explain CODE` explains it.
     pub code: &'static str,
     /// Only `Error` fails the run.
     pub severity: Severity,
-    /// What it is about: a session, a table, a file.
+    /// Its subject: a session, a table, a file.
     pub subject: String,
     /// The harm, in the indicative, naming the object.
     pub harm: String,
-    /// The act, in the imperative.
+    /// The fix, in the imperative.
     pub help: String,
     /// Where to look.
     pub place: Location,
     /// The facts it rests on.
     pub evidence: Vec<Evidence>,
-    /// The things that it is about, where each is known; the evidence names the first of them.
+    /// Its items, if each is known; the evidence names the first of them.
     pub rows: Vec<FindingRow>,
 }
 
@@ -173,7 +173,7 @@ impl Finding {
         self
     }
 
-    /// Says in which case it was seen.
+    /// Sets the case in which it was seen.
     #[must_use]
     pub fn in_case(mut self, case: impl Into<String>) -> Self {
         self.place.case = Some(case.into());

@@ -34,47 +34,47 @@ pub struct Report {
     pub started_at: SystemTime,
     /// How long the command ran.
     pub took: Duration,
-    /// Which store was looked at; absent when the command looks at none.
+    /// The examined store; absent if the command reads none.
     pub store: Option<StoreLine>,
-    /// How it is played again; absent where it can't be.
+    /// How to repeat the run; absent if that is not possible.
     pub replay: Option<Replay>,
-    /// What was examined, one verdict each.
+    /// The examined cases, one verdict each.
     pub cases: Vec<Case>,
-    /// What was found, over all cases.
+    /// The findings of all cases.
     pub findings: Vec<Finding>,
-    /// Whether something is left to be done: `migrate plan` and `migrate status`.
+    /// Whether migrations are pending: `migrate plan` and `migrate status`.
     pub pending: bool,
     /// How many things were examined (trials, rows, files), for the summary.
     pub checked: u64,
-    /// How often each code was found, where one finding stands for many things.
+    /// The count of each code, if one finding covers many things.
     pub found: Vec<Found>,
-    /// How many cases there are not, because they don't fit what was looked at.
+    /// How many cases were skipped, because they don't fit the examined store.
     pub skipped: u64,
 }
 
-/// How often a code was found, at one level.
+/// The count of a code at one level.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Found {
     /// The level.
     pub severity: Severity,
     /// The code.
     pub code: &'static str,
-    /// How often.
+    /// The count.
     pub count: u64,
 }
 
-/// What a value of a row is.
+/// The kind of a value in a row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Value {
-    /// What a row of the store, or its user, is called by.
+    /// The key of a row in the store, or of its user.
     Id,
     /// A text that is in the store.
     Text,
-    /// It is a fact that may quote what is there.
+    /// A fact that may quote stored text.
     Fact,
 }
 
-/// The store a report speaks of.
+/// The store of a report.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StoreLine {
     /// `sqlite`, `postgres`, `mysql`.
@@ -85,14 +85,14 @@ pub struct StoreLine {
     pub mapping: String,
 }
 
-/// How a run is played again.
+/// How to repeat a run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Replay {
     /// The seed of all its choices.
     pub seed: u64,
     /// Its arguments, without secrets.
     pub arguments: Vec<String>,
-    /// Which share of its cases was played, such as `2/4`.
+    /// Which share of its cases was run, such as `2/4`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub shard: Option<String>,
 }
@@ -110,7 +110,7 @@ pub struct Case {
     pub client: String,
     /// The verdict of the case.
     pub verdict: Verdict,
-    /// Why the verdict is what it is, one sentence.
+    /// The reason for the verdict, in one sentence.
     pub reason: String,
     /// How long the case took.
     pub took: Duration,
@@ -140,7 +140,7 @@ impl Report {
 
     /// The worst of all sessions and findings; an error-level finding is a violation.
     ///
-    /// A report that examined nothing is inconclusive: nothing was shown.
+    /// A report that examined nothing is inconclusive.
     pub fn verdict(&self) -> Verdict {
         let from_findings = (self.errors() > 0).then_some(Verdict::Violated);
         self.cases
@@ -151,8 +151,8 @@ impl Report {
             .unwrap_or(Verdict::Inconclusive)
     }
 
-    /// The worst of a session's cases; but where the order is proven, cases that nothing was
-    /// wrong with by a weaker method don't take that away.
+    /// The worst of a session's cases; but if the order is proven, cases that are `held` by a
+    /// weaker method keep it proven.
     pub fn session_verdict(&self, session: &str) -> Verdict {
         let verdicts = || {
             let cases = self.cases.iter().filter(|case| case.session == session);
@@ -183,9 +183,8 @@ impl Report {
             .count()
     }
 
-    /// Hands out what the rows of findings hold: keys, titles and users; and what else is said of
-    /// them, which may quote something that was stored. What the evidence says of a row changes
-    /// with it.
+    /// Visits the values in the rows of findings: keys, titles, users, and other text that may
+    /// quote stored data. The evidence of a row changes with it.
     pub fn each_value(&mut self, mut change: impl FnMut(Value, &mut String)) {
         for finding in &mut self.findings {
             for row in &mut finding.rows {
@@ -208,8 +207,8 @@ impl Report {
         }
     }
 
-    /// Hands out what may quote something that was stored, said or sent: facts with their source,
-    /// reasons, and what happened.
+    /// Visits all texts that may quote stored or sent data: facts with their source, reasons, and
+    /// events.
     pub fn each_fact(&mut self, mut change: impl FnMut(Option<Source>, &mut String)) {
         for case in &mut self.cases {
             change(None, &mut case.reason);
@@ -221,7 +220,7 @@ impl Report {
     }
 
     /// Adds a finding unless one with the same code, subject and case is there already;
-    /// then only its evidence is added, so that five trials don't tell one bug five times.
+    /// then only its evidence is added, so that five trials don't report one bug five times.
     pub fn add(&mut self, finding: Finding) {
         let known = self.findings.iter_mut().find(|known| {
             known.code == finding.code
@@ -241,8 +240,8 @@ impl Report {
         }
     }
 
-    /// Adds what several cases of one kind found, as one finding a code: it names the first case, and its evidence
-    /// all of them.
+    /// Adds the findings of several cases of one kind, one per code: it names the first case, and
+    /// its evidence names all of them.
     pub fn add_by_code(&mut self, found: Vec<Finding>) {
         let mut by_code: BTreeMap<&str, Finding> = BTreeMap::new();
         for finding in found {

@@ -7,9 +7,9 @@ use std::time::{Duration, SystemTime};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Lane {
-    /// chatctl in the browser's place.
+    /// chatctl in the role of the browser.
     Client,
-    /// chatctl in the provider's place.
+    /// chatctl in the role of the provider.
     Gateway,
     /// The store and the gate on it.
     Store,
@@ -29,12 +29,12 @@ impl Lane {
     }
 }
 
-/// What was done to a commit of the server, for a program to read.
+/// An event of a commit of the server, for programs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CommitMoment {
-    /// What was done to it.
+    /// The event.
     pub event: CommitEvent,
-    /// Whose it is: the connection, or the thread.
+    /// Its origin: the connection, or the thread.
     pub by: String,
     /// The server's own statement, or system call, that commits.
     pub commit: String,
@@ -42,10 +42,10 @@ pub struct CommitMoment {
     pub statements: Vec<String>,
     /// Whether the transaction carries the answer.
     pub carries_answer: bool,
-    /// Which one it was that was let through, from 1.
+    /// Its number among the released commits, from 1.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub step: Option<usize>,
-    /// For how long it, or its answer, was withheld before this.
+    /// How long it, or the reply to it, was withheld before this.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub withheld_ms: Option<u64>,
     /// Who else waited, at the gate or in the database.
@@ -56,7 +56,7 @@ pub struct CommitMoment {
     pub row_complete: Option<bool>,
 }
 
-/// Where a client ended a turn, for a program to read.
+/// Where a client ended a turn, for programs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ClientMoment {
     /// How: `fin`, `rst`, `half-close`, `stall` or `stop`.
@@ -67,15 +67,15 @@ pub struct ClientMoment {
     pub received_bytes: usize,
 }
 
-/// What is done to a commit.
+/// The events of a commit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum CommitEvent {
-    /// It came to the gate, and is withheld.
+    /// It arrived at the gate, and is withheld.
     Withheld,
-    /// It was let through, and its answer is withheld.
+    /// It was released, and the reply to it is withheld.
     LetThrough,
-    /// The server was given the answer.
+    /// The reply was released to the server.
     AnswerGiven,
 }
 
@@ -88,9 +88,9 @@ pub struct Moment {
     pub lane: Lane,
     /// What, in a few words.
     pub what: String,
-    /// The same of a commit, for a program to read.
+    /// The same about a commit, for programs.
     pub commit: Option<CommitMoment>,
-    /// The same of a client that ends a turn.
+    /// The same about a client that ends a turn.
     pub client: Option<ClientMoment>,
 }
 
@@ -115,7 +115,7 @@ impl Timeline {
         self.from.is_some()
     }
 
-    /// When a moment was by the clock; nothing where only the time since the start matters.
+    /// The wall-clock time of a moment; `None` if only the time since the start matters.
     pub fn time_of(&self, moment: &Moment) -> Option<SystemTime> {
         self.from.and_then(|from| from.checked_add(moment.at))
     }
@@ -132,7 +132,7 @@ impl Timeline {
         });
     }
 
-    /// Adds what was done to a commit.
+    /// Adds an event of a commit.
     pub fn add_commit(&mut self, at: Duration, what: impl Into<String>, commit: CommitMoment) {
         self.insert(Moment {
             at,
@@ -159,7 +159,7 @@ impl Timeline {
         self.moments.insert(place, moment);
     }
 
-    /// Hands out what every moment says.
+    /// Visits the text of every moment.
     pub(super) fn each_text(&mut self, change: &mut impl FnMut(&mut String)) {
         for moment in &mut self.moments {
             change(&mut moment.what);

@@ -3,20 +3,20 @@
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
-/// What a case showed. The greater wins when verdicts are joined:
-/// a loss that was proven must not be hidden by a case that could not look.
+/// The verdict on a case. The greater one wins when verdicts are joined: an undecided case must
+/// not hide a proven loss.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Verdict {
-    /// The order was shown by the gate.
+    /// The gate showed the order.
     Proven,
-    /// Nothing wrong was seen, by a weaker method.
+    /// A weaker method found nothing wrong.
     Held,
-    /// It could not be decided; the reason is given. A probe that fails is never a pass.
+    /// Undecided, with a reason. A probe that fails is never a pass.
     Inconclusive,
-    /// Looking would have been unsafe; nothing was done.
+    /// The check would have been unsafe; nothing was done.
     Refused,
-    /// A promise was broken, and the evidence is given.
+    /// A promise was broken, with evidence.
     Violated,
 }
 

@@ -1,10 +1,10 @@
-//! What `inspect` shows, in pieces: a head, then rows or messages as they are found, then notes.
+//! The output of `inspect`, in pieces: a head, then rows or messages as they are found, then notes.
 //!
 //! Pieces go to the screen one by one, so that the first is read before the last is found.
 
 use crate::model::Value;
 
-/// One piece of a view. A view is one [`Piece::Head`] and what follows it.
+/// One piece of a view. A view is one [`Piece::Head`] and the pieces after it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Piece {
     /// What is shown.
@@ -13,11 +13,11 @@ pub enum Piece {
     Row(Vec<Value>),
     /// A message of a transcript.
     Line(Box<Line>),
-    /// Something to know about what was shown.
+    /// A note about the shown data.
     Note(Note),
 }
 
-/// What a view begins with.
+/// The head of a view.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Head {
     /// Rows follow.
@@ -55,32 +55,32 @@ pub struct Column {
     pub name: String,
     /// The engine's type; empty when it has none.
     pub declared: String,
-    /// Where its values stand.
+    /// The alignment of its values.
     pub align: Align,
-    /// What its values are.
+    /// The kind of its values.
     pub holds: Holds,
-    /// Its place among those that are left out first where a terminal is too narrow; none when it stays.
+    /// Its place in the order in which a narrow terminal omits columns; `None` if it stays.
     pub spare: Option<u8>,
 }
 
-/// What the values of a column are: `--redact` hides some, and not all may be broken over lines.
+/// The kind of values in a column: `--redact` hides some, and not all may be wrapped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Holds {
-    /// Words and figures of our own.
+    /// Words and figures of chatctl.
     Words,
-    /// What something is called by: a table, a file, a type.
+    /// A name: of a table, a file, a type.
     Names,
     /// Moments.
     Times,
-    /// What rows are called by.
+    /// Keys of rows.
     Ids,
     /// Who spoke.
     Roles,
-    /// What users wrote, or may have written.
+    /// User-written text, or text that may be.
     Stored,
 }
 
-/// Where the values of a column stand.
+/// The alignment of a column.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Align {
     /// At the left: texts.
@@ -100,11 +100,11 @@ pub struct Transcript {
     pub title: Option<String>,
     /// The user's id.
     pub user: Option<String>,
-    /// When it was begun, as RFC 3339.
+    /// When it began, as RFC 3339.
     pub created: Option<String>,
     /// When it was last written to, as RFC 3339.
     pub last: Option<String>,
-    /// Whether people are shown long messages as a whole.
+    /// Whether human output shows long messages completely.
     pub full: bool,
 }
 
@@ -115,15 +115,15 @@ pub struct Line {
     pub key: String,
     /// `user`, `assistant`, or as the store spells it.
     pub role: String,
-    /// When it was made, as RFC 3339.
+    /// When it was created, as RFC 3339.
     pub time: Option<String>,
     /// Its text.
     pub text: String,
     /// The tools that it calls, each with its arguments and its result as they are stored.
     pub tools: Vec<Tool>,
-    /// How far it is, when it is not whole: `open`, `failed`, `deleted`.
+    /// Its state, if it is not complete: `open`, `failed`, `deleted`.
     pub state: Option<&'static str>,
-    /// What else a reader should see at once: `unanswered`, `not on the current branch`.
+    /// Further marks: `unanswered`, `not on the current branch`.
     pub flags: Vec<&'static str>,
 }
 
@@ -138,7 +138,7 @@ pub struct Tool {
     pub output: Option<String>,
 }
 
-/// Something to know about what was shown.
+/// A note about the shown data.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Note {
     /// One sentence, without its full stop.
@@ -159,7 +159,7 @@ impl Column {
         }
     }
 
-    /// The same, to be left out after so many others where a terminal is too narrow.
+    /// The same, with its place in the order in which a narrow terminal omits columns.
     #[must_use]
     pub fn spare(self, after: u8) -> Self {
         Self {
@@ -168,7 +168,7 @@ impl Column {
         }
     }
 
-    /// A column of texts that hold something else than words of our own.
+    /// A column of texts that chatctl did not write.
     pub fn of(holds: Holds, name: impl Into<String>) -> Self {
         Self {
             holds,

@@ -1,4 +1,4 @@
-//! What a file tells chatctl in its comments.
+//! Directives for chatctl in the comments of a file.
 //!
 //! ```sql
 //! -- chatctl: allow-loss messages.body rows<=120 reason="empty drafts, see #42"
@@ -322,7 +322,7 @@ fn scope(
 /// Whether a blank line is in what follows a line.
 fn has_blank_line(gap: &str) -> bool {
     let lines = gap.split('\n').skip(1);
-    // Behind the last line end stands the statement itself.
+    // Behind the last line end is the statement itself.
     let last = gap.matches('\n').count();
     lines
         .take(last.saturating_sub(1))

@@ -1,4 +1,4 @@
-//! What a statement does, as far as its text tells.
+//! What a statement does, as far as its text shows.
 
 mod alter;
 mod create;

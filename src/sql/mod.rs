@@ -1,8 +1,8 @@
-//! SQL text in, statements with byte spans and what they do out.
+//! Parses SQL text into statements with byte spans and effects.
 //!
 //! This is not a parser: the database is. It has to cut a file into exactly the statements that the
 //! database would see, and to say of each what a reader of a plan must know. What it does not
-//! recognise it calls [`Kind::Other`], and [`Facts::destroys`] then answers
+//! recognize it calls [`Kind::Other`], and [`Facts::destroys`] then answers
 //! [`Destroys::Possibly`]: text can prove that a statement destroys, hardly ever that it does not,
 //! so the proof is the measured effect and this module only points at where to look.
 //!

@@ -58,7 +58,7 @@ pub(super) fn unquote(text: &str, kind: TokenKind, dialect: Dialect) -> Option<S
     match kind {
         TokenKind::Word if dialect == Dialect::Postgres => Some(text.to_ascii_lowercase()),
         TokenKind::Word => Some(text.to_owned()),
-        // SQLite takes a string for a name where only a name can stand, and so does MySQL with
+        // SQLite takes a string for a name where only a name can be, and so does MySQL with
         // ANSI_QUOTES.
         TokenKind::QuotedName | TokenKind::String => Some(inner(text)),
         _ => None,

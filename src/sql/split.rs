@@ -1,4 +1,4 @@
-//! Cuts a text into statements.
+//! Splits a text into statements.
 
 #[cfg(test)]
 mod tests;

@@ -1,4 +1,4 @@
-//! The tokenizer: it knows what a quote and a comment are, and nothing about statements.
+//! The tokenizer: it knows quotes and comments, and nothing about statements.
 //!
 //! It never fails. What is opened and never closed becomes one [`TokenKind::Unclosed`] up to the
 //! end of the text. Tokens and blanks together are the text, byte for byte.
@@ -103,7 +103,7 @@ impl<'a> Lexer<'a> {
         }
     }
 
-    /// Where the open `/*!` stands, if the next token is inside one.
+    /// Where the open `/*!` is, if the next token is inside one.
     pub fn code_since(&self) -> Option<usize> {
         self.code_since
     }
@@ -113,7 +113,7 @@ impl<'a> Lexer<'a> {
         self.delimiter.is_some()
     }
 
-    /// Reads the rest of the line as the argument of `DELIMITER` and goes on behind it.
+    /// Reads the rest of the line as the argument of `DELIMITER` and continues behind it.
     /// `None`: there is no argument.
     pub fn read_delimiter(&mut self) -> Option<()> {
         let rest = &self.text[self.at..];

@@ -31,7 +31,7 @@ pub fn transactions<'a>(
     open.is_none().then_some(found)
 }
 
-/// The words of a BEGIN that asks for nothing but what chatctl's own has.
+/// The words of a BEGIN that asks for only what chatctl's own has.
 const BEGINS: [&str; 12] = [
     "BEGIN",
     "START",

@@ -1,4 +1,4 @@
-//! Where the chats may be, before it is decided.
+//! Candidates for the place of the chats.
 
 use super::Mapping;
 use super::score::Why;

@@ -1,4 +1,4 @@
-//! A declared store held against the tables that are there: names, and what was left out.
+//! Checks a declared store against the existing tables: names, and missing keys.
 
 use super::declared::{Conversations, Messages, Shape, Store};
 use super::names;

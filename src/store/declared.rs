@@ -266,7 +266,7 @@ pub struct Parts {
     /// Tool calls.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tools: Option<Source>,
-    /// Which of them belong to the message: a model's thoughts may stand among its words.
+    /// Which of them belong to the message: a model's thoughts may be among its words.
     #[serde(rename = "where", default, skip_serializing_if = "Option::is_none")]
     pub only: Option<Predicate>,
 }

@@ -1,4 +1,4 @@
-//! What `chatctl.toml` says of the store: `[store]` with a preset's name, or `[[store]]`.
+//! The store in `chatctl.toml`: `[store]` with a preset's name, or `[[store]]`.
 
 use super::declared::Store;
 use super::{Mapping, Origin, preset_match, presets};

@@ -1,4 +1,4 @@
-//! Rows as messages: pure, whatever the shape.
+//! Decodes rows as messages, for every shape: pure.
 
 use super::declared::{Items, Shape, Store};
 use super::plan::{Plan, Slot};

@@ -14,9 +14,9 @@ use crate::cli_error::CliError;
 use crate::db::Db;
 use crate::model::{Cell, Role, StoredMessage, Table};
 
-/// So many rows are looked at.
+/// So many rows are examined.
 const SAMPLE: usize = 200;
-/// In so many tables the values are looked at.
+/// In so many tables the values are examined.
 const TABLES: usize = 200;
 
 /// The mapping to use: as declared, else the one that can be told without doubt.

@@ -1,4 +1,5 @@
-//! Chats in a schema, or a database, that bare names do not mean: they are named, not read.
+//! Chats in a schema or database that bare names do not reach: chatctl names them, and does not
+//! read them.
 
 use super::{presets, score};
 use crate::db::Db;

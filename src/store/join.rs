@@ -7,7 +7,7 @@ use crate::db::Db;
 use crate::model::{Cell, Column, StoredMessage, Table};
 use std::collections::BTreeSet;
 
-/// So many keys are looked for.
+/// So many keys are searched for.
 const KEYS: usize = 20;
 
 /// A table of conversations, and why it is the one.

@@ -1,4 +1,4 @@
-//! The tables in which the keys of conversations stand.
+//! The tables that hold the keys of conversations.
 
 use super::keys::Condition;
 use super::source::Source;

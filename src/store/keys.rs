@@ -1,4 +1,4 @@
-//! Keys that people and servers give, as conditions that an index can answer.
+//! Keys from people and servers, as conditions that an index can answer.
 
 use super::Mapping;
 use super::source::Source;

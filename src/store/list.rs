@@ -1,4 +1,4 @@
-//! The conversations of a store, those that were last written to first.
+//! The conversations of a store, most recently written first.
 
 use super::conversation_rows::Filter;
 use super::declared::Shape;
@@ -37,7 +37,7 @@ pub async fn conversations(
         let known = |key: &String| described.get(key);
         let found = newest.found.iter().filter_map(|one| known(&one.key));
         let mut found: Vec<_> = found.filter(|one| filter.holds(one)).cloned().collect();
-        // The newest may all be answered: then those before them are looked at.
+        // The newest may all be answered: then those before them are examined.
         let is_older = |key: &String| known(key).is_some_and(|one| one.last < filter.since);
         let is_over = newest
             .next
@@ -53,10 +53,10 @@ pub async fn conversations(
     }
 }
 
-/// Conversations before they are looked at.
+/// Conversations before they are examined.
 struct Newest {
     found: Vec<Conversation>,
-    /// The last one of each list that goes on.
+    /// The last one of each list that continues.
     next: Vec<String>,
 }
 
@@ -91,7 +91,7 @@ async fn newest(
     Ok(Newest { found, next })
 }
 
-/// How many conversations are looked at at a time: a backend keeps so many connections.
+/// How many conversations are examined at a time: a backend keeps so many connections.
 const AT_ONCE: usize = 4;
 
 /// The keys of the conversations that a text may mean: the one that it is, else those that it begins.
@@ -167,7 +167,7 @@ pub async fn scan_conversations(
 /// What takes each key, and may break off.
 pub type TakeKey<'a> = &'a mut (dyn FnMut(&str, Listed) -> anyhow::Result<ControlFlow<()>> + Send);
 
-/// The conversations of the newest messages. More and more messages are looked at until there
+/// The conversations of the newest messages. More and more messages are examined until there
 /// are conversations enough: most stores have many, and an index tells the newest at once.
 async fn latest(
     db: &dyn Db,

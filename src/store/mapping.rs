@@ -15,7 +15,7 @@ use std::fmt;
 /// Where the chats of a store are.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mapping {
-    /// The first is read; the others keep the same chats once more.
+    /// The first is read; the others hold copies of the same chats.
     pub stores: Vec<Store>,
     /// How it was found.
     pub origin: Origin,
@@ -26,15 +26,15 @@ pub struct Mapping {
 /// How a mapping was found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Origin {
-    /// `chatctl.toml` says so.
+    /// Declared in `chatctl.toml`.
     Declared,
-    /// A preset that was named in `chatctl.toml`, or whose tables are there.
+    /// A preset that was named in `chatctl.toml`, or whose tables exist.
     Preset {
         /// The preset's name.
         name: String,
-        /// Why it was taken.
+        /// The reason for its choice.
         why: String,
-        /// What of the store it can't read.
+        /// The parts of the store that it can't read.
         unreadable: Option<String>,
     },
     /// chatctl found it, for this reason.
@@ -42,7 +42,7 @@ pub enum Origin {
 }
 
 impl Mapping {
-    /// Checks stores against the tables that are there: every name must exist.
+    /// Checks stores against the existing tables: every name must exist.
     pub fn check(stores: Vec<Store>, origin: Origin, schema: &[Table]) -> Result<Self, CliError> {
         let mut mapping = Self {
             stores,
@@ -64,7 +64,7 @@ impl Mapping {
         let mut statements = Vec::new();
         for store in &self.stores {
             for (table, predicate) in store.predicates() {
-                // In a place where only an expression can stand.
+                // In a place where only an expression can be.
                 statements.push(format!(
                     "SELECT CASE WHEN {} THEN 1 ELSE 0 END FROM {} m",
                     plan::condition(db, predicate),
@@ -112,12 +112,12 @@ impl Mapping {
         names
     }
 
-    /// The table in which messages are: that of conversations, where they hold the messages.
+    /// The table of messages: that of conversations, if it holds the messages.
     pub fn table(&self) -> &str {
         self.store().table()
     }
 
-    /// The table and the column in which the assistant's text is.
+    /// The table and the column of the assistant's text.
     pub fn answers(&self) -> Option<(&str, &str)> {
         self.text_columns().first().copied()
     }
@@ -156,7 +156,7 @@ impl Mapping {
         names.join(", ")
     }
 
-    /// Whether it reads texts from one of the columns in which something was found.
+    /// Whether it reads texts from one of the columns in which a text was found.
     pub fn reads_any(&self, hits: &[ColumnMatch]) -> bool {
         let columns = self.text_columns();
         hits.iter()
@@ -185,7 +185,7 @@ impl Mapping {
         self.store().allow.contains(&what)
     }
 
-    /// What of the store can't be read through it.
+    /// The parts of the store that can't be read through it.
     pub fn unreadable(&self) -> Option<&str> {
         match &self.origin {
             Origin::Preset { unreadable, .. } => unreadable.as_deref(),
@@ -216,7 +216,7 @@ impl Mapping {
 }
 
 impl Store {
-    /// The table in which messages are.
+    /// The table of messages.
     pub fn table(&self) -> &str {
         match (&self.item, &self.conversation) {
             (Some(_), Some(conversation)) => &conversation.table,

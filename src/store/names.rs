@@ -1,4 +1,4 @@
-//! Names that a mapping gives, held against those that the store has.
+//! Compares the names in a mapping with those in the store.
 
 use crate::cli_error::CliError;
 use crate::model::Table;

@@ -1,4 +1,4 @@
-//! Chats that stand as JSON in a column whose name tells nothing.
+//! Chats that are stored as JSON in a column with an arbitrary name.
 
 use super::declared::{Items, Messages, Shape, Store};
 use super::roles::Sides;

@@ -112,7 +112,7 @@ const ATTACHED: [&str; 8] = [
 const SHOWN: [&str; 2] = ["source", "data"];
 /// Where a part has its text.
 const TEXTS: [&str; 6] = ["text", "refusal", "parts", "content", "blocks", "value"];
-/// What stands next to a text.
+/// What is next to a text.
 const NOTES: [&str; 2] = ["citations", "annotations"];
 /// And those that hold what a model thought.
 const REASONING: [&str; 3] = ["reasoning", "thinking", "redacted_thinking"];

@@ -1,4 +1,4 @@
-//! What is selected for a store, and in which place of a row each value then stands.
+//! The columns that are selected for a store, and the place of each value in a row.
 
 use super::declared::{Shape, Store};
 use super::predicate::Predicate;
@@ -205,7 +205,7 @@ impl Plan {
             .map(|name| format!("m.{}", db.quote(name)))
             .collect();
         if let Some(parts) = &store.parts {
-            // The parts of a message must stand together, also where two have the same time.
+            // The parts of a message must be together, also where two have the same time.
             let keys = message
                 .key
                 .iter()

@@ -1,4 +1,4 @@
-//! A condition in SQL, in which `{column}` stands for a column of the mapped table.
+//! A condition in SQL, in which `{column}` is a column of the mapped table.
 
 use serde::{Deserialize, Serialize};
 

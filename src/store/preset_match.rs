@@ -1,4 +1,4 @@
-//! Presets held against the tables that are there.
+//! Compares presets with the existing tables.
 
 use super::presets::Preset;
 use super::score::{Reason, Why};

@@ -1,4 +1,4 @@
-//! Shipped mappings of known applications: a TOML file and a row each.
+//! Shipped mappings of known applications: one TOML file and one row each.
 
 use super::declared::Store;
 use crate::model::Table;

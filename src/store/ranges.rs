@@ -1,4 +1,4 @@
-//! Cutting the messages into ranges that are read side by side.
+//! Splits the messages into ranges that are read in parallel.
 //!
 //! A range is of rows of the messages' table, so that all parts of a message and all messages of a
 //! row are in one. Where it is cut is only a matter of how even the ranges are: whatever the
@@ -17,7 +17,7 @@ pub struct Range(pub(super) Condition);
 pub enum Split {
     /// Into ranges: each message is in exactly one.
     Ranges(Vec<Range>),
-    /// Not at all, and why, in words that go on a sentence.
+    /// Not at all, and why, in words that continue a sentence.
     Whole(String),
 }
 

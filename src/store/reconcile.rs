@@ -1,4 +1,4 @@
-//! The same chat, kept twice: what one place has and the other has not.
+//! The same chat, stored twice: the messages that only one place has.
 
 use crate::model::{Role, StoredMessage};
 use std::collections::HashMap;

@@ -1,4 +1,4 @@
-//! Whose message it is, in the many spellings of it.
+//! The role of a message, in its many spellings.
 
 use crate::model::{Role, known_role as known};
 use std::collections::BTreeMap;

@@ -1,4 +1,4 @@
-//! A row, and what the sources of a mapping find in it.
+//! A row, and the values that a mapping selects in it.
 
 use super::parts::Content;
 use super::plan::Slot;

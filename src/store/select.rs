@@ -1,4 +1,4 @@
-//! The statements by which rows are read, and what comes of them: for whatever asks.
+//! The statements that read rows, and their results: shared by all readers.
 
 use super::declared::Shape;
 use super::decode::Decoder;

@@ -1,4 +1,4 @@
-//! Where a value of a message stands: a column, a path into its JSON, or the first of several.
+//! The place of a value: a column, a path into its JSON, or the first of several.
 
 use serde::{Deserialize, Serialize};
 use serde_json_path::JsonPath;

@@ -1,4 +1,4 @@
-//! Sums of conversations that the database makes itself: nothing of a message is sent.
+//! Sums of conversations that the database computes: no message leaves it.
 
 use super::declared::Shape;
 use super::keys::Condition;
@@ -39,7 +39,7 @@ pub type TakeOrder<'a> = &'a mut (dyn FnMut(OrderOf<'_>) -> anyhow::Result<Contr
 /// What takes each conversation's sum.
 pub type TakeSum<'a> = &'a mut (dyn FnMut(SumOf<'_>) -> anyhow::Result<ControlFlow<()>> + Send);
 
-/// Why the database can't make sums through this mapping, in words that go on a sentence; none
+/// Why the database can't make sums through this mapping, in words that continue a sentence; none
 /// where it can.
 pub fn unsummable(db: &dyn Db, mapping: &Mapping) -> Option<&'static str> {
     let store = mapping.store();
@@ -125,7 +125,7 @@ pub async fn mark(
         let after = |message: &StoredMessage| message.time > Some(open);
         mark = mark.min(before(db, mapping, &condition, after).await?.0);
     }
-    // How many messages are that young nobody knows: more and more of the last ones are looked at.
+    // How many messages are that young nobody knows: more and more of the last ones are examined.
     let mut span = 1000_i64;
     loop {
         let from = last.saturating_sub(span).max(first.saturating_sub(1));

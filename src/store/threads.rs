@@ -85,7 +85,7 @@ fn order(db: &dyn Db, mapping: &Mapping, plan: &Plan, in_json: bool) -> String {
             .map(|name| format!("m.{}", db.quote(name)))
             .collect();
         match places.as_slice() {
-            // As it stands, so that an index can give the order.
+            // As it is, so that an index can give the order.
             [only] => only.clone(),
             several => {
                 let texts: Vec<_> = several.iter().map(|place| db.text_of(place)).collect();

@@ -1,4 +1,4 @@
-//! Two tables that look like the chats alike: one may be the other's log, which their rows tell.
+//! Two equally likely tables: one may be the other's log, which their rows show.
 
 use super::candidate::Candidate;
 use super::keys::Condition;

@@ -1,4 +1,4 @@
-//! Which tables may hold chats, by what is in their columns: names may be anything.
+//! Which tables may hold chats, by the values in their columns, whatever the names.
 //!
 //! What distinguishes a chat from a log, a mailbox or a table of questions is that two sides speak free
 //! text by turns, the machine's after the user's.
@@ -11,10 +11,10 @@ use crate::db::Db;
 use crate::model::{Column, Table};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// So many rows of a table are looked at, and so many letters of each value.
+/// How many rows of a table are examined, and how many characters of each value.
 const ROWS: usize = 100;
 const LETTERS: usize = 400;
-/// More spellings than this are no roles.
+/// More spellings than this are not roles.
 const MOST_ROLES: usize = 12;
 
 /// Some rows of a table: the beginnings of what is in each column, the oldest row first if
@@ -26,7 +26,7 @@ pub(super) struct Sample<'s> {
     is_ordered: bool,
 }
 
-/// What is in a column, row by row.
+/// The values of a column, row by row.
 struct Values<'s> {
     column: &'s Column,
     cells: Vec<Option<String>>,
@@ -157,7 +157,7 @@ fn by_values(schema: &[Table], sample: &Sample<'_>, text: Option<&Values<'_>>) -
     Some(guess)
 }
 
-/// A column that says whose message it is.
+/// The column of the role.
 struct Role<'v> {
     values: &'v Values<'v>,
     map: BTreeMap<String, String>,
@@ -173,7 +173,7 @@ impl Role<'_> {
     }
 }
 
-/// How questions and answers come one after another.
+/// How questions and answers alternate.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Turns {
     /// Answers.
@@ -236,7 +236,7 @@ impl Sample<'_> {
                 })
             })
             .collect();
-        // Of several the one with a telling name; else nobody knows which one is right.
+        // Of several, the one with a known name; otherwise it is not known which one is right.
         let is_named = |role: &Role<'_>| Some(role.values.column.name.as_str()) == named;
         match found.iter().position(is_named) {
             Some(index) => Some(found.swap_remove(index)),
@@ -245,7 +245,7 @@ impl Sample<'_> {
         }
     }
 
-    /// The column in which most is said.
+    /// The column with the most text.
     fn text(&self, role: &Role<'_>) -> Option<&Values<'_>> {
         let free = self.columns.iter().filter(|values| {
             let other = values.column.name != role.values.column.name;
@@ -310,7 +310,7 @@ impl Sample<'_> {
         best(&refers).or_else(|| best(&words::is_id))
     }
 
-    /// The one column in which times stand, but for those of later changes.
+    /// The only column of times, except those of later changes.
     fn time(&self) -> Option<&Column> {
         let later = ["update", "modif", "edit", "delete", "expire", "read"];
         let mut times = self.columns.iter().filter(|values| {
@@ -324,7 +324,7 @@ impl Sample<'_> {
         }
     }
 
-    /// How the two sides speak in each conversation; in one, where none is named.
+    /// How the two sides alternate in each conversation, or in all rows if none is named.
     fn turns(&self, role: &Role<'_>, conversation: Option<&Vec<Option<String>>>) -> Turns {
         let mut of: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
         for row in 0..self.rows {
@@ -360,7 +360,7 @@ impl Values<'_> {
         self.filled().map(|text| text.chars().count()).sum()
     }
 
-    /// Whether people's words are in it: several of them, and other ones in most rows.
+    /// Whether it holds free text: several words, which differ in most rows.
     fn is_free_text(&self) -> bool {
         let count = self.filled().count();
         let distinct = self.filled().collect::<BTreeSet<_>>().len();

@@ -1,4 +1,4 @@
-//! A profile that is data: which events say what.
+//! A declared profile: the meaning of each event, as data.
 
 use super::body::Framing;
 use super::json::{Document, Json};

@@ -1,4 +1,4 @@
-//! Which profile a response is in, by what the provider is known to have said. Pure.
+//! Detects the profile of a response by the known answer of the provider. Pure.
 
 use super::body::{Body, Framing};
 use super::declared::{Declared, Mode, Pick, Text, When};

@@ -1,4 +1,4 @@
-//! What a store keeps of one answer, judged by its text. Pure.
+//! The stored part of one answer, judged by its text. Pure.
 //!
 //! White space is left out of every comparison: servers strip it, and join the pieces of an answer
 //! with and without it.
@@ -167,7 +167,7 @@ pub fn differs_after(text: &str, answer: &str) -> Option<usize> {
     (text != black).then(|| unsqueezed(answer, same))
 }
 
-/// Whether a text goes on where it is no longer the answer's beginning.
+/// Whether a text continues where it is no longer the answer's beginning.
 pub fn has_more(answer: &str, text: &str) -> bool {
     let (answer, text) = (squeezed(answer), squeezed(text));
     !answer.starts_with(&text)

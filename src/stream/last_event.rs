@@ -1,4 +1,4 @@
-//! How a response ends of which nobody said how it ends, and how to declare that. Pure.
+//! How a response without a declared end ends, and how to declare that. Pure.
 
 use super::body::{Body, Framing};
 use super::detect::Response;
@@ -186,7 +186,7 @@ fn object(data: &str) -> Option<Map<String, Value>> {
     serde_json::from_str(data).ok()
 }
 
-/// Where a text stands in a JSON value.
+/// Where a text is in a JSON value.
 fn place_of(json: &Value, nonce: &str) -> Option<String> {
     match json {
         Value::String(text) => text.contains(nonce).then(String::new),

@@ -1,4 +1,4 @@
-//! Texts by which what was said in a run is known again, wherever it comes up.
+//! Marks by which the texts of a run are recognized everywhere.
 
 /// How the mark in a question begins; random letters follow.
 pub const QUESTION: &str = "chatctl-u";

@@ -1,4 +1,4 @@
-//! Chats over a wire: what is sent, what is recorded, what must hold.
+//! Chats over a wire: what is sent, what is recorded, what must be true.
 //!
 //! `run` does the I/O, and `setup` prepares it; everything else is pure.
 

@@ -1,4 +1,4 @@
-//! What a session declares of turns that do not come to their end.
+//! What a session declares about interrupted turns.
 
 /// How much of an answer has to be stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,4 +1,4 @@
-//! What a client makes of an answer whose connection it lost and resumed. Pure.
+//! The text that a client has of an answer after it lost and resumed the connection. Pure.
 
 use super::body::{Body, Framing};
 use super::profiles::Reader;

@@ -1,4 +1,4 @@
-//! The sessions inside the program: for a server that has the paths of the usual tutorial.
+//! The shipped sessions, for a server with the paths of the usual tutorial.
 
 use super::profiles::Profile;
 use super::session::{Outside, Session, parse};

@@ -220,7 +220,7 @@ impl Decoder {
     }
 
     /// The line under way, with `piece` as its end. To decode line by line gives the same text as
-    /// to decode the whole body, because no UTF-8 sequence goes on over a CR or LF.
+    /// to decode the whole body, because no UTF-8 sequence continues over a CR or LF.
     fn take_text(&mut self, piece: &[u8]) -> String {
         self.partial.extend_from_slice(piece);
         let mut text = String::from_utf8(mem::take(&mut self.partial))

@@ -7,17 +7,17 @@ use crate::model::{Frame, LineKind};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// How many breaks of the grammar are kept: the first ones tell, and a stream may have no end.
+/// How many grammar errors are kept: the first ones suffice, and a stream may be endless.
 const MOST_FAULTS: usize = 1_000;
 /// How many pieces of a text have their time kept.
 const MOST_PIECES: usize = 10_000;
 
-/// What a stream has said so far. Times are since the start of the trial.
+/// The state of a stream so far. Times are since the start of the trial.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Turn {
     /// The answer's text.
     pub text: String,
-    /// What the model thought, which is not part of the answer.
+    /// The model's reasoning, which is not part of the answer.
     pub reasoning: String,
     /// How much of the text came whole: later wholes do not replace it.
     pub(super) settled: usize,
@@ -55,7 +55,7 @@ pub enum Fault {
 }
 
 impl Turn {
-    /// Takes in what the decoder gave.
+    /// Processes the output of the decoder.
     pub fn take(&mut self, item: &Item, reader: &mut dyn Reader) {
         match item {
             Item::Line(line) if line.kind == LineKind::Blank => {

@@ -1,4 +1,4 @@
-//! System calls of a server, looked at and held one by one while a gate is closed.
+//! System calls of a server, inspected and held one by one while a gate is closed.
 //!
 //! The helper that starts the server is its parent, and a parent may trace its children
 //! everywhere: no right is needed. Outside of a closed gate nothing is traced and nothing costs.

@@ -48,7 +48,7 @@ pub struct Server {
 enum Gate {
     /// Nothing is traced.
     Open,
-    /// Calls are looked at.
+    /// Calls are examined.
     Closed(Box<Closed>),
     /// Each thread that stops is let go.
     Opening,
@@ -264,7 +264,7 @@ impl Server {
         true
     }
 
-    /// Lets threads go on that are stopped and held by nobody.
+    /// Lets threads continue that are stopped and held by nobody.
     fn resume_unnamed(&mut self) {
         let free: Vec<_> = self
             .threads
@@ -321,7 +321,7 @@ impl Server {
         self.resume(pid, None);
     }
 
-    /// Lets a thread go on to its next call, or for good.
+    /// Lets a thread continue to its next call, or for good.
     fn resume(&mut self, pid: Pid, signal: Option<Signal>) {
         let gone = match self.gate {
             Gate::Closed(_) => ptrace::syscall(pid, signal).is_err(),
@@ -383,7 +383,7 @@ impl Server {
         self.news()
     }
 
-    /// Lets those go on that wait for a lock which nobody has any more.
+    /// Lets those continue that wait for a lock which nobody has any more.
     fn wake_sleepers(&mut self, now: Tick) {
         let Gate::Closed(closed) = &mut self.gate else {
             return;
@@ -447,7 +447,7 @@ impl Server {
 }
 
 impl Closed {
-    /// A thread enters a call. Whether it goes on.
+    /// A thread enters a call. Whether it continues.
     fn enters(&mut self, traced: &mut Traced, thread: Thread, registers: Registers) -> bool {
         let call = self
             .files
@@ -508,7 +508,7 @@ impl Closed {
         false
     }
 
-    /// A thread leaves a call. Whether it goes on.
+    /// A thread leaves a call. Whether it continues.
     fn leaves(&mut self, traced: &mut Traced, thread: Thread, registers: Registers) -> bool {
         let call = traced.inside.take().unwrap_or(Call::Other);
         let failed = traced.failing.take();

@@ -1,4 +1,4 @@
-//! A server of a system where its calls can't be looked at.
+//! A stub for systems where a server's calls can't be inspected.
 
 use super::wire::{Ask, TracerMessage};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};

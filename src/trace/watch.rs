@@ -1,4 +1,4 @@
-//! What a system call means to a database of SQLite, and whether it may go on. No I/O.
+//! What a system call means to a database of SQLite, and whether it may proceed. No I/O.
 //!
 //! | journal | the commit is held at | its answer is held at |
 //! |---|---|---|
@@ -94,7 +94,7 @@ pub(super) enum LockKind {
 /// What is done with a thread that enters a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Entry {
-    /// It goes on.
+    /// It continues.
     Go,
     /// It is held: it is about to commit.
     HoldCommit,
@@ -109,7 +109,7 @@ pub(super) enum Entry {
 /// What is done with a thread that leaves a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Exit {
-    /// It goes on.
+    /// It continues.
     Go,
     /// It is held: its row is visible, and it does not know that its commit is done.
     HoldAnswer,
@@ -297,7 +297,7 @@ impl Watch {
         }
     }
 
-    /// Whether nobody has the write lock, so that those may go on which sleep.
+    /// Whether nobody has the write lock, so that those may continue which sleep.
     pub(super) fn is_free(&self) -> bool {
         self.writer.is_none()
     }

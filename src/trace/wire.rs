@@ -1,4 +1,4 @@
-//! What chatctl asks its helper, and what the helper tells: one JSON line each.
+//! The messages between chatctl and its helper: one line of JSON each.
 
 use crate::clock::Tick;
 use serde::{Deserialize, Serialize};

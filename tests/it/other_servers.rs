@@ -80,7 +80,7 @@ const CHATS: &str = "
         role VARCHAR(16) NOT NULL, content TEXT NOT NULL, created_at {time} NOT NULL DEFAULT CURRENT_TIMESTAMP);
     INSERT INTO conversations VALUES (1, 'one'), (2, 'two'), (3, 'three')";
 
-/// No two have the same text: one that is there twice in a second would be a finding.
+/// No two have the same text: one that appears twice in a second would be a finding.
 const TURN: &str = "INSERT INTO messages (conversation_id, role, content, created_at) VALUES
     (1, 'user', concat('What next? ', {any}), {then}), (1, 'assistant', concat('Buy milk. ', {any}), {then}),
     (2, 'user', concat('And then? ', {any}), {then}), (2, 'assistant', concat('Drink it. ', {any}), {then})";

@@ -1,4 +1,4 @@
-//! Rows that name a row of another table which is not there.
+//! Rows that refer to a missing row of another table.
 //!
 //! The other table's keys are gathered first and joined as a whole. `NOT EXISTS` says the same, and
 //! where no index leads to the keys it reads all of them for each row.

@@ -1,4 +1,4 @@
-//! Messages that no way leads to.
+//! Messages that no link reaches.
 
 use super::absent::Names;
 use super::orphan_message::{counted, time};

@@ -17,7 +17,7 @@ pub struct CauseCounts {
     since: Option<i64>,
     until: Option<i64>,
     found: BTreeMap<&'static str, Found>,
-    /// How many things were looked at whose age matters, and how many were too young to be judged.
+    /// How many things were examined whose age matters, and how many were too young to be judged.
     judged: u64,
     young: u64,
     /// Whether any message was asked whether it is finished, and whether any says so.
@@ -99,7 +99,7 @@ impl CauseCounts {
         }
     }
 
-    /// Says that something was looked at whose age matters: whether it is old enough to be judged.
+    /// Says that something was examined whose age matters: whether it is old enough to be judged.
     pub fn judges(&mut self, context: &CheckContext<'_>, time: Option<i64>) -> bool {
         let is_old = context.age(time) != Age::Young;
         if self.is_asked_for(time) {
@@ -109,8 +109,8 @@ impl CauseCounts {
         is_old
     }
 
-    /// Says that something was looked at that may be as it is for a while: whether it has been so for
-    /// longer.
+    /// Says that something was examined that may be as it is for a while: whether it has been so
+    /// for longer.
     pub fn expires(&mut self, context: &CheckContext<'_>, time: Option<i64>) -> bool {
         let is_old = context.is_over(time);
         if self.is_asked_for(time) {
@@ -120,7 +120,7 @@ impl CauseCounts {
         is_old
     }
 
-    /// Says that something was looked at that needs no age.
+    /// Says that something was examined that needs no age.
     pub fn judged(&mut self, time: Option<i64>) {
         self.judged += u64::from(self.is_asked_for(time));
     }

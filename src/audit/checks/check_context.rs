@@ -1,4 +1,4 @@
-//! What a check needs: the store, its mapping, and what was asked for.
+//! The context of a check: the store, its mapping, and the requested options.
 
 use super::{Cause, Check};
 use crate::db::Db;

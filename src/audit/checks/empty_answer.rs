@@ -1,4 +1,4 @@
-//! An answer that says nothing.
+//! An answer without text.
 
 use super::check_context::opaque;
 use super::{Cause, CauseCounts, Check, CheckContext, Look, cause};

@@ -1,4 +1,4 @@
-//! What a check remembers of the conversations that it has read: bounded, however many there are.
+//! The bounded memory of a check for the conversations that it has read.
 
 use std::collections::HashMap;
 
@@ -65,7 +65,7 @@ impl FirstSeen {
         self.known.get(&digest)
     }
 
-    /// One of so many conversations is looked at.
+    /// One of so many conversations is examined.
     pub(super) fn one_of(&self) -> u64 {
         1 << self.bits
     }

@@ -1,4 +1,4 @@
-//! Foreign keys that are declared, and that nothing keeps.
+//! Foreign keys that are declared but not enforced.
 
 use super::{Cause, CauseCounts, Check, CheckContext, Look, Thing, cause};
 use crate::db::Tried;

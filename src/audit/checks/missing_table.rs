@@ -1,4 +1,4 @@
-//! A table that should be there.
+//! A table that should exist.
 
 use super::{Cause, CauseCounts, Check, CheckContext, Look, Thing, cause};
 use crate::db::Tried;

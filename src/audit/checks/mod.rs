@@ -1,4 +1,4 @@
-//! Checks on a store of which nothing is known from before: one file a check, one row of [`ALL`].
+//! Checks on a store without an earlier snapshot: one file and one row of [`ALL`] per check.
 //!
 //! A check of messages is a pure function over one conversation; a check of the store asks the
 //! database what is in no message. Both count all and name some.

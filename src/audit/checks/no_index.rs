@@ -1,4 +1,4 @@
-//! A history that is found by reading the whole table.
+//! A history that can only be loaded by a full table scan.
 
 use super::{Cause, CauseCounts, Check, CheckContext, Look, Thing, cause};
 use crate::db::Tried;

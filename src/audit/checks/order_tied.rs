@@ -1,4 +1,4 @@
-//! Messages that nothing puts in an order.
+//! Messages without a defined order.
 
 use super::{Cause, CauseCounts, Check, CheckContext, Look, cause};
 use crate::audit::turns;

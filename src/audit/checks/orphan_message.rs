@@ -1,4 +1,4 @@
-//! Messages of conversations that are not there, and parts of messages that are not there.
+//! Messages of missing conversations, and parts of missing messages.
 //!
 //! By a join that finds nothing, whether or not a foreign key was declared.
 

@@ -1,4 +1,4 @@
-//! A message of which nobody can say whose it is.
+//! A message whose author is unknown.
 
 use super::check_context::opaque;
 use super::{Cause, CauseCounts, Check, CheckContext, Look, cause};

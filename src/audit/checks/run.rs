@@ -1,4 +1,4 @@
-//! Makes checks in one reading of the store, and says what they found.
+//! Runs the checks in one pass over the store, and reports their findings.
 
 use super::check_context::CLOCKS;
 use super::{AHEAD, CauseCounts, Check, CheckContext, Look, SKIPPED};

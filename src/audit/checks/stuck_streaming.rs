@@ -1,4 +1,4 @@
-//! A message that is still marked as being written, long after.
+//! A message that is still marked as being written, long afterwards.
 
 use super::{Age, Cause, CauseCounts, Check, CheckContext, Look, cause};
 use crate::model::{Mark, Role, State, StoredMessage};

@@ -1,4 +1,4 @@
-//! A message that was stored later and is told to be earlier.
+//! A message that was stored later but has an earlier time.
 
 use super::{Cause, CauseCounts, Check, CheckContext, Look, cause};
 use crate::model::{Role, StoredMessage};

@@ -1,4 +1,4 @@
-//! Content that is not what it should be.
+//! Content that cannot be decoded as the mapping declares.
 
 use super::check_context::opaque;
 use super::{Cause, CauseCounts, Check, CheckContext, Look, cause, truncated_answer};

@@ -1,4 +1,4 @@
-//! From what is on one side only to what has happened.
+//! Classifies the differences of two sides as events.
 
 use super::facts::Facts;
 use super::matched::matched;
@@ -77,9 +77,9 @@ struct Found<'a> {
     conversations: HashMap<Code, HashSet<Id>>,
     /// By how much times have changed, and how many of them.
     shifts: HashMap<i64, u64>,
-    /// Conversations with a change, or with growth that was looked at message by message.
+    /// Conversations with a change, or with growth that was examined message by message.
     touched: HashSet<Id>,
-    /// What has gone on to another place.
+    /// What has moved to another place.
     shift: Shift,
 }
 
@@ -108,7 +108,7 @@ impl Found<'_> {
         self.facts.saw_open || self.facts.same.contains(of) || self.facts.gone.contains_key(of)
     }
 
-    /// A message whose text may have gone on since the snapshot, and which is there.
+    /// A message whose text may have continued since the snapshot, and which is there.
     fn once_open(&mut self, was: &Open, seen: &CurrentMessage) {
         let (then, now) = (&was.entry, &seen.entry);
         let text = if then.content == now.content {
@@ -175,7 +175,7 @@ impl Found<'_> {
         let by_key = |e: &Entry| Some((e.message, e.content));
         let by_text = |e: &Entry| e.time().map(|time| (e.content, time));
         let here = |e: &Entry| by_text(e).map(|text| (e.conversation, text));
-        // In its own conversation it has another key; only then another one is looked at.
+        // In its own conversation it has another key; only then another one is examined.
         for (was, now) in matched(&mut removed, &mut added, here) {
             let note = "its key changed, and its content and time are the same";
             self.other(Code::MessageAltered, &was, now.message, note);

@@ -1,4 +1,4 @@
-//! What is on one side only.
+//! The messages that only one side has.
 
 use super::facts::{Facts, Growth};
 use super::merge::Records;
@@ -22,7 +22,7 @@ pub(super) struct Side {
     extras: Extras,
     /// Whether the sums hold what is before the mark, and no more.
     cut: bool,
-    /// Whether it was looked at for the earlier snapshot's messages that were not settled.
+    /// Whether it was examined for the earlier snapshot's messages that were not settled.
     asked: bool,
     /// Messages that are not settled on this side, if it is a file.
     open: Vec<Open>,
@@ -30,7 +30,7 @@ pub(super) struct Side {
     pub(super) asides: u64,
     /// How exactly it keeps times, in microseconds.
     exact_to: Option<i64>,
-    /// When it was looked at, in microseconds since 1970 UTC.
+    /// When it was examined, in microseconds since 1970 UTC.
     taken: i64,
     /// Of a later snapshot's tail: what is up to this place is in its sums.
     sums_to: Option<i64>,

@@ -1,4 +1,4 @@
-//! What a comparison has read, before anything of it is called a loss.
+//! The facts that a comparison has read, before it judges them.
 
 use super::Totals;
 use crate::audit::conversation_digest::ConversationDigest;
@@ -60,7 +60,7 @@ pub(super) struct Facts {
     pub(super) uncounted: [u64; 3],
     /// When the snapshot was taken, in microseconds since 1970 UTC.
     pub(super) taken: i64,
-    /// Whether the snapshot claims to be taken later than now: then its clock was wrong.
+    /// Whether the snapshot claims to have been taken in the future: then its clock was wrong.
     pub(super) from_future: bool,
     /// Whether the snapshot holds times later than its own: then one of the clocks was wrong.
     pub(super) is_behind: bool,

@@ -1,4 +1,4 @@
-//! What was found, in words.
+//! The findings of a comparison, in words.
 
 use super::kinds::{Allow, Code};
 use super::{Comparison, Group, Item};

@@ -1,4 +1,4 @@
-//! What can be found: one row a code.
+//! The kinds of findings: one row per code.
 
 use super::Group;
 use crate::text::plural;
@@ -16,7 +16,7 @@ pub enum Code {
     MessageLost,
     /// A message is another one than it was.
     MessageAltered,
-    /// A message is there twice.
+    /// A message appears twice.
     MessageDuplicated,
     /// A message is in another conversation.
     MessageMoved,

@@ -1,4 +1,4 @@
-//! Which of what is gone is which of what has come.
+//! Matches missing messages with new ones.
 
 use crate::audit::entry::Entry;
 use std::collections::{HashMap, HashSet};

@@ -1,4 +1,4 @@
-//! Two sorted streams side by side, conversation by conversation.
+//! Merges two sorted streams, conversation by conversation.
 
 use super::facts::{Facts, Growth, MOST};
 use crate::audit::conversation_digest::ConversationDigest;

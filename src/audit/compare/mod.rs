@@ -1,4 +1,4 @@
-//! A snapshot next to the live store, or next to a later snapshot.
+//! Compares a snapshot with the live store or with a later snapshot.
 //!
 //! Growth is fine: what the append column puts behind the snapshot's high-water mark is counted
 //! and no more. All before the mark must be what it was. What differs is reported message by message

@@ -1,4 +1,4 @@
-//! Whether the messages of a conversation still come one after another as they did.
+//! Whether the messages of a conversation are still in the same order.
 
 use super::facts::{Facts, MOST};
 use super::merge::{Pair, Records, pairs};
@@ -251,7 +251,7 @@ mod tests {
             [] as [u8; 0]
         );
         assert_eq!(told(&old, &[(9, 0), (2, 1), (8, 2), (1, 3)]).len(), 1);
-        // A key that is there twice says nothing.
+        // A key that appears twice says nothing.
         assert_eq!(told(&old, &[(3, 0), (1, 1), (2, 2), (3, 3)]), [] as [u8; 0]);
     }
 

@@ -1,4 +1,4 @@
-//! A second look at the live store, when there is something to tell.
+//! A second read of the live store, if there is a difference to report.
 //!
 //! The first look keeps no identifier and, besides a sketch, no message. The second one knows what
 //! to look for, so that memory stays flat in both.
@@ -9,7 +9,7 @@ use crate::audit::message_hasher::MessageHasher;
 use crate::model::StoredMessage;
 use std::collections::{HashMap, HashSet};
 
-/// No more messages than this that have a lost one's key are looked at.
+/// No more messages than this that have a lost one's key are examined.
 const MOST: usize = 100_000;
 
 /// A conversation, a content and a time in it: what two copies share.

@@ -1,4 +1,4 @@
-//! Items that have gone on to another place, because one before them was taken out or put in.
+//! Items that moved to another place because an earlier one was removed or inserted.
 //!
 //! Where an item has no key but its place in the conversation's row, one that is deleted leaves
 //! its place to the next one, and so on to the end: each later place holds another item, and yet

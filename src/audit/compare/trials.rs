@@ -1,4 +1,4 @@
-//! One random change at a time: it is named as what it is, and nothing else is.
+//! One random change at a time: it is reported as what it is, and nothing else is reported.
 
 use super::{Code, Comparer, Comparison};
 use crate::audit::file;

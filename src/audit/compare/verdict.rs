@@ -1,4 +1,4 @@
-//! What a comparison comes to, in one line that leaves nothing out that was not judged.
+//! The result of a comparison, in one line that counts everything that was not judged.
 
 use super::findings::Rules;
 use super::kinds::Allow;
@@ -181,7 +181,7 @@ impl Comparison {
         self.facts.from_future || self.facts.is_behind
     }
 
-    /// What is wrong with the clock, in words that go on a sentence.
+    /// What is wrong with the clock, in words that continue a sentence.
     fn clock(&self) -> &'static str {
         if self.facts.from_future {
             "the snapshot claims to be taken later than now"

@@ -1,4 +1,4 @@
-//! Frames: what is written in one piece and checked before it is used.
+//! Frames: the units that are written at once and verified before use.
 
 use crate::audit::key::{Key, Secret};
 use crate::audit::spill::{MOST, Record};

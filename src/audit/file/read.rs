@@ -1,4 +1,4 @@
-//! Reading a snapshot: nothing is used before its tag was checked.
+//! Reading a snapshot: nothing is used before its tag is verified.
 
 use super::frame::{
     CELLS, END, ENTRIES, FIRST_VERSION, FOOTER, HEAD, HEADER, MAGIC, NAMES, OPEN, OPEN_ENTRIES,

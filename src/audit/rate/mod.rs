@@ -1,4 +1,4 @@
-//! The share of questions that got an answer which is stored: pure.
+//! The share of questions that have a stored answer: pure.
 
 mod prometheus;
 mod spark;

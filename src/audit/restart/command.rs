@@ -1,4 +1,4 @@
-//! The user's own restart command, and how to know that the server is back.
+//! The user's own restart command, and how chatctl notices that the server is back.
 
 use crate::cli_error::CliError;
 use crate::http::{Client, Outgoing};
@@ -16,10 +16,10 @@ use url::{Host, Url};
 
 /// How often it is asked whether the server answers.
 const ASK: Duration = Duration::from_millis(20);
-/// How long after the command's end the old process may go on answering.
+/// How long after the command's end the old process may continue answering.
 const OLD_ONE: Duration = Duration::from_secs(2);
 
-/// How much of what the command wrote is looked at, from its end.
+/// How much of what the command wrote is examined, from its end.
 const WROTE: u64 = 64 << 10;
 
 /// A restart command, and what it restarts.

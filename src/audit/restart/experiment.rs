@@ -48,7 +48,7 @@ impl<'s, 'w> Experiment<'s, 'w> {
                 match goes_on {
                     Ok(true) => {}
                     Ok(false) => return Ok(false),
-                    // Before anything was shown there is nothing but the error to tell.
+                    // Before anything was shown there is only the error to tell.
                     Err(error) if first => return Err(error),
                     Err(error) => {
                         self.broke_off(number, way, &error, report);

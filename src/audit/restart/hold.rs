@@ -1,4 +1,4 @@
-//! Conversations that are held, and what is known of them.
+//! Runs conversations, and records what is known about them.
 
 use super::account;
 use super::account::{HistoryBefore, RememberedTurn};

@@ -1,4 +1,4 @@
-//! The experiment around a restart: hold chats, stop the server, start it, and ask for every one.
+//! The experiment around a restart: run chats, stop the server, start it, and request every chat.
 //!
 //! The judges ([`account`], [`startup`]) are pure; [`experiment`] drives them. A restart that loses
 //! nothing shows that this one lost nothing, so the best verdict is `held`.

@@ -1,4 +1,4 @@
-//! On what kind of file system a file is, from Linux's `/proc/self/mountinfo`. Pure but for [`of`].
+//! The kind of file system of a file, from Linux's `/proc/self/mountinfo`. Pure except for [`of`].
 
 use std::fs;
 use std::path::{Path, PathBuf};

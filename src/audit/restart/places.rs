@@ -1,4 +1,4 @@
-//! Where besides the declared store a server could keep its chats: databases that came with a start.
+//! Where else a server could keep its chats: databases that appeared with a start.
 
 use crate::db::Db;
 use std::collections::BTreeSet;

@@ -1,4 +1,4 @@
-//! What a store would lose in a restart that the experiment does not make, and what its login may do.
+//! Data that a store would lose in other kinds of restarts, and the privileges of its login.
 //!
 //! A killed process is not a power cut: settings and places decide whether what is committed outlives
 //! the machine.

@@ -1,4 +1,4 @@
-//! A reload: the server watches its sources, and one of them seems to change.
+//! A reload: the server watches its sources, and chatctl touches one of them.
 
 use crate::cli_error::CliError;
 use crate::clock;
@@ -7,7 +7,7 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-/// How often the server's processes are looked at.
+/// How often the server's processes are examined.
 const ASK: Duration = Duration::from_millis(20);
 
 /// The source that a command runs: `app.main:app` below `--app-dir`, or a word that is a file.

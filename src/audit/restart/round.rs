@@ -1,4 +1,4 @@
-//! One round: chats, a restart, and every conversation asked for.
+//! One round: chats, a restart, and a request for every conversation.
 
 use super::account::{Account, HistoryBefore, Since, Stored};
 use super::gap::Gap;
@@ -378,7 +378,7 @@ impl Round {
         self.look_since(of).await
     }
 
-    /// Whether a reload shows the conversation that went on. It may take its time.
+    /// Whether a reload shows the conversation that continued. It may take its time.
     async fn look_since(&mut self, of: &mut State<'_, '_>) -> anyhow::Result<()> {
         let Some(mut held) = of.held.pop() else {
             return Ok(());

@@ -1,4 +1,4 @@
-//! What was found in which rounds: a loss that comes again in each of them is one finding. Pure.
+//! Findings by round: a loss that occurs in several rounds is one finding. Pure.
 
 use crate::report::Finding;
 

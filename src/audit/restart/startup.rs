@@ -1,4 +1,4 @@
-//! What a server says at its start about tables that it destroys or makes. Pure.
+//! What a server logs at its start about tables that it destroys or creates. Pure.
 
 use super::ways::Way;
 use crate::report::{Finding, Severity, Source};

@@ -1,4 +1,4 @@
-//! What one round of an experiment leaves to the next.
+//! The state that one round of an experiment passes to the next.
 
 use super::Options;
 use super::account::Shows;

@@ -1,4 +1,4 @@
-//! Stopping the server and having it again.
+//! Stops the server and brings it back.
 
 use super::command::Back;
 use super::hold::Held;

@@ -1,4 +1,4 @@
-//! The store as a whole, before and after a restart: what shows that tables are not the ones they were.
+//! The store as a whole, before and after a restart: signs of recreated tables.
 
 use super::ways::Way;
 use crate::audit::evidence;
@@ -13,7 +13,7 @@ use crate::text::plural;
 use crate::{clock, store};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// How many messages of others are looked for again.
+/// How many messages of others are searched for again.
 const NEWEST: usize = 200;
 /// A day, in microseconds.
 const DAY: i64 = 86_400_000_000;

@@ -1,4 +1,4 @@
-//! The ways to restart a server.
+//! The methods to restart a server.
 
 use crate::stream::faults::Point;
 use crate::stream::run::Interruption;
@@ -36,7 +36,7 @@ impl When {
         }
     }
 
-    /// What goes on half a second after SIGTERM.
+    /// What continues half a second after SIGTERM.
     pub(super) fn goes_on(self) -> &'static str {
         match self {
             Self::At(place) if place.is_at_commit() => "commits are let through",

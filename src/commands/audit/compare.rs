@@ -1,4 +1,4 @@
-//! `chatctl audit compare`: what became of everything since a snapshot.
+//! `chatctl audit compare`: reports what was lost or altered since a snapshot.
 
 use super::look::Look;
 use super::{duration, look, quick};

@@ -1,4 +1,4 @@
-//! What the looks at the whole store share: options, progress, and how they are reported.
+//! Shared by the commands that read the whole store: options, progress and reporting.
 
 use super::duration;
 use crate::audit::live::Live;
@@ -178,7 +178,7 @@ pub(super) fn warn(env: &Env, live: &Live) {
     }
 }
 
-/// What of the store is not read, in words that go on a sentence.
+/// What of the store is not read, in words that continue a sentence.
 pub(super) fn unread(live: &Live) -> Vec<String> {
     let others = live.mapping.stores.iter().skip(1);
     let others =

@@ -1,4 +1,4 @@
-//! What `--quick` does: the database adds up its messages, and only the last ones are read.
+//! `--quick`: the database sums its messages, and chatctl reads only the last ones.
 
 use super::look;
 use crate::audit::file::Snapshot;

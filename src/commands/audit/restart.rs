@@ -66,7 +66,7 @@ pub(super) struct Args {
     #[arg(long, value_name = "PATH|URL|PORT|line:TEXT")]
     ready: Option<String>,
 
-    /// How long the server may take to be ready [default: 30s]
+    /// How long the server may take to become ready [default: 30s]
     #[arg(long, value_name = "DURATION")]
     ready_timeout: Option<String>,
 

@@ -32,11 +32,11 @@ pub(super) struct Args {
     #[arg(long)]
     overwrite: bool,
 
-    /// The snapshot before this one; its id is stored in the new one
+    /// The previous snapshot; the new one records its id
     #[arg(long, value_name = "FILE")]
     previous: Option<PathBuf>,
 
-    /// What to store of single messages [default: all up to two million, a sketch beyond]
+    /// How much to store about each message [default: all up to two million, a sketch beyond]
     #[arg(long, value_enum)]
     detail: Option<Kept>,
 
@@ -160,7 +160,7 @@ fn is_free(path: &Path) -> Result<(), CliError> {
     .hint("give another name, or add --overwrite to replace it"))
 }
 
-/// How many texts may still go on.
+/// How many texts may still continue.
 fn unsettled(summary: &Summary) -> String {
     match summary.unsettled {
         0 => String::new(),

@@ -1,4 +1,4 @@
-//! `chatctl inspect conversations`: which there are, and which wait for an answer.
+//! `chatctl inspect conversations`: lists conversations, and those that wait for an answer.
 
 use super::{moment, show, show_cut};
 use crate::cli_error::CliError;

@@ -1,4 +1,4 @@
-//! `chatctl inspect`: looks into the store, for the person on call. It reads, and can't write.
+//! `chatctl inspect`: shows the store to the person on call. It cannot write.
 
 mod conversations;
 mod mapping;
@@ -42,7 +42,7 @@ enum Command {
     /// Find messages by their text
     Search(search::Args),
 
-    /// Run a query that can only read
+    /// Run a read-only query
     Sql(sql::Args),
 }
 

@@ -1,4 +1,4 @@
-//! `chatctl inspect sql`: a query of one's own, which can only read.
+//! `chatctl inspect sql`: runs a read-only query.
 
 use super::{show, show_cut};
 use crate::cli_error::CliError;
@@ -23,7 +23,7 @@ Examples:
 
 `chatctl --help` lists the exit codes.";
 
-/// Run a query that can only read
+/// Run a read-only query
 ///
 /// One statement: SELECT, WITH, VALUES, EXPLAIN, SHOW, or a PRAGMA that only reads. The database
 /// itself forbids writing; functions that act outside of the transaction are refused.
@@ -41,7 +41,7 @@ pub(super) struct Args {
     #[arg(long, default_value = "30s", value_name = "DURATION", value_parser = duration)]
     timeout: Duration,
 
-    /// Cut longer values: a number of bytes, or with K or M
+    /// Cut values longer than this, in bytes or with the suffix K or M
     #[arg(long, default_value = "1M", value_name = "BYTES", value_parser = size)]
     max_cell: usize,
 }

@@ -1,4 +1,4 @@
-//! `chatctl inspect tables`: what is there, and how much of it.
+//! `chatctl inspect tables`: lists the tables and their sizes.
 
 use super::show;
 use crate::commands::Env;

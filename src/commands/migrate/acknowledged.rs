@@ -1,4 +1,4 @@
-//! What a run says of the losses that its migrations acknowledge.
+//! What a run reports about the losses that its migrations acknowledge.
 
 use crate::migrate::acknowledged;
 use crate::migrate::acknowledged::{Acknowledged, NearMiss};

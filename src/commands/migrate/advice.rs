@@ -1,4 +1,4 @@
-//! What to do about a statement that failed, where its text is not to blame.
+//! Advice on a statement that failed for a reason outside its text.
 
 use crate::db;
 use crate::migrate::apply::Failure;

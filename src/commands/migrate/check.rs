@@ -1,4 +1,4 @@
-//! `chatctl migrate verify` and `drift`: what the migrations make, tried on databases of their own.
+//! `chatctl migrate verify` and `drift`: run the migrations on scratch databases.
 
 use super::acknowledged::Acknowledgements;
 use super::case;

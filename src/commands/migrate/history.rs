@@ -1,4 +1,4 @@
-//! `chatctl migrate history` and `restore`: what was done, and back to before it.
+//! `chatctl migrate history` and `restore`: earlier runs, and the way back.
 
 use super::case;
 use super::job::{Job, writable};

@@ -1,4 +1,4 @@
-//! Work on a database that blocks its thread, and that a signal can stop.
+//! Blocking work on a database that a signal can stop.
 
 use super::FAILED;
 use crate::cli_error::CliError;

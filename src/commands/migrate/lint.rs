@@ -32,12 +32,12 @@ pub(super) struct Args {
     #[arg(long, value_name = "FORMAT", value_parser = formats())]
     source: Option<String>,
 
-    /// The SQL dialect; mysql includes MariaDB [default: that of the database URL or the folder, else only
-    /// what is true of all]
+    /// The SQL dialect; mysql includes MariaDB [default: that of the database URL or the folder,
+    /// else only rules that hold for all three]
     #[arg(long, value_parser = PossibleValuesParser::new(Engine::ALL.map(Engine::name)))]
     dialect: Option<String>,
 
-    /// The PostgreSQL version the files are for [default: 15]
+    /// The PostgreSQL version that runs the files [default: 15]
     #[arg(long, value_name = "VERSION")]
     server_version: Option<ServerVersion>,
 }
@@ -53,7 +53,7 @@ struct Text {
     acknowledged: Vec<Acknowledgement>,
 }
 
-/// What is looked at, and as whose SQL.
+/// What is examined, and as whose SQL.
 struct Texts {
     texts: Vec<Text>,
     /// What the files themselves say; a lock file or a journal names the database.

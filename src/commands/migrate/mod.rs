@@ -76,7 +76,7 @@ enum Command {
         #[command(flatten)]
         folders: Folders,
     },
-    /// Take over the history that another tool wrote
+    /// Continue from the history that another tool wrote
     Adopt(Folders),
     /// Accept files that differ only in line ends, or that were removed on purpose
     #[command(group = ArgGroup::new("what").args(["eol", "missing"]).required(true))]
@@ -95,7 +95,7 @@ enum Command {
         /// The version to resolve
         #[arg(id = "of", value_name = "VERSION")]
         version: String,
-        /// Whether its effect is in the database
+        /// Whether the database has its effect
         #[arg(long = "as", value_enum)]
         how: Resolution,
         /// With `--as retry`: you have undone the applied statements by hand, so chatctl runs them again

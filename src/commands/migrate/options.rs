@@ -1,4 +1,4 @@
-//! What the sub-commands on a database take, and what follows from it.
+//! Options shared by the sub-commands that use a database.
 
 use super::job::Job;
 use crate::cli_error::CliError;

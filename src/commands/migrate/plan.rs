@@ -68,7 +68,7 @@ pub(super) fn run(options: &Options, job: &Job) -> anyhow::Result<Done> {
     Ok(Done::Report(Box::new(report)))
 }
 
-/// Where a half-applied file goes on; what is applied of it is not in the plan.
+/// Where a half-applied file continues; what is applied of it is not in the plan.
 fn resumes(done: usize, of: usize) -> String {
     let applied = match done {
         1 => format!("statement 1 of {of} is applied"),

@@ -1,4 +1,4 @@
-//! `chatctl migrate baseline`, `adopt`, `repair` and `resolve`: what changes the history alone.
+//! `chatctl migrate baseline`, `adopt`, `repair` and `resolve`: change only the history.
 
 use super::job::Job;
 use super::options::Folders;

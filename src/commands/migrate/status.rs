@@ -1,4 +1,4 @@
-//! `chatctl migrate status`: how every version stands.
+//! `chatctl migrate status`: the state of every version.
 
 use super::job::Job;
 use super::options::Options;
@@ -101,7 +101,7 @@ fn wrong(refusal: &Refusal) -> Finding {
     )
 }
 
-/// The history of another tool, and how chatctl goes on from it.
+/// The history of another tool, and how chatctl continues from it.
 fn foreign(seen: &Seen) -> Option<Finding> {
     let (tool, fact, help) = match (&seen.foreign, seen.tool) {
         (Some(foreign), _) => {

@@ -47,7 +47,7 @@ pub(super) struct Args {
     #[arg(long, value_name = "DURATION", default_value = "0s", value_parser = duration)]
     statement_timeout: Duration,
 
-    /// How often to retry if a lock was not free in time
+    /// How many times to retry if a lock was not free in time
     #[arg(long, value_name = "N", default_value_t = 10)]
     retries: u32,
 
@@ -55,7 +55,8 @@ pub(super) struct Args {
     #[arg(long, value_enum, default_value = "auto")]
     backup: When,
 
-    /// Where backups go [default: next to a database file, else ./chatctl-backups] [env: CHATCTL_BACKUP_DIR]
+    /// Where to put backups [default: next to a database file, else ./chatctl-backups] [env:
+    /// CHATCTL_BACKUP_DIR]
     #[arg(long, value_name = "DIR")]
     backup_dir: Option<PathBuf>,
 

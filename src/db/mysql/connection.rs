@@ -1,4 +1,4 @@
-//! Connections to MySQL and MariaDB, and the tables that are there.
+//! Connections to MySQL and MariaDB, and their tables.
 
 use crate::db::{Db, Target, server};
 use crate::model::{Cell, Table};

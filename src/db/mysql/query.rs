@@ -181,11 +181,11 @@ async fn loaded(connection: &mut MySqlConnection, called: &[String]) -> anyhow::
     }
 }
 
-/// How many names are looked for.
+/// How many names are searched for.
 const MOST: usize = 2000;
 
 /// Looks into what a query may name: views and stored functions, and what these name in turn. A name
-/// is looked for in every database: the server may find it in any of them.
+/// is searched for in every database: the server may find it in any of them.
 async fn behind(
     connection: &mut MySqlConnection,
     named: &guard::QueryColumn,

@@ -1,4 +1,4 @@
-//! PostgreSQL: the catalogue numbers everything that is made, and never gives a number twice.
+//! PostgreSQL: the catalogue numbers every object, and never assigns a number twice.
 
 use crate::db::Db;
 use crate::db::evidence::{Depth, Facts, Mark, Marks, Taken, columns, mark, shortened};

@@ -69,7 +69,7 @@ impl Db for Postgres {
 
     fn writer(&self, wait: Duration) -> Tried<'_, Box<dyn Writer>> {
         Box::pin(async move {
-            // 0 would mean to wait for ever.
+            // 0 would mean to wait forever.
             let wait = format!("{}ms", wait.as_millis().max(1));
             let options = options(&self.target)?.options([("lock_timeout", wait)]);
             let connection: PgConnection = server::connect(&self.target, &options).await?;

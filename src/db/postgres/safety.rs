@@ -1,4 +1,4 @@
-//! What a login may drop, and settings that do not keep what is committed.
+//! What a login may drop, and settings that lose committed data.
 
 use crate::db::Db;
 use crate::db::safety::{Setting, settings};

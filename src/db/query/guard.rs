@@ -1,4 +1,4 @@
-//! What can be said of a query by its tokens alone, before it is sent. Pure.
+//! Checks of a query by its tokens alone, before it is sent. Pure.
 //!
 //! A name that is called is before a parenthesis, whatever schema, quotes, blanks and
 //! comments are around it. What could be read in two ways is refused instead of read.

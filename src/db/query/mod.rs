@@ -1,4 +1,4 @@
-//! One query of a person's own, which can't change anything.
+//! One query that a person wrote, which can't change anything.
 //!
 //! What forbids it is the engine: a connection that can't write, a transaction that is read-only,
 //! and a statement that is prepared first, so that the engine itself takes it for one. What an

@@ -1,6 +1,6 @@
-//! Connections that migrate: one a backend, behind [`Session`].
+//! Connections that run migrations: one per backend, behind [`Session`].
 //!
-//! They are used from a thread of their own and block: a migration is one statement after another.
+//! They block, in a separate thread: a migration is one statement after another.
 
 pub(super) mod copying;
 pub(super) mod derived;
@@ -20,10 +20,10 @@ pub use object::{Needs, Object, SWITCHED_OFF};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-/// Whether a database that is not there is made.
+/// Whether a missing database is created.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Missing {
-    /// It is made, where a database is a file.
+    /// It is created, if a database is a file.
     Create,
     /// It is an error.
     Fail,
@@ -36,12 +36,12 @@ pub enum Missing {
 pub struct Waits {
     /// For a lock that a statement needs.
     pub lock: Duration,
-    /// For a statement; zero is for ever.
+    /// For a statement; zero disables the limit.
     pub statement: Duration,
 }
 
 impl Waits {
-    /// For looking, and for chatctl's own small writes.
+    /// For chatctl's own queries and small writes.
     pub const SHORT: Self = Self {
         lock: Duration::from_secs(5),
         statement: Duration::ZERO,
@@ -53,7 +53,7 @@ impl Waits {
 pub struct ForeignKey {
     /// The table that has it.
     pub child: String,
-    /// The table that it leads to.
+    /// The table that it refers to.
     pub parent: String,
     /// Its columns, each with the one of the parent.
     pub columns: Vec<(String, String)>,
@@ -120,7 +120,7 @@ pub struct Found {
     pub is_view: bool,
 }
 
-/// How closely tables are compared.
+/// How precisely tables are compared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Measure {
     /// Every value of every row.
@@ -129,7 +129,7 @@ pub enum Measure {
     Counts,
 }
 
-/// What a transaction sees of others that commit meanwhile.
+/// The isolation of a transaction from concurrent commits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Isolation {
     /// What each statement finds.
@@ -147,11 +147,11 @@ pub(super) const DIVIDED: &str =
 /// A longer statement goes alone: it costs more than its way, and servers limit a message.
 pub(super) const SHORT: usize = 8 << 10;
 
-/// Stops the statement that runs, from another thread.
+/// Stops the running statement, from another thread.
 pub type Interrupter = Box<dyn Fn() + Send + Sync>;
 
-/// A connection of its own that may change the schema. Dropping it rolls back what was not
-/// committed, and releases the migration lock.
+/// A separate connection that may change the schema. Dropping it rolls back the open transaction
+/// and releases the migration lock.
 pub trait Session: Send {
     /// Runs chatctl's own statement.
     fn command(&mut self, sql: &str) -> Result<(), Failed>;
@@ -159,10 +159,10 @@ pub trait Session: Send {
     /// Runs one statement of chatctl's own with values, each for a `?`.
     fn write(&mut self, sql: &str, args: &[Cell]) -> anyhow::Result<()>;
 
-    /// The rows that a statement gives.
+    /// The rows that a statement returns.
     fn rows(&mut self, sql: &str) -> anyhow::Result<Vec<Vec<Cell>>>;
 
-    /// Runs one statement of a migration, but none that would get around what is measured.
+    /// Runs one statement of a migration, unless it would bypass the measurement.
     fn run(&mut self, statement: &str) -> Result<(), Failed>;
 
     /// Whether a statement of a migration may go to the database together with others.
@@ -179,7 +179,7 @@ pub trait Session: Send {
     /// A table's name, quoted; a schema before it is quoted by itself.
     fn quote(&self, name: &str) -> String;
 
-    /// Tries to be the one replica that migrates this database; false while another one is.
+    /// Tries to acquire the migration lock; false while another replica holds it.
     fn lock_migrations(&mut self) -> anyhow::Result<bool>;
 
     /// Lets other migrators look, but no other chatctl migrate, until the lock is taken again: who
@@ -214,7 +214,7 @@ pub trait Session: Send {
     /// outside of a transaction only. Most engines always do.
     fn enforce_keys(&mut self, enforced: bool) -> Result<(), Failed>;
 
-    /// Every table that holds rows of its own, by name.
+    /// Every table that holds rows itself, by name.
     fn catalog(&mut self) -> anyhow::Result<Vec<Shape>>;
 
     /// The same of the tables that have one of these names.
@@ -231,14 +231,13 @@ pub trait Session: Send {
     /// The names of a view's columns.
     fn shows(&mut self, view: &str) -> anyhow::Result<Vec<String>>;
 
-    /// An expression for the value of a column that is equal for equal values only, whatever its
-    /// collation.
+    /// An expression that is equal only for equal values of a column, whatever its collation.
     fn exact(&self, column: &str) -> String;
 
     /// Every index, trigger and view.
     fn objects(&mut self) -> anyhow::Result<BTreeSet<Object>>;
 
-    /// What the database does by itself: triggers, rules and events.
+    /// The actions of the database itself: triggers, rules and events.
     fn actions(&mut self) -> anyhow::Result<Actions>;
 
     /// What bare names mean in sessions that begin later; none where they can mean one thing only.
@@ -260,7 +259,7 @@ pub trait Session: Send {
     /// The foreign keys that lead to any of these tables.
     fn keys_to(&mut self, parents: &BTreeSet<&str>) -> anyhow::Result<Vec<ForeignKey>>;
 
-    /// What chatctl can't look into, in words.
+    /// What chatctl can't inspect, in words.
     fn unlooked(&mut self) -> anyhow::Result<Vec<String>> {
         Ok(Vec::new())
     }
@@ -280,10 +279,10 @@ pub trait Session: Send {
         Ok(None)
     }
 
-    /// Takes back what the statements of a file set for the session: it is not the next file's.
+    /// Resets the session settings that a file made, so that the next file does not see them.
     fn reset(&mut self) -> Result<(), Failed>;
 
-    /// How names are told apart.
+    /// How names are distinguished.
     fn names(&self) -> Names;
 
     /// The rows that a statement gives as the statements of a migration see them, before they commit.
@@ -296,12 +295,12 @@ pub trait Session: Send {
     /// run's.
     fn begins(&mut self, _tables: Vec<Shape>, _seeds: BTreeMap<String, Seeds>) {}
 
-    /// On a copy: the rows that the run put into tables of before.
+    /// On a copy: the rows that the run inserted into older tables.
     fn placed(&mut self) -> anyhow::Result<Placed> {
         Ok(Placed::default())
     }
 
-    /// The same rows in the database itself; none where there is any other.
+    /// The same rows in the database itself; `None` if it has any other.
     fn found(&mut self, _rows: &PlacedRows) -> anyhow::Result<Option<Seeds>> {
         Ok(None)
     }
@@ -320,7 +319,7 @@ pub trait Session: Send {
         Vec::new()
     }
 
-    /// Whether a transaction is open that the statements of a migration began.
+    /// Whether a transaction of the migration's own statements is open.
     fn is_in_transaction(&mut self) -> anyhow::Result<bool>;
 
     /// How many rows the statements of a migration changed, one after another, since the file began
@@ -376,14 +375,14 @@ pub trait Session: Send {
         successor: Option<&Successor>,
     ) -> anyhow::Result<Option<Compared>>;
 
-    /// Which tables the run fills from which others.
+    /// Which tables the run copies from and to.
     fn copies(&mut self, _all: Vec<Copying>) {}
 
     /// A table was renamed, and a new one has its name, which was compared in its place: the rows of the
     /// renamed one stay the users' as well.
     fn keep_aside(&mut self, _table: &str) {}
 
-    /// What was compared stays: what is kept is given up.
+    /// Keeps the compared state, and drops the saved one.
     fn accept(&mut self) -> anyhow::Result<()>;
 
     /// Whether more statements of the run follow: they may change what it made until then.
@@ -395,7 +394,7 @@ pub trait Session: Send {
         None
     }
 
-    /// What an earlier run made that did not come to its end.
+    /// What an earlier, unfinished run made.
     fn recall(&mut self, _text: &str) {}
 
     /// What would run when chatctl writes its own tables, in words; empty where the engine says so

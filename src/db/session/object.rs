@@ -1,4 +1,4 @@
-//! What hangs on a table, or is made of it.
+//! Objects that belong to a table, or are derived from it.
 
 /// The kind of [`Object`] that a table has one of: its primary key,
 pub(in crate::db) const KEY: &str = "primary key";

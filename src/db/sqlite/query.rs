@@ -172,7 +172,7 @@ pub(super) fn judged(target: &Target, wait: Duration, statements: &[String]) -> 
     Ok(())
 }
 
-/// Runs the query on a connection that lets nothing but reading pass, until `ends`.
+/// Runs the query on a connection that lets only reading pass, until `ends`.
 fn guarded(
     connection: &Connection,
     query: &Query,

@@ -1,4 +1,4 @@
-//! The sentinel: an index of no rows, for tables have no comments.
+//! The sentinel: an index without rows, because tables have no comments.
 
 use crate::db::Db;
 use crate::db::sentinel::{Act, fresh};

@@ -1,4 +1,4 @@
-//! SQLite: one read transaction, or a copy where that would keep the application from writing.
+//! SQLite: one read transaction, or a copy if that would block the application's writes.
 
 use super::file::Opened;
 use super::{file, reader as base};

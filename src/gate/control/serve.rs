@@ -42,7 +42,7 @@ impl Control {
     /// Listens for controllers.
     ///
     /// # Errors
-    /// When another gate is controlled there, or the place can't be used.
+    /// When another gate uses this path, or the place can't be used.
     pub async fn listen(at: &ControlAddress) -> anyhow::Result<Self> {
         let (listener, at) = match at {
             ControlAddress::Unix(path) => (Listener::Unix(unix(path).await?), at.clone()),
@@ -65,7 +65,8 @@ impl Control {
         &self.at
     }
 
-    /// Obeys one controller after the other, for ever. `note` is given what a person may want to know.
+    /// Obeys one controller after the other, forever. `note` is given what a person may want to
+    /// know.
     ///
     /// # Errors
     /// When the gate can't be opened.

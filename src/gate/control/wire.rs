@@ -1,4 +1,4 @@
-//! What the two processes say, one JSON line each.
+//! The messages of the two processes, one line of JSON each.
 //!
 //! The gate begins with a [`Greeting`]. Each [`Request`] of the controller gets one [`Said::Answer`] with
 //! its number; in between the gate says [`Said::Changed`] when there is something new to look at.

@@ -259,7 +259,7 @@ fn upstream(protocol: Protocol, login: &Login) -> anyhow::Result<Upstream> {
     )
 }
 
-/// A connection that breaks, or can't be read, ends; the others go on.
+/// A connection that breaks, or can't be read, ends; the others continue.
 async fn serve(client: Raw, context: Arc<ConnectionContext>) {
     let ConnectionContext {
         protocol,

@@ -1,7 +1,7 @@
-//! The commits that wait at the proxy: who came, who may pass, whose answer may be given.
+//! The commits that wait at the proxy: which arrived, which may pass, whose reply may be released.
 //!
-//! Connections ask for a [`Passage`] before they forward what may commit; the person at the gate
-//! ([`super::Proxy`]) decides. Nothing here reads a wire.
+//! Connections ask for a [`Passage`] before they forward what may commit; [`super::Proxy`]
+//! decides. Nothing here reads a wire.
 
 use crate::clock;
 use crate::clock::Tick;
@@ -18,18 +18,18 @@ use tokio::sync::{oneshot, watch};
 
 /// A statement that takes longer than this may wait for a lock.
 const BLOCKED: Duration = Duration::from_millis(50);
-/// As long as connections may take to break.
+/// How long connections may take to break.
 const ALL_BROKEN: Duration = Duration::from_secs(5);
-/// Between two looks for one that has not.
+/// The interval between two checks for one that has not.
 const ASK: Duration = Duration::from_millis(2);
 
 /// All commits at one proxy.
 pub(super) struct Queue {
-    /// Whether commits are withheld; the same as in the state, for a look without the lock.
+    /// Whether commits are withheld; the same as in the state, readable without the lock.
     closed: AtomicBool,
     state: Mutex<State>,
     changes: watch::Sender<u64>,
-    /// Turns true when every connection is to break.
+    /// Turns true when every connection must break.
     gone: watch::Sender<bool>,
     /// The longest that one message may be withheld.
     max_hold: Duration,
@@ -44,14 +44,15 @@ struct State {
     /// The open ones, by number.
     open: BTreeMap<u64, Arc<Connection>>,
     carriers: Vec<u64>,
-    /// Whether a text that was looked for was ever seen: then it is known which transaction is the answer's.
+    /// Whether a text that was searched for was ever seen: then it is known which transaction is
+    /// the answer's.
     sees: bool,
-    /// Whether the last one that let others pass was the answer's writer.
+    /// Whether the last connection that let others pass was the answer's writer.
     prefers_answer: bool,
     /// Whose first write is withheld: the connection that writes first.
     lets_pass: Option<LetsPass>,
     expired: u32,
-    /// What the database says to others while an answer is withheld; absent while the gate is open.
+    /// The database's messages to others while a reply is withheld; absent while the gate is open.
     elsewhere: Option<Elsewhere>,
     fault: Option<Armed>,
     faults_done: u32,
@@ -59,7 +60,8 @@ struct State {
 }
 
 impl State {
-    /// Whether a commit was let through whose answer is not given, and everything else waits with it.
+    /// Whether a commit was released but the reply to it was not, and everything else waits with
+    /// it.
     fn is_quiet(&self) -> bool {
         self.elsewhere == Some(Elsewhere::Waits)
             && self
@@ -85,10 +87,10 @@ struct Armed {
 /// Which connection lets another one go first.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum LetsPass {
-    /// The one that writes the answer next: others may wait in the store for what it has written, and then
-    /// they would not come.
+    /// The next writer of the answer: others may wait in the store for its locks, and then they
+    /// would not arrive.
     Answer,
-    /// The one that writes next.
+    /// The next writer.
     Next,
     /// This one has.
     Done,
@@ -99,13 +101,13 @@ pub(super) struct Connection {
     /// From 1.
     pub(super) number: u64,
     queue: Arc<Queue>,
-    /// Since when the database owes it an answer, in microseconds of the run's clock; 0 when it
-    /// owes none.
+    /// Since when the database owes it a reply, in microseconds of the run's clock; 0 if it owes
+    /// none.
     busy_since: AtomicU64,
 }
 
 impl Connection {
-    /// The database owes an answer, or none any more.
+    /// Sets whether the database owes a reply.
     pub(super) fn busy(&self, is: bool) {
         if !is {
             self.busy_since.store(0, Ordering::Relaxed);
@@ -123,7 +125,7 @@ impl Connection {
     }
 }
 
-/// Takes a connection that ended off the list.
+/// Removes an ended connection from the list.
 pub(super) struct Connected(Arc<Connection>);
 
 impl std::ops::Deref for Connected {
@@ -149,13 +151,13 @@ struct Waiting {
 enum Phase {
     /// The message is withheld.
     Commit(oneshot::Sender<()>),
-    /// It was let through, and its answer is not there yet.
+    /// It was released, and the reply has not arrived.
     LetThrough(Tick),
-    /// Its answer is withheld.
+    /// The reply to it is withheld.
     Answer(Passed, oneshot::Sender<()>),
 }
 
-/// What a connection asks to forward.
+/// A message that a connection asks to forward.
 pub(super) struct Commit {
     /// The connection's number, from 1.
     pub(super) connection: u64,
@@ -169,13 +171,13 @@ pub(super) struct Commit {
     pub(super) carries: Carries,
 }
 
-/// The answer to a connection that asks.
+/// The decision for a connection that asks.
 pub(super) enum Passage {
     /// Forward it; nobody looks.
     Free,
-    /// Forward it, and withhold its answer until the ticket allows it.
+    /// Forward it, and withhold the reply until the ticket allows it.
     Step(Ticket),
-    /// Do this in place of forwarding it.
+    /// Do this instead of forwarding it.
     Fault(CommitFault),
 }
 
@@ -198,7 +200,7 @@ impl Queue {
         self.changes.send_modify(|count| *count += 1);
     }
 
-    /// Whether commits are withheld, or one is to fail: only then messages must be read.
+    /// Whether commits are withheld, or one must fail: only then messages must be read.
     pub(super) fn reads(&self) -> bool {
         self.closed.load(Ordering::Acquire)
     }
@@ -218,8 +220,8 @@ impl Queue {
         Connected(connection)
     }
 
-    /// Connections that the database has owed an answer for longer than a statement takes that
-    /// waits for nobody, and whose commit is not withheld.
+    /// Connections that have waited for a reply longer than an unblocked statement takes, and
+    /// whose commit is not withheld.
     pub(super) fn blocked(&self) -> Vec<u64> {
         let state = self.state();
         let at_gate = |number: u64| {
@@ -233,13 +235,13 @@ impl Queue {
             .collect()
     }
 
-    /// How many connections there were.
+    /// The number of connections so far.
     pub(super) fn connections(&self) -> u64 {
         self.state().connections
     }
 
-    /// The text that is looked for in what the server writes: while the gate is open only until it was
-    /// seen once.
+    /// The text that is searched for in what the server writes: while the gate is open only until
+    /// it was seen once.
     pub(super) fn nonce(&self) -> Option<Arc<[u8]>> {
         let state = self.state();
         if self.reads() || state.carriers.is_empty() {
@@ -261,7 +263,7 @@ impl Queue {
         self.state().carriers.clone()
     }
 
-    /// Looks for a text in what the server writes from now on.
+    /// Searches for a text in the server's writes from now on.
     pub(super) fn look_for(&self, nonce: &str) {
         let mut state = self.state();
         state.nonce = Some(nonce.as_bytes().into());
@@ -276,8 +278,8 @@ impl Queue {
         state.elsewhere = Some(hold.elsewhere);
         state.lets_pass = match hold.order {
             Order::Arrival => None,
-            // Whose first write is not the answer's may have locked before what the others need, so the two
-            // take turns.
+            // A connection whose first write is not the answer's may hold locks that the others
+            // need, so the two take turns.
             Order::SecondFirst => {
                 state.prefers_answer = state.sees && !state.prefers_answer;
                 Some(if state.prefers_answer {
@@ -313,19 +315,19 @@ impl Queue {
         self.state().broken = Some(why);
     }
 
-    /// Why the last connection ended that did not end in order.
+    /// The error of the last connection that did not end normally.
     pub(super) fn broken(&self) -> Option<String> {
         self.state().broken.clone()
     }
 
-    /// Waits until every connection is to break.
+    /// Waits until every connection must break.
     pub(super) async fn gone(&self) {
         let mut gone = self.gone.subscribe();
         // The sender lives as long as the queue.
         let _ = gone.wait_for(|gone| *gone).await;
     }
 
-    /// Breaks every connection, with what is withheld on it, and waits until none is left.
+    /// Breaks every connection, with its withheld messages, and waits until none is left.
     ///
     /// # Errors
     /// When one does not end.
@@ -342,7 +344,7 @@ impl Queue {
         Ok(())
     }
 
-    /// The fault that new connections meet.
+    /// The fault for new connections.
     pub(super) fn refuses(&self) -> Option<CommitFault> {
         let met = self.state().fault.filter(|armed| armed.met)?;
         match met.fault {
@@ -356,7 +358,7 @@ impl Queue {
         }
     }
 
-    /// A commit met the fault as it was meant.
+    /// A commit met the fault as intended.
     pub(super) fn fault_done(&self) {
         self.state().faults_done += 1;
     }
@@ -366,19 +368,19 @@ impl Queue {
         self.state().faults_done
     }
 
-    /// How many commits were let through because they had been withheld for too long.
+    /// How many commits were released because they had been withheld for too long.
     pub(super) fn expired(&self) -> u32 {
         self.state().expired
     }
 
-    /// Lets everything through, commits and answers.
+    /// Releases everything, commits and replies.
     pub(super) fn open(&self) -> Tick {
         self.closed.store(false, Ordering::Release);
         let mut state = self.state();
         state.fault = None;
         state.elsewhere = None;
         self.gone.send_replace(false);
-        // Dropping what they wait for wakes them all.
+        // Dropping the senders wakes them all.
         state.waiting.clear();
         drop(state);
         self.changed();
@@ -389,7 +391,7 @@ impl Queue {
         self.changes.subscribe()
     }
 
-    /// What waits, in the order in which it came.
+    /// The waiting messages, in order of arrival.
     pub(super) fn withheld(&self) -> Vec<Withheld> {
         let state = self.state();
         let waiting = state.waiting.values();
@@ -399,7 +401,7 @@ impl Queue {
             .collect()
     }
 
-    /// Lets one commit through, and waits until its answer is withheld.
+    /// Releases one commit, and waits until the reply to it is withheld.
     pub(super) async fn pass(&self, id: u64) -> anyhow::Result<Passed> {
         let let_through = clock::now();
         {
@@ -409,7 +411,7 @@ impl Queue {
             let Phase::Commit(go) = phase else {
                 anyhow::bail!("it was let through already");
             };
-            // One whose connection broke just now is gone at the next look.
+            // One whose connection broke just now is gone at the next check.
             let _ = go.send(());
         }
         self.changed();
@@ -434,8 +436,8 @@ impl Queue {
         }
     }
 
-    /// Gives the answer of a commit that was let through. The time is the one right before: on a busy machine
-    /// the server may act upon it before this thread goes on.
+    /// Releases the reply to a released commit. Returns the time right before: on a busy machine
+    /// the server may act on it before this thread continues.
     pub(super) fn answer(&self, id: u64) -> Tick {
         let at = clock::now();
         if let Some(Waiting {
@@ -449,10 +451,10 @@ impl Queue {
         at
     }
 
-    /// Waits while nothing that the database says may come to the server: where the answer to a commit is
+    /// Waits while no message of the database may reach the server: while the reply to a commit is
     /// withheld, and the others wait with it.
     pub(super) async fn may_speak(&self) {
-        // For a look without the lock.
+        // Checked without the lock.
         if !self.reads() {
             return;
         }
@@ -477,7 +479,7 @@ impl Queue {
         let (go, passed) = oneshot::channel();
         let ticket = {
             let mut state = self.state();
-            // Looked at with the lock held: `open` empties the queue with it.
+            // Checked with the lock held: `open` empties the queue with it.
             if !self.reads() {
                 return Passage::Free;
             }
@@ -538,14 +540,14 @@ impl Queue {
     }
 }
 
-/// A commit at the gate. Dropping it takes it out of the queue: its connection ended.
+/// A commit at the gate. Dropping it removes it from the queue: its connection ended.
 pub(super) struct Ticket {
     queue: Arc<Queue>,
     id: u64,
 }
 
 impl Ticket {
-    /// The store's answer is there. Waits until it may be given.
+    /// The store's reply has arrived. Waits until it may be released.
     pub(super) async fn answered(self, outcome: CommitOutcome) {
         let (give, given) = oneshot::channel();
         {
@@ -565,7 +567,7 @@ impl Ticket {
             waiting.phase = Phase::Answer(passed, give);
         }
         self.queue.changed();
-        // An error means that the gate was opened; a deadline gives the answer all the same.
+        // An error means that the gate was opened; a deadline releases the reply, too.
         let given = tokio::time::timeout(self.queue.max_hold, given).await;
         if given.is_err() {
             self.queue.state().expired += 1;

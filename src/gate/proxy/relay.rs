@@ -1,4 +1,4 @@
-//! Both directions of one connection, whatever is spoken on it.
+//! Both directions of one connection, for any protocol.
 //!
 //! Bytes are passed on as they come; messages are read only as far as a commit could be in them.
 
@@ -17,7 +17,7 @@ const BEGINNING: usize = 4 << 10;
 /// The longest answer to a commit that is kept back as a whole.
 const ANSWER: usize = 8 << 20;
 
-/// What is known of one connection, from the messages that went by. No I/O.
+/// The state of one connection, from the messages that passed. No I/O.
 pub(super) trait Session: Send {
     /// The kind and length of the message at the beginning of these bytes; none while its header
     /// is not there as a whole.

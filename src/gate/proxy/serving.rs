@@ -1,4 +1,4 @@
-//! Where the proxy runs: in a thread of its own.
+//! Runs the proxy in a separate thread.
 //!
 //! One thread serves all connections, as PgBouncer does: messages are short, and handing each to another
 //! thread costs more than to relay it. What chatctl does elsewhere delays none of them.

@@ -30,7 +30,7 @@ pub(super) enum Status {
 /// What a statement may do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Class {
-    /// It changes nothing but the session.
+    /// It changes only the session.
     Session,
     /// It reads, as far as can be told: a view or an operator may call a function that writes.
     Read,

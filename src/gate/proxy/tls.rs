@@ -78,7 +78,7 @@ impl Outgoing {
             Mode::VerifyFull => Trust::Name(known(authorities)?),
         })?;
         let config = config.with_no_client_auth();
-        // A socket in a folder has no name, and no certificate is looked at there.
+        // A socket in a folder has no name, and no certificate is examined there.
         let name = ServerName::try_from(host.to_owned())
             .unwrap_or_else(|_| ServerName::try_from("localhost").expect("it is a name"));
         Ok(Self {

@@ -1,4 +1,4 @@
-//! The database behind the proxy: where it is, and how the way to it is encrypted.
+//! The database behind the proxy: its address, and the encryption of the connection.
 
 use super::tls::{Mode, Outgoing};
 use super::wire::Raw;

@@ -1,4 +1,4 @@
-//! Answers that do not come to their end, or do not begin.
+//! Answers that break off, or never begin.
 
 use super::streams::middle;
 use super::{Ends, Fault, NOTHING, Refusal, Refused, Scene, error_text};

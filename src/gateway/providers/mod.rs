@@ -1,4 +1,4 @@
-//! LLM providers: what the server under test speaks to them. One provider a file.
+//! LLM providers: the APIs that the server under test calls. One file per provider.
 //!
 //! Pure: bytes and JSON in, bytes and JSON out.
 

@@ -1,4 +1,4 @@
-//! Hibernate makes the schema again at each start.
+//! Hibernate recreates the schema at each start.
 
 use super::super::language::Language;
 use super::super::source_file::SourceFile;

@@ -1,4 +1,4 @@
-//! The rules: one file a harm, one row here.
+//! The rules: one file and one row here per harm.
 
 mod accept_data_loss;
 mod delete_database_file;

@@ -1,4 +1,4 @@
-//! `ADD COLUMN … NOT NULL` without a default. For PostgreSQL squawk says it.
+//! `ADD COLUMN … NOT NULL` without a default. On PostgreSQL squawk reports it.
 
 use super::super::{Rule, RuleContext, Violation, Violations};
 use super::{UNKNOWN_TO_SQUAWK, actions, list};

@@ -1,4 +1,4 @@
-//! `DROP COLUMN`, and what drops columns with a type.
+//! `DROP COLUMN`, and statements that drop columns together with a type.
 
 use super::super::{Rule, RuleContext, Violation, Violations};
 use super::{EVERY, actions, list, target};

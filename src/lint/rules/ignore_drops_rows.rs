@@ -1,4 +1,4 @@
-//! `IGNORE`, which turns errors into rows that are not there.
+//! `IGNORE`, which turns errors into missing rows.
 
 use super::super::{Rule, RuleContext, Violation, Violations};
 use super::{UNKNOWN_TO_SQUAWK, actions, list};

@@ -1,4 +1,4 @@
-//! The rules: one file a harm, one row here.
+//! The rules: one file and one row here per harm.
 
 mod add_not_null_without_default;
 mod convert_charset;

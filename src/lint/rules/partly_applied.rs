@@ -1,4 +1,4 @@
-//! Several statements that no rollback takes back: DDL of MySQL, files without a transaction.
+//! Several statements that no rollback undoes: DDL of MySQL, files without a transaction.
 
 use super::super::script::Step;
 use super::super::{Rule, RuleContext, Violation, Violations};

@@ -1,4 +1,4 @@
-//! A rename of what a running server still reads. For PostgreSQL squawk says it.
+//! A rename of an object that a running server still reads. On PostgreSQL squawk reports it.
 
 use super::super::script::renames;
 use super::super::{Rule, RuleContext, Violation, Violations};

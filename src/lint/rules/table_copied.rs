@@ -1,4 +1,4 @@
-//! What MySQL and MariaDB do only by a copy, or with writers locked out.
+//! Changes that MySQL and MariaDB make only by a copy, or while writers are blocked.
 
 use super::super::{Rule, RuleContext, Violation, Violations};
 use super::{MYSQL, actions};

@@ -1,4 +1,4 @@
-//! What is not recognized counts as destructive until somebody looked at it.
+//! An unrecognized statement counts as destructive until somebody has reviewed it.
 
 use super::super::{Rule, RuleContext, UNPARSABLE, Violation, Violations};
 use super::EVERY;
@@ -105,7 +105,7 @@ fn is_well_formed(text: &str, facts: &Facts, dialect: Dialect) -> bool {
         .into_iter()
         .filter(|token| token.kind != TokenKind::Comment)
         .collect();
-    // What stands in a version comment is read by some servers and not by others.
+    // What is in a version comment is read by some servers and not by others.
     if tokens.iter().any(|token| {
         matches!(
             token.kind,

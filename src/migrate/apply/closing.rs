@@ -1,5 +1,5 @@
-//! What is looked at before a COMMIT besides the rows: references, and what would run after
-//! everything was compared.
+//! What is examined before a COMMIT besides the rows: references, and what would run after the
+//! comparison.
 
 use super::{ApplyOptions, End, Failure, missed};
 use crate::cli_error::CliError;
@@ -137,7 +137,8 @@ impl Opening {
         Ok(watched.map(Refused::Other))
     }
 
-    /// Why what files did may not be committed, for a reference that leads nowhere now.
+    /// Why what files did may not be committed, for a reference that leads nowhere now. The next files
+    /// begin with what is found here.
     pub(super) fn broken(
         &self,
         session: &mut dyn Session,

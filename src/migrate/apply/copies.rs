@@ -1,4 +1,4 @@
-//! Which tables the statements of a run fill from which others. Pure.
+//! Which tables a run copies rows from and to. Pure.
 
 use crate::db::Copying;
 use crate::migrate::intent::{Intent, Piece};

@@ -40,7 +40,7 @@ fn clause(text: &str) -> Option<(Vec<Token>, usize, usize)> {
 #[derive(Debug, PartialEq, Eq)]
 struct Definer {
     user: String,
-    /// None where a name stands alone: then it may be a role.
+    /// None where a name is alone: then it may be a role.
     host: Option<String>,
 }
 

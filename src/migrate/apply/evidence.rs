@@ -1,4 +1,4 @@
-//! What is known of the rows after a file, and by what.
+//! What is known about the rows after a file, and the source of each fact.
 
 use crate::migrate::preserve::{Lost, What};
 use std::collections::{BTreeMap, BTreeSet};

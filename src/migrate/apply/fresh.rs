@@ -1,4 +1,4 @@
-//! Files of MySQL that only make tables, and fill those. Pure.
+//! Files of MySQL that only create tables and fill them. Pure.
 //!
 //! A table that is made on the copy costs as much as in the database itself, and a temporary one next to
 //! nothing. The text only proposes: the trial runs as a user whom the server lets make temporary tables

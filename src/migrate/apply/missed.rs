@@ -1,4 +1,4 @@
-//! Which of the objects that are gone from tables somebody misses.
+//! Which of the dropped objects of a table matter.
 
 use crate::db::{Needs, Object, Session};
 use crate::model::Shape;

@@ -1,4 +1,4 @@
-//! Applying what is pending: every row survives, or nothing is changed.
+//! Applies pending migrations: every row survives, or nothing is changed.
 //!
 //! A file runs in one transaction if it can; one that can't is journalled statement by statement. MySQL, where DDL commits by itself, is rehearsed on a copy first.
 
@@ -51,17 +51,17 @@ pub use options::{ApplyOptions, Guard, Together};
 pub struct Outcome {
     /// The run's name in the journal.
     pub run: String,
-    /// What was applied and committed, in its order.
+    /// The applied and committed migrations, in order.
     pub ran: Vec<Ran>,
     /// Indexes, triggers and views of tables that are still there, which no statement dropped by name.
     pub objects: Vec<String>,
     /// The backup that was made.
     pub backup: Option<PathBuf>,
-    /// Why it went no further; none when everything is applied.
+    /// Why it stopped; `None` if everything is applied.
     pub end: Option<End>,
-    /// How far the file came with which it ended, when that is not rolled back.
+    /// How far the last file got, if it is not rolled back.
     pub stays: Option<String>,
-    /// The version that came so far, and ended since its rest would lose something.
+    /// The version that got so far, and stopped because the rest would lose something.
     pub halfway: Option<Version>,
     /// The files of the transaction with which it ended, and those after them.
     pub rest: Option<NotRun>,
@@ -88,7 +88,7 @@ impl Outcome {
     }
 }
 
-/// What is not applied after a run that ended too soon.
+/// The migrations that a stopped run did not apply.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NotRun {
     /// The files of the transaction that was rolled back, or the file that ended in the middle:
@@ -98,7 +98,7 @@ pub struct NotRun {
     pub later: Vec<Version>,
 }
 
-/// Why a run went no further.
+/// Why a run stopped.
 #[derive(Debug)]
 pub enum End {
     /// Something would have been lost.
@@ -118,7 +118,7 @@ pub struct Ran {
     pub file: String,
     /// How long its statements took, once.
     pub took: Duration,
-    /// What is known of the rows that were there before it.
+    /// What is known about the rows that existed before it.
     pub evidence: Evidence,
 }
 
@@ -134,7 +134,7 @@ impl Ran {
     }
 }
 
-/// A loss, and the statement that did it.
+/// A loss, and the statement that caused it.
 #[derive(Debug, Clone)]
 pub struct Culprit {
     /// What would have been lost.
@@ -154,15 +154,15 @@ pub struct Failure {
     pub file: String,
     /// Where the statement begins, from 1.
     pub line: Option<u32>,
-    /// What the database said.
+    /// The error of the database.
     pub message: String,
     /// What to do about it.
     pub help: String,
-    /// Whether it may work a little later.
+    /// Whether a retry may succeed.
     pub busy: bool,
 }
 
-/// Applies what is pending, or changes nothing.
+/// Applies pending migrations, or changes nothing.
 pub fn up(session: &mut dyn Session, options: &ApplyOptions<'_>) -> anyhow::Result<Outcome> {
     all(session, options).map_err(|error| {
         let is_lost = |failed: &Failed| failed.lost;

@@ -1,8 +1,7 @@
-//! Running a file and showing that nothing is lost by it.
+//! Runs a file and proves that it loses nothing.
 //!
-//! The engine itself says which tables a file touched; those are compared row by row with what they
-//! were. What the text seems to write is read at once; when the evidence names other tables too, the
-//! file is taken back and run once more with these read before.
+//! The engine says which tables a file touched; they are compared row by row with what they were.
+//! The tables that the text writes are read first; if the evidence names more, the file runs again.
 
 use super::closing::{Own, References};
 use super::counting::there_before;

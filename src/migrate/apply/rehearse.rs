@@ -1,4 +1,4 @@
-//! MySQL and MariaDB commit every DDL statement by itself, so nothing can be rolled back there.
+//! MySQL and MariaDB commit every DDL statement implicitly, so nothing can be rolled back there.
 //! The pending files run on a copy of the database first; only when nothing is lost on the copy,
 //! they run on the database itself.
 
@@ -258,7 +258,7 @@ impl Stage<'_> {
                 let mut left = rest.left.into_iter().flatten();
                 let home = left.find(|(left, _)| left.name == shape.name);
                 let home = home.map_or(shape.name.clone(), |(_, name)| name.clone());
-                // It is looked for in the database itself.
+                // It is searched for in the database itself.
                 let shape = Shape {
                     schema: options.target.database(),
                     ..shape

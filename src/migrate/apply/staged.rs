@@ -243,7 +243,7 @@ fn of(intent: &Intent<'_>, pieces: Range<usize>, before: Tables<'_>) -> Stages {
             found.parts.push(start..number);
             (start, is_taken) = (number, false);
         }
-        // One that takes and copies at once is looked at with its own copy.
+        // One that takes and copies at once is examined with its own copy.
         let is_both = matches!(piece.facts.kind, Kind::With { .. });
         is_taken |= !is_both && !found.copies.is_empty() && may_destroy(&origins);
         names.extend(tables.iter().cloned());

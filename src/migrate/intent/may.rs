@@ -1,5 +1,5 @@
 //! What the statements of a file may do besides what they do to rows, as far as their texts tell: where they may,
-//! it is looked at before and after them. What their texts do not show counts too.
+//! it is examined before and after them. What their texts do not show counts too.
 
 use super::{Intent, Piece};
 use crate::model::Shape;

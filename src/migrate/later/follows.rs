@@ -1,4 +1,4 @@
-//! What only follows the row that sets an action off, as a cascade does.
+//! Writes that only follow the row that fires an action, as a cascade does.
 
 use super::said::Said;
 use super::{Extent, Judge, holds_text, said};

@@ -1,4 +1,4 @@
-//! SQL that an action puts together and runs: what its texts show of it. Pure.
+//! Dynamic SQL that an action builds and runs: what its texts show. Pure.
 
 use super::said::{OWN_TABLE, Tokens};
 use crate::sql::{Dialect, Token, TokenKind};

@@ -1,4 +1,4 @@
-//! Whether an action gives up each row that is written, and stores it nowhere else.
+//! Whether an action discards each written row without storing it elsewhere.
 
 use super::said::Said;
 use super::{Judge, holds_text, said};

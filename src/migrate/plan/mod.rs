@@ -1,4 +1,4 @@
-//! What is to be done: one pure function over the files and what is applied.
+//! The plan: one pure function over the files and the applied versions.
 
 mod refusal;
 
@@ -17,7 +17,7 @@ pub struct Applied {
     pub description: String,
     /// The checksum of what was applied; empty when the history holds none, and then nothing is compared.
     pub checksum: Vec<u8>,
-    /// How far it came.
+    /// Its progress.
     pub reached: Reached,
     /// When, as the database writes it.
     pub installed_on: Option<String>,
@@ -25,19 +25,19 @@ pub struct Applied {
     pub execution_ns: i64,
 }
 
-/// How far a version came that was begun.
+/// The progress of a started version.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reached {
-    /// Its end.
+    /// Finished.
     End,
-    /// Not its end, and chatctl's journal knows how far: a run resumes there.
+    /// Unfinished, and chatctl's journal knows how far it got: a run resumes there.
     Known,
-    /// Not its end, and nobody knows how far.
+    /// Unfinished, and nobody knows how far it got.
     Unknown,
 }
 
 impl Reached {
-    /// What a history says that knows only whether it came to its end.
+    /// The progress in a history that only records whether a version finished.
     pub const fn end(success: bool) -> Self {
         if success { Self::End } else { Self::Unknown }
     }
@@ -55,13 +55,13 @@ pub enum OutOfOrder {
 /// What to do with a database that is newer than every file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Newer {
-    /// Leave it as it is: an older release runs next to the new one, or was brought back.
+    /// Leave it unchanged: an older release runs next to the new one, or was redeployed.
     Allow,
     /// Refuse the whole plan.
     Refuse,
 }
 
-/// What the user allows and asks for.
+/// The options of the user.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Policy {
     /// The last version to apply; every one when absent.
@@ -72,7 +72,7 @@ pub struct Policy {
     pub newer: Newer,
 }
 
-/// What would run.
+/// The pending migrations.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Plan<'a> {
     /// The migrations to run, in this order.
@@ -83,20 +83,20 @@ pub struct Plan<'a> {
     pub beyond: Vec<&'a Migration>,
 }
 
-/// How a version stands.
+/// The state of a version.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum State {
-    /// Applied, and its file is as it was.
+    /// Applied, and its file is unchanged.
     Applied,
     /// Not applied.
     Pending,
-    /// It was begun and did not finish, and nobody knows how far it came.
+    /// It started and did not finish, and nobody knows how far it got.
     Dirty,
-    /// It was begun and did not finish; a run resumes it.
+    /// It started and did not finish; a run resumes it.
     HalfApplied,
     /// The same, but its file is gone.
     HalfMissing,
-    /// Applied, and its file is not as it was.
+    /// Applied, and its file changed.
     Changed {
         /// Only line ends or a byte-order mark differ.
         by_line_ends: bool,
@@ -142,7 +142,7 @@ pub struct Row {
     pub installed_on: Option<String>,
 }
 
-/// How every version stands, of the files and of the history, by ascending version.
+/// The state of every version of the files and the history, by ascending version.
 pub fn status(files: &[Migration], applied: &[Applied]) -> Vec<Row> {
     let history: BTreeMap<_, _> = applied.iter().map(|row| (&row.version, row)).collect();
     let known: BTreeSet<_> = files.iter().map(|file| &file.version).collect();
@@ -212,7 +212,7 @@ fn compared(file: &Migration, row: &Applied) -> State {
     State::Changed { by_line_ends }
 }
 
-/// What would run, or why nothing may.
+/// Computes the plan, or the reason why nothing may run.
 ///
 /// The order of the checks is that of their weight: what must be fixed first is reported first.
 ///

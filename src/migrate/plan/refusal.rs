@@ -1,4 +1,4 @@
-//! Why a plan is refused, and the way out.
+//! Why a plan is refused, and how to fix that.
 
 use super::{Row, State};
 use crate::cli_error::CliError;

@@ -1,7 +1,7 @@
-//! What must not shrink: a table before and after, compared. Pure.
+//! Compares a table before and after: nothing may shrink. Pure.
 //!
 //! No statement is read for this. A DELETE, a cascade, a trigger, a truncating cast or a
-//! rebuild that forgets a column all show in the same way: less is there than before.
+//! rebuild that forgets a column all show in the same way: less exists than before.
 
 mod acknowledged;
 mod names;
@@ -14,7 +14,7 @@ pub use names::{Meaning, Named, Renames, Subject, Tables};
 use crate::model::{Compared, Derived, Names, Sequence, Shape, ShapeColumn, Successor};
 use std::fmt;
 
-/// Something that was there before and is not there after.
+/// Something that existed before and does not exist after.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Lost {
     /// The table, by its name before.
@@ -31,9 +31,9 @@ pub struct Lost {
     pub before: u64,
     /// Whether both numbers are those of parts of the table only.
     pub in_parts: bool,
-    /// What is lost after the migration only, in words.
+    /// The loss that occurs only after the migration, in words.
     pub by: Option<String>,
-    /// What explains it, when something does: it is reported, and needs no acknowledgement.
+    /// Its explanation, if there is one: then it is reported, and needs no acknowledgement.
     pub derived: Option<Derived>,
 }
 
@@ -48,29 +48,29 @@ pub enum What {
     ColumnGone,
     /// Values became NULL.
     ValuesGone,
-    /// Values are other ones.
+    /// Values changed.
     ValuesChanged,
     /// The table keeps its rows, but only until the server crashes or is restarted.
     Volatile,
-    /// Rows have another place among all, which readers see that do not sort them.
+    /// Rows have another place in the table, which readers that do not sort them see.
     Moved,
-    /// Rows were written in a way that counts do not show.
+    /// Rows were written, and counts do not show how.
     Unseen,
-    /// What the migration made will delete or overwrite rows.
+    /// An object of the migration will delete or overwrite rows.
     Later,
-    /// What the migration made will delete one row of another table with each new one.
+    /// An object of the migration will delete one row of another table with each new row.
     Cleared,
-    /// A view is in the place of the table, and takes no new rows.
+    /// A view replaced the table, and takes no new rows.
     Unwritable,
-    /// A role that could read the rows can't any more.
+    /// A role that could read the rows no longer can.
     Unreadable,
-    /// A query for all columns shows the column no more.
+    /// A query for all columns no longer shows the column.
     Unshown,
-    /// The engine of the table keeps no transactions any more.
+    /// The engine of the table no longer supports transactions.
     Loose,
-    /// New sessions find another table under the name, which has not these rows.
+    /// New sessions find another table under the name, which lacks these rows.
     Hidden,
-    /// New rows will get numbers that rows had before.
+    /// New rows will get ids that rows had before.
     Rewound,
 }
 
@@ -284,7 +284,7 @@ pub fn loss(
     }
 }
 
-/// What the comparison of a table says is lost.
+/// The losses that the comparison of a table shows.
 pub fn lost(
     was: &Shape,
     successor: Option<&Successor>,
@@ -408,7 +408,7 @@ pub fn unseen(was: &Shape, rows: u64, before: Tables<'_>) -> Option<Lost> {
     })
 }
 
-/// What is lost after the migration only, in words.
+/// The loss that occurs only after the migration, in words.
 pub fn later(
     what: What,
     (was, column): (&Shape, Option<&str>),

@@ -1,4 +1,4 @@
-//! Names of tables and columns, as a text gives them and as the engine has them.
+//! Names of tables and columns, as written in a text and as stored by the engine.
 
 use crate::model::{Names, Shape};
 
@@ -88,9 +88,9 @@ pub enum Subject {
     Column(Named, String),
     /// `first.last`: a column of a table, or a table of a schema, whichever there is.
     Either {
-        /// What stands before the dot.
+        /// What is before the dot.
         first: String,
-        /// What stands behind it.
+        /// What is behind it.
         last: String,
     },
 }

@@ -1,8 +1,8 @@
-//! Files that hold both directions: what makes a step, and what undoes it.
+//! Files with both directions: the statements of a step, and those that undo it.
 //!
 //! A tool marks the two parts by comments, which a database passes over: whoever does not know the
-//! marks runs both parts, and the second takes back what the first made. So each text is looked at for
-//! the marks of every tool before it is run, whichever tool the folder is taken for.
+//! marks runs both parts, and the second takes back what the first made. So each text is examined
+//! for the marks of every tool before it is run, whichever tool the folder is taken for.
 
 use super::{blank, says_nothing};
 use crate::sql::{Dialect, TokenKind, tokenize};

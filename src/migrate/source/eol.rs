@@ -1,4 +1,4 @@
-//! Whether two texts that hash differently differ only in line ends or a byte-order mark.
+//! Whether two texts with different hashes differ only in line ends or a byte-order mark.
 
 use super::{BOM, checksum, checksum_ignoring};
 use std::collections::BTreeSet;

@@ -1,4 +1,4 @@
-//! Comments by which a tool changes how a plain file is run: a file that has one is not run as if it had none.
+//! Comments by which a tool changes how it runs a plain file: chatctl does not ignore them.
 
 use super::Unsupported;
 

@@ -1,4 +1,4 @@
-//! One migration, as every format is read into it.
+//! One migration, as read from any format.
 
 use super::{Acknowledgement, Version};
 use crate::cli_error::CliError;
@@ -188,7 +188,7 @@ pub(crate) fn blank(text: &str, range: Range<usize>) -> String {
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
-/// Whether there is nothing but white space and `--` comments.
+/// Whether there is only white space and `--` comments.
 pub(crate) fn says_nothing(text: &str) -> bool {
     text.lines()
         .all(|line| line.trim().is_empty() || line.trim_start().starts_with("--"))

@@ -1,4 +1,4 @@
-//! The thin reader: names and bytes of a folder, and the `sqlx.toml` that belongs to it.
+//! The thin reader: names and bytes of a folder, and its `sqlx.toml`.
 
 use super::acknowledged::Among;
 use super::formats::drizzle::JOURNAL;
@@ -28,7 +28,7 @@ pub fn read(dir: &Path, format: Option<&str>) -> Result<Folder, CliError> {
     if flat && format.is_none() {
         one_kind(dir, &files, &folders)?;
     }
-    // A link can lead back up; every folder is looked into once.
+    // A link can lead back up; every folder is inspected once.
     let mut seen: BTreeSet<PathBuf> = dir.canonicalize().into_iter().collect();
     while !flat && !folders.is_empty() {
         let mut below = Vec::new();

@@ -26,7 +26,7 @@ pub struct Settings {
     pub origin: Option<PathBuf>,
 }
 
-/// Only `[migrate]` is looked at: the other sections are about macros and drivers.
+/// Only `[migrate]` is examined: the other sections are about macros and drivers.
 #[derive(Deserialize)]
 struct Whole {
     #[serde(default)]

@@ -166,7 +166,7 @@ fn laid_out(rows: &[Vec<String>], room: usize) -> Vec<String> {
     table.lines().collect()
 }
 
-/// Splits where that many columns are used; none when a wide character stands across it.
+/// Splits where that many columns are used; none when a wide character is across it.
 fn split_at_column(line: &str, column: usize) -> Option<(&str, &str)> {
     let mut splits = line.char_indices().map(|(at, _)| line.split_at(at));
     splits.find(|(before, _)| before.width() == column)

@@ -1,4 +1,4 @@
-//! Sheets: columns side by side where the terminal is wide enough, else a line each value.
+//! Sheets: columns side by side if the terminal is wide enough, otherwise a line per value.
 //!
 //! Where it is too narrow, texts are wrapped first; then columns are left out that are worth the least; and
 //! where that is not enough, each value has a line of its own. Ids, times, roles, names and numbers are never

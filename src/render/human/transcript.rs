@@ -1,4 +1,4 @@
-//! Conversations: who said what when, the text wrapped, code as it is.
+//! Conversations: who said what when, with wrapped text and unchanged code.
 
 use super::{BOLD, CYAN, DIM, GREEN, Page, RED, YELLOW};
 use crate::render::{escape, text};

@@ -7,7 +7,7 @@ use crate::report::{Head, Piece};
 use std::io;
 use std::io::Write;
 
-/// The most rows that are looked at to tell how wide each column is.
+/// The most rows that are examined to tell how wide each column is.
 const LOOKED_AT: usize = 200;
 
 pub(super) fn new(style: &Style) -> Box<dyn Show> {

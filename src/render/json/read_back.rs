@@ -1,4 +1,4 @@
-//! What this format writes can be read back.
+//! Reads back what this format writes.
 
 use super::write;
 use crate::render::{Style, samples};

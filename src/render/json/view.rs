@@ -1,4 +1,4 @@
-//! Views as one JSON document, written while the pieces come.
+//! Views as one JSON document, written piece by piece.
 //!
 //! `chatctl.sheet/1`: rows are objects, their keys those of `columns`, which also tell each
 //! column's own name, since two may have the same. `chatctl.transcript/1`: a conversation and its

@@ -1,4 +1,4 @@
-//! Function calls: those that are known to leave the data alone, and the others.
+//! Function calls: those that are known to leave the data unchanged, and the others.
 
 use super::parser::Parser;
 use crate::sql::Dialect;

@@ -1,4 +1,4 @@
-//! Which statement it is; queries, and the writes inside of them.
+//! The kind of a statement; queries, and the writes inside them.
 
 use super::alter::alter;
 use super::create::create;

@@ -1,4 +1,4 @@
-//! What follows from the kind of a statement for the one who runs it.
+//! The risk that follows from the kind of a statement.
 
 use super::kind::{AlterAction, Conflict, Kind, TypeChange};
 use crate::sql::Dialect;

@@ -69,7 +69,7 @@ pub(super) fn with_data(block: &[u8], data: &str) -> Vec<u8> {
     rewritten
 }
 
-/// Where a block has its data, when it stands on one line.
+/// Where a block has its data, when it is on one line.
 pub(super) fn data_range(block: &[u8]) -> Option<Range<usize>> {
     let mut found = None;
     let mut offset = 0;

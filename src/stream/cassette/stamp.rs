@@ -72,7 +72,7 @@ impl Cassette {
         self.edited(edits)
     }
 
-    /// Whether the cassette itself says where the new text stands.
+    /// Whether the cassette itself says where the new text is.
     pub fn places_nonce(&self) -> bool {
         memchr::memmem::find(&self.body(), b"{nonce}").is_some()
     }

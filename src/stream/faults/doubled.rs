@@ -1,4 +1,4 @@
-//! How one request comes to a server twice.
+//! How one request reaches a server twice.
 
 use super::client::ClientBehaviour;
 use super::leaving::Point;

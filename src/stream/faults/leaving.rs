@@ -12,7 +12,8 @@ pub enum Way {
     Fin,
     /// It resets the connection: a browser that is killed, a network that is gone.
     Reset,
-    /// It closes its own direction only, and goes on reading: some proxies and command-line clients.
+    /// It closes its own direction only, and continues reading: some proxies and command-line
+    /// clients.
     HalfClose,
     /// It reads no more, and keeps the connection: a machine that sleeps.
     Stall,

@@ -1,4 +1,4 @@
-//! What is varied: how the provider's answer ends, and how the client behaves.
+//! The variations: how the provider's answer ends, and how the client behaves.
 
 mod client;
 mod doubled;

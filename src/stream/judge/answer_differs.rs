@@ -1,4 +1,4 @@
-//! What is stored is not what was answered.
+//! The stored answer differs from the one that was sent.
 
 use super::{Check, Observed, TurnSeen, is_longer};
 use crate::report::{Finding, Severity, Source};

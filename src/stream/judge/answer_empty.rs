@@ -1,4 +1,4 @@
-//! The answer's row is there and says nothing.
+//! The answer's row exists but is empty.
 
 use super::{Check, Observed};
 use crate::report::{Finding, Severity, Source};

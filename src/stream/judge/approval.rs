@@ -1,4 +1,4 @@
-//! What a turn shows that paused until the user decided on a tool call. Pure.
+//! Judges a turn that paused until the user decided on a tool call. Pure.
 
 use super::ended_early::{NextTurn, OF_THE_CLIENT};
 use super::judged::{self, Judged, LATE};

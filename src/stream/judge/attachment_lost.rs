@@ -1,4 +1,4 @@
-//! What was sent with a question is not there after a reload.
+//! The attachment of a question is gone after a reload.
 
 use super::{Check, Observed};
 use crate::report::{Finding, Severity, Source};

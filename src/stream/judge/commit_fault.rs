@@ -1,4 +1,4 @@
-//! What a turn shows whose commit was made to fail, was lost, or took long. Pure.
+//! Judges a turn whose commit was made to fail, was lost, or took long. Pure.
 //!
 //! What the client received and what the store holds have to agree. A final marker
 //! promises exactly one stored answer. Where the commit was lost after it was done, a second attempt

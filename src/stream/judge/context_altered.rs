@@ -1,4 +1,4 @@
-//! What the model is given of earlier turns is not what was said in them.
+//! The model receives earlier turns with other content.
 
 use super::{Check, Observed, TurnSeen};
 use crate::model::{SentMessage, StoredMessage};

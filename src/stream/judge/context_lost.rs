@@ -1,4 +1,4 @@
-//! A later turn's request to the provider lacks what was said before.
+//! A later turn's request to the provider lacks earlier messages.
 
 use super::{Check, Observed};
 use crate::model::Call;

@@ -1,4 +1,4 @@
-//! Something comes after the final marker: clients that hang up there never see it.
+//! Data comes after the final marker: clients that hang up there never see it.
 
 use super::{Check, Observed};
 use crate::report::{Finding, Severity, Source};

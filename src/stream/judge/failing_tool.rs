@@ -1,6 +1,7 @@
-//! What a turn shows in which a tool failed. Pure.
+//! Judges a turn in which a tool failed. Pure.
 //!
-//! The server may tell the model of the error and go on, or end the turn. What the user has seen until then stays.
+//! The server may tell the model of the error and continue, or end the turn. What the user has seen
+//! until then stays.
 
 use super::approval::Call;
 use super::ended_early::NextTurn;
@@ -133,7 +134,7 @@ fn before(seen: &ToolFailed, stored: &Stored) -> Option<Finding> {
     if seen.saw_before != Some(true) || stored.before {
         return None;
     }
-    // A server that goes on and stores the last text only does so in every turn.
+    // A server that continues and stores the last text only does so in every turn.
     let severity = if seen.went_on {
         Severity::Warning
     } else {
@@ -236,7 +237,7 @@ mod tests {
     use crate::report::{Severity, Verdict};
     use crate::stream::judge::ended_early::NextTurn;
 
-    /// A server that goes on, and one that ends the turn: both are right.
+    /// A server that continues, and one that ends the turn: both are right.
     fn seen(went_on: bool) -> ToolFailed {
         ToolFailed {
             subject: "hello in table message".to_owned(),

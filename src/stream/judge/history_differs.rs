@@ -1,4 +1,4 @@
-//! The history over HTTP is not the conversation that was held.
+//! The history over HTTP differs from the conversation.
 
 use super::{Check, Observed, TurnSeen, is_longer};
 use crate::model::{Role, contradicts, known_role};

@@ -1,4 +1,4 @@
-//! What a case shows: its verdict, the reason, and what was found.
+//! The result of a case: its verdict, the reason, and the findings.
 
 use crate::model::ProviderEnd;
 use crate::report::{Finding, Severity, Verdict};
@@ -15,7 +15,7 @@ pub struct Judged {
 }
 
 impl Judged {
-    /// What was looked for could not be seen.
+    /// What was searched for could not be seen.
     pub(in crate::stream) fn unseen(reason: impl Into<String>) -> Self {
         Self {
             verdict: Verdict::Inconclusive,

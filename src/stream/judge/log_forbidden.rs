@@ -1,4 +1,4 @@
-//! The server's output says what it must not say.
+//! The server's output has a forbidden line.
 
 use super::{Check, Observed};
 use crate::report::{Finding, Severity, Source};

@@ -1,7 +1,7 @@
-//! Judging what was observed. Pure: no I/O, no clock.
+//! Judges the observations. Pure: no I/O, no clock.
 //!
-//! [`order`] judges a trial with the gate; the other files are checks, one a file, over
-//! what a whole session left behind.
+//! [`order`] judges a trial with the gate; the other files are checks, one per file, over the
+//! record of a whole session.
 
 mod answer_differs;
 mod answer_duplicated;
@@ -54,7 +54,7 @@ use crate::model::{ProviderCall, Role, SentMessage, StoredMessage, ToolCall};
 use crate::report::Finding;
 use std::time::Duration;
 
-/// What a session left behind, told by client, gateway, store and log.
+/// The record of a session, from client, gateway, store and log.
 #[derive(Debug, Default)]
 pub struct Observed {
     /// How the response is cut into events.
@@ -65,7 +65,7 @@ pub struct Observed {
     pub marker: String,
     /// The final marker.
     pub final_marker: Option<FinalMarker>,
-    /// Whose word the final marker is.
+    /// Who declared the final marker.
     pub marker_basis: MarkerBasis,
     /// The profile's name.
     pub profile: &'static str,
@@ -75,19 +75,19 @@ pub struct Observed {
     pub turns: Vec<TurnSeen>,
     /// The history over HTTP: its records, or why it could not be read.
     pub history: Option<Result<Vec<Remembered>, String>>,
-    /// The same as it came.
+    /// The same, as received.
     pub history_body: Option<Vec<u8>>,
-    /// Whether the history is one chat for all conversations, so that it shows what was said in others.
+    /// Whether the history is one chat for all conversations, so that it shows messages of others.
     pub shares_history: bool,
-    /// What a new conversation has before anything is said in it, such as an example.
+    /// Messages of a new conversation before its first turn, such as an example.
     pub preface: Vec<String>,
-    /// What tells parts of an answer that are messages of their own from the whole one.
+    /// What distinguishes parts of an answer that are separate messages from the whole answer.
     pub drafts: Drafts,
-    /// The files that the history names by their URL, and whether each is what was sent.
+    /// The files that the history names by their URL, and whether each has the sent content.
     pub loaded: Vec<Loaded>,
-    /// After how long the history was the conversation that was held, where it was not at first.
+    /// After what time the history was correct, if it was not at first.
     pub history_late: Option<Duration>,
-    /// What the server answered to a page of another origin, when one was played.
+    /// The server's response to a page of another origin, if one was tested.
     pub cors: Option<Cors>,
     /// Requests to the provider outside of any turn.
     pub stray_calls: Vec<ProviderCall>,
@@ -95,7 +95,7 @@ pub struct Observed {
     pub forbidden: Vec<(String, String)>,
 }
 
-/// Whose word it is that a marker ends the streams of a server.
+/// Who declared that a marker ends the streams of a server.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum MarkerBasis {
     /// The user's: it was declared, or its profile was named.
@@ -103,12 +103,12 @@ pub enum MarkerBasis {
     Declared,
     /// The server's: a response had it.
     Seen,
-    /// Nobody's: chatctl looked for it, and no response had it. It promises nothing, and is not
-    /// missed.
+    /// Nobody: chatctl searched for it, and no response had it. It promises nothing, and is not
+    /// reported as missing.
     Assumed,
 }
 
-/// What tells parts of an answer from the whole one, where the first chat has shown it.
+/// What distinguishes parts of an answer from the whole answer, if the first chat showed it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum Drafts {
     /// Nothing that is known.
@@ -131,11 +131,11 @@ pub struct TurnSeen {
     pub tag: String,
     /// What must be stored as the answer.
     pub expected: String,
-    /// What the provider said, where its format is read.
+    /// The provider's text, if its format can be read.
     pub answer: Option<String>,
-    /// What the client itself sent of the conversation, where it does: all that the model can know.
+    /// The history that the client itself sent, if it does: all that the model can know.
     pub context: Option<String>,
-    /// What a reload has to show of what was sent with the question.
+    /// The attachments that a reload must show.
     pub shows: Vec<String>,
     /// The tools that the model called before the answer.
     pub tool_calls: Vec<ToolCall>,
@@ -145,7 +145,7 @@ pub struct TurnSeen {
     pub content_type: Option<String>,
     /// What came over the wire.
     pub turn: Turn,
-    /// The same as bytes, where that is not too much to keep.
+    /// The same as bytes, unless they are too many to keep.
     pub body: Option<Vec<u8>>,
     /// The conversation's key, captured from the server or read from the user's row.
     pub conversation: Option<String>,
@@ -155,7 +155,7 @@ pub struct TurnSeen {
     pub with_nonce: Vec<StoredMessage>,
     /// Messages of any conversation that hold the tag.
     pub with_tag: Vec<StoredMessage>,
-    /// A row that holds what the user said in other words, where none holds the tag.
+    /// A row that holds the question in other words, if none holds the tag.
     pub altered: Option<StoredMessage>,
     /// The answer's row at the final marker, if it was read then.
     pub at_final: Option<StoredMessage>,
@@ -165,7 +165,7 @@ pub struct TurnSeen {
     pub first_and_last: Option<(StoredMessage, StoredMessage)>,
     /// Requests to the provider during the turn.
     pub calls: Vec<ProviderCall>,
-    /// What the provider was asked, message by message, where all that it knows is in the request.
+    /// The provider's request, message by message, if it has everything that the model knows.
     pub heard: Option<Vec<SentMessage>>,
 }
 
@@ -174,11 +174,11 @@ pub struct TurnSeen {
 pub struct Loaded {
     /// The turn, from 1.
     pub turn: usize,
-    /// Whether it is what was sent, or what is wrong with it.
+    /// Whether it has the sent content, or what is wrong with it.
     pub fate: Result<(), String>,
 }
 
-/// What the server allows a page of another origin.
+/// What the server allows to a page of another origin.
 #[derive(Debug)]
 pub struct Cors {
     /// The origin that was played.
@@ -226,14 +226,14 @@ impl TurnSeen {
         of_turn.filter(|it| it.role == Role::Assistant).count() == 1
     }
 
-    /// Whether no two rows of the user's say what was asked.
+    /// Whether at most one row of the user holds the question.
     pub fn is_asked_once(&self) -> bool {
         question_duplicated::copies(self).len() <= 1
     }
 
     /// The rows that hold this turn's answer, in this conversation: those with the nonce, else
     /// the assistant's rows between this turn's user message and the next one. A summary or a
-    /// prompt that quotes the answer is none of them.
+    /// prompt that quotes the answer does not count.
     fn answers(&self) -> Vec<&StoredMessage> {
         let here = |message: &&StoredMessage| !self.elsewhere(message);
         let mut with_nonce: Vec<_> = self.with_nonce.iter().filter(here).collect();
@@ -262,7 +262,8 @@ impl TurnSeen {
         (!texts.is_empty()).then_some((whole, texts))
     }
 
-    /// Messages of the assistant that are a beginning of this turn's answer, next to the row that has all of it.
+    /// Messages of the assistant that are a beginning of this turn's answer, next to the row with
+    /// the whole answer.
     fn parts(&self) -> Vec<&StoredMessage> {
         let answers = self.answers();
         let (Some(answer), Some(whole)) = (&self.answer, answers.first()) else {
@@ -313,23 +314,24 @@ pub(super) fn plain(key: &str) -> String {
     key.to_lowercase().replace('-', "")
 }
 
-/// Whether a text is what was expected, and then other words: nothing of it once more, and nothing of another turn.
+/// Whether a text is the expected one followed by other words: no repetition, and no part of
+/// another turn.
 fn is_longer(expected: &str, text: &str) -> bool {
     let is_own = |mark: &&str| expected.contains(*mark);
     kept::is_longer(expected, text) && marks::of(text).iter().all(is_own)
 }
 
-/// Why nobody knows whether what is stored is right.
+/// Why it is not known whether the stored rows are correct.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Doubt {
-    /// A text that another column may hold: then it is right.
+    /// A text that another column may hold: then the rows are correct.
     pub text: Option<String>,
     /// Why, in a sentence.
     pub why: String,
 }
 
 impl Doubt {
-    /// A column tells drafts of an answer from the whole one.
+    /// A column distinguishes drafts of an answer from the whole answer.
     fn of_drafts(column: &str) -> Self {
         Self {
             text: None,
@@ -341,7 +343,7 @@ impl Doubt {
     }
 }
 
-/// What of a session is neither right nor wrong, though no finding says so.
+/// What is neither right nor wrong in a session without a finding.
 pub fn doubt(observed: &Observed) -> Option<Doubt> {
     let doubled = || question_duplicated::doubt(observed).map(|why| Doubt { text: None, why });
     let drafts = || match &observed.drafts {
@@ -357,7 +359,7 @@ pub fn doubt(observed: &Observed) -> Option<Doubt> {
 pub struct Check {
     /// The code of its findings; its file has the same name.
     pub code: &'static str,
-    /// Looks, and tells what it finds.
+    /// Runs, and returns its findings.
     pub check: fn(&Observed) -> Vec<Finding>,
 }
 
@@ -388,7 +390,7 @@ pub static ALL: &[Check] = &[
     provider_call_extra::CHECK,
 ];
 
-/// Codes that are not found by a check of the table but where a case is driven.
+/// Codes that are reported by the driver of a case and not by a check of the table.
 pub static DRIVEN: &[&str] = &[
     "saved-after-done",
     "swallows-save-errors",
@@ -421,7 +423,7 @@ pub static DRIVEN: &[&str] = &[
     "turn-stored-twice",
 ];
 
-/// All that the checks find.
+/// All findings of the checks.
 pub fn findings(observed: &Observed) -> Vec<Finding> {
     ALL.iter()
         .flat_map(|check| (check.check)(observed))
@@ -429,8 +431,8 @@ pub fn findings(observed: &Observed) -> Vec<Finding> {
 }
 
 impl TurnSeen {
-    /// A turn of which nothing was observed. Checks that need an observation stay silent on it
-    /// only where the caller picks its findings.
+    /// A turn without observations. Checks that need an observation are silent on it only if the
+    /// caller selects its findings.
     pub fn blank(number: usize) -> Self {
         Self {
             number,

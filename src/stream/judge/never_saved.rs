@@ -1,4 +1,4 @@
-//! The answer is in no row, though the client read to the end.
+//! The answer is in no row, although the client read to the end.
 
 use super::{Check, Observed};
 use crate::report::{Finding, Severity, Source};

@@ -1,4 +1,4 @@
-//! The strict rule: what a trial with the stepped gate shows. Pure.
+//! The strict rule: judges a trial with the stepped gate. Pure.
 //!
 //! The answer's last chunk holds a nonce that was never sent before, so the row can't be
 //! complete before the gate closes. While the gate is closed nothing is committed. So:

@@ -1,4 +1,4 @@
-//! The server asks the provider something that no cassette answers.
+//! The server sends the provider a request that no cassette answers.
 
 use super::{Check, Observed};
 use crate::model::Call;

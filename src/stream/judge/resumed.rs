@@ -1,4 +1,4 @@
-//! What a turn shows whose client lost the connection and resumed. Pure.
+//! Judges a turn whose client lost the connection and resumed. Pure.
 //!
 //! However far the client had come, it has to have the whole answer in the end, and nothing of it twice; the turn is
 //! stored once. When the answer is over, a server may have nothing to resume: the page then loads what is stored.

@@ -1,4 +1,4 @@
-//! What a turn shows whose request came to the server twice. Pure.
+//! Judges a turn whose request reached the server twice. Pure.
 //!
 //! A server that says that its requests are idempotent stores one turn. Others may store two: two requests
 //! that are sent on purpose are two turns for all that such a server can know.
@@ -292,7 +292,7 @@ mod tests {
         };
         assert_eq!(codes(sent(0, None, 0, 1)), Some("user-message-lost"));
         assert_eq!(codes(sent(0, None, 1, 0)), Some("never-saved"));
-        // Who refuses the second one while the first goes on has promised nothing yet.
+        // Who refuses the second one while the first continues has promised nothing yet.
         let refused = SentTwice {
             answers: [Answered::Cut, Answered::Refused(409)],
             ..sent(1, None, 1, 0)

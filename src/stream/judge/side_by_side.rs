@@ -1,4 +1,4 @@
-//! What turns show that were under way at the same time. Pure.
+//! Judges turns that overlapped. Pure.
 //!
 //! Each question and each answer holds a text that was never sent before, so whatever is in the wrong place is found.
 

@@ -133,7 +133,7 @@ impl Kept {
     }
 }
 
-/// What a turn's tools leave in a store, as chats showed it that were looked at twice.
+/// What a turn's tools leave in a store, as chats showed it that were examined twice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Habit {
     /// What has to be there from now on; nothing where it goes with all of it.

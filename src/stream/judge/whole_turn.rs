@@ -1,4 +1,4 @@
-//! What is wrong with what is stored of a turn that came to its end, outside of the chats without a gate. Pure.
+//! The findings on the stored rows of a completed turn, outside the chats without a gate. Pure.
 //!
 //! The same checks look at it as at the turns of those chats. What was wrong there too was reported there.
 
@@ -6,7 +6,7 @@ use super::{Observed, TurnSeen};
 use crate::model::{Role, State, StoredMessage};
 use crate::report::{Finding, Severity, Source};
 
-/// What is looked for in such a turn alone.
+/// What is searched for in such a turn alone.
 const OF_A_TURN: [&str; 8] = [
     "user-message-lost",
     "never-saved",

@@ -1,4 +1,4 @@
-//! A message is stored as somebody else's.
+//! A message is stored with another author's role.
 
 use super::{Check, Observed, TurnSeen};
 use crate::model::{Role, StoredMessage};

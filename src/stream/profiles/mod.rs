@@ -1,4 +1,4 @@
-//! Wire profiles: what the lines and events of a stream mean. One profile a file.
+//! Wire profiles: the meaning of the lines and events of a stream. One file per profile.
 
 mod declared;
 mod openai_chat;

@@ -1,4 +1,4 @@
-//! Turns that pause until the user approves of a tool call, as `[approval]` of the session says.
+//! Turns that pause until the user approves a tool call, as `[approval]` of the session declares.
 
 use super::case::Moments;
 use super::chat::{AS_RECORDED, Chat, Sent};
@@ -226,7 +226,7 @@ impl Stage<'_> {
         Ok(texts.map(|texts| copies_in(&texts, live)))
     }
 
-    /// The answer may go on in the response that was open all the time.
+    /// The answer may continue in the response that was open all the time.
     async fn answered_there(&self, live: &Live, otherwise: Answered) -> Answered {
         match self.answered(&live.watching).await {
             Answered::ToTheEnd => Answered::ToTheEnd,

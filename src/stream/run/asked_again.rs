@@ -1,4 +1,4 @@
-//! Answers that are asked for again, as `[regenerate]` and `[edit]` of the session say.
+//! Regenerated answers, as `[regenerate]` and `[edit]` of the session declare.
 
 use super::case::Moments;
 use super::chat::{AS_RECORDED, Chat, Instead, Sent};
@@ -319,7 +319,7 @@ struct Whole<'s> {
 
 impl Whole<'_> {
     /// Whether an answer that was asked for again was finished at the final marker. It may have a status of its own, and
-    /// the status of a finished one may go on.
+    /// the status of a finished one may continue.
     fn at_marker(
         &self,
         then: anyhow::Result<Option<StoredMessage>>,
@@ -430,7 +430,8 @@ mod tests {
     fn the_status_of_a_finished_answer_may_go_on() {
         let indexed = state("completed", Some("completed"), "indexed");
         assert_eq!(indexed, RowState::Complete);
-        // Where the status of whole answers goes on in every turn, there is not one that they have.
+        // Where the status of whole answers continues in every turn, there is not one that they
+        // have.
         let changing = Whole {
             endings: &[Ending::of(&row("sent"), "n1")],
             finished: None,

@@ -1,4 +1,4 @@
-//! Answers that are asked for again and do not come: the provider fails at once or in mid-stream, or the client leaves.
+//! Regenerations that fail: the provider fails at once or in mid-stream, or the client leaves.
 
 use super::asked_again::Rows;
 use super::case::Moments;

@@ -1,4 +1,4 @@
-//! What a crash at the final marker loses, though the answer's row is there.
+//! What a crash at the final marker loses, although the answer's row exists.
 
 use super::chat::Chat;
 use super::learnt::Learnt;

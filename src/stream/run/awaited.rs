@@ -1,4 +1,4 @@
-//! Waiting for what a turn comes to, and why it came to nothing.
+//! Waits for the outcome of a turn, and reports why there is none.
 
 use super::exchange::ResponseProgress;
 use super::live::Live;
@@ -38,7 +38,7 @@ impl Stage<'_> {
         }
     }
 
-    /// What is wrong may be only late: it is looked at once more. Says whether it is another by
+    /// What is wrong may be only late: it is checked again. Says whether it is another by
     /// then.
     pub(super) async fn came_late<T: PartialEq>(
         &self,

@@ -65,7 +65,7 @@ impl Stage<'_> {
             }
             self.world.gateway.rest();
             let observed = match number {
-                // The first chat is looked at from all sides; the others only at their rows.
+                // The first chat is examined from all sides; the others only at their rows.
                 0 => {
                     let mut observed = self.account(&chat, turns, (since, first_sent)).await?;
                     calibrated.learnt.whole_history = shows_all(&observed);
@@ -476,7 +476,7 @@ impl Stage<'_> {
     }
 
     /// What the status column says of a finished answer: the one value that every row had when
-    /// it was first seen complete, and has still. A status that goes on changing tells nothing.
+    /// it was first seen complete, and has still. A status that continues changing tells nothing.
     async fn learn_finished(&mut self) -> anyhow::Result<()> {
         let Some(mapping) = self
             .mapping

@@ -1,4 +1,4 @@
-//! A case under way: its clock, its timeline, and how it gets into the report.
+//! A case in progress: its clock, its timeline, and its way into the report.
 
 use super::stage::Stage;
 use crate::clock::Tick;

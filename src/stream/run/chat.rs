@@ -1,4 +1,4 @@
-//! Holding a chat: set-up, turns, and what the server says of them.
+//! Runs a chat: set-up, turns, and the server's responses.
 
 use super::awaited::SERVER_LOG;
 use super::client::Watching;
@@ -61,7 +61,7 @@ pub(super) struct Marks {
 pub(super) enum Among {
     /// None that matters: the provider answers the new one only.
     Nobody,
-    /// Those that go on next to it.
+    /// Those that continue next to it.
     Others,
 }
 

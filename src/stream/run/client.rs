@@ -1,4 +1,4 @@
-//! chatctl in the browser's place: sends a turn and watches its stream.
+//! chatctl in the role of the browser: sends a turn and watches its stream.
 
 use super::exchange::{ClientTask, ResponseProgress, Saying};
 use super::spot::{Act, Acted, Spot};
@@ -121,7 +121,7 @@ impl Watching {
             (Way::HalfClose, Some(end)) => {
                 let left = end.half_close();
                 self.end = Some(end);
-                // It goes on reading.
+                // It continues reading.
                 return left.context("closing one direction of the connection");
             }
             (Way::Stall, Some(end)) => {

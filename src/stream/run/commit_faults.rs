@@ -255,7 +255,7 @@ impl Stage<'_> {
         tokio::time::timeout(patience, told).await.is_ok()
     }
 
-    /// How many rows hold the answer.
+    /// How many messages of the assistant hold the answer; former versions, which have a status of their own, are none.
     async fn count_rows(&self, nonce: &str) -> Result<usize, String> {
         let Some(mapping) = &self.mapping else {
             return Err("no table of messages was found".to_owned());

@@ -1,4 +1,4 @@
-//! Playing a page of another origin: what a browser would refuse (fetch.spec.whatwg.org, CORS).
+//! Acts as a page of another origin: what a browser would refuse (fetch.spec.whatwg.org, CORS).
 
 use super::chat::Chat;
 use super::stage::Stage;

@@ -1,4 +1,5 @@
-//! Rows of the first chat that are neither right nor wrong, such as drafts that a column of the store tells apart.
+//! Rows of the first chat that are neither right nor wrong, such as drafts that a column of the
+//! store distinguishes.
 
 use super::stage::Stage;
 use crate::model::Cell;

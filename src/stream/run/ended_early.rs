@@ -1,5 +1,5 @@
 //! Turns that do not come to their end: the client leaves, or the user presses stop, at every point of an
-//! answer. Then the page is reloaded, and the conversation goes on.
+//! answer. Then the page is reloaded, and the conversation continues.
 
 use super::case::{Begun, Moments, told};
 use super::chat::{AS_RECORDED, Among, Chat, Vary};
@@ -27,7 +27,7 @@ use std::time::Duration;
 /// Between the end of a turn and the provider's next words: a server that looks whether somebody listens has
 /// seen by then that nobody does. One that has closed its connection to the provider is not waited for.
 pub(super) const HEARD_BY_THEN: Duration = Duration::from_millis(250);
-/// The same for a server that went on as if nothing had happened: it may only have been slow.
+/// The same for a server that continued as if nothing had happened: it may only have been slow.
 const HEARD_AT_LAST: Duration = Duration::from_secs(2);
 
 /// How a turn does not come to its end.
@@ -543,8 +543,8 @@ impl Stage<'_> {
         }))
     }
 
-    /// What is wrong may be only late: it is looked at once more, after as much time again. And what is right
-    /// may be only for now, where a server takes back the answer of a client that has left.
+    /// What is wrong may be only late: it is checked again, after as much time again. And what is
+    /// right may be only for now, where a server takes back the answer of a client that has left.
     async fn look_late(&self, played: &mut [Played], patience: Duration) {
         let is_wrong = |seen: &EndedEarly| ended_early::judge(seen).verdict == Verdict::Violated;
         for played in played {

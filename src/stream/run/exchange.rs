@@ -1,4 +1,4 @@
-//! What a turn's client is to do, and what it has seen of the response.
+//! The task of a turn's client, and what it has seen of the response.
 
 use crate::clock::Tick;
 use crate::http::{Client, Line, Outgoing};

@@ -1,4 +1,4 @@
-//! Turns in which a tool fails, as `[tool_error]` of the session says.
+//! Turns in which a tool fails, as `[tool_error]` of the session declares.
 
 use super::case::Moments;
 use super::chat::{AS_RECORDED, Sent};
@@ -24,7 +24,7 @@ const CASE: &str = "tool-fails";
 /// A shorter text of an error may be in an answer by chance.
 const TELLING: usize = 12;
 
-/// What is looked for in the store.
+/// What is searched for in the store.
 struct Sought<'t> {
     live: &'t Live,
     /// What the model said before the call.

@@ -1,4 +1,4 @@
-//! The order proof: trials behind the stepped gate until enough of them are decided.
+//! The order proof: trials with the stepped gate until enough of them are decided.
 
 use super::at_final::Missing;
 use super::calibrate::Calibrated;

@@ -1,4 +1,4 @@
-//! Which gate is used: the strongest that works, and why not a stronger one.
+//! Chooses the gate: the strongest that works, and why not a stronger one.
 
 use super::stage::Stage;
 use crate::cli_error::CliError;

@@ -346,7 +346,8 @@ impl Stage<'_> {
         }
     }
 
-    /// What a next turn that is not answered says: the conversation may go on with the decision on a call that waits.
+    /// What a next turn that is not answered says: the conversation may continue with the decision
+    /// on a call that waits.
     async fn not_answered(
         &self,
         chat: &Chat,
@@ -394,7 +395,7 @@ impl Stage<'_> {
     }
 
     /// What the store has of the interrupted turn, after the next one: a server may settle it when the conversation
-    /// goes on. `whole` are turns that came to their end.
+    /// continues. `whole` are turns that came to their end.
     pub async fn judge_interrupted(
         &mut self,
         cut: &Interrupted,

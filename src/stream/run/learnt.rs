@@ -1,4 +1,4 @@
-//! What the chats without a gate showed of the server.
+//! What the chats without a gate showed about the server.
 
 use super::live::Live;
 use crate::model::{Role, StoredMessage};

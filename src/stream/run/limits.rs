@@ -1,4 +1,4 @@
-//! Judges a stream by its times: against the limits of the session, and whether somebody collects it.
+//! Judges a stream by its times: the limits of the session, and buffering.
 
 use super::stage::Stage;
 use crate::report::{Finding, Report, Severity, Source, Verdict};

@@ -1,4 +1,4 @@
-//! A turn under way, and a row of one that is over.
+//! A turn in progress, and a row of a completed one.
 
 use super::client::Watching;
 use crate::clock::Tick;
@@ -64,7 +64,7 @@ pub(super) struct AtMarker {
     pub(super) question: Option<StoredMessage>,
 }
 
-/// A complete row that is looked at once more at the end.
+/// A complete row that is checked again at the end.
 pub(super) struct RowToRecheck {
     pub(super) row: StoredMessage,
     pub(super) at_final: AtMarker,

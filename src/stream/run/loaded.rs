@@ -1,4 +1,4 @@
-//! Files that the history names by their URL: they are loaded as the page loads them.
+//! Files that the history names by their URL: loaded as the page loads them.
 
 use super::chat::Chat;
 use super::stage::Stage;

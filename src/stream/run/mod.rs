@@ -105,28 +105,28 @@ pub enum Require {
     Proven,
 }
 
-/// What a run is asked to do.
+/// The options of a run.
 #[derive(Debug, Clone)]
 pub struct Options {
     /// Which cases there are.
     pub suite: Suite,
-    /// What the names of the cases hold that the suites `full` and `sweep` play; empty for all.
+    /// Texts in the names of the cases that the suites `full` and `sweep` run; empty for all.
     pub cases: Vec<String>,
-    /// In how many conversations turns are under way at the same time; what the suite says when absent.
+    /// In how many conversations turns overlap; the suite's default if absent.
     pub concurrency: Option<usize>,
-    /// For how long the first rows are watched after their turns.
+    /// How long the first rows are watched after their turns.
     pub watch: Duration,
-    /// Which of them are played.
+    /// Which of them are run.
     pub choice: Choice,
     /// How the order is shown.
     pub proof: Proof,
     /// Which verdicts pass.
     pub require: Require,
-    /// What is done to the commit that carries the answer, a case each.
+    /// Faults of the commit that carries the answer, one case each.
     pub faults: Vec<CommitFault>,
-    /// What the provider does, a case each.
+    /// Faults of the provider, one case each.
     pub provider_faults: Vec<Mix>,
-    /// Whether each fault of a provider is played alone, as far as the server can meet it.
+    /// Whether each fault of a provider is tested alone, if it can reach the server.
     pub every_provider_fault: bool,
     /// Whether a lock may be taken on a database of another machine.
     pub allow_gate: bool,
@@ -134,15 +134,15 @@ pub struct Options {
     pub gate: Option<String>,
     /// How many trials must be decided.
     pub trials: usize,
-    /// The hold; by calibration when absent.
+    /// The hold; calibrated if absent.
     pub hold: Option<Duration>,
     /// The longest hold.
     pub max_hold: Duration,
     /// How long after the end a row may still come.
     pub settle: Duration,
-    /// The longest that a response may take when nothing holds it back.
+    /// The longest time for a response if nothing is withheld.
     pub response_timeout: Duration,
-    /// The seed of everything that is varied.
+    /// The seed of all random choices.
     pub seed: u64,
     /// Patterns that the server's output must not match, besides those of the session.
     pub forbid: Vec<regex::Regex>,
@@ -150,7 +150,7 @@ pub struct Options {
     pub fail_fast: bool,
 }
 
-/// Runs every session and adds what was found to the report.
+/// Runs every session and adds the results to the report.
 pub async fn run(
     world: &mut World,
     sessions: &[(Session, &'static Profile)],
@@ -189,7 +189,7 @@ pub async fn run(
 /// The case that shows the order.
 const ORDER: &str = "order";
 
-/// A case that was named and is none is never a pass.
+/// A named case that does not exist is never a pass.
 fn unknown_cases(choice: &Choice, report: &mut Report) {
     for named in &choice.named {
         let (session, what) = named.split_once('/').unwrap_or(("case", named));
@@ -212,7 +212,7 @@ fn unknown_cases(choice: &Choice, report: &mut Report) {
     }
 }
 
-/// A text of `--cases` that no case has in its name is never a pass either.
+/// A text of `--cases` that matches no case is never a pass, either.
 fn unknown_texts(options: &Options, report: &mut Report) {
     // The cases that have it may all be in another share.
     if options.choice.shard.is_some() {
@@ -233,7 +233,7 @@ fn unknown_texts(options: &Options, report: &mut Report) {
     }
 }
 
-/// A case that was asked for and was not played.
+/// A requested case that was not run.
 fn not_played(session: &str, what: &str, reason: String) -> Case {
     Case {
         name: format!("{session}/{what}"),
@@ -249,8 +249,8 @@ fn not_played(session: &str, what: &str, reason: String) -> Case {
 }
 
 impl Stage<'_> {
-    /// The whole session: what it leaves behind without a gate, the proof, and the cases
-    /// that hang up or change how the provider ends.
+    /// The whole session: its record without a gate, the proof, and the cases that hang up or
+    /// change how the provider ends.
     async fn run(&mut self, report: &mut Report) -> anyhow::Result<()> {
         self.warm_up(report).await?;
         let calibrated = self.calibrate(report).await?;
@@ -301,7 +301,7 @@ impl Stage<'_> {
         Ok(())
     }
 
-    /// A share that no case of the session falls into is well: others play them.
+    /// A share without a case of the session is fine: other shares run them.
     fn without_cases(&self, report: &mut Report) {
         let mut cases = report.cases.iter();
         let has_one = cases.any(|case| case.session == self.session.name);

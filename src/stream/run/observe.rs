@@ -1,4 +1,4 @@
-//! Looking only: the row at the final marker. Proves a violation, and never an order.
+//! Observes only the row at the final marker. Proves a violation, and never an order.
 
 use super::calibrate::Calibrated;
 use super::stage::Stage;

@@ -1,4 +1,5 @@
-//! Sends turns as clients do that stay and that leave, and tells how much of each answer is stored.
+//! Sends turns as clients that stay and clients that leave, and reports how much of each answer is
+//! stored.
 
 use super::chat::Vary;
 use super::exchange::ResponseProgress;
@@ -126,7 +127,7 @@ pub async fn probe(
             let is_usual =
                 client.name == READ_TO_END.name && canary.found.kept == AnswerFate::Whole;
             if is_usual && let Ok(found) = stage.look(&canary.sought, &[]).await {
-                // A status may go on to another one after a while, and a second row may come.
+                // A status may continue to another one after a while, and a second row may come.
                 canary.found.rows = found.rows;
                 canary.found.copies = found.copies;
                 server.finished.extend(found.ending);
@@ -170,7 +171,7 @@ struct OfTurn {
     reads: bool,
 }
 
-/// A turn that was sent, and what is looked for in the store.
+/// A turn that was sent, and what is searched for in the store.
 struct Canary {
     number: usize,
     sought: Sought,
@@ -314,7 +315,7 @@ impl Stage<'_> {
                 spoilt: Vec::new(),
             },
         };
-        // The client leaves first; only then the provider goes on.
+        // The client leaves first; only then the provider continues.
         live.watching.hang_up().await;
         if leaves {
             tokio::time::sleep(LEFT).await;

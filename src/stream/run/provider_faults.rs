@@ -1,7 +1,7 @@
-//! Turns whose provider says something odd, or fails.
+//! Turns whose provider sends unusual data, or fails.
 //!
 //! What a failure leaves behind is nothing, most often, and nothing is only known when its time is over. So all
-//! cases are played first, and the store is looked at once for all of them.
+//! cases are played first, and the store is examined once for all of them.
 
 use super::case::{Begun, Moments};
 use super::chat::{AS_RECORDED, Sent};

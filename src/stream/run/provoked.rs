@@ -1,4 +1,4 @@
-//! When chatctl itself made something go wrong: what the server writes then is not held against it.
+//! When chatctl itself caused a failure: the server's output at that time is not judged.
 
 use super::World;
 use super::stage::Stage;

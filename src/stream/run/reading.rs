@@ -6,7 +6,7 @@ use crate::stream::session::Session;
 /// Whether the profile reads the answer's text in the responses.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Reading {
-    /// No response was looked at.
+    /// No response was examined.
     Unknown,
     /// It does.
     Text,

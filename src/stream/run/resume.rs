@@ -1,4 +1,4 @@
-//! Connections that are lost in mid-answer and resumed, as `[resume]` of the session says.
+//! Connections that are lost in mid-answer and resumed, as `[resume]` of the session declares.
 
 use super::case::{Begun, Moments};
 use super::chat::{Among, Vary};

@@ -1,4 +1,4 @@
-//! Looking at the answer's row.
+//! Reads the answer's row.
 
 use super::chat::Chat;
 use super::live::{AtMarker, Live, RowToRecheck};

@@ -32,7 +32,7 @@ const LOG: Duration = Duration::from_millis(200);
 /// What a server is able to do after its save was made to fail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Server {
-    /// It goes on.
+    /// It continues.
     Works,
     /// It answers no chat any more.
     Hangs,

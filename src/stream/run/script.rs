@@ -1,4 +1,4 @@
-//! What the provider answers in one turn, to be told with new ids to each request.
+//! The provider's answers in one turn, with new ids for each request.
 
 use crate::gateway;
 use crate::gateway::faults::{Ends, Mix, Refused};

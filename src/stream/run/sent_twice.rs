@@ -1,4 +1,4 @@
-//! One request that comes to the server twice.
+//! One request that reaches the server twice.
 
 use super::case::Moments;
 use super::chat::{Chat, Vary};

@@ -182,7 +182,8 @@ impl Stage<'_> {
         Ok(running)
     }
 
-    /// What is seen of turns when all of them are over. What is wrong may be only late, so it is looked at twice.
+    /// What is seen of turns when all of them are over. What is wrong may be only late, so it is
+    /// examined twice.
     async fn seen_together(
         &mut self,
         case: &str,

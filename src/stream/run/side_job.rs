@@ -101,7 +101,7 @@ impl Stage<'_> {
         self.world.gateway.release_asides();
         moments.now(Lane::Gateway, "the request is answered");
         let mut gone = Vec::new();
-        // What is wrong may be only late, so it is looked at twice.
+        // What is wrong may be only late, so it is examined twice.
         for _ in 0..2 {
             tokio::time::sleep(self.options.settle).await;
             let after = self.parts_of(&live).await?;

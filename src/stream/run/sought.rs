@@ -1,4 +1,4 @@
-//! What is stored of a turn, whether or not its answer came to its end.
+//! Searches for the stored part of a turn, whether or not its answer is complete.
 
 use super::exchange::ResponseProgress;
 use super::live::Live;
@@ -12,12 +12,12 @@ use crate::stream::kept::{AnswerFate, Ending, ExpectedAnswer};
 use crate::stream::{kept, marks};
 use std::collections::HashSet;
 
-/// As many characters of an answer are looked for.
+/// As many characters of an answer are searched for.
 const BEGINNING: usize = 24;
 /// As many characters of its beginning are a part of it, whatever the client had.
 const ENOUGH: usize = 8;
 
-/// A turn that was sent, as it is looked for in the store.
+/// A turn that was sent, as it is searched for in the store.
 pub(super) struct Sought {
     /// What the user said.
     pub(super) question: String,
@@ -62,7 +62,7 @@ pub(super) struct Found {
     pub(super) spoilt: Vec<Spoilt>,
 }
 
-/// Where an answer without its end is looked for.
+/// Where an answer without its end is searched for.
 #[derive(PartialEq, Eq)]
 pub(super) enum Place {
     /// After its question.

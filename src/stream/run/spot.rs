@@ -1,4 +1,4 @@
-//! Acting on the spot where the client sees the final marker, and knowing how late that was.
+//! Acts as soon as the client sees the final marker, and measures the delay.
 
 use crate::clock;
 use crate::clock::Tick;

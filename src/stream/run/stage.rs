@@ -1,4 +1,4 @@
-//! A session on its stage: what is known of the server while its cases run.
+//! The stage of a session: what is known about the server while its cases run.
 
 use super::learnt::Learnt;
 use super::live::RowToRecheck;
@@ -48,7 +48,7 @@ pub struct Stage<'a> {
     pub(super) finished: Option<Option<String>>,
     /// Conversation keys of the store, and the key that the server gave out for each.
     pub(super) keys: BTreeMap<String, String>,
-    /// Rows that are looked at once more at the end.
+    /// Rows that are checked again at the end.
     pub(super) kept: Vec<RowToRecheck>,
     /// What the store says of whole answers.
     pub(super) endings: Vec<Ending>,

@@ -1,4 +1,4 @@
-//! Chats for whoever looks at what becomes of them: no gate, no trial, every message remembered.
+//! Chats without a gate or trial, in which every message is remembered.
 
 use super::chat::{AS_RECORDED, Chat};
 use super::client::Watching;
@@ -57,7 +57,7 @@ pub struct Said {
 }
 
 impl Said {
-    /// Lets the provider go on to the end of its answer.
+    /// Lets the provider continue to the end of its answer.
     pub fn let_go(&self) {
         if let Some(live) = &self.live {
             live.play.release();
@@ -254,7 +254,7 @@ impl Stage<'_> {
         }
     }
 
-    /// Whether a text stands anywhere in the store, in whatever table.
+    /// Whether a text is anywhere in the store, in whatever table.
     ///
     /// # Errors
     /// When the store can't be read.

@@ -1,4 +1,4 @@
-//! One turn behind the stepped gate: every step of the proof, with its evidence.
+//! One turn with the stepped gate: every step of the proof, with its evidence.
 
 use super::at_final::{AtFinal, Missing};
 use super::case::Moments;
@@ -43,9 +43,9 @@ pub(super) struct Judged {
     /// How long the gate was closed.
     pub(super) held: Duration,
     pub(super) sent: Tick,
-    /// Whether the marker came while the row was complete and the answer to its commit was withheld.
+    /// Whether the marker came while the row was complete and the reply to its commit was withheld.
     pub(super) early: bool,
-    /// What came only after the marker, though the answer's row was there.
+    /// What came only after the marker, although the answer's row existed.
     pub(super) missing: Option<Missing>,
 }
 
@@ -73,7 +73,7 @@ impl Holds {
 }
 
 impl Stage<'_> {
-    /// Runs one turn behind the gate and judges it.
+    /// Runs one turn with the gate and judges it.
     pub(super) async fn gated_turn(
         &mut self,
         chat: &Chat,
@@ -259,8 +259,8 @@ impl Stage<'_> {
         Ok(judged)
     }
 
-    /// No gate could be closed. A row that is not there at the final marker is a violation all
-    /// the same; one that is there shows nothing.
+    /// No gate could be closed. A missing row at the final marker is still a violation; an
+    /// existing one shows nothing.
     async fn without_gate(&self, live: &Live, trial: &mut Trial) {
         let wait = live
             .watching
@@ -446,7 +446,7 @@ enum Held {
     Died(String),
     /// The hold is over and it did not come.
     Over,
-    /// The gate had been closed as long as it may.
+    /// The gate had been closed for as long as allowed.
     Budget,
 }
 

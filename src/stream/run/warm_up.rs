@@ -1,4 +1,4 @@
-//! A first turn that is not judged: servers load, connect and compile when they are first asked.
+//! A first turn that is not judged: servers load, connect and compile at their first request.
 
 use super::chat::AS_RECORDED;
 use super::exchange::ResponseProgress;

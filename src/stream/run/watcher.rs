@@ -69,7 +69,7 @@ fn broke_off(error: &anyhow::Error) -> String {
     format!("the server's stream broke off ({})", error.root_cause())
 }
 
-/// Sends a turn and reads its answer, for whoever watches.
+/// Sends a turn and reads its answer, for anyone who watches.
 pub(super) struct Watcher {
     client_task: ClientTask,
     seen: watch::Sender<ResponseProgress>,

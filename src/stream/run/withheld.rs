@@ -1,4 +1,5 @@
-//! One turn whose commits are withheld, and then their answers: every step, with its evidence.
+//! One turn whose commits are withheld, and then the replies to them: every step, with its
+//! evidence.
 
 use super::at_final::{AtFinal, Missing};
 use super::case::Moments;

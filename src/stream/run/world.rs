@@ -1,4 +1,4 @@
-//! What a run works with, and how it is left: nothing closed, nothing running, nothing behind.
+//! The resources of a run, and their clean-up: gates open, processes stopped, nothing left behind.
 
 use super::Provoked;
 use crate::cli_error::CliError;
@@ -109,7 +109,7 @@ impl World {
     }
 
     /// Opens the store if it is there. A file that the server makes later, even with its first chat, is
-    /// opened when it is looked into.
+    /// opened when it is inspected.
     ///
     /// # Errors
     /// When it is there and can't be opened.

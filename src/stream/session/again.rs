@@ -1,4 +1,4 @@
-//! What a session says of answers that are asked for again: `[regenerate]` and `[edit]`.
+//! The sections on regenerated answers: `[regenerate]` and `[edit]`.
 
 use super::Request;
 use super::parse_request::{Requests, Secrets};

@@ -1,4 +1,4 @@
-//! Taking values out of an answer.
+//! Captures values from a response.
 
 use super::template::Captures;
 use serde_json::Value;
@@ -10,11 +10,11 @@ use std::fmt;
 pub struct Capture {
     /// The name that templates use.
     pub name: String,
-    /// Where the value stands.
+    /// Where the value is.
     pub from: CaptureFrom,
 }
 
-/// Where in an answer a value stands.
+/// Where in an answer a value is.
 #[derive(Debug, Clone, PartialEq)]
 pub enum CaptureFrom {
     /// The one value that a JSONPath selects in the body.
@@ -49,7 +49,7 @@ pub struct Answered<'a> {
 /// A value that is not in the answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CaptureError {
-    /// What was looked for and what the answer says instead.
+    /// What was searched for and what the answer says instead.
     pub message: String,
 }
 

@@ -1,4 +1,4 @@
-//! What a client says over a WebSocket besides the turn itself.
+//! What a client sends over a WebSocket besides the turn itself.
 
 use super::template::{Captures, ExpandError, JsonTemplate};
 use crate::stream::marker::FinalMarker;

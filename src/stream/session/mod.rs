@@ -1,4 +1,4 @@
-//! Session files: what a user does, and what must hold.
+//! Session files: what a user does, and what must be true afterwards.
 //!
 //! A session is plain data. [`parse`] is pure: what lies outside of the text
 //! comes through [`Outside`]. Only [`load`] touches files and the environment.

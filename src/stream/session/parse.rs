@@ -1,4 +1,4 @@
-//! Reads a session file: which sections there are, and what is in them.
+//! Parses a session file into its sections.
 
 use super::approval::{approval as approval_of, tool_error as tool_error_of};
 use super::endings::{

@@ -1,4 +1,4 @@
-//! Reads what a client says over a WebSocket before it sends the turn.
+//! Parses what a client sends over a WebSocket before the turn.
 
 use super::handshake::{Handshake, Message};
 use super::parse_profile;

@@ -1,4 +1,4 @@
-//! Reads a profile: a file of its own, or `[profile]` of a session.
+//! Parses a profile: a separate file, or `[profile]` of a session.
 
 use super::parse_request::scalar;
 use super::reader::{Fields, Item, Origin, Place};

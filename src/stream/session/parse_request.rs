@@ -88,7 +88,7 @@ impl Requests<'_> {
         for entry in item.entries()? {
             header_name(&entry, entry.name)?;
             let text = entry.text()?;
-            // The scheme stands before a secret: `Bearer env:TOKEN`.
+            // The scheme is before a secret: `Bearer env:TOKEN`.
             let split = text.rfind(' ').map_or(0, |space| space + 1);
             let (scheme, last) = text.split_at(split);
             let value = match self.secret(&entry, last)? {

@@ -160,7 +160,7 @@ impl Request {
         turn && handshake.is_none_or(|handshake| handshake.hello.iter().all(Message::is_list))
     }
 
-    /// Whether `{name}` stands anywhere in it.
+    /// Whether `{name}` is anywhere in it.
     pub fn uses(&self, name: &str) -> bool {
         let in_body = match &self.body {
             Body::None => false,

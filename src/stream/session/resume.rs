@@ -1,4 +1,4 @@
-//! What a session says of a connection that is lost in mid-answer: `[resume]`.
+//! The section on a connection that is lost in mid-answer: `[resume]`.
 
 use super::endings::AnswersOver;
 use super::parse_request::{Requests, Secrets};

@@ -116,7 +116,7 @@ pub(super) fn forms(
     })
 }
 
-/// Checks that `{messages}` stands where a list can.
+/// Checks that `{messages}` is where a list can.
 pub(super) fn check(request: &Request, fields: &Fields<'_>) -> Result<(), SourceError> {
     let stands_well = match &request.body {
         Body::Json(json) => json.has_only_whole(MESSAGES) && !request.uses_outside_body(MESSAGES),

@@ -145,7 +145,7 @@ impl Template {
         })
     }
 
-    /// The name when the template is nothing but `{name}`.
+    /// The name when the template is only `{name}`.
     pub fn sole_name(&self) -> Option<&str> {
         match self.parts.as_slice() {
             [Part::Name(name)] => Some(name),
@@ -212,7 +212,7 @@ fn scalar(name: &str, captures: &Captures) -> Result<String, ExpandError> {
 pub enum JsonTemplate {
     /// A number or a boolean.
     Scalar(Value),
-    /// A string; one that is nothing but `{name}` takes the captured value with its type.
+    /// A string; one that is only `{name}` takes the captured value with its type.
     Text(Template),
     /// An array.
     Array(Vec<Self>),
@@ -245,7 +245,7 @@ impl JsonTemplate {
         })
     }
 
-    /// Whether `{name}` stands nowhere in a longer text.
+    /// Whether `{name}` is nowhere in a longer text.
     pub(super) fn has_only_whole(&self, name: &str) -> bool {
         match self {
             Self::Scalar(_) => true,

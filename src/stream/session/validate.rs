@@ -72,7 +72,7 @@ impl Scope {
         Ok(())
     }
 
-    /// Reads a template that stands in `item`, as a whole or as a part.
+    /// Reads a template that is in `item`, as a whole or as a part.
     pub(super) fn template(&self, item: &Item<'_>, part: &str) -> Result<Template, SourceError> {
         let error = |text: &str, offset, message| {
             let at = item.origin.inside(item.span(), text, offset);

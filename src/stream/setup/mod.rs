@@ -1,4 +1,4 @@
-//! What a run is made of: the sessions, the options and the world, from what a command wants.
+//! Sets up a run from a command's arguments: the sessions, the options and the world.
 //!
 //! Whatever is not wanted comes from the settings.
 

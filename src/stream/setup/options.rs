@@ -1,4 +1,4 @@
-//! How a run goes: each setting from its flag, the environment, the file or its default.
+//! The options of a run: each from its flag, the environment, the file or its default.
 
 use super::{Wanted, duration};
 use crate::cli_error::CliError;

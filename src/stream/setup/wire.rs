@@ -1,4 +1,4 @@
-//! The server's way to its store, where it leads through chatctl.
+//! The server's connection to its store through chatctl.
 
 use super::{Context, Wanted};
 use crate::cli_error::CliError;

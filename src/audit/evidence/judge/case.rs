@@ -1,4 +1,4 @@
-//! One table at both looks.
+//! One table in both snapshots.
 
 use super::{Rows, RowsFate, Rules};
 use crate::audit::evidence::{Mark, Marks};
@@ -14,7 +14,7 @@ pub(super) enum Sentinel {
     Gone,
 }
 
-/// One table at both looks.
+/// One table in both snapshots.
 pub(super) struct Case<'a> {
     pub(super) table: &'a str,
     pub(super) before: &'a Marks,
@@ -39,7 +39,7 @@ impl Case<'_> {
         Some((self.before.number(mark)?, self.after.number(mark)?))
     }
 
-    /// By how much a counter of the server went on; none when it began again.
+    /// By how much a counter of the server advanced; none when it began again.
     pub(super) fn counted(&self, mark: &str) -> Option<i64> {
         let (was, is) = (self.database.0.number(mark)?, self.database.1.number(mark)?);
         (!self.is_restarted() && is >= was).then_some(is - was)
@@ -53,7 +53,7 @@ impl Case<'_> {
         }
     }
 
-    /// Whether the server was started again: by its own word, or by a number that only goes up.
+    /// Whether the server was restarted: by its own word, or by a number that only goes up.
     pub(super) fn is_restarted(&self) -> bool {
         // Where the start is reckoned from the uptime, two readings may differ by a second or two.
         const APART: i64 = 2;

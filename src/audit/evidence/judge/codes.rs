@@ -1,4 +1,4 @@
-//! What can have happened, with its harm and what to do.
+//! The events that can happen to a table, with harm and help.
 
 use crate::report::{Finding, Severity, Source};
 

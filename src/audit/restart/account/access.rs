@@ -1,4 +1,4 @@
-//! Whether the user still is who they were.
+//! Whether the user is still logged in.
 
 use super::{Account, answer};
 use crate::report::{Finding, Severity, Source};

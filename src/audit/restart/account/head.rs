@@ -1,4 +1,4 @@
-//! The row of a conversation itself: by it a list of conversations shows it to its user.
+//! The row of the conversation itself, by which a list shows it to its user.
 
 use super::Way;
 use crate::model::Conversation;

@@ -9,7 +9,7 @@ use crate::stream::session::Remembered;
 /// Who speaks in a history besides the user and the model.
 const ASIDE: [&str; 4] = ["system", "tool", "function", "developer"];
 
-/// What a reload shows of a conversation that went on after a restart.
+/// What a reload shows of a conversation that continued after a restart.
 pub(in super::super) enum Since {
     /// All of it, or the end of it; or it was wrong before.
     Shown,
@@ -137,7 +137,7 @@ impl Account<'_> {
         Since::Wrong(Box::new(self.not_shown(fact)))
     }
 
-    /// Whether each message that was acknowledged is among the records, wherever it stands.
+    /// Whether each message that was acknowledged is among the records, wherever it is.
     fn holds_all(&self, records: &[Remembered]) -> bool {
         let is_there = |mark: &String| records.iter().any(|it| it.content.contains(mark.as_str()));
         let told = self.told.iter().filter(|turn| turn.acknowledged);

@@ -1,4 +1,4 @@
-//! What became of one conversation. Pure: no I/O, no clock.
+//! Judges one conversation after a restart. Pure: no I/O, no clock.
 
 mod access;
 mod head;

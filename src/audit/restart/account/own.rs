@@ -1,4 +1,4 @@
-//! Which records of a history are the conversation's own.
+//! Which records of a history belong to the conversation.
 
 use super::RememberedTurn;
 use crate::stream::marks;

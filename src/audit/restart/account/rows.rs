@@ -1,4 +1,4 @@
-//! The conversation's rows: whether each of them says what it said.
+//! The conversation's rows: whether each one has the same content.
 
 use super::{Account, RememberedTurn, Stored, is_live};
 use crate::model::{Role, State, StoredMessage, ToolCall, contradicts, known_role};

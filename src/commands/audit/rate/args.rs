@@ -50,7 +50,7 @@ pub(in crate::commands::audit) struct Args {
     #[arg(long, value_name = "SESSION")]
     pub(super) probe: Option<PathBuf>,
 
-    /// How often to send each turn with each client
+    /// How many times to send each turn with each client
     #[arg(long, value_name = "N", default_value_t = 3, requires = "probe", value_parser = clap::value_parser!(u64).range(1..))]
     pub(super) probes: u64,
 
@@ -65,7 +65,8 @@ struct Server {
     #[arg(long, value_name = "URL", requires = "probe")]
     server: Option<String>,
 
-    /// Start and end the server: a command with {port}, {gateway_url}, {database_url}, {database_path}
+    /// Start and stop the server: a command with {port}, {gateway_url}, {database_url},
+    /// {database_path}
     #[arg(long, value_name = "CMD", requires = "probe")]
     start: Option<String>,
 
@@ -74,7 +75,7 @@ struct Server {
     #[arg(long, value_name = "PATH|URL|PORT|line:TEXT", requires = "probe")]
     ready: Option<String>,
 
-    /// How long the server may take to be ready [default: 30s]
+    /// How long the server may take to become ready [default: 30s]
     #[arg(long, value_name = "DURATION", requires = "probe")]
     ready_timeout: Option<String>,
 
@@ -82,7 +83,8 @@ struct Server {
     #[arg(long, value_name = "ADDR", requires = "probe")]
     gateway: Option<String>,
 
-    /// The wire format, if the session does not name one [default: detected in the first response]
+    /// The wire format, if the session does not name one [default: detected from the first
+    /// response]
     #[arg(long, value_name = "NAME|FILE", requires = "probe")]
     profile: Option<String>,
 

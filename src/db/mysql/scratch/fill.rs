@@ -85,7 +85,7 @@ impl Scratch {
 /// What the server calls a sequence.
 const SEQUENCE: &str = "SEQUENCE";
 
-/// The statement that lets the copy of a sequence go on where the real one does.
+/// The statement that lets the copy of a sequence continue where the real one does.
 fn counted(session: &mut dyn Session, name: &str) -> anyhow::Result<String> {
     let name = quote(name);
     // One that has come to its end has given that number.

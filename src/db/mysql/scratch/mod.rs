@@ -11,7 +11,8 @@ use std::collections::BTreeSet;
 
 /// What the copy of a routine says that this user may not read.
 pub(super) const UNREADABLE: &str = "this user may not read the text of this routine";
-/// The right to read the text of others' routines. MySQL's servers have the first, and MariaDB's the second.
+/// The right to read the text of others' routines. MySQL's servers have the first, and MariaDB's
+/// the second.
 pub(super) const READ_ROUTINES: &str = "GRANT SHOW_ROUTINE ON *.*, or SELECT ON mysql.proc";
 
 /// How the name of the database ends that holds what the tables held before.

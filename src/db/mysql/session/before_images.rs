@@ -369,7 +369,7 @@ pub(super) fn accept(session: &mut MySql) -> anyhow::Result<()> {
                 key: key.collect(),
                 ..moved.shape
             };
-            // The same file may go on, and reaches what it gave another name.
+            // The same file may continue, and reaches what it gave another name.
             if images.reach.contains(&moved_name) {
                 images.reach.insert(successor.table.clone());
             }

@@ -1,4 +1,4 @@
-//! Comparing a table of the copy with what it was, row by row, in one pass.
+//! Compares a table of the copy with its earlier state, row by row, in one pass.
 
 use super::sameness::{Side, equal, form};
 use super::{MySql, quoted, sameness};

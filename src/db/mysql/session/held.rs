@@ -1,4 +1,4 @@
-//! What is kept of a table while its copy is changed, and what became of it.
+//! The saved state of a table while its copy changes, and the comparison with it.
 
 use crate::model::{Shape, ShapeColumn, Successor};
 

@@ -1,4 +1,4 @@
-//! MySQL and MariaDB: DDL commits by itself, so what is measured is measured on a copy.
+//! MySQL and MariaDB: DDL commits implicitly, so chatctl measures on a copy.
 
 mod actions;
 mod before_images;

@@ -4,7 +4,7 @@
 use super::quoted;
 use crate::model::ShapeColumn;
 
-/// Which side of the comparison a value stands on.
+/// Which side of the comparison a value is on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Side {
     Before,

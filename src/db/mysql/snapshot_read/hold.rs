@@ -1,9 +1,9 @@
-//! Holding commits back for as long as it takes to begin several transactions.
+//! Blocks commits for as long as it takes to begin several transactions.
 //!
 //! A transaction of InnoDB can't be given the moment of another one. `FLUSH TABLES WITH READ LOCK`
 //! waits for every statement that runs and keeps all others waiting meanwhile. MariaDB's
-//! `BACKUP STAGE BLOCK_COMMIT` (10.4.1 on) lets statements go on, and makes only commits and changes
-//! of the schema wait (mariadb.com/kb/en/backup-stage).
+//! `BACKUP STAGE BLOCK_COMMIT` (10.4.1 on) lets statements continue, and makes only commits and
+//! changes of the schema wait (mariadb.com/kb/en/backup-stage).
 
 use super::{connect, number};
 use crate::db::Target;
@@ -14,7 +14,7 @@ use std::time::Duration;
 /// How long the server is held at most.
 const MOST: Duration = Duration::from_secs(10);
 
-/// A sentence for whoever reads the results.
+/// A sentence for anyone who reads the results.
 pub(super) fn one_range(why: &str) -> String {
     format!("The store is read in one range: {why}.")
 }
@@ -62,7 +62,7 @@ pub(super) async fn still(target: &Target) -> anyhow::Result<Result<MySqlConnect
     Ok(Ok(holder))
 }
 
-/// Lets commits go on.
+/// Lets commits continue.
 pub(super) async fn let_go(mut holder: MySqlConnection) -> anyhow::Result<()> {
     holder.execute("BACKUP STAGE END").await?;
     holder.close().await?;

@@ -225,7 +225,7 @@ pub(super) async fn scan(
     each: Each<'_>,
 ) -> anyhow::Result<()> {
     let sql = server::inlined(sql, args, sqlx::MySql::literal)?;
-    // Zero is for ever.
+    // Zero disables the limit.
     let mut connection = connect(target, Duration::ZERO).await?;
     let done = read(&mut connection, &sql, each).await;
     done.map_err(|error| explained(target, error))

@@ -1,4 +1,4 @@
-//! Whether a query could do more than read, by what the server itself read in it.
+//! Whether a query could do more than read, by the server's own parse of it.
 //!
 //! The server parses and rewrites a query without running it, and tells the result: every function,
 //! operator and type by its number in the catalogue, with views in it expanded and the policies of
@@ -26,7 +26,7 @@ const TELL_NO_MORE: &str = "
     SET LOCAL debug_print_rewritten = off;
     SET LOCAL client_min_messages = warning";
 
-/// How many bodies of functions are looked into.
+/// How many bodies of functions are inspected.
 const MOST: usize = 200;
 
 /// Numbers below are PostgreSQL's own (`FirstNormalObjectId`).

@@ -1,4 +1,4 @@
-//! Functions of which more is known than the catalogue says.
+//! Functions about which more is known than the catalogue says.
 
 /// Functions of PostgreSQL that are `VOLATILE` because they give another value each time, and do
 /// nothing. `pg_sleep` is bounded by the statement's timeout.

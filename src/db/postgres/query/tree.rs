@@ -1,4 +1,4 @@
-//! What a query names, out of the text in which the server writes how it read it. Pure.
+//! The objects that a query uses, from the server's text of its parse tree. Pure.
 //!
 //! The text is of nodes: `{OPEXPR :opno 96 :opfuncid 65 :args (…)}`. In a word a backslash takes the
 //! next character with it (PostgreSQL, `outfuncs.c`). Lines are wrapped anywhere between two words.

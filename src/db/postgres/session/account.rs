@@ -1,4 +1,4 @@
-//! Which transactions had come to their end at one moment.
+//! Which transactions had ended at a given moment.
 
 use std::collections::BTreeSet;
 

@@ -1,4 +1,4 @@
-//! What PostgreSQL's catalogue says of every table.
+//! What PostgreSQL's catalogue shows about every table.
 
 use super::account::Account;
 use super::{Postgres, large_objects, numbers, quoted, text_literal};
@@ -12,12 +12,12 @@ pub(super) struct Seen {
     pub(super) shape: Shape,
     /// The file that holds its rows: another one after TRUNCATE, a rewrite or CLUSTER.
     file: String,
-    /// The table that it is a part of, or inherits to: whose rows its own are too.
+    /// The table that it is a part of, or inherits from: its rows belong to that one, too.
     parents: String,
-    /// The table on top of these.
+    /// The topmost of these tables.
     root: Option<u64>,
-    /// Whether what it is can change without a change of its own rows in the catalogue, and of those
-    /// that are looked at as a whole.
+    /// Whether it can change without a change of its own rows in the catalogue, or of those that
+    /// are examined as a whole.
     composed: bool,
     /// The words of the enums in its columns, each with its type.
     words: BTreeMap<u64, String>,
@@ -27,7 +27,7 @@ pub(super) struct Seen {
 }
 
 impl Seen {
-    /// Whether rows or values may be other ones by what this transaction did in between.
+    /// Whether this transaction may have changed rows or values in between.
     pub(super) fn is_touched(&self, now: &Self) -> bool {
         let typed = |seen: &Self| -> BTreeMap<_, _> {
             let columns = seen.shape.columns.iter();
@@ -45,7 +45,7 @@ impl Seen {
                 .any(|(id, declared)| is.get(id) != Some(declared))
     }
 
-    /// A table that no other one is a part of, with columns of plain types.
+    /// A table without parts, with columns of plain types.
     pub(super) const fn alone(shape: Shape, file: String) -> Self {
         Self {
             shape,
@@ -58,7 +58,7 @@ impl Seen {
         }
     }
 
-    /// The columns with a composite type in which a name that was there means another field now.
+    /// The columns with a composite type in which an earlier name now means another field.
     pub(super) fn other_fields(&self, now: &Self) -> BTreeSet<u64> {
         let is_other = |((column, field), name): &(&(u64, u64), &String)| {
             let other = |((of, other), text): (&(u64, u64), &String)| {
@@ -79,8 +79,8 @@ impl Seen {
         !self.parents.is_empty() || self.shape.heir
     }
 
-    /// Whether a word that was there means another value now. A new word in the place of one, which
-    /// no other value had, is a name that the migration gives it.
+    /// Whether an earlier label now means another value. A new label in its place, which no other
+    /// value had, is a rename by the migration.
     fn has_other_words(&self, now: &Self) -> bool {
         self.words.iter().any(|(value, word)| {
             let other = |(other, text): (&u64, &String)| text == word && other != value;
@@ -92,7 +92,7 @@ impl Seen {
 /// The user's schemas.
 const OF_USER: &str = "n.nspname <> 'information_schema' AND n.nspname !~ '^pg_'";
 
-/// The catalogue as it was read last.
+/// The catalogue as last read.
 #[derive(Debug, Default)]
 pub(super) struct Looked {
     /// Every table, by its number.
@@ -102,15 +102,15 @@ pub(super) struct Looked {
     pub(super) schemas: Vec<Vec<Cell>>,
     /// Whether nothing can have changed since.
     pub(super) fresh: bool,
-    /// Who had committed when it was looked at, where no statement was run since.
+    /// Which transactions had committed when it was read, if no statement ran since.
     pub(super) account: Option<Account>,
 }
 
-/// Which versions of the catalogue's rows were read: a row that changes gets another place and the
-/// number of another transaction, whoever changed it and however.
+/// Which versions of the catalogue's rows were read: any change of a row gives it another place
+/// and another transaction number.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Versions {
-    /// Those that say something of several tables: of schemas, inheritance, enums and other types.
+    /// Those that concern several tables: schemas, inheritance, enums and other types.
     shared: String,
     /// Those of each table, its columns and its primary key.
     tables: BTreeMap<u64, String>,
@@ -119,19 +119,19 @@ struct Versions {
 }
 
 impl Looked {
-    /// Something may be another one than it was looked at.
+    /// Something may have changed since it was read.
     pub(super) fn forget(&mut self) {
         self.fresh = false;
         self.account = None;
     }
 
-    /// The next look reads these again, whatever their versions are.
+    /// The next read includes these, whatever their versions are.
     pub(super) fn forget_versions(&mut self, tables: &BTreeSet<u64>) {
         self.versions.tables.retain(|id, _| !tables.contains(id));
     }
 }
 
-/// The first number that the server gives to what is made after its own objects.
+/// The first number that the server assigns to user objects.
 pub(super) const FIRST: u64 = 16384;
 
 /// The schemas, and which versions of their rows these are.
@@ -139,7 +139,7 @@ pub(super) const SCHEMAS: &str =
     "oid::text, nspname::text, ctid::text, xmin::text FROM pg_namespace ORDER BY oid";
 
 impl Postgres {
-    /// Reads the catalogue again where it changed since it was read last.
+    /// Reads the parts of the catalogue that changed since the last read.
     pub(super) fn look(&mut self) -> anyhow::Result<()> {
         let (versions, schemas, account) = self.versions()?;
         let known = &self.looked;
@@ -169,7 +169,7 @@ impl Postgres {
         if apart {
             tables.retain(|id, _| versions.tables.contains_key(id));
         }
-        // Where the last one is gone, those of before are compared with none.
+        // If the last one is gone, the earlier ones are compared with none.
         if versions.has_large_objects || self.before.contains_key(&large_objects::ID) {
             let seen = Seen::alone(large_objects::shape(), String::new());
             tables.insert(large_objects::ID, seen);
@@ -207,17 +207,17 @@ impl Postgres {
         let shared = [
             all("pg_inherits", "inhrelid, inhseqno", "true"),
             all("pg_enum", "oid", "true"),
-            // But for those of the rows of tables, and of arrays.
+            // Except those of table rows and of arrays.
             all(
                 "pg_type",
                 "oid",
                 &format!("oid >= {FIRST} AND typrelid = 0 AND (typtype <> 'b' OR typelem = 0)"),
             ),
         ];
-        // VACUUM FULL gives rows other places.
+        // VACUUM FULL moves rows.
         let files = ["pg_class", "pg_attribute", "pg_index", "pg_type", "pg_enum"];
         let files = files.map(|name| format!("pg_relation_filenode('{name}')"));
-        // First who has committed: what is committed meanwhile is found another time.
+        // First the committed transactions: later commits are found at the next read.
         let [account, schemas, shared, classes, columns, keys, large] = self.several(&[
             "pg_current_snapshot()::text".to_owned(),
             SCHEMAS.to_owned(),
@@ -274,7 +274,7 @@ impl Postgres {
              FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace \
              WHERE c.relkind IN ('r', 'p') AND c.relpersistence <> 't' AND {OF_USER}{}", of("c.oid")
             ),
-            // A type that is made of others is a composite one, a domain or a range, or an array of it.
+            // A type made of others is a composite, a domain or a range, or an array of one.
             format!(
             "a.attrelid::text, a.attnum::text, a.attname::text, format_type(a.atttypid, a.atttypmod), \
              (array_position(i.indkey::int2[], a.attnum))::text, \
@@ -285,7 +285,8 @@ impl Postgres {
              WHERE a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated = '' AND c.relkind IN ('r', 'p') \
              AND c.relpersistence <> 't' AND {OF_USER}{} ORDER BY a.attrelid, a.attnum", of("a.attrelid")
             ),
-            // A field that goes out of a composite type goes out of every column of it.
+            // A field that is removed from a composite type is removed from every column of that
+            // type.
             if only.is_some() { "''".to_owned() } else { format!(
             "md5(coalesce(string_agg(a.attrelid::text || ' ' || a.attnum::text || ' ' || a.atttypid::text, ',' ORDER BY a.attrelid, a.attnum), '')) \
              FROM pg_attribute AS a JOIN pg_class AS c ON c.oid = a.attrelid JOIN pg_namespace AS n ON n.oid = c.relnamespace \
@@ -332,7 +333,7 @@ impl Postgres {
         Ok(found)
     }
 
-    /// Notes how all tables are called, and the wholes of parts by their names.
+    /// Records the names of all tables, and the parents of parts by their names.
     pub(super) fn name(&mut self, tables: &mut BTreeMap<u64, Seen>) {
         let names: BTreeMap<_, _> = tables
             .iter()
@@ -346,7 +347,7 @@ impl Postgres {
         }
     }
 
-    /// Counts the values as changed in which a name means another field now: their texts have no
+    /// Counts values as changed if a name in them now means another field: their texts have no
     /// names.
     pub(super) fn see_fields(&self, shape: &Shape, compared: &mut Compared) {
         let sides = shape.id.and_then(|id| {
@@ -362,14 +363,14 @@ impl Postgres {
         }
     }
 
-    /// The rows of several queries, each without its SELECT, in one go: what is on the way costs more
-    /// than what is asked.
+    /// The rows of several queries, each without its SELECT, in one round trip, which costs more
+    /// than the queries.
     pub(super) fn several<const N: usize>(
         &mut self,
         queries: &[String; N],
     ) -> anyhow::Result<[Vec<Vec<Cell>>; N]> {
-        // In a transaction chatctl's own path is in force; elsewhere it is for these queries only, and
-        // what a migration left in the temporary schema must not hide the catalogue.
+        // In a transaction chatctl's own path is set; elsewhere it is set for these queries only,
+        // and objects that a migration left in the temporary schema must not hide the catalogue.
         let path = if self.transaction.is_none() {
             "SET LOCAL search_path = pg_catalog, pg_temp; "
         } else {
@@ -379,7 +380,7 @@ impl Postgres {
         by_number(rows)
     }
 
-    /// A name as it is shown: bare in the schema that a bare name means.
+    /// A name for display: bare in the schema to which bare names refer.
     pub(super) fn shown(&self, schema: &str, name: &str) -> String {
         // A dot in a name must not look like a schema before it.
         let part = |name: &str| {
@@ -396,8 +397,8 @@ impl Postgres {
         }
     }
 
-    /// Indexes, triggers and views, read table by table of the catalogue: to plan a join takes the server
-    /// longer than to read them.
+    /// Indexes, triggers and views, read one catalogue table at a time: planning a join takes the
+    /// server longer than reading them.
     pub(super) fn all_objects(&mut self) -> anyhow::Result<BTreeSet<Object>> {
         let [schemas, relations, indexes, triggers, constraints, defaults] =
             self.several(&objects())?;
@@ -488,7 +489,7 @@ fn objects() -> [String; 6] {
     ]
 }
 
-/// Adds what the values of the columns are written with: labels of enums, and names of fields.
+/// Adds the words in the values of the columns: labels of enums, and names of fields.
 fn add_words(
     found: &mut BTreeMap<u64, Seen>,
     words: &[Vec<Cell>],
@@ -509,7 +510,7 @@ fn add_words(
     Ok(())
 }
 
-/// Several queries, each without its SELECT, whose rows are told by its number.
+/// Several queries, each without its SELECT, whose rows are distinguished by its number.
 pub(super) fn numbered<S: AsRef<str>>(queries: &[S]) -> String {
     let queries = queries.iter().enumerate();
     let queries = queries.map(|(number, query)| format!("SELECT '{number}', {}", query.as_ref()));
@@ -567,7 +568,7 @@ fn add_columns(
     Ok(())
 }
 
-/// What hangs on chatctl's own tables and would run, or be looked up, when a row is written there:
+/// Objects on chatctl's own tables that would run, or be resolved, when a row is written there:
 /// a trigger, a rule, a default, a check, an index, a policy, or another table in their place.
 pub(super) fn history(session: &mut Postgres) -> anyhow::Result<String> {
     let names: Vec<_> = OWN.iter().map(|name| text_literal(name)).collect();

@@ -1,4 +1,4 @@
-//! Which changed values PostgreSQL itself keeps.
+//! Which changed values PostgreSQL itself maintains.
 
 use super::{Postgres, quoted};
 use crate::db::session::{Failed, Session as _, derived, numbers};

@@ -1,4 +1,4 @@
-//! How a value is written so that it can be compared with one of another type. Pure.
+//! The form in which a value can be compared with one of another type. Pure.
 
 use super::quoted;
 use crate::db::session::witness::{Field, Form};

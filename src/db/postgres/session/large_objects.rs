@@ -1,5 +1,5 @@
 //! Large objects: bytes outside of the users' tables, which store only their numbers. A database that has
-//! any is looked at as if it had one more table, with a row for each.
+//! any is examined as if it had one more table, with a row for each.
 
 use crate::model::{Compared, Shape, ShapeColumn};
 

@@ -56,11 +56,9 @@ struct Postgres {
     target: Target,
     options: PgConnectOptions,
     connection: PgConnection,
-    /// Holds the place in the row of replicas: a session of its own that is always idle, so that
-    /// `CREATE INDEX CONCURRENTLY` never waits for it.
+    /// The place in the queue of replicas. Idle, so CREATE INDEX CONCURRENTLY never waits for it.
     migration_lock: Option<PgConnection>,
-    /// Whether the server can notice in the middle of a statement that chatctl is gone; not known
-    /// before it is to run statements.
+    /// Whether the server notices in mid-statement that chatctl is gone; unknown before one is run.
     notices: Option<bool>,
     process: i32,
     database: String,
@@ -70,7 +68,7 @@ struct Postgres {
     known: BTreeMap<String, (String, String, bool)>,
     /// The tables when the watch began, by their number.
     before: BTreeMap<u64, Seen>,
-    /// The tables as they were looked at last.
+    /// The tables as they were examined last.
     looked: Looked,
     /// What the tables held.
     witness: Witness,
@@ -84,7 +82,7 @@ struct Postgres {
     locked: Option<BTreeSet<String>>,
     /// The transaction that was begun.
     transaction: Option<String>,
-    /// Who had committed when the tables were looked at, before the statements that were run since.
+    /// Who had committed when the tables were examined, before the statements that were run since.
     opened: Option<Account>,
     /// What the locks tell of the statements since the watch began.
     evidence: Evidence,

@@ -1,4 +1,4 @@
-//! Sequences that number rows. What `setval` does is not rolled back, so that chatctl itself takes it back.
+//! Sequences that number rows. A rollback does not undo `setval`, so chatctl does.
 
 use super::{Postgres, numbers};
 use crate::db::catalog::quoted;

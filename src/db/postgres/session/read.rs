@@ -1,4 +1,4 @@
-//! The rows of a table, as they stream out of the server.
+//! Streams the rows of a table from the server.
 
 use super::{Postgres, failed, large_objects};
 use crate::db::catalog::quoted;
@@ -234,7 +234,8 @@ impl Postgres {
                 let Some(mut reading) = self.witness.after(shape, successor, now) else {
                     return Ok(None);
                 };
-                // What went out of a table that inherits is looked for in all that the heir's rows were read by.
+                // What went out of a table that inherits is searched for in all that the heir's
+                // rows were read by.
                 let from = if shape.heir && shape.id != now.id {
                     self.quote(&successor.table)
                 } else {

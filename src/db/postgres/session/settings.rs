@@ -1,4 +1,4 @@
-//! What a migration sets for its session must not reach chatctl's own looking.
+//! Session settings of a migration must not affect chatctl's own queries.
 
 use super::{Postgres, text_literal};
 use crate::db::session::{Failed, Session as _};

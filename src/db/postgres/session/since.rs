@@ -1,7 +1,7 @@
 //! What the statements of a transaction did to the catalogue, by the locks that the server holds for it.
 //!
 //! Whatever changes a table's definition takes a lock on it that no reader and no writer of rows takes,
-//! and nothing but the transaction's end gives it back. So where nobody else committed anything since the
+//! and only the transaction's end gives it back. So where nobody else committed anything since the
 //! last look, only what is so locked can be another one, and only that is read again. Everything that is
 //! not as expected leads to the whole catalogue.
 
@@ -16,7 +16,7 @@ use std::collections::{BTreeMap, BTreeSet};
 /// What the locks tell of the statements since the watch began.
 #[derive(Debug, Default)]
 pub(super) struct Evidence {
-    /// The tables that they may have written rows of: nothing but the end of the transaction gives back
+    /// The tables that they may have written rows of: only the end of the transaction gives back
     /// the lock of a statement that does, and no setting keeps it from being taken.
     pub(super) written: BTreeSet<u64>,
     /// Whether chatctl's own tables are as they were, and what hangs on them.
@@ -90,7 +90,7 @@ pub(super) fn asked() -> String {
 }
 
 impl Postgres {
-    /// Looks at what the statements did since the tables were looked at last.
+    /// Looks at what the statements did since the tables were examined last.
     pub(super) fn look_since(&mut self) -> anyhow::Result<()> {
         let told = match self.told.take() {
             Some(told) => told,

@@ -1,4 +1,4 @@
-//! What a table has become, read by the versions of its rows.
+//! Reads the changes of a table by the versions of its rows.
 //!
 //! The server never writes over a row: it puts another version next to it, with the number of the
 //! transaction. So while a table keeps its file and its columns, each row that an earlier transaction wrote

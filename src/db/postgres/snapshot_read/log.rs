@@ -1,4 +1,4 @@
-//! How far the write-ahead log is, or was replayed.
+//! The position of the write-ahead log, or of its replay.
 
 use crate::db::Target;
 use crate::db::driver::rows;

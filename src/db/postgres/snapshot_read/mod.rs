@@ -63,7 +63,7 @@ async fn connect(target: &Target, limit: Duration, sorts: Sorts) -> anyhow::Resu
         // Sums of many conversations fit into it; else the rows would be read in an index's order,
         // from here and there.
         ("work_mem", "64MB"),
-        // Zero is for ever: a large table is read for as long as it takes.
+        // Zero disables the limit: a large table may take long.
         ("statement_timeout", idle.as_str()),
         // If chatctl stops in the middle, the application's changes of the schema wait no longer.
         ("idle_in_transaction_session_timeout", idle.as_str()),
@@ -320,7 +320,7 @@ fn kind(name: &str) -> (Kind, bool) {
 fn wrapped(sql: &str, kinds: &[(Kind, bool)]) -> String {
     let columns = kinds.iter().zip(0..).map(|((_, printed), index)| {
         match printed {
-            // A row of nothing but NULL is not NULL; only this comparison says so.
+            // A row of only NULL is not NULL; only this comparison says so.
             true => format!("CASE WHEN c{index} IS DISTINCT FROM NULL THEN concat(c{index}) END"),
             false => format!("c{index}"),
         }

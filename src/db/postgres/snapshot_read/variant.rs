@@ -1,4 +1,4 @@
-//! Servers that speak as PostgreSQL does and are something else.
+//! Servers that speak PostgreSQL's protocol but are another product.
 
 use crate::cli_error::CliError;
 use crate::db::Target;

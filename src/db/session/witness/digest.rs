@@ -1,4 +1,4 @@
-//! Values and rows as numbers that nobody can choose without the key.
+//! Values and rows as numbers that nobody can forge without the key.
 
 use super::{json, moment, number};
 use crate::model::CellRef;
@@ -63,7 +63,7 @@ pub(in crate::db) enum Form {
     Document,
     /// As the text that a document is.
     Unwrapped,
-    /// As a text of which such a document was made.
+    /// As a text of which such a document or a list was made.
     Wrapped,
 }
 

@@ -1,9 +1,9 @@
-//! Documents that are the same with other spaces, or with their names in another order.
+//! JSON documents that differ only in white space or in the order of their names.
 
 use super::number;
 use std::collections::BTreeMap;
 
-/// A document in one way of writing. A name that stands twice in one object keeps it from being one:
+/// A document in one way of writing. A name that is twice in one object keeps it from being one:
 /// most readers know the last only. None for a text that is not a document.
 pub(super) fn canonical(text: &str) -> Option<String> {
     Some(match whole(text)? {

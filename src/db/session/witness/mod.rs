@@ -49,7 +49,7 @@ pub(in crate::db) struct Witness {
     went: BTreeMap<u64, Went>,
     /// Tables that were renamed while a new one took their name.
     aside: BTreeSet<String>,
-    /// Which tables the run fills from which others.
+    /// Which tables the run copies from and to.
     copies: Vec<Copying>,
 }
 
@@ -80,7 +80,7 @@ impl Witness {
         self.aside.clear();
     }
 
-    /// Which tables the run fills from which others.
+    /// Which tables the run copies from and to.
     pub(in crate::db) fn copies(&mut self, all: Vec<Copying>) {
         self.copies = all;
     }

@@ -1,4 +1,4 @@
-//! Times that are the same in another spelling: a text, or the seconds or milliseconds since 1970.
+//! Equal times in different spellings: a text, or seconds or milliseconds since 1970.
 //! Pure.
 
 use crate::model::CellRef;

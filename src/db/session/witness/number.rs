@@ -1,4 +1,4 @@
-//! Numbers that are the same in another type.
+//! Equal numbers of different types.
 
 use crate::model::CellRef;
 

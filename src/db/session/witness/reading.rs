@@ -28,7 +28,7 @@ pub(in crate::db) struct Reading {
     pub(super) secret: Secret,
     /// The columns as they are, and then the other forms. A number is followed by how it is
     /// written and by the time that it is, a document by the text that it is and by the one that it
-    /// would be made of.
+    /// would be made of; a text that may stand for something else by what it may stand for.
     fields: Vec<Field>,
     /// How many columns there are.
     pub(super) width: usize,
@@ -98,9 +98,10 @@ impl Reading {
         self.fields.iter().position(|it| it == field)
     }
 
-    /// The same, for what is read on both sides so. Where there are words among numbers, a number
-    /// is a text as it is written: they are not what an application reckons with. Where one side
-    /// has nothing but texts as documents, and the other one anything else, these are the texts.
+    /// The same, for what is read on both sides so, in each way in which a value may be the same.
+    /// Where there are words among numbers, a number is a text as it is written: they are not what
+    /// an application reckons with. Where one side has only texts as documents, and the other one
+    /// anything else, these are the texts.
     pub(super) fn slots(
         (before, old): (&Self, &Field),
         (after, new): (&Self, &Field),

@@ -82,7 +82,7 @@ impl<'a> OfRun<'a> {
     }
 }
 
-/// How many rows come before others now which they came after.
+/// How many rows changed their place: all but as many as can be left where they are, one after another.
 pub(super) fn moved(mut order: Vec<(u64, u64)>) -> u64 {
     order.sort_unstable();
     let mut last = 0;

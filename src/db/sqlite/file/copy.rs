@@ -1,4 +1,4 @@
-//! A copy of a database whose readers would keep its writers waiting.
+//! A copy of a database whose readers would block its writers.
 //!
 //! Without a write-ahead log nobody commits while anybody reads, and a server gives up after some
 //! seconds. So the file is copied a little at a time, which takes the lock for a moment only, and the

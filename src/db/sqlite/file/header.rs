@@ -16,7 +16,7 @@ pub(super) enum Journal {
     Log,
 }
 
-/// The files that were looked into. None is ever closed: closing it would drop the locks that
+/// The files that were inspected. None is ever closed: closing it would drop the locks that
 /// SQLite holds on it in this process.
 static FILES: Mutex<Option<HashMap<(u64, u64), File>>> = Mutex::new(None);
 

@@ -1,8 +1,8 @@
-//! Opening a database file of SQLite so that nothing of it is changed, and nothing is left next to it.
+//! Opens a database file of SQLite without changing it or leaving a file next to it.
 //!
 //! Reading may write: a write-ahead log and its index are made where there are none, and a journal
 //! that a killed writer left is rolled back. Files that another user made keep the server out for
-//! good. So a file is looked at first, and then opened in the one way that does neither; where there
+//! good. So a file is examined first, and then opened in the one way that does neither; where there
 //! is none, that is an error which says what to do.
 
 mod copy;

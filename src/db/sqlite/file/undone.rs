@@ -1,4 +1,4 @@
-//! A file of SQLite as it is without the commit that is under way in it.
+//! A file of SQLite without its commit in progress.
 //!
 //! In the modes of a rollback journal a commit is done when its journal is gone. Until then the journal has
 //! the pages as they were, and its writer has the file to itself: nobody can read it. Of a copy of both,

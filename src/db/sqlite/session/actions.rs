@@ -1,4 +1,4 @@
-//! Triggers, as their texts have them.
+//! Triggers, read from their texts.
 
 use super::Sqlite;
 use crate::db::catalog::quoted;

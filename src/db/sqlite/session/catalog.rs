@@ -20,13 +20,13 @@ pub(super) struct Looked {
     pub(super) virtuals: Vec<String>,
     /// The triggers, with the tables that they belong to.
     pub(super) triggers: Vec<(String, String)>,
-    /// Whether what a statement sets off may replace rows: only this word, there or in the statement, lets an
-    /// INSERT take rows away.
+    /// Whether an action of a statement may replace rows: only this word, there or in the
+    /// statement, lets an INSERT remove rows.
     pub(super) replaces: bool,
 }
 
 impl Sqlite {
-    /// The schema as it is. In a transaction nobody else changes it.
+    /// The current schema. In a transaction nobody else changes it.
     pub(super) fn look(&mut self) -> anyhow::Result<Arc<Looked>> {
         if let Some(looked) = &self.looked
             && !self.connection.is_autocommit()
@@ -58,7 +58,7 @@ impl Sqlite {
     }
 
     /// Ordinary tables, virtual ones (read through their module) and what a full-text table
-    /// stores itself. What else a module keeps in its shadow tables is its own affair.
+    /// stores itself. Other shadow tables of a module are internal.
     fn table_names(&mut self) -> anyhow::Result<Vec<(String, bool)>> {
         let tables = self.rows(
             "SELECT l.name, l.type, coalesce(m.sql, '') FROM temp.pragma_table_list AS l \
@@ -169,7 +169,7 @@ impl Sqlite {
             .collect())
     }
 
-    /// The tables that never give a number again, unless someone changes what is written down.
+    /// The tables that never reuse a number, unless someone changes `sqlite_sequence`.
     pub(super) fn all_numberings(&mut self) -> anyhow::Result<Vec<Numbering>> {
         let there = self.rows("SELECT 1 FROM main.sqlite_master WHERE name = 'sqlite_sequence'")?;
         if there.is_empty() {
@@ -290,7 +290,7 @@ impl Sqlite {
         Ok(all.filter(is_one).collect())
     }
 
-    /// What can't be looked into, in words.
+    /// What can't be inspected, in words.
     pub(super) fn all_unlooked(&mut self) -> anyhow::Result<Vec<String>> {
         let known = self.known_modules()?;
         let virtuals = self.rows(
@@ -318,7 +318,7 @@ impl Sqlite {
         Ok(all)
     }
 
-    /// The modules that virtual tables can be read by.
+    /// The modules that can read virtual tables.
     fn known_modules(&mut self) -> anyhow::Result<BTreeSet<String>> {
         let known = self.rows("SELECT lower(name) FROM temp.pragma_module_list")?;
         Ok(known.iter().map(|row| row[0].to_string()).collect())
@@ -326,7 +326,8 @@ impl Sqlite {
 
     /// The schema in lines.
     pub(super) fn lines(&mut self) -> anyhow::Result<Vec<String>> {
-        // As the text of a rebuilt table differs in quotes and spaces, tables are told by columns.
+        // The text of a rebuilt table differs in quotes and spaces, so tables are compared by
+        // columns.
         let mut lines = Vec::new();
         let shapes = self.catalog()?;
         for shape in shapes
@@ -375,8 +376,8 @@ fn names_the_row(shape: &Shape) -> bool {
     shape.columns.iter().any(hides) || key.is_some_and(is_number)
 }
 
-/// Whether a row of type and name is a table's mark: it goes with every rebuild, and is missed by
-/// nobody but `audit`.
+/// Whether a row of type and name is a table's mark: every rebuild drops it, and only `audit`
+/// misses it.
 fn is_sentinel(row: &[Cell]) -> bool {
     row[0].text() == Some("index") && row[1].to_string().starts_with(INDEX)
 }

@@ -1,4 +1,4 @@
-//! Which changed values triggers of SQLite keep, and which are counts.
+//! Which changed values triggers of SQLite maintain, and which are counts.
 
 use super::{Sqlite, quoted, text_literal};
 use crate::db::session::{Session as _, derived, numbers};

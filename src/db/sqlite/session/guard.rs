@@ -1,4 +1,4 @@
-//! What a migration's statements do, and may not do, as SQLite's authorizer is told it.
+//! What a migration's statements do, and may not do, by the calls of SQLite's authorizer.
 
 use crate::db::session::{HISTORY, OWN};
 use crate::model::Shape;
@@ -122,7 +122,7 @@ fn forbidden(action: &AuthAction<'_>) -> Option<String> {
         {
             Some(format!("`PRAGMA {pragma_name}` gets around the measurement: remove it"))
         }
-        // A project may clean its own history: what is left of it is looked at afterwards.
+        // A project may clean its own history: what is left of it is examined afterwards.
         AuthAction::Delete { table_name } if table_name.eq_ignore_ascii_case(HISTORY) => None,
         AuthAction::Insert { table_name }
         | AuthAction::Delete { table_name }

@@ -1,4 +1,4 @@
-//! SQLite: the engine's authorizer says of every statement which tables it can write.
+//! SQLite: the engine's authorizer reports which tables each statement can write.
 
 mod actions;
 mod catalog;

@@ -1,4 +1,4 @@
-//! The modules of virtual tables, and which tables they keep for themselves. Pure.
+//! The modules of virtual tables, and their internal tables. Pure.
 //!
 //! SQLite calls each table that has a name which a module could give a shadow table, also one that
 //! the user made.

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use std::io;
 
 /// A value of a column, to be compared with one of another: SQLite stores what it is given, so only
-/// a number or a time may be written in another way.
+/// a number, a time or bytes may be written in another way.
 pub(super) fn form(own: &ShapeColumn, other: &ShapeColumn) -> Field {
     let is_time = |column: &ShapeColumn| {
         let declared = column.declared.to_ascii_uppercase();

@@ -1,4 +1,4 @@
-//! Search indexes: whether one finds what is stored, and what one holds that stores nothing else.
+//! Search indexes: whether one finds the stored texts, and the content of one without stored texts.
 
 use super::modules::{Index, Module, index, order, prefixes, shown_by_number};
 use super::words::{Level, leaf};

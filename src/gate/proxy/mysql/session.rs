@@ -1,4 +1,4 @@
-//! What is known of one connection, from the packets that went by. No I/O.
+//! The state of one connection, from the packets that passed. No I/O.
 //!
 //! Sources: MySQL internals, "Text Protocol", "Prepared Statements", "Binary Protocol Resultset";
 //! MariaDB documentation, "COM_QUERY", "COM_STMT_PREPARE", "COM_STMT_BULK_EXECUTE".

@@ -1,4 +1,4 @@
-//! What is known of one connection, from the messages that went by. No I/O.
+//! The state of one connection, from the messages that passed. No I/O.
 //!
 //! Sources: PostgreSQL manual, "Message Flow" (extended query, pipelining, COPY) and
 //! "Multiple Statements in a Simple Query".

@@ -1,4 +1,4 @@
-//! Names that may be in front of a parenthesis in a statement that only reads.
+//! Names that may precede a parenthesis in a statement that only reads.
 //!
 //! A name that is missing here costs time and no verdict: the statement is withheld like a commit,
 //! and completes no row.

@@ -365,7 +365,7 @@ impl Walk<'_, '_> {
     /// A statement that commits what is before it, its own mark among it, and then itself.
     fn bare(&mut self, session: &mut dyn Session, number: usize) -> anyhow::Result<Option<End>> {
         let piece = &self.steps.intent.pieces[number];
-        // The statement would commit it anyway, and it is looked at by another connection.
+        // The statement would commit it anyway, and it is examined by another connection.
         if self.frame == Frame::Transaction {
             self.commit(session)?;
         }

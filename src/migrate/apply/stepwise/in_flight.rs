@@ -51,7 +51,7 @@ fn tables<'a>(piece: &'a Piece<'_>) -> Option<Vec<&'a str>> {
             | Kind::DropIndex { .. }
     );
     let named = reach::written(piece);
-    // A name of another database is looked for nowhere.
+    // A name of another database is searched for nowhere.
     let is_here = !named.is_empty() && named.iter().all(|name| name.schema.is_none());
     let names = named.into_iter().map(|name| name.name.as_str());
     (by_name && is_here).then(|| names.collect())

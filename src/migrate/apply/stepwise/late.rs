@@ -1,4 +1,4 @@
-//! Rows that came after the rehearsal: what a statement would do to them is looked at before it is
+//! Rows that came after the rehearsal: what a statement would do to them is examined before it is
 //! committed.
 
 mod altered;
@@ -24,7 +24,7 @@ use crate::sql::{Conflict, Facts, Kind, Name};
 use aside::Aside;
 use std::collections::BTreeMap;
 
-/// What others can do with the tables of a statement while they are looked at.
+/// What others can do with the tables of a statement while they are examined.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Others {
     /// Write them.

@@ -1,4 +1,4 @@
-//! What tells whether a table or a column is as it was.
+//! Checksums that show whether a table or a column is unchanged.
 
 use crate::db::Session;
 use crate::model::{Cell, Shape};

@@ -1,4 +1,4 @@
-//! What a statement of a body gives to columns.
+//! The values that a statement of a body assigns to columns.
 
 use super::{Said, Tokens};
 use crate::sql::{Dialect, Kind, TokenKind};

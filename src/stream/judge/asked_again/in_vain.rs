@@ -202,7 +202,7 @@ fn old_lost(seen: &InVain, stored: &Remains) -> Option<Finding> {
     let severity = match (seen.old_answer, stored.new, seen.again) {
         (Some(OldAnswer::Keep), ..) => Severity::Error,
         (Some(OldAnswer::Replace) | None, New::Whole | New::Unknown, _) => return None,
-        // The old question is gone, too, and another one stands there.
+        // The old question is gone, too, and another one is there.
         (Some(OldAnswer::Replace) | None, _, Again::Edited) if stored.questions > 0 => return None,
         (Some(OldAnswer::Replace) | None, New::Part, _) if keeps_parts => return None,
         (Some(OldAnswer::Replace) | None, New::Part, _) => Severity::Warning,

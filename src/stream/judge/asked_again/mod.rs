@@ -1,4 +1,4 @@
-//! What an answer shows that was asked for again, for the same question or for one that was edited. Pure.
+//! Judges a regenerated answer, to the same question or to an edited one. Pure.
 
 pub mod in_vain;
 

@@ -1,4 +1,4 @@
-//! What is wrong with such a turn.
+//! The findings on such a turn.
 
 use super::{
     Cause, EndedEarly, NextFailure, NextTurn, Reload, Spoilt, Stored, is_called_whole, kept, wants,

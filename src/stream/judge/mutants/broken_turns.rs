@@ -1,4 +1,4 @@
-//! Turns that do not come to their end, that are resumed, that come twice, and whose provider fails.
+//! Turns that are interrupted, resumed or sent twice, and turns whose provider fails.
 
 use super::{Mutant, word};
 use crate::model::ProviderEnd;

@@ -1,4 +1,4 @@
-//! Sessions whose turns all come to their end.
+//! Sessions whose turns all end normally.
 
 use super::{Mutant, word};
 use crate::model::{Call, ProviderCall, Role, SentMessage, StoredMessage};
@@ -198,7 +198,7 @@ fn question(session: &mut Session, rng: &mut Rng) -> usize {
     rows.position(|row| row.content.contains(&tag)).unwrap()
 }
 
-/// The row of an answer, changed from the beginning: what is looked at later is the same.
+/// The row of an answer, changed from the beginning: what is examined later is the same.
 fn answer(session: &mut Session, rng: &mut Rng, change: impl FnOnce(&mut StoredMessage)) {
     let at = rng.usize(..session.turns.len());
     let first = &mut session.turns[at].first;

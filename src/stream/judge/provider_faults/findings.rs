@@ -1,4 +1,4 @@
-//! What is wrong with such a turn.
+//! The findings on such a turn.
 
 use super::{ProviderFailed, ResponseEnd, Said, Stored, kept};
 use crate::report::{Finding, Severity, Source};

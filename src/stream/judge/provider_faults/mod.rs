@@ -1,4 +1,4 @@
-//! What a turn shows whose provider said something odd, or failed. Pure.
+//! Judges a turn whose provider sent unusual data, or failed. Pure.
 //!
 //! What is stored is what was said, or the user was told of it. The text of an error is never an answer.
 

@@ -1,4 +1,4 @@
-//! Rows in another form, rows of tools, and a history after the conversation went on.
+//! Rows in another form, rows of tools, and a history after the conversation continued.
 
 use super::super::{Account, HistoryBefore, RememberedTurn, Since, Stored};
 use super::{ALL, TERM, by_rows, codes, records, rows, turn, two};

@@ -1,4 +1,4 @@
-//! Columns and partitions that a statement takes from a table: what is in them now.
+//! Columns and partitions that a statement removes: their current content.
 
 use super::{
     Found, Late, Others, Seen, asked, culprits, known, loss, older, refused, were, with_others,

@@ -1,4 +1,4 @@
-//! DDL that takes rows or values with it: what was looked at before must still be so when it runs,
+//! DDL that takes rows or values with it: what was examined before must still be so when it runs,
 //! so it runs while nobody else can write its tables.
 
 use super::altered::altered;
@@ -19,7 +19,7 @@ use crate::sql::{AlterAction, Dialect, Facts, Kind, Name, TokenKind};
 pub(in super::super) struct Shut {
     /// The tables of before the run, as acknowledgements name them.
     before: Vec<Shape>,
-    /// What must be there as it was found, or it is looked at again.
+    /// What must be there as it was found, or it is checked again.
     seen: Vec<Seen>,
     /// What it cuts without a word, where it may.
     cuts: Option<Cuts>,

@@ -12,7 +12,7 @@ use crate::migrate::preserve::{Lost, Matter, Renames, Tables, What, loss};
 use crate::model::{Compared, ComparedColumn, Shape, ShapeColumn, Successor};
 use crate::sql::Facts;
 
-/// What a statement drops, or renames while another table takes its name, was looked at in the
+/// What a statement drops, or renames while another table takes its name, was examined in the
 /// database: what it would take that the rehearsal did not have is rows that came since, which the
 /// table in its place has no copy of.
 pub(super) fn dropped(
