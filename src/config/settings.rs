@@ -44,7 +44,7 @@ pub static SETTINGS: &[Setting] = &[
         "server",
         "CHATCTL_SERVER",
         None,
-        "the URL of a server that already runs",
+        "the URL of a server that is already running",
     ),
     setting(
         "start",
@@ -56,13 +56,13 @@ pub static SETTINGS: &[Setting] = &[
         "ready",
         "CHATCTL_READY",
         None,
-        "the path, URL, port or output line that shows that the server is ready",
+        "the path, URL, port or output line by which the server counts as ready",
     ),
     setting(
         "ready-timeout",
         "CHATCTL_READY_TIMEOUT",
         Some("30s"),
-        "how long the server may take to be ready",
+        "how long the server may take to become ready",
     ),
     setting(
         "gateway",
@@ -74,25 +74,25 @@ pub static SETTINGS: &[Setting] = &[
         "profile",
         "CHATCTL_PROFILE",
         None,
-        "the wire format of sessions that name none",
+        "the wire format for sessions that do not name one",
     ),
     setting(
         "origin",
         "CHATCTL_ORIGIN",
         None,
-        "the origin of the page that chatctl plays",
+        "the origin of the page as which chatctl acts",
     ),
     setting(
         "suite",
         "CHATCTL_SUITE",
         Some("quick"),
-        "which cases verify-stream plays",
+        "which cases verify-stream runs",
     ),
     setting(
         "sweep-every",
         "CHATCTL_SWEEP_EVERY",
         None,
-        "which events of an answer are points of the sweep",
+        "at which events of an answer the sweep interrupts it",
     ),
     setting(
         "concurrency",
@@ -128,7 +128,7 @@ pub static SETTINGS: &[Setting] = &[
         "provider-fault",
         "CHATCTL_PROVIDER_FAULT",
         None,
-        "what the provider does, separated by `,`",
+        "faults of the provider, separated by `,`",
     ),
     setting("gate", "CHATCTL_GATE", None, "the gate to use"),
     setting(

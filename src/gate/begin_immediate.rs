@@ -14,7 +14,8 @@ use tokio::sync::watch;
 pub(super) const KIND: Kind = Kind {
     name: "begin-immediate",
     engines: &[Engine::Sqlite],
-    what: "every write to the database file, by an ordinary write transaction of chatctl itself (released when chatctl ends, but not while it is stopped)",
+    what: "every write to the database file, by a write transaction of chatctl itself (released when chatctl \
+        ends, but not while it is stopped)",
     how: How::Lock(|on| Box::pin(open(on))),
     fault: Fails::ByTriggers(&fault::SQLITE),
     sweep: None,
@@ -54,10 +55,10 @@ pub(super) async fn writer(db: &dyn Db) -> anyhow::Result<Box<dyn Writer>> {
 /// A write lock on a read-only database succeeds and locks nothing.
 pub(super) fn read_only(db: &dyn Db) -> CliError {
     CliError::unreachable(format!(
-        "`{}` is read-only: a gate on it would lock nothing",
+        "`{}` is read-only, so a gate would lock nothing",
         db.target()
     ))
-    .hint("give a URL of the same database that may be written, or use --proof observe")
+    .hint("give a writable URL of the same database, or use --proof observe")
 }
 
 /// Tries a write transaction and gives it back at once. `Busy` is what a closed gate answers.

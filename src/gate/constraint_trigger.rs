@@ -13,7 +13,7 @@ use crate::model::Engine;
 pub(super) const KIND: Kind = Kind {
     name: "constraint-trigger",
     engines: &[Engine::Postgres],
-    what: "the commit of a transaction that writes one of chatctl's answers, and no other",
+    what: "only commits of transactions that write one of chatctl's answers",
     how: How::Lock(|on| Box::pin(open(on))),
     fault: Fails::Never,
     sweep: Some(|db| Box::pin(sweep(db))),

@@ -132,8 +132,9 @@ pub struct Answers<'a> {
 
 impl<'a> LockTarget<'a> {
     fn answers(&self) -> anyhow::Result<Answers<'a>> {
-        self.answers
-            .context("the store's texts cannot be read, so the table of answers is unknown")
+        self.answers.context(
+            "chatctl cannot read the store's texts, so it does not know the table of answers",
+        )
     }
 }
 

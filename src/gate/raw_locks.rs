@@ -59,7 +59,7 @@ async fn open(on: LockTarget<'_>) -> anyhow::Result<Box<dyn Gate>> {
     let journal = match mode.as_str() {
         "wal" => Journal::Wal,
         "delete" | "truncate" | "persist" => Journal::Rollback,
-        other => anyhow::bail!("journal mode `{other}` keeps its locks elsewhere"),
+        other => anyhow::bail!("journal mode `{other}` uses other locks"),
     };
     let exclusive = db.rows("PRAGMA locking_mode", &[]).await?[0][0].to_string();
     anyhow::ensure!(

@@ -22,7 +22,7 @@ use tokio::sync::{mpsc, watch};
 pub(super) const KIND: Kind = Kind {
     name: "syscalls",
     engines: &[Engine::Sqlite],
-    what: "the thread of the server that commits, at the system call that commits, and no other thread",
+    what: "the server's commits, each at its system call, in the thread that makes it",
     how: How::SystemCalls,
     fault: Fails::AtCommit,
     sweep: None,

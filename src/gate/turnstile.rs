@@ -71,7 +71,7 @@ struct Side {
 impl Side {
     fn session(&mut self) -> anyhow::Result<&mut Box<dyn Writer>> {
         let session = self.session.as_mut();
-        session.context("the connection that holds the gate is lost")
+        session.context("the connection that holds the gate was lost")
     }
 }
 
@@ -178,7 +178,7 @@ impl Turnstile {
         anyhow::ensure!(self.is_closed, "a step needs a closed gate");
         let take = self.lock.take(STEP_WAIT);
         let session = self.other.session.take();
-        let mut session = session.context("the connection that holds the gate is lost")?;
+        let mut session = session.context("the connection that holds the gate was lost")?;
         let queueing = tokio::spawn(async move {
             let taken = session.execute(&take).await;
             (session, taken, clock::now())

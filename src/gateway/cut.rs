@@ -49,7 +49,7 @@ pub fn split(cassette: &Cassette, nonce: &str) -> Result<Script, ProviderError> 
         None => match provider {
             Some(provider) => provider.split_at_last_content(cassette, nonce),
             None => Err(ProviderError::new(format!(
-                "it is of profile `{}`, which is not read: put `{{nonce}}` where its new text goes",
+                "its profile `{}` cannot be read: put `{{nonce}}` where the new text goes",
                 cassette.profile()
             ))),
         },

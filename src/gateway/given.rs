@@ -1,7 +1,8 @@
 //! The answer to a question, however it was sent.
 
+use super::answer::Answer;
 use super::matching::{Asked, Known};
-use super::providers::{MODEL, Making, Provider};
+use super::providers::{EXTRA_ANSWER, Form, MODEL, Making, Provider};
 use super::{Play, Reel, Reply, State, matching};
 use crate::model::{Call, ProviderCall};
 use crate::stream::cassette::Stamp;
@@ -9,9 +10,6 @@ use axum::http::StatusCode;
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::sync::Arc;
-
-/// What a title request and the like are answered: short, and telling where it came from.
-pub(super) const EXTRA_ANSWER: &str = "Test chat";
 
 impl State {
     pub(super) fn record(&self, line: String, call: Call, known: Known) {
@@ -55,13 +53,45 @@ impl Refusal {
 /// What a question is given.
 pub(super) enum Given {
     /// A short answer next to the turn.
-    Extra { streams: bool },
+    Extra(Extra),
     /// A response that is no answer of the model.
     InPlace(Reply),
     /// An answer, piece by piece.
     Streamed(Arc<Play>, Reel),
     /// An answer as a whole.
     Whole(Arc<Play>, Reel),
+}
+
+/// A short answer next to the turn.
+pub(super) struct Extra {
+    pub(super) streams: bool,
+    wants_all: bool,
+    form: Option<Form>,
+}
+
+impl Extra {
+    /// It is short, and tells where it came from; or it is the least one of the form that was demanded.
+    fn answer(&self, stamp: &Stamp) -> Answer {
+        match &self.form {
+            Some(form) => form.answer(stamp),
+            None => Answer {
+                text: EXTRA_ANSWER.to_owned(),
+                ..Answer::default()
+            },
+        }
+    }
+
+    /// As a stream.
+    pub(super) fn stream(&self, provider: &Provider) -> Vec<u8> {
+        let stamp = super::stamp("");
+        provider.streamed(&self.answer(&stamp), self.wants_all, &making(&stamp))
+    }
+
+    /// As a whole.
+    pub(super) fn whole(&self, provider: &Provider) -> Value {
+        let stamp = super::stamp("");
+        (provider.whole)(&self.answer(&stamp), &making(&stamp))
+    }
 }
 
 /// What a question is given: its path with the query, and its body.
@@ -80,7 +110,7 @@ pub(super) async fn given(
             state.remembered(id).ok_or_else(|| bad(unknown()))?
         }
     };
-    let asked = matching::asked(&question, before);
+    let mut asked = matching::asked(&question, before);
     let playing = state.playing.lock().expect("no holder panics").clone();
     if playing.is_empty() {
         let why = "no turn is in progress, so no cassette answers it";
@@ -88,13 +118,24 @@ pub(super) async fn given(
     }
     let users: Vec<_> = playing.iter().map(|play| play.user.as_str()).collect();
     let chosen = matching::chosen(&asked, &users).map(|index| Arc::clone(&playing[index]));
-    let called = chosen.map(|play| (matching::call(&asked, &play.user, play.is_taken()), play));
+    let own = *state.own.lock().expect("no holder panics");
+    let called = chosen.map(|play| {
+        // Who demands a form that the turn's answer does not have asks for something else.
+        let form = question.form.as_ref();
+        asked.is_of_form = form.is_some_and(|form| !play.has_form(form));
+        let own = own.of_turn(play.may_be_whole());
+        let call = matching::call(&asked, &play.user, play.is_taken(), own);
+        play.is_asked(call, &asked);
+        (call, play)
+    });
     let Some((mut call, play)) = called.filter(|(call, _)| *call != Call::Extra) else {
         state.record(line.to_owned(), Call::Extra, asked.known);
         state.aside.pass().await;
-        return Ok(Given::Extra {
+        return Ok(Given::Extra(Extra {
             streams: asked.stream,
-        });
+            wants_all: question.wants_all,
+            form: question.form,
+        }));
     };
     // Two requests may come at once; only one takes the turn.
     let step = if call == Call::Main {
@@ -106,6 +147,9 @@ pub(super) async fn given(
         call = Call::Retry;
     }
     let mut reel = play.reel(provider, step).map_err(bad)?;
+    if !question.wants_all {
+        reel.leave_out_what_is_on_request(provider);
+    }
     if let Some(id) = provider.keeps {
         let mut known = asked.known.clone();
         known.hears(reel.said.as_deref().unwrap_or_default());
@@ -156,12 +200,6 @@ impl Drop for Serving {
         let left_after = (self.sent < self.enough).then_some(self.earlier + self.sent);
         self.play.over(left_after, self.is_last);
     }
-}
-
-/// A short answer to a request next to the turn, as a stream.
-pub(super) fn extra(provider: &Provider) -> Vec<u8> {
-    let stamp = super::stamp("");
-    provider.made(EXTRA_ANSWER, 1, &making(&stamp)).body()
 }
 
 /// With what an answer is made.

@@ -11,6 +11,31 @@ pub(super) struct Asked {
     pub(super) stream: bool,
     pub(super) last_user: String,
     pub(super) known: Known,
+    /// Whether its answer must have a form that the turn's does not have.
+    pub(super) is_of_form: bool,
+}
+
+/// Which requests may be a turn's own.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Own {
+    /// Any that does not demand a form.
+    Any,
+    /// Streams only: the server asks something of its own before, and has that whole.
+    Streams,
+    /// Those that demand a form, too: the server demands it of each answer, or nobody has looked whether it does.
+    #[default]
+    OfForm,
+}
+
+impl Own {
+    /// The rule for a turn. Where its own request may be whole, although that of the first turn is not, a stream is
+    /// not all that can be its own.
+    pub(super) const fn of_turn(self, may_be_whole: bool) -> Self {
+        match self {
+            Self::Streams if may_be_whole => Self::Any,
+            Self::Any | Self::Streams | Self::OfForm => self,
+        }
+    }
 }
 
 /// What a conversation holds; its texts are not kept.
@@ -42,6 +67,7 @@ pub(super) fn asked(question: &Question, before: Known) -> Asked {
         stream: question.streams,
         last_user: last_user.map_or_else(String::new, |message| message.text.clone()),
         known,
+        is_of_form: false,
     }
 }
 
@@ -64,9 +90,14 @@ pub(super) fn chosen(asked: &Asked, users: &[&str]) -> Option<usize> {
 /// The last user message decides. A prompt that only contains the user's text may be a
 /// title request, so it is the turn's own only when it streams, as an answer does. A
 /// server that rewrites the user's text altogether is matched by order: the first stream.
-pub(super) fn call(asked: &Asked, user: &str, taken: bool) -> Call {
+///
+/// A guard or a router has the same text, and asks before the answer: it demands JSON or the call of a tool, or the
+/// answer is a stream and its own is not.
+pub(super) fn call(asked: &Asked, user: &str, taken: bool, own: Own) -> Call {
     let same = asked.last_user.trim() == user.trim();
     match (same, asked.stream, taken) {
+        _ if asked.is_of_form && own != Own::OfForm => Call::Extra,
+        (true, false, false) if own == Own::Streams => Call::Extra,
         (true, _, false) | (false, true, false) => Call::Main,
         (true, _, true) => Call::Retry,
         (false, ..) => Call::Extra,
@@ -75,7 +106,7 @@ pub(super) fn call(asked: &Asked, user: &str, taken: bool) -> Call {
 
 #[cfg(test)]
 mod tests {
-    use super::{Call, Known, call, chosen};
+    use super::{Asked, Call, Known, Own, chosen};
     use crate::gateway::providers;
     use serde_json::json;
 
@@ -87,6 +118,59 @@ mod tests {
         let provider = providers::named("openai-chat").expect("it is in the table");
         let question = (provider.ask)("", &body).expect("it asks well");
         super::asked(&question, Known::default())
+    }
+
+    fn call(asked: &Asked, user: &str, taken: bool) -> Call {
+        super::call(asked, user, taken, Own::Any)
+    }
+
+    /// A guard has the user's text alone, and is asked before the answer.
+    #[test]
+    fn a_guard_is_not_the_turns_own() {
+        let guard = ask(&json!("buy milk"), false);
+        assert_eq!(super::call(&guard, "buy milk", false, Own::Any), Call::Main);
+        let streams = |asked: &Asked, taken| super::call(asked, "buy milk", taken, Own::Streams);
+        assert_eq!(streams(&guard, false), Call::Extra);
+        assert_eq!(streams(&ask(&json!("buy milk"), true), false), Call::Main);
+        // Who falls back to a whole answer asks again.
+        assert_eq!(streams(&guard, true), Call::Retry);
+        for stream in [true, false] {
+            let of_form = Asked {
+                is_of_form: true,
+                ..ask(&json!("buy milk"), stream)
+            };
+            for own in [Own::Any, Own::Streams] {
+                assert_eq!(super::call(&of_form, "buy milk", false, own), Call::Extra);
+            }
+            assert_eq!(
+                super::call(&of_form, "buy milk", false, Own::OfForm),
+                Call::Main
+            );
+        }
+    }
+
+    /// A command that holds no first turn to look at learns no rule.
+    #[test]
+    fn where_nobody_has_looked_a_request_that_demands_a_form_is_own() {
+        let of_form = Asked {
+            is_of_form: true,
+            ..ask(&json!("buy milk"), true)
+        };
+        let call = super::call(&of_form, "buy milk", false, Own::default());
+        assert_eq!(call, Call::Main);
+    }
+
+    /// The classic way with tools: a whole answer first, and the last one as a stream.
+    #[test]
+    fn a_whole_request_may_be_own_where_the_turn_has_tools() {
+        let whole = ask(&json!("buy milk"), false);
+        let call = |may_be_whole| {
+            let own = Own::Streams.of_turn(may_be_whole);
+            super::call(&whole, "buy milk", false, own)
+        };
+        assert_eq!(call(true), Call::Main);
+        assert_eq!(call(false), Call::Extra);
+        assert_eq!(Own::OfForm.of_turn(true), Own::OfForm);
     }
 
     #[test]

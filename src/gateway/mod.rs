@@ -37,6 +37,7 @@ use matching::Known;
 
 pub use answer::{Answer, ProviderError, ToolCall};
 pub use cut::{Script, split};
+pub use matching::Own;
 pub use play::{Act, Heard, Play, Reel, Reply, Step};
 
 /// A running gateway. Dropping it ends it.
@@ -67,6 +68,7 @@ struct State {
     kept: Mutex<VecDeque<(String, Known)>>,
     connections: Arc<AtomicU64>,
     aside: Aside,
+    own: Mutex<Own>,
 }
 
 impl State {
@@ -143,6 +145,11 @@ impl Gateway {
     pub fn rest(&self) {
         let mut playing = self.state.playing.lock().expect("no holder panics");
         playing.clear();
+    }
+
+    /// Which requests may be a turn's own from now on.
+    pub fn takes_for_own(&self, own: Own) {
+        *self.state.own.lock().expect("no holder panics") = own;
     }
 
     /// Requests next to a turn, such as for a title, wait for their answer from now on.

@@ -1,12 +1,14 @@
 //! The answers of the gateway in one turn, and its signals to and from the trial.
 
-use super::providers::{Message, Provider, Question};
+use super::matching::{Asked, Own};
+use super::providers::{Form, Message, Provider, Question};
 use crate::clock;
 use crate::clock::Tick;
-use crate::model::ProviderEnd;
+use crate::model::{Call, ProviderEnd};
 use crate::stream::cassette::{Chunk, Stamp};
 use bytes::Bytes;
-use serde_json::Value;
+use serde::de::IgnoredAny;
+use serde_json::{Deserializer, Value};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -62,6 +64,25 @@ impl Reel {
         }
     }
 
+    /// Leaves out what is sent on request only. A step that is empty then stays: each keeps its number.
+    pub(super) fn leave_out_what_is_on_request(&mut self, provider: &Provider) {
+        let steps = || self.before.iter().chain(&self.held);
+        let body: Vec<u8> = steps().flat_map(Step::bytes).copied().collect();
+        let left_out = provider.on_request(&body);
+        if left_out.is_empty() {
+            return;
+        }
+        let mut end = 0;
+        for step in self.before.iter_mut().chain(&mut self.held) {
+            if let Act::Send(bytes) = &mut step.act {
+                let start = end;
+                end += bytes.len();
+                let kept = (start..end).filter(|at| !left_out.iter().any(|it| it.contains(at)));
+                *bytes = kept.map(|at| body[at]).collect();
+            }
+        }
+    }
+
     /// How many chunks it has.
     pub(super) fn len(&self) -> usize {
         self.before.len() + self.held.len()
@@ -93,6 +114,14 @@ impl Step {
     pub fn act(act: Act) -> Self {
         let wait = Duration::ZERO;
         Self { wait, act }
+    }
+
+    /// What it sends.
+    pub(super) fn bytes(&self) -> &[u8] {
+        match &self.act {
+            Act::Send(bytes) => bytes,
+            Act::Close | Act::Reset => &[],
+        }
     }
 
     /// Bytes that are sent without a pause.
@@ -142,12 +171,25 @@ pub struct Play {
     make: Box<Make>,
     /// How many answers come before the last one, each to a request of its own.
     steps: usize,
+    /// Whether the turn's recorded answer is JSON, whatever a fault makes of it.
+    is_json: bool,
+    /// Whether the turn is sent in another way than the first one, such as to an endpoint that regenerates.
+    is_sent_otherwise: bool,
     taken: AtomicUsize,
     withheld: watch::Sender<Option<Tick>>,
     valve: watch::Sender<Valve>,
     ended: watch::Sender<Option<Tick>>,
     served: watch::Sender<Served>,
     heard: Mutex<Option<Heard>>,
+    asks: Mutex<Vec<Ask>>,
+}
+
+/// A request that came for a turn.
+#[derive(Debug, Clone, Copy)]
+struct Ask {
+    call: Call,
+    streams: bool,
+    is_of_form: bool,
 }
 
 /// What the turn's own request said.
@@ -173,6 +215,8 @@ impl Heard {
 
 /// As many bytes of a request's texts are kept; requests may be large.
 const MOST_HEARD: usize = 1 << 16;
+/// As many requests of a turn are kept.
+const MOST_ASKS: usize = 100;
 
 /// The answers of a play, counted.
 #[derive(Debug, Clone, Copy, Default)]
@@ -208,13 +252,30 @@ impl Play {
             user,
             make: Box::new(make),
             steps,
+            is_json: false,
+            is_sent_otherwise: false,
             taken: AtomicUsize::new(0),
             withheld: watch::Sender::new(None),
             valve: watch::Sender::new(Valve::UpTo(0)),
             ended: watch::Sender::new(None),
             served: watch::Sender::default(),
             heard: Mutex::default(),
+            asks: Mutex::default(),
         }
+    }
+
+    /// The same, of a turn whose recorded answer is this text.
+    #[must_use]
+    pub fn of_answer(mut self, text: &str) -> Self {
+        self.is_json = begins_with_json(text);
+        self
+    }
+
+    /// The same, of a turn that may be sent in another way than the first one.
+    #[must_use]
+    pub const fn sent_otherwise(mut self, is_so: bool) -> Self {
+        self.is_sent_otherwise = is_so;
+        self
     }
 
     /// Lets the withheld part go.
@@ -303,6 +364,49 @@ impl Play {
             messages: newest.cloned().collect(),
         };
         *self.heard.lock().expect("no holder panics") = Some(heard);
+    }
+
+    /// Whether the turn's answer has a form: it is JSON, or it begins with the calls of tools. Says so without making
+    /// an answer, which counts as one that was asked for.
+    pub(super) const fn has_form(&self, form: &Form) -> bool {
+        match form {
+            Form::Call { .. } => self.steps > 0,
+            Form::Json(_) => self.is_json,
+        }
+    }
+
+    /// Whether its own request may be whole, although that of the first turn is a stream: the classic way with tools
+    /// streams the last answer only.
+    pub(super) const fn may_be_whole(&self) -> bool {
+        self.steps > 0 || self.is_sent_otherwise
+    }
+
+    /// A request came for the turn.
+    pub(super) fn is_asked(&self, call: Call, asked: &Asked) {
+        let mut asks = self.asks.lock().expect("no holder panics");
+        if asks.len() < MOST_ASKS {
+            asks.push(Ask {
+                call,
+                streams: asked.stream,
+                is_of_form: asked.is_of_form,
+            });
+        }
+    }
+
+    /// Which requests may be a turn's own, by those of this turn, where they were taken for it by another rule.
+    /// `is_shown`: the client was sent the answer.
+    pub fn should_own(&self, is_shown: bool) -> Option<Own> {
+        let asks = self.asks.lock().expect("no holder panics");
+        let mut own = asks.iter();
+        let own = own.find(|ask| ask.call == Call::Main);
+        let again = |ask: &Ask| ask.call == Call::Retry && ask.streams;
+        let of_form = || asks.iter().any(|ask| ask.is_of_form);
+        match own {
+            None => of_form().then_some(Own::OfForm),
+            Some(own) if !own.streams && asks.iter().any(again) => Some(Own::Streams),
+            // A planner took the turn, and the request for the answer demands a form.
+            Some(_) => (!is_shown && of_form()).then_some(Own::OfForm),
+        }
     }
 
     /// One more answer begins; the turn ends with the last one.
@@ -404,5 +508,71 @@ impl Play {
             at.get_or_insert_with(clock::now);
             first
         });
+    }
+}
+
+/// Whether a text is a JSON object or list, whatever follows it.
+fn begins_with_json(text: &str) -> bool {
+    let mut values = Deserializer::from_str(text).into_iter::<IgnoredAny>();
+    text.trim_start().starts_with(['{', '[']) && matches!(values.next(), Some(Ok(_)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Asked, Call, Form, Own, Play};
+
+    fn play(steps: usize) -> Play {
+        Play::new(String::new(), steps, |_, _| panic!("nobody asks for it"))
+    }
+
+    /// A fault that comes once would be over before the turn's own request.
+    #[test]
+    fn what_form_an_answer_has_is_known_without_making_one() {
+        let json = || Form::Json(serde_json::json!({ "type": "object" }));
+        assert!(play(0).of_answer(r#"{"a": 1} [n1]"#).has_form(&json()));
+        assert!(!play(0).of_answer("It is on the list.").has_form(&json()));
+        assert!(!play(0).has_form(&json()));
+        let call = Form::Call {
+            name: "route".to_owned(),
+            arguments: serde_json::json!({}),
+        };
+        assert!(play(1).has_form(&call) && !play(0).has_form(&call));
+    }
+
+    #[test]
+    fn a_turn_with_tools_or_of_another_request_may_ask_for_a_whole_answer() {
+        assert!(!play(0).may_be_whole());
+        assert!(play(1).may_be_whole() && play(0).sent_otherwise(true).may_be_whole());
+    }
+
+    #[test]
+    fn what_rule_a_turn_asks_for_is_known_by_its_requests() {
+        let asks = |asks: &[(Call, bool, bool)], is_shown: bool| {
+            let play = play(0);
+            for (call, stream, is_of_form) in asks {
+                let asked = Asked {
+                    stream: *stream,
+                    is_of_form: *is_of_form,
+                    ..Asked::default()
+                };
+                play.is_asked(*call, &asked);
+            }
+            play.should_own(is_shown)
+        };
+        let guard_of_form = (Call::Extra, false, true);
+        let whole = (Call::Main, false, false);
+        let stream = (Call::Main, true, false);
+        // A guard before the answer.
+        assert_eq!(asks(&[guard_of_form, stream], true), None);
+        let again = (Call::Retry, true, false);
+        assert_eq!(asks(&[whole, again], true), Some(Own::Streams));
+        // Each request demands a form, or only the one whose answer is shown does.
+        assert_eq!(asks(&[(Call::Extra, true, true)], false), Some(Own::OfForm));
+        let of_form = (Call::Extra, true, true);
+        for planner in [whole, stream] {
+            assert_eq!(asks(&[planner, of_form], false), Some(Own::OfForm));
+            assert_eq!(asks(&[planner, of_form], true), None);
+        }
+        assert_eq!(asks(&[], false), None);
     }
 }

@@ -1,11 +1,11 @@
 //! The provider's paths.
 
-use super::given::{EXTRA_ANSWER, Given, Refusal, Serving, extra, given, making};
+use super::given::{Given, Refusal, Serving, given};
 use super::line::LineEnd;
 use super::matching::Known;
 use super::providers::Provider;
 use super::socket::Speaking;
-use super::{Act, Answer, Play, Reel, Reply, State, providers, side_calls, socket};
+use super::{Act, Play, Reel, Reply, State, providers, side_calls, socket};
 use axum::body::{Body, Bytes};
 use axum::extract::rejection::BytesRejection;
 use axum::extract::{ConnectInfo, DefaultBodyLimit, State as Shared};
@@ -112,15 +112,10 @@ fn read(body: Result<Bytes, BytesRejection>) -> Result<Value, Refusal> {
 
 async fn over_http(given: Given, provider: &Provider, line_end: LineEnd) -> Response {
     match given {
-        Given::Extra { streams: true } => streamed(provider, Body::from(extra(provider))),
-        Given::Extra { streams: false } => {
-            let answer = Answer {
-                text: EXTRA_ANSWER.to_owned(),
-                ..Answer::default()
-            };
-            let stamp = super::stamp("");
-            Json((provider.whole)(&answer, &making(&stamp))).into_response()
+        Given::Extra(extra) if extra.streams => {
+            streamed(provider, Body::from(extra.stream(provider)))
         }
+        Given::Extra(extra) => Json(extra.whole(provider)).into_response(),
         Given::InPlace(reply) => in_place_of(reply),
         Given::Streamed(play, reel) => stream_of(provider, &play, reel, line_end),
         Given::Whole(play, reel) => {

@@ -6,7 +6,7 @@
 //! other; their events have it, too. The connection outlasts its answers. Where a stream would end
 //! without its final event, it is closed.
 
-use super::given::{Given, Refusal, Serving, extra, given};
+use super::given::{Given, Refusal, Serving, given};
 use super::line::LineEnd;
 use super::providers::Provider;
 use super::{Act, Play, Reel, Reply, State};
@@ -154,9 +154,10 @@ impl Answering {
             Ok(Given::Streamed(play, reel)) => self.play(&play, reel).await,
             Ok(Given::InPlace(reply)) => self.reply(&reply),
             // Over a WebSocket every answer comes piece by piece.
-            Ok(Given::Extra { .. } | Given::Whole(..)) => {
-                self.say_events(&mut Decoder::new(), &extra(provider));
+            Ok(Given::Extra(extra)) => {
+                self.say_events(&mut Decoder::new(), &extra.stream(provider));
             }
+            Ok(Given::Whole(play, reel)) => self.play(&play, reel).await,
             Err(Refusal { status, why }) => {
                 let line = self.speaking.line.clone();
                 let error = self.speaking.state.refuse(provider, line, why);

@@ -92,7 +92,7 @@ fn taken(port: u16, by: &BTreeSet<u32>, old: &BTreeSet<u32>) -> anyhow::Result<A
     Err(CliError::unreachable(format!(
         "{by} took port {port} after the server was stopped, so the server could not be started there"
     ))
-    .hint("end that process, or leave --server out and use {port} in --start")
+    .hint("stop that process, or leave --server out and use {port} in --start")
     .into())
 }
 

@@ -1,6 +1,6 @@
 //! Requests to the server under test.
 
-use super::line::{Line, LineBody, Sending};
+use super::line::{Line, LineBody, Protocol, Sending};
 use super::socket::Socket;
 use crate::cli_error::CliError;
 use crate::mask;
@@ -157,7 +157,7 @@ impl Client {
                     outgoing.path,
                     LARGEST_ANSWER >> 20
                 ))
-                .hint("is it the right path? a set-up or history request is read as a whole, so it must have an end")
+                .hint("check the path: chatctl reads the whole response of a set-up or history request, so it must end")
                 .into());
             }
             body.extend_from_slice(&chunk);
@@ -187,8 +187,8 @@ impl Client {
     ///
     /// # Errors
     /// When nobody listens there.
-    pub async fn dial(&self) -> anyhow::Result<Line> {
-        Line::dial(&self.base).await
+    pub async fn dial(&self, protocol: Protocol) -> anyhow::Result<Line> {
+        Line::dial(&self.base, protocol).await
     }
 
     /// Sends a request on it and gives the answer as soon as its head is there. Redirects are not followed.
@@ -466,7 +466,8 @@ fn elsewhere(response: &reqwest::Response) -> Option<String> {
 
 fn sent_on(elsewhere: &str) -> String {
     format!(
-        "it redirects to `{elsewhere}`, a different host, and chatctl sends no keys or log-ins there; if that is the server under test, give its address as --server"
+        "it redirects to `{elsewhere}`, a different host, and chatctl sends no keys or log-ins there; if that \
+            is the server under test, use its address as --server"
     )
 }
 

@@ -9,27 +9,50 @@ use anyhow::Context as _;
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
-use hyper::client::conn::http1;
-use hyper::client::conn::http1::SendRequest;
+use hyper::client::conn::{http1, http2};
 use hyper::http::response::Parts;
-use hyper::{HeaderMap, Method, Request};
-use hyper_util::rt::TokioIo;
+use hyper::{HeaderMap, Method, Request, Version};
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use nix::libc;
 use nix::sys::socket::{setsockopt, sockopt};
 use std::io;
 use std::net::{Shutdown, TcpStream};
+use std::sync::Arc;
 use std::time::Duration;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::task::{AbortHandle, JoinHandle};
 use url::Url;
 
 /// How long a connection may take to be there.
 const TO_CONNECT: Duration = Duration::from_secs(5);
 
+/// What a client of HTTP/2 sends first, with a frame of settings that changes none (RFC 9113, sections 3.4 and 6.5).
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
+/// The length of a frame's head, and the place and value of its type where it holds settings.
+const FRAME_HEAD: usize = 9;
+const FRAME_TYPE: usize = 3;
+const SETTINGS: u8 = 4;
+
+/// What is spoken on a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Protocol {
+    /// One answer at a time: its end is the end of the connection.
+    Http1,
+    /// Many streams on one connection.
+    Http2,
+}
+
 /// A connection that is there, and carried no request yet.
 pub struct Line {
-    sender: SendRequest<Full<Bytes>>,
-    driver: Driver,
+    sender: Sender,
+    driver: Arc<Driver>,
     socket: TcpStream,
+}
+
+/// What takes the request.
+enum Sender {
+    Http1(http1::SendRequest<Full<Bytes>>),
+    Http2(http2::SendRequest<Full<Bytes>>),
 }
 
 /// Moves the bytes of a connection. Dropping it leaves the socket to whoever else holds it.
@@ -45,13 +68,15 @@ impl Drop for Driver {
 pub struct LineEnd {
     socket: TcpStream,
     driver: AbortHandle,
+    // A connection of HTTP/2 outlives its stream, as long as somebody could send another request.
+    _outlasts: Option<(Arc<Driver>, http2::SendRequest<Full<Bytes>>)>,
 }
 
 /// The body of an answer on a connection of its own.
 pub(super) struct LineBody {
     body: Incoming,
-    // The bytes stop when it is dropped.
-    _driver: Driver,
+    // The bytes stop when the last one is dropped.
+    _driver: Arc<Driver>,
     // The other side sees the end of the connection only when the last one is closed.
     _socket: TcpStream,
 }
@@ -61,31 +86,30 @@ impl Line {
     ///
     /// # Errors
     /// When nobody listens there.
-    pub(super) async fn dial(base: &Url) -> anyhow::Result<Self> {
-        let host = base.host_str().unwrap_or_default();
-        let port = base.port_or_known_default().unwrap_or(80);
-        let host = host.trim_start_matches('[').trim_end_matches(']');
-        let connecting = tokio::net::TcpStream::connect((host, port));
-        let stream = tokio::time::timeout(TO_CONNECT, connecting).await;
-        let stream = stream
-            .map_err(io::Error::from)
-            .and_then(|connected| connected)
-            .map_err(|error| {
-                CliError::unreachable(format!("no connection to `{host}:{port}`: {error}"))
-                    .hint("start the server, or let chatctl start it with --start")
-            })?;
-        stream.set_nodelay(true)?;
-        let stream = stream.into_std()?;
+    pub(super) async fn dial(base: &Url, protocol: Protocol) -> anyhow::Result<Self> {
+        let stream = connected(base).await?.into_std()?;
         let socket = stream.try_clone()?;
         let stream = TokioIo::new(tokio::net::TcpStream::from_std(stream)?);
-        let (sender, connection) = http1::handshake(stream).await?;
-        let driver = Driver(tokio::spawn(async move {
-            // How it ended is seen by whoever reads the answer.
-            let _ = connection.with_upgrades().await;
-        }));
+        // How a connection ended is seen by whoever reads the answer.
+        let (sender, driver) = match protocol {
+            Protocol::Http1 => {
+                let (sender, connection) = http1::handshake(stream).await?;
+                let driver = tokio::spawn(async move {
+                    let _ = connection.with_upgrades().await;
+                });
+                (Sender::Http1(sender), driver)
+            }
+            Protocol::Http2 => {
+                let (sender, connection) = http2::handshake(TokioExecutor::new(), stream).await?;
+                let driver = tokio::spawn(async move {
+                    let _ = connection.await;
+                });
+                (Sender::Http2(sender), driver)
+            }
+        };
         Ok(Self {
             sender,
-            driver,
+            driver: Arc::new(Driver(driver)),
             socket,
         })
     }
@@ -98,8 +122,42 @@ impl Line {
         Ok(LineEnd {
             socket: self.socket.try_clone()?,
             driver: self.driver.0.abort_handle(),
+            _outlasts: match &self.sender {
+                Sender::Http1(_) => None,
+                Sender::Http2(sender) => Some((Arc::clone(&self.driver), sender.clone())),
+            },
         })
     }
+}
+
+/// Whether a server speaks HTTP/2 with whoever begins with it, without encryption.
+pub async fn speaks_http2(base: &Url) -> bool {
+    let asked = async {
+        let mut stream = connected(base).await?;
+        stream.write_all(PREFACE).await?;
+        let mut head = [0; FRAME_HEAD];
+        stream.read_exact(&mut head).await?;
+        anyhow::Ok(head[FRAME_TYPE] == SETTINGS)
+    };
+    matches!(tokio::time::timeout(TO_CONNECT, asked).await, Ok(Ok(true)))
+}
+
+/// Connects to where a server listens.
+async fn connected(base: &Url) -> anyhow::Result<tokio::net::TcpStream> {
+    let host = base.host_str().unwrap_or_default();
+    let port = base.port_or_known_default().unwrap_or(80);
+    let host = host.trim_start_matches('[').trim_end_matches(']');
+    let connecting = tokio::net::TcpStream::connect((host, port));
+    let stream = tokio::time::timeout(TO_CONNECT, connecting).await;
+    let stream = stream
+        .map_err(io::Error::from)
+        .and_then(|connected| connected)
+        .map_err(|error| {
+            CliError::unreachable(format!("no connection to `{host}:{port}`: {error}"))
+                .hint("start the server, or let chatctl start it with --start")
+        })?;
+    stream.set_nodelay(true)?;
+    Ok(stream)
 }
 
 impl LineEnd {
@@ -146,12 +204,15 @@ impl Line {
     /// When the connection ends before.
     pub(super) async fn send(self, sending: Sending) -> anyhow::Result<(Parts, LineBody)> {
         let Self {
-            mut sender,
+            sender,
             driver,
             socket,
         } = self;
         let what = format!("`{} {}`", sending.method, sending.url.path());
-        let answer = sender.send_request(sending.request()?).await;
+        let answer = match sender {
+            Sender::Http1(mut sender) => sender.send_request(sending.http1()?).await,
+            Sender::Http2(mut sender) => sender.send_request(sending.http2()?).await,
+        };
         let answer = answer.map_err(|error| {
             CliError::unreachable(format!("{what} broke off: {error}"))
                 .hint("check the server's log")
@@ -167,7 +228,20 @@ impl Line {
 }
 
 impl Sending {
-    fn request(self) -> anyhow::Result<Request<Full<Bytes>>> {
+    /// HTTP/2 has the authority in the address.
+    fn http2(self) -> anyhow::Result<Request<Full<Bytes>>> {
+        let mut request = Request::builder()
+            .method(self.method)
+            .uri(self.url.as_str())
+            .version(Version::HTTP_2)
+            .header("accept", "text/event-stream")
+            .body(Full::new(self.body))
+            .context("making the request")?;
+        request.headers_mut().extend(self.headers);
+        Ok(request)
+    }
+
+    fn http1(self) -> anyhow::Result<Request<Full<Bytes>>> {
         let authority = match (self.url.host_str(), self.url.port()) {
             (Some(host), Some(port)) => format!("{host}:{port}"),
             (host, _) => host.unwrap_or_default().to_owned(),

@@ -12,7 +12,7 @@ pub mod supervisor;
 pub use again::Again;
 pub use client::{Client, HttpResponse, Opened, Outgoing};
 pub use helper::Tracing;
-pub use line::{Line, LineEnd};
+pub use line::{Line, LineEnd, Protocol, speaks_http2};
 pub use listener::Reserved;
 pub use server::{Killer, Listens, OutputLine, Ready, Server, Start};
 pub use socket::Socket;

@@ -167,7 +167,8 @@ impl Server {
             }
             Some(port) if listener::is_free(port) => Self::begin(start, port, None).await,
             Some(port) => Err(CliError::unreachable(format!("port {port} is in use already"))
-                .hint("end the process that listens there, or leave --server out and use {port} in --start")
+                .hint("stop the process that listens there, or leave --server out and use {port} in --start; to test \
+                    that process itself, leave out --start (or `start` in chatctl.toml)")
                 .into()),
         }
     }
@@ -303,7 +304,7 @@ impl Server {
                 "process {pid} listens on port {}, not the server that was started",
                 self.port()
             ))
-            .hint("does the command use {port}? end the other process, or leave --server out")
+            .hint("check that the command uses {port}; otherwise stop the other process, or leave --server out")
             .into(),
             Begun::Ended | Begun::Ready => self.failed("ended before it was ready").await,
         }

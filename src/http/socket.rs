@@ -64,6 +64,7 @@ impl Socket {
     /// When the server refuses, or speaks something else.
     pub async fn connect(&mut self, auth: Option<&str>) -> anyhow::Result<()> {
         self.dialect = Dialect::SocketIo;
+        let mut early = VecDeque::new();
         loop {
             let Some(text) = self.message().await? else {
                 return Err(not_socket_io("closed the socket").into());
@@ -75,8 +76,8 @@ impl Socket {
                 }
                 Packet::Ping => self.write("3".to_owned()).await?,
                 Packet::Connected(sid) => {
-                    self.waiting
-                        .push_back(format!("[\"connect\",{sid}]").into());
+                    early.push_front(format!("[\"connect\",{sid}]").into());
+                    self.waiting = early;
                     return Ok(());
                 }
                 Packet::Refused(why) => {
@@ -86,7 +87,8 @@ impl Socket {
                     .hint("check `auth` in the session")
                     .into());
                 }
-                Packet::Event(_) | Packet::Other => {}
+                Packet::Event(event) => early.push_back(event.to_owned().into()),
+                Packet::Other => {}
                 Packet::Unknown => return Err(not_socket_io("sent another message").into()),
             }
         }

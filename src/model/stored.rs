@@ -82,6 +82,19 @@ pub struct ToolCall {
     pub output: Option<String>,
 }
 
+/// Words in a status column that chat servers write when a message has failed, or a crash ended it. What the user
+/// stopped is not among them.
+const FAILED: [&str; 8] = [
+    "crashed",
+    "error",
+    "errored",
+    "failed",
+    "failure",
+    "interrupted",
+    "timed_out",
+    "timeout",
+];
+
 impl StoredMessage {
     /// A complete message about which no more is known.
     pub fn new(key: impl Into<String>, role: Role, content: impl Into<String>) -> Self {
@@ -109,26 +122,20 @@ impl StoredMessage {
 
     /// Whether the store marks it as unfinished, or as no longer to be read.
     pub fn is_given_up(&self) -> bool {
-        const WORDS: [&str; 8] = [
-            "cancelled",
-            "canceled",
-            "aborted",
-            "interrupted",
-            "stopped",
-            "failed",
-            "error",
-            "deleted",
-        ];
+        const WORDS: [&str; 5] = ["cancelled", "canceled", "aborted", "stopped", "deleted"];
         let is_said = |status: &String| WORDS.contains(&status.to_lowercase().as_str());
         self.state != State::Whole
             || self.mark == Mark::Writing
+            || self.has_failed()
             || self.status.as_ref().is_some_and(is_said)
     }
 
     /// Whether the store marks it as failed, and not as no longer to be read.
     pub fn has_failed(&self) -> bool {
-        let words = ["interrupted", "failed", "error"];
-        let is_said = |status: &String| words.contains(&status.to_lowercase().as_str());
+        let is_said = |status: &String| {
+            let status = status.trim();
+            FAILED.iter().any(|word| word.eq_ignore_ascii_case(status))
+        };
         match self.state {
             State::Failed => true,
             State::Whole => self.status.as_ref().is_some_and(is_said),

@@ -26,6 +26,8 @@ pub struct Declared {
     pub sequence: Option<Path>,
     /// What ends the stream.
     pub final_marker: FinalMarker,
+    /// Whether that ends one response of the model, of which a turn may have several.
+    pub rounds: bool,
     /// What to do where answers are saved after that.
     pub help: Option<String>,
 }
@@ -72,6 +74,8 @@ pub enum Mode {
     Snapshot,
     /// The whole of a part of the text, of which pieces may have come before.
     Whole,
+    /// The whole text, where none came in another way up to the end.
+    Fallback,
 }
 
 /// Where a tool call is. Pieces with the same index belong together.
@@ -118,7 +122,9 @@ impl Declared {
 
 impl When {
     pub(super) fn holds(&self, frame: &Frame, json: Option<&Document<'_>>) -> bool {
-        self.event.as_ref().is_none_or(|name| *name == frame.event)
+        self.event
+            .as_ref()
+            .is_none_or(|name| is_named(&frame.event, name))
             && self.json.iter().all(|(path, values)| {
                 let is_one = |found: &Json<'_>| values.iter().any(|value| found == value);
                 json.is_some_and(|json| path.any(json, is_one))
@@ -126,6 +132,12 @@ impl When {
             && (self.unless.iter()).all(|path| json.is_none_or(|json| path.is_empty(json)))
             && !(self.plain && json.is_some_and(|json| json.root().is_object()))
     }
+}
+
+/// LangGraph adds the subgraph to the name of its events: `messages|agent:1b2c`.
+fn is_named(event: &str, name: &str) -> bool {
+    let rest = event.strip_prefix(name);
+    rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('|'))
 }
 
 impl Pick {

@@ -207,6 +207,7 @@ fn at(path: &str, framing: Framing) -> Declared {
         error: vec![pick(None, Some("$.error")), pick(Some("error"), None)],
         sequence: None,
         final_marker: FinalMarker::Data("[DONE]".to_owned()),
+        rounds: false,
         help: None,
     }
 }
@@ -297,6 +298,37 @@ mod tests {
         );
         assert_eq!(sse("data: TEXT\n\n"), is("plain", false));
         assert_eq!(sse("data: TEXT\n\ndata: [DONE]\n\n"), is("plain", true));
+    }
+
+    /// A server forwards the events that its client needs: the numbers have gaps.
+    #[test]
+    fn some_events_of_a_profile_will_do() {
+        let delta =
+            r#"data: {"type":"response.output_text.delta","sequence_number":4,"delta":"TEXT"}"#;
+        let end = r#"data: {"type":"response.completed","sequence_number":9}"#;
+        let body = format!("{delta}\n\n{end}\n\n");
+        assert_eq!(
+            found("text/event-stream", &body),
+            is("openai-responses", true)
+        );
+    }
+
+    /// LangChain has the text in a list of parts for some models, and LangGraph names the subgraph.
+    #[test]
+    fn langgraph_is_known_by_texts_and_by_parts() {
+        let parts = r#"[{"type":"text","text":"TEXT","index":0}]"#;
+        for content in ["\"TEXT\"", parts] {
+            for name in ["messages", "messages|agent:1b2c"] {
+                let message =
+                    format!("[{{\"type\":\"AIMessageChunk\",\"content\":{content}}},{{}}]");
+                let body = format!("event: {name}\ndata: {message}\n\nevent: end\ndata: null\n\n");
+                assert_eq!(
+                    found("text/event-stream", &body),
+                    is("langgraph", true),
+                    "{body}"
+                );
+            }
+        }
     }
 
     /// A normal answer of each profile is taken for what it is.

@@ -56,7 +56,7 @@ impl fmt::Display for Marked {
         match self {
             Self::No => f.write_str("not marked as cut"),
             Self::Status(status) => write!(f, "marked `{status}`"),
-            Self::Words => f.write_str("with words of the server's own after them"),
+            Self::Words => f.write_str("followed by words that the server added"),
         }
     }
 }
@@ -146,7 +146,8 @@ pub fn kept(stored: &[&StoredMessage], known: &ExpectedAnswer, finished: &[Endin
             match stored[at].mark {
                 Mark::Finished => AnswerFate::Whole,
                 Mark::None | Mark::Writing => AnswerFate::Unknown(
-                    "all that the client had seen is stored; the server asked a provider of its own, so nobody knows the whole",
+                    "everything that the client had seen is stored; the server called its own provider, so the \
+                        whole answer is unknown",
                 ),
             }
         }

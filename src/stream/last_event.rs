@@ -35,7 +35,7 @@ pub enum LastEvent {
 }
 
 /// In the place of `final` in a declaration, where chatctl does not know what ends a stream.
-pub const UNKNOWN: &str = "# final = { … }, which is what ends a stream";
+pub const UNKNOWN: &str = "# final = { … }: the event that ends a stream";
 
 impl LastEvent {
     /// `final` of the profile to declare.

@@ -48,13 +48,31 @@ pub fn cursor(pieces: &[&[u8]], framing: &Framing, from: &Cursor) -> Option<Valu
             Body::Sse(_) | Body::Texts(_) => None,
         };
     };
-    items.iter().rev().find_map(|item| {
+    let of_data = items.iter().rev().find_map(|item| {
         let Item::Frame(frame) = item else {
             return None;
         };
         let data = serde_json::from_str::<Value>(&frame.data).ok()?;
         path.query(&data).exactly_one().ok().cloned()
-    })
+    });
+    // The offset by which Socket.IO recovers a connection is the last argument of each event.
+    let of_list = || {
+        pieces.iter().rev().find_map(|list| {
+            let list = serde_json::from_slice::<Value>(list).ok()?;
+            path.query(&list).exactly_one().ok().cloned()
+        })
+    };
+    match framing {
+        Framing::SocketIo => of_data.or_else(of_list),
+        Framing::Sse
+        | Framing::Ndjson
+        | Framing::JsonSeq
+        | Framing::JsonBlocks
+        | Framing::PrefixLines
+        | Framing::Delimited(_)
+        | Framing::Messages
+        | Framing::Bare => of_data,
+    }
 }
 
 #[cfg(test)]
@@ -114,5 +132,13 @@ mod tests {
         let messages: &[&[u8]] = &[b"{\"n\":1}", b"{\"n\":2}", b"{}"];
         assert_eq!(cursor(messages, &Framing::Messages, &n), Some(2.into()));
         assert_eq!(cursor(messages, &Framing::Messages, &Cursor::EventId), None);
+        // One of Socket.IO has it in its data, or as its last argument.
+        let events: &[&[u8]] = &[b"[\"token\",{\"n\":1},\"a\"]", b"[\"end\",{},\"b\"]"];
+        let offset = Cursor::Json(JsonPath::parse("$[2]").unwrap());
+        assert_eq!(cursor(events, &Framing::SocketIo, &n), Some(1.into()));
+        assert_eq!(
+            cursor(events, &Framing::SocketIo, &offset),
+            Some("b".into())
+        );
     }
 }

@@ -21,6 +21,8 @@ pub struct Turn {
     pub reasoning: String,
     /// How much of the text came whole: later wholes do not replace it.
     pub(super) settled: usize,
+    /// The text, unless some comes in another way.
+    pub(super) fallback: Option<String>,
     /// Tool calls by index: name and arguments.
     pub tools: BTreeMap<u64, (String, String)>,
     /// When the first piece of text came.
@@ -37,7 +39,11 @@ pub struct Turn {
     pub(super) named_at: Option<u64>,
     /// Breaks of the profile's grammar, in words.
     pub faults: Vec<Fault>,
-    /// What the server said when it said that the turn failed.
+    /// Whether text came after the marker.
+    pub(super) goes_on: bool,
+    /// Whether the marker came again after that.
+    pub has_rounds: bool,
+    /// The server's error text, if it reported that the turn failed.
     pub failed: Option<String>,
     /// When the body ended, or broke off.
     pub ended: Option<Duration>,
@@ -52,6 +58,8 @@ pub enum Fault {
     FinalAgain,
     /// A frame could not be understood.
     Broken(String),
+    /// The numbers of the frames have a gap.
+    Gap(String),
 }
 
 impl Turn {
@@ -93,6 +101,7 @@ impl Turn {
         if matches!(marker, FinalMarker::End) && self.failed.is_none() {
             self.final_at.get_or_insert(at);
         }
+        self.fall_back(at);
     }
 
     /// When the final marker promised that the answer is stored. Behind an error it promises nothing:
@@ -117,6 +126,15 @@ impl Turn {
     fn set_final(&mut self, at: Duration, offset: u64) {
         self.final_at = Some(at);
         self.final_offset = Some(offset);
+        self.fall_back(at);
+    }
+
+    /// The end came: where no text did in another way, it is this.
+    fn fall_back(&mut self, at: Duration) {
+        if let Some(text) = self.fallback.take().filter(|_| self.text.is_empty()) {
+            self.piece(at);
+            self.text = text;
+        }
     }
 
     fn event(&mut self, event: StreamEvent, frame: &Frame) {
@@ -128,13 +146,22 @@ impl Turn {
         let is_failed = self.failed.is_some();
         match event {
             _ if after_final && is_failed => {}
-            StreamEvent::Final if after_final => self.fault(Fault::FinalAgain),
+            StreamEvent::Final if after_final => {
+                self.has_rounds |= self.goes_on;
+                self.fault(Fault::FinalAgain);
+            }
             StreamEvent::Final => {
                 if self.final_at.is_none() {
                     self.set_final(frame.at, frame.offset);
                 }
             }
-            _ if after_final => self.fault(Fault::AfterFinal(frame.data.clone())),
+            more if after_final => {
+                self.goes_on |= match &more {
+                    StreamEvent::Text(text) | StreamEvent::TextWhole(text) => !text.is_empty(),
+                    _ => false,
+                };
+                self.fault(Fault::AfterFinal(frame.data.clone()));
+            }
             StreamEvent::Text(text) => {
                 self.piece(frame.at);
                 self.text.push_str(&text);
@@ -150,6 +177,7 @@ impl Turn {
                 self.text.push_str(&text);
                 self.settled = self.text.len();
             }
+            StreamEvent::TextFallback(text) => self.fallback = Some(text),
             StreamEvent::Reasoning(text) => self.reasoning.push_str(&text),
             StreamEvent::ToolCall {
                 index,
@@ -171,6 +199,7 @@ impl Turn {
                 self.failed.get_or_insert(said);
             }
             StreamEvent::Broken(how) => self.fault(Fault::Broken(how)),
+            StreamEvent::Gap(how) => self.fault(Fault::Gap(how)),
             StreamEvent::Ignored | StreamEvent::Usage => {}
         }
     }
@@ -286,6 +315,52 @@ mod tests {
             [Fault::AfterFinal("late".into()), Fault::FinalAgain]
         );
         assert_eq!(turn.text, "");
+    }
+
+    /// AG-UI's servers whose model does not stream have the text in a snapshot of the messages only.
+    #[test]
+    fn a_snapshot_is_the_text_where_no_piece_of_it_came() {
+        let snapshot = |text: &str| {
+            format!(
+                "data: {{\"type\":\"MESSAGES_SNAPSHOT\",\"messages\":[{{\"role\":\"user\",\"content\":\"?\"}},\
+                 {{\"role\":\"assistant\",\"content\":\"{text}\"}}]}}\n\n"
+            )
+        };
+        let piece = "data: {\"type\":\"TEXT_MESSAGE_CONTENT\",\"delta\":\"b\"}\n\n";
+        let end = "data: {\"type\":\"RUN_FINISHED\"}\n\n";
+        for (body, text) in [
+            (snapshot("a") + end, "a"),
+            (snapshot("an earlier one") + &snapshot("a") + end, "a"),
+            (snapshot("an earlier one") + piece + end, "b"),
+            (piece.to_owned() + piece + &snapshot("b") + end, "bb"),
+        ] {
+            let turn = turn("ag-ui", &body);
+            assert_eq!(turn.text, text, "{body}");
+            assert!(
+                turn.final_at.is_some() && turn.first_text.is_some(),
+                "{body}"
+            );
+        }
+    }
+
+    /// A server that relays the events of a model sends the end of each of its responses.
+    #[test]
+    fn text_between_two_markers_makes_rounds() {
+        let end = r#"{"done":true,"done_reason":"stop"}"#;
+        let text = r#"{"message":{"content":"Hello"},"done":false}"#;
+        for (lines, has_rounds) in [
+            (vec![end, text, end], true),
+            (vec![text, end, text, end], true),
+            (vec![text, end, end], false),
+            (vec![text, end, text], false),
+            (
+                vec![text, end, r#"{"message":{"content":""},"done":false}"#, end],
+                false,
+            ),
+        ] {
+            let turn = turn("ollama", &format!("{}\n", lines.join("\n")));
+            assert_eq!(turn.has_rounds, has_rounds, "{lines:?}");
+        }
     }
 
     #[test]

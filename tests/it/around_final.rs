@@ -1,8 +1,9 @@
 //! What a server does right before and right after its final marker, and what a reload shows then.
 
 use crate::common::servers::Postgres;
-use crate::common::{Chat, case, chatctl, codes, errors, report, small};
+use crate::common::{Chat, case, chatctl, codes, errors, report, side_by_side, small};
 use serde_json::Value;
+use std::fs;
 
 /// `chatctl verify-stream` of the small server with a store of its own.
 fn verify(options: &[&str]) -> (Value, i32) {
@@ -186,6 +187,51 @@ fn a_question_that_is_committed_after_the_marker_is_found() {
         order["reason"].as_str().unwrap().contains("the question"),
         "{order:#}"
     );
+}
+
+/// Without a history it is the store that tells whether a reload finds the question, and what it shows of it.
+#[test]
+fn a_question_that_no_reload_shows_as_it_was_sent_is_found() {
+    const SESSION: &str = include_str!("../../fixtures/sessions/shipped/plain.toml");
+    const MAPPING: &str = "[[store]]\n[store.message]\ntable = \"message\"\nconversation = [\"conversation_id\"]\n\
+         role = \"role\"\ncontent = \"content\"\nstatus = \"status\"\ndeleted = \"{status} = 'GONE'\"\n";
+    let (session, _) = SESSION.split_once("[history]").unwrap();
+    let spoilt = [
+        ("no-blanks", Some("user-message-lost")),
+        ("nowhere", Some("user-message-lost")),
+        ("as-system", Some("wrong-role")),
+        ("hidden", Some("user-message-lost")),
+        ("two-answers", None),
+    ];
+    side_by_side(&spoilt, |(how, code)| {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        fs::write(path("session.toml"), session).unwrap();
+        fs::write(path("chatctl.toml"), MAPPING).unwrap();
+        let url = format!("sqlite:{}", path("chat.db").display());
+        let mut options = vec!["--keep", "status"];
+        if code.is_some() {
+            options.extend(["--spoil", how]);
+        }
+        let (report, exit) = report(
+            chatctl()
+                .current_dir(folder.path())
+                .args(["verify-stream", "--ready", "/health", "--trials", "3"])
+                .args(["--database-url", &url, "--start", &small::start(&options)])
+                .arg(path("session.toml")),
+        );
+        assert_eq!(errors(&report).first().copied(), *code, "{how}: {report:#}");
+        assert_eq!(exit, i32::from(code.is_some()), "{how}: {report:#}");
+    });
+}
+
+/// One trial shows it: behind the closed gate nothing that is missing is only late.
+#[test]
+fn a_question_that_is_late_once_is_found() {
+    let report = is_violated(&["--doubt", "40", "--doubt-at", "7"], "user-message-lost");
+    let order = case(&report, "/order");
+    let reason = order["reason"].as_str().unwrap();
+    assert!(reason.starts_with("1 of "), "{order:#}");
 }
 
 /// Its history can't be asked while its commits are withheld: that is said, and it is all that is known.

@@ -164,7 +164,7 @@ fn a_fault_that_can_not_be_made_is_refused() {
         ),
         (
             &["--fault", "disk-full", "--proof", "observe"],
-            "only looks",
+            "only reads",
         ),
         (
             &["--fault", "io-error", "--gate", "raw-locks"],

@@ -65,9 +65,15 @@ fn run_of(chat: &Chat, on_disconnect: &str, stop: &str) -> (Value, i32) {
 
 /// The same of the server on Node.
 fn run_node(mode: &str, on_disconnect: &str) -> (Value, i32) {
+    run_node_as(mode, "", on_disconnect)
+}
+
+/// The same with more settings.
+fn run_node_as(mode: &str, settings: &str, on_disconnect: &str) -> (Value, i32) {
     let _turn = Turn::shared();
     let folder = tempfile::tempdir().unwrap();
-    let start = node::start(&format!("MODE={mode} DATABASE_PATH={{database_path}}"));
+    let settings = format!("MODE={mode} {settings} DATABASE_PATH={{database_path}}");
+    let start = node::start(&settings);
     let url = format!("sqlite:{}", folder.path().join("chat.db").display());
     let mut command = chatctl();
     command.args(["verify-stream", "--ready", "/health", "--profile", "plain"]);
@@ -233,6 +239,34 @@ fn on_node_a_save_that_ends_with_the_client_loses_the_answer() {
     is_silent("correct", run_node("correct", "finish"), "");
     let stops = run_node("stops_with_client", "finish");
     is_found("stops_with_client", stops, "answer-lost-on-disconnect");
+}
+
+/// Over HTTP/2 a browser aborts the stream of an answer, and keeps the connection.
+#[test]
+fn an_aborted_stream_is_a_client_that_leaves() {
+    let aborted = "left-at-event-2-by-rst-stream";
+    let (report, exit) = run_node_as("correct", "HTTP2=1", "finish");
+    let left = cases(&report, "left-at-");
+    assert!(left.contains(&(aborted, "held")), "{report:#}");
+    assert!(left.iter().all(|(_, verdict)| *verdict == "held"));
+    assert_eq!(
+        (left.len(), errors(&report).len(), exit),
+        (9, 0, 0),
+        "{report:#}"
+    );
+    let (report, exit) = run_node_as("stops_with_stream", "HTTP2=1", "finish");
+    for (name, verdict) in cases(&report, "left-at-") {
+        let expected = if name == aborted { "violated" } else { "held" };
+        assert_eq!(verdict, expected, "{name}: {report:#}");
+    }
+    assert!(errors(&report).contains(&"answer-lost-on-disconnect"));
+    assert_eq!(exit, 1, "{report:#}");
+    // Where no HTTP/2 is spoken, nobody can.
+    is_silent(
+        "stops_with_stream",
+        run_node("stops_with_stream", "finish"),
+        "",
+    );
 }
 
 #[test]

@@ -556,7 +556,7 @@ fn a_lock_on_another_machine_needs_leave() {
     for part in [
         "(table message of",
         "at most 1.5s at a time",
-        "not on this machine",
+        "on another machine",
         "--allow-gate",
     ] {
         assert!(said.contains(part), "{part} is not in {said}");

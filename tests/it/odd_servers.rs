@@ -1,6 +1,7 @@
 //! Servers that are odd in one way. Those that are right must not be accused, and those that are wrong must be found.
 
 use crate::common::{case, chatctl, codes, errors, python, report, root};
+use crate::tools::calls;
 use serde_json::Value;
 use std::fmt::Write as _;
 
@@ -34,6 +35,7 @@ fn run(command: &[&str], way: &str, session: &str, arguments: &[&str]) -> (Value
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("odd.toml");
     std::fs::write(&file, session).unwrap();
+    std::fs::write(folder.path().join("calls.sse"), calls()).unwrap();
     let url = format!("sqlite:{}", folder.path().join("chat.db").display());
     let start = format!(
         "{} {} --db {{database_path}} --port {{port}} --gateway {{gateway_url}} --way {way}",
@@ -127,7 +129,7 @@ fn words_behind_an_answer_are_a_warning_from_the_first_look_on() {
 fn a_request_that_is_not_what_was_said_is_found() {
     for (way, code, part) in [
         ("cut-context", "context-altered", "only a part of"),
-        ("turned-context", "context-altered", "in another order"),
+        ("turned-context", "context-altered", "in the wrong order"),
         (
             "others-context",
             "wrong-conversation",
@@ -173,6 +175,7 @@ fn what_a_reload_shows_after_a_hang_up_is_compared() {
         // One of three, while the chats before it stay: no newer chat has done that.
         ("wipes-at-close", "saved-row-changed-later"),
         ("shuts-at-close", "history-differs"),
+        ("titled-at-close", "saved-row-changed-later"),
     ] {
         let found = verify(way, &session(1, true), &only);
         is(&found, "violated", 1);
@@ -186,6 +189,17 @@ fn what_a_reload_shows_after_a_hang_up_is_compared() {
 #[test]
 fn a_conversation_that_is_listed_only_after_the_marker_is_found() {
     is(&verify("titled", &session(1, false), &[]), "proven", 0);
+    // With a history that shows its messages all the same, it is a warning.
+    let once = verify("titled-once", &session(1, false), &[]);
+    is(&once, "violated", 1);
+    assert_eq!(errors(&once.0), ["saved-row-changed-later"], "{:#}", once.0);
+    let shown = verify("titled-once", &session(1, true), &[]);
+    assert_eq!(
+        codes(&shown.0, "warning"),
+        ["saved-row-changed-later"],
+        "{:#}",
+        shown.0
+    );
     let found = verify("titled-late", &session(1, false), &[]);
     is(&found, "violated", 1);
     let report = &found.0;
@@ -213,6 +227,34 @@ fn what_the_store_leaves_open_is_not_decided() {
 fn a_line_between_the_messages_of_a_history_or_an_example_before_them_is_not_said() {
     for way in ["dated", "templated"] {
         let found = verify(way, &session(1, true), &["--proof", "observe"]);
+        is(&found, "held", 0);
+    }
+    // A session that names the messages leaves the line out.
+    let messages = "messages = \"$[?@.role]\"\n";
+    let named = format!("{}{messages}", session(1, true));
+    is(&verify("dated", &named, &["--proof", "observe"]), "held", 0);
+}
+
+/// The message by which the model calls tools says nothing, in any look at the history.
+#[test]
+fn a_history_with_the_calls_of_tools_is_right() {
+    let steps = "\n[[turn]]\nsteps = [\"calls.sse\"]\n";
+    let session = session(1, true).replace("\n[[turn]]\n", steps);
+    is(&verify("calls", &session, &[]), "proven", 0);
+    let rounds = ["--stop", "term", "--rounds", "1"];
+    is(
+        &run(&["audit", "restart"], "calls", &session, &rounds),
+        "held",
+        0,
+    );
+}
+
+/// What a right server stores behind an answer, or shows between the messages, is no doing of a restart.
+#[test]
+fn what_a_server_adds_to_the_messages_is_not_found_after_a_restart() {
+    for way in ["cited", "reasons"] {
+        let rounds = ["--stop", "term", "--rounds", "1"];
+        let found = run(&["audit", "restart"], way, &session(1, true), &rounds);
         is(&found, "held", 0);
     }
 }

@@ -213,7 +213,7 @@ fn a_standby_that_lags_behind_the_snapshot_is_not_judged() {
         "{errors}"
     );
     for part in [
-        "may only be late",
+        "may just be late",
         "hint: wait until",
         "pg_last_wal_replay_lsn() >= '0/",
     ] {

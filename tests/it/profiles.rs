@@ -172,7 +172,7 @@ fn a_gap_in_the_numbers_is_a_fault() {
     let gap = read(profile, (event(3) + &event(5)).as_bytes(), 100);
     assert_eq!(
         gap.faults,
-        [turn::Fault::Broken(
+        [turn::Fault::Gap(
             "`$.sequence_number` is 5 where 4 was expected".to_owned()
         )]
     );
@@ -354,6 +354,83 @@ fn a_profile_that_reads_no_text_is_named() {
     assert_eq!(case(&report, "/order")["verdict"], "proven", "{report:#}");
 }
 
+/// Who relays the events of a model sends the end of each of its responses: the first is not that of the turn.
+#[test]
+fn an_end_that_comes_with_each_response_is_not_judged() {
+    let _turn = Turn::shared();
+    let names = ["anthropic", "openai-responses", "ollama", "ag-ui"];
+    // Once the end is declared, a right server is told from a wrong one.
+    side_by_side(&names, |name| {
+        let folder = tempfile::tempdir().unwrap();
+        let declared = session(folder.path(), "[final]\nend = \"body\"");
+        let wire = format!("{name}-rounds");
+        told_apart(&["--wire", &wire], "ended", &["--profile", name, &declared]);
+    });
+    side_by_side(&names, |name| {
+        let folder = tempfile::tempdir().unwrap();
+        let undeclared = session(folder.path(), "");
+        let url = format!("sqlite:{}", folder.path().join("chat.db").display());
+        let wire = format!("{name}-rounds");
+        let output = chatctl()
+            .args(["verify-stream", "--ready", "/health", "--proof", "gate"])
+            .args(["--database-url", &url, &undeclared, "--profile", name])
+            .args(["--start", &small::start(&["--wire", &wire])])
+            .output()
+            .unwrap();
+        let errors = String::from_utf8_lossy(&output.stderr);
+        let said = "came more than once in one response";
+        assert!(errors.contains(said), "{name}: {errors}");
+        assert!(errors.contains("`end = \"body\"`"), "{name}: {errors}");
+        assert_eq!(output.status.code(), Some(3), "{errors}");
+    });
+}
+
+/// Forms of a profile that many servers send and none of the fixtures has, with and without a name.
+#[test]
+fn other_forms_of_a_profile_are_read() {
+    let _turn = Turn::shared();
+    let forms = [
+        ("openai-responses-some", "300"),
+        ("langgraph-parts", "ended"),
+        ("ag-ui-snapshot", "300"),
+    ];
+    side_by_side(&forms, |(wire, late)| {
+        let options = ["--wire", wire];
+        told_apart(&options, late, &[]);
+        let (right, _) = verify(&options, "before", &[]);
+        assert!(
+            !codes(&right, "note").contains(&"stream-text-unread"),
+            "{right:#}"
+        );
+    });
+}
+
+/// What a server asks before the answer is not taken for the turn, and gets what it can read.
+#[test]
+fn a_guard_and_a_router_are_no_answers() {
+    let _turn = Turn::shared();
+    let ways = [
+        ("openai-guard", 1),
+        ("openai-router", 2),
+        ("openai-json", 0),
+    ];
+    side_by_side(&ways, |(way, others)| {
+        let options = ["--provider", way];
+        told_apart(&options, "300", &[]);
+        let (right, exit) = verify(&options, "before", &[]);
+        assert_eq!((codes(&right, "warning"), exit), (vec![], 0), "{right:#}");
+        let findings = right["findings"].as_array().unwrap().iter();
+        let mut said = findings.filter(|finding| finding["code"] == "provider-call-extra");
+        let harm = said.next().map(|finding| finding["harm"].as_str().unwrap());
+        let expected = format!("{others} other requests and 0 retries");
+        assert_eq!(
+            harm.is_some_and(|harm| harm.contains(&expected)),
+            others > 0,
+            "{right:#}"
+        );
+    });
+}
+
 /// A path that fits no record is the session's mistake; a question in capitals is the server's.
 #[test]
 fn a_history_that_the_session_misreads_is_not_judged() {
@@ -466,7 +543,7 @@ fn mistakes_in_a_profile_have_a_place() {
         (
             "text = { path = \"$.a\", mode = \"snap\" }\nfinal = { end = \"body\" }",
             "p.toml:1:31: unknown mode `snap`",
-            "use one of `delta`, `snapshot`, `whole`",
+            "use one of `delta`, `snapshot`, `whole`, `fallback`",
         ),
         (
             "text = { path = \"$.a\", when = { \"type\" = 1 } }\nfinal = { end = \"body\" }",

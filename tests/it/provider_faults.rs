@@ -98,7 +98,7 @@ fn a_placeholder_that_stays_is_a_warning() {
     let found = findings.find(|it| it["code"] == "answer-empty").unwrap();
     assert_eq!(found["severity"], "warning", "{report:#}");
     let facts = found["evidence"].to_string();
-    assert!(facts.contains("the model thinks"), "{facts}");
+    assert!(facts.contains("the model reasons"), "{facts}");
     let silent = case(&report, "/provider-only-reasoning");
     let reason = silent["reason"].as_str().unwrap();
     assert!(

@@ -111,6 +111,27 @@ async fn every_provider_withholds_its_last_content() {
     }
 }
 
+/// OpenAI sends a chunk without a choice only to who asks for the usage: most loops over chunks take the first choice.
+#[tokio::test]
+async fn a_chunk_without_a_choice_is_sent_to_who_asks_for_it() {
+    let (gateway, client) = gateway().await;
+    for (options, chunks) in [(json!({"include_usage": true}), 1), (Value::Null, 0)] {
+        let play = play();
+        play.release();
+        gateway.play(&play);
+        let messages = json!([{"role": "user", "content": USER}]);
+        let body = json!({"stream": true, "stream_options": options, "messages": messages});
+        let answer = client
+            .send(&post("/chat/completions", &body))
+            .await
+            .unwrap();
+        let text = String::from_utf8(answer.body).unwrap();
+        assert_eq!(text.matches("\"choices\":[]").count(), chunks, "{text}");
+        assert!(text.ends_with("data: [DONE]\n\n"), "{text}");
+        assert_eq!(play.provider_end(), ProviderEnd::Whole);
+    }
+}
+
 #[tokio::test]
 async fn every_provider_answers_as_a_whole_and_besides_the_turn() {
     let (gateway, client) = gateway().await;

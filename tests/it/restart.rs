@@ -382,7 +382,7 @@ fn an_interrupt_leaves_nothing_running() {
 #[test]
 fn what_can_not_be_asked_for() {
     for (arguments, words) in [
-        (&["--start", "x", "--", "y"][..], "two ways to restart"),
+        (&["--start", "x", "--", "y"][..], "exclude each other"),
         (&[], "nothing to restart"),
         (
             &[
@@ -393,9 +393,9 @@ fn what_can_not_be_asked_for() {
                 "--",
                 "y",
             ],
-            "`--stop` is for a server",
+            "`--stop` needs a server",
         ),
-        (&["--", "y"], "no server to ask"),
+        (&["--", "y"], "no server to test"),
         (&["--start", "x", "--stop", "reload"], "needs a source file"),
     ] {
         let output = chatctl()

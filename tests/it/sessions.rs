@@ -195,7 +195,7 @@ fn requests() {
         (
             "[[setup]]\nrequest = \"POST chat\"",
             "2:17: the path `chat` does not start with `/`",
-            "a path is seen from the root of the server",
+            "a path starts at the root of the server",
         ),
         (
             "[[setup]]\nrequest = \"POST http://h/chat\"",

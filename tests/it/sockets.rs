@@ -231,6 +231,50 @@ cursor = "$.n"
     });
 }
 
+/// A page of Socket.IO that lost its connection connects again, under the name that it had.
+#[test]
+fn an_answer_is_resumed_over_socket_io() {
+    let _turn = Turn::shared();
+    let only = ["--suite", "full", "--proof", "observe", "--settle", "500ms"];
+    let only = [&only[..], &["--cases", "resumed"]].concat();
+    let servers = [
+        ("chainlit", "rest", "held"),
+        ("chainlit", "now", "violated"),
+        ("open-webui", "rest", "held"),
+        ("open-webui", "now", "violated"),
+        // Who is not let in may not be logged in.
+        ("chainlit", "refuse", "inconclusive"),
+    ];
+    side_by_side(&servers, |(wire, resume, verdict)| {
+        let report = verify(wire, &session(wire), &format!("--resume {resume}"), &only);
+        let cases = report["cases"].as_array().unwrap().iter();
+        let resumed = cases.filter_map(|case| {
+            let (_, name) = case["name"].as_str()?.split_once("/resumed-")?;
+            Some((name, case["verdict"].as_str()?))
+        });
+        let resumed: Vec<_> = resumed.collect();
+        assert!(resumed.contains(&("at-event-2", *verdict)), "{report:#}");
+        // A page that has seen the whole answer needs nothing.
+        assert!(resumed.contains(&("after-the-end", "held")), "{report:#}");
+        let findings = report["findings"].as_array().unwrap().iter();
+        let errors = findings.filter(|found| found["severity"] == "error");
+        let errors: Vec<_> = errors.map(|found| &found["code"]).collect();
+        match *verdict {
+            // Of what was missed a page gets nothing, or what follows it.
+            "violated" => assert!(
+                errors.iter().any(|it| **it == "resume-text-differs"),
+                "{report:#}"
+            ),
+            _ => assert!(errors.is_empty(), "{wire} {resume}: {report:#}"),
+        }
+        if *verdict == "held" {
+            assert!(resumed.len() >= 5, "{wire}: {report:#}");
+            let is_held = |(_, verdict): &(&str, &str)| *verdict == "held";
+            assert!(resumed.iter().all(is_held), "{wire}: {report:#}");
+        }
+    });
+}
+
 /// The server's close is the end of the body, and an error ends an answer that has no marker.
 #[test]
 fn a_socket_ends_as_a_body_does() {
@@ -389,7 +433,7 @@ fn mistakes_have_a_place() {
         (
             format!("{own}\n[stop]\nmessage = \"stop\"\nabort = true\n"),
             "s.toml:21:1: [stop] has more than one of `request`, `message` and `abort`",
-            "keep the one that your stop button does",
+            "keep the one that your stop button uses",
         ),
         (
             "[request]\nrequest = \"POST /chat\"\nbody = \"{user}\"\n[[turn]]\nuser = \"a\"\nanswer = \"b\"\n\

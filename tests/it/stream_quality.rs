@@ -8,9 +8,13 @@ const SESSION: &str = include_str!("../../fixtures/sessions/shipped/plain.toml")
 
 /// A verification with this command and these lines after the usual session.
 fn verify(start: &str, more: &str) -> Value {
+    verify_in(start, &format!("{SESSION}\n{more}"))
+}
+
+fn verify_in(start: &str, session: &str) -> Value {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("session.toml");
-    fs::write(&file, format!("{SESSION}\n{more}")).unwrap();
+    fs::write(&file, session).unwrap();
     let url = format!("sqlite:{}", folder.path().join("chat.db").display());
     let (report, _) = report(
         chatctl()
@@ -66,6 +70,30 @@ fn a_marker_that_some_clients_miss_is_found() {
         },
         || {
             let report = verify(&small::start(&[]), "");
+            assert!(!has(&report, "marker-unseen"), "{report:#}");
+        },
+    );
+}
+
+/// A last line without its line feed is seen by clients that split the body, and not by those that wait for each one.
+#[test]
+fn a_line_of_json_that_some_clients_miss_is_found() {
+    let _turn = Turn::shared();
+    let session = SESSION.replace("profile = \"plain\"", "profile = \"ollama\"");
+    both(
+        || {
+            let start = small::start(&["--wire", "ollama", "--unended"]);
+            let report = verify_in(&start, &session);
+            let findings = report["findings"].as_array().unwrap();
+            let mut unseen = findings.iter().filter(|it| it["code"] == "marker-unseen");
+            let harm = unseen.next().unwrap()["harm"].as_str().unwrap();
+            assert!(
+                harm.contains("but not by a client that waits for each line feed"),
+                "{harm}"
+            );
+        },
+        || {
+            let report = verify_in(&small::start(&["--wire", "ollama"]), &session);
             assert!(!has(&report, "marker-unseen"), "{report:#}");
         },
     );

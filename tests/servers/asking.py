@@ -13,9 +13,32 @@ def ask(provider: str, gateway: str, messages: Messages) -> Iterator[str]:
     root = gateway.removesuffix("/v1")
     match provider:
         case "openai-chat":
+            # As most tutorials do it: no usage is asked for, so each chunk has a choice.
             for event in events(f"{gateway}/chat/completions", {"stream": True, "messages": messages}):
-                for choice in event["choices"]:
-                    yield choice["delta"].get("content") or ""
+                yield event["choices"][0]["delta"].get("content") or ""
+        case "openai-guard":
+            # Before the answer: does the question break a rule?
+            rule = {"role": "system", "content": "Say yes if the text breaks a rule, else no."}
+            if ask_whole(gateway, {"messages": [rule, messages[-1]]})["content"] == "yes":
+                raise ValueError("refused")
+            yield from ask("openai-chat", gateway, messages)
+        case "openai-router":
+            # Before the answer, as JSON and as the call of a tool: where does the question belong?
+            schema = {"type": "object", "properties": {"topic": {"enum": ["tasks", "other"]}}, "required": ["topic"]}
+            form = {"type": "json_schema", "json_schema": {"name": "topic", "schema": schema}}
+            said = ask_whole(gateway, {"messages": messages[-1:], "response_format": form})
+            function = {"type": "function", "function": {"name": "route"}}
+            tool = {"type": "function", "function": {"name": "route", "parameters": schema}}
+            called = ask_whole(gateway, {"messages": messages[-1:], "tools": [tool], "tool_choice": function})
+            arguments = called["tool_calls"][0]["function"]["arguments"]
+            if json.loads(said["content"])["topic"] != json.loads(arguments)["topic"]:
+                raise ValueError("two topics")
+            yield from ask("openai-chat", gateway, messages)
+        case "openai-json":
+            # It demands JSON of each answer, and shows whatever comes.
+            body = {"stream": True, "messages": messages, "response_format": {"type": "json_object"}}
+            for event in events(f"{gateway}/chat/completions", body):
+                yield event["choices"][0]["delta"].get("content") or ""
         case "openai-tools":
             yield from with_tools(gateway, messages)
         case "openai-responses":
@@ -73,9 +96,13 @@ def with_tools(gateway: str, messages: list[dict[str, Any]]) -> Iterator[str]:
 
 def ask_aside(gateway: str, text: str) -> str:
     """A short question beside the conversation, answered as a whole."""
-    body = {"messages": [{"role": "user", "content": text}]}
+    return ask_whole(gateway, {"messages": [{"role": "user", "content": text}]})["content"]
+
+
+def ask_whole(gateway: str, body: Any) -> Any:
+    """The message of an answer that is no stream."""
     with urllib.request.urlopen(posted(f"{gateway}/chat/completions", body)) as response:
-        return json.load(response)["choices"][0]["message"]["content"]
+        return json.load(response)["choices"][0]["message"]
 
 
 def posted(url: str, body: Any) -> urllib.request.Request:

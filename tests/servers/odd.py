@@ -8,16 +8,17 @@ after a turn its messages move to another table, which the history reads as well
 whole file); `dead-letter` (an answer whose save fails is kept in a file, which the history reads as well); `cited` (a
 number is added to each answer); `empties` (a new conversation empties the ones before it); `titled` (each conversation
 has a row of its own); `templated` (each begins with an example of a question and an answer); `dated` (the history has a
-line for the day between its messages).
+line for the day between its messages); `reasons` (it has what the model thought before each answer); `calls` (a message that only calls tools, and what they gave).
 Undecided: `remembers` (of each question the end is stored, and the history is what the process remembers);
 `archives-older` (a new conversation hides the ones before it from the history, and keeps their rows).
 Wrong: `numbered` (each process counts conversations from one); `takes-older` (a client that leaves takes the answers of
 the turns before with it); `asks-again` (a client that leaves has its question stored again); `cut-context`,
 `turned-context`, `others-context` (the provider gets the end of each message, the newest first, or what was said in all
 conversations); `cuts-next` (once a client has left, of later answers only the end is stored); `titled-late` (the row of
-a conversation comes 60 ms after its first answer); `notes-at-close`, `hides-at-close` (a client that hangs up at the end
-of a stream has a note added to its conversation, or its answer is shown no more); `wipes-at-close`, `shuts-at-close`
-(the first conversation in which a client does so is deleted, or shown as an empty one).
+a conversation comes 60 ms after its first answer); `titled-once` (it is deleted 900 ms after an answer);
+`notes-at-close`, `hides-at-close` (a client that hangs up at the end of a stream has a note added to its conversation,
+or its answer is shown no more); `wipes-at-close`, `shuts-at-close` (the first conversation in which a client does so is
+deleted, or shown as an empty one); `titled-at-close` (the row of its conversation is deleted, and no message).
 """
 
 import argparse
@@ -154,6 +155,15 @@ def history(key: str) -> list[dict[str, str]]:
     return [{"role": role, "content": text} for role, text in rows]
 
 
+def shown(key: str) -> list[dict[str, str]]:
+    before: dict[str, list[dict[str, Any]]] = {
+        "reasons": [{"role": "reasoning", "content": "They want something."}],
+        "calls": [{"role": "assistant", "content": None}, {"role": "tool", "content": "done"}],
+    }
+    more = before.get(options.way, [])
+    return [it for row in history(key) for it in [*(more if row["role"] == "assistant" else []), row]]
+
+
 def context(key: str) -> list[dict[str, str]]:
     before = history(key)
     if options.way == "cut-context":
@@ -195,7 +205,7 @@ class Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         parts = self.path.strip("/").split("/")
         day = [{"day": "Monday"}] if options.way == "dated" else []
-        self.reply(200, day + history(parts[1]) if parts[0] == "conversations" else {"status": "ok"})
+        self.reply(200, day + shown(parts[1]) if parts[0] == "conversations" else {"status": "ok"})
 
     def do_POST(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
@@ -205,7 +215,7 @@ class Handler(BaseHTTPRequestHandler):
                 write("DELETE FROM message")
             if options.way == "archives-older":
                 write("UPDATE message SET gone = 1")
-            if options.way == "titled":
+            if options.way in ("titled", "titled-once", "titled-at-close"):
                 write(TITLED, key)
             if options.way == "templated":
                 write(INSERT, key, "user", "Which tasks do I have?")
@@ -222,7 +232,7 @@ class Handler(BaseHTTPRequestHandler):
         self.send_header("Transfer-Encoding", "chunked")
         self.end_headers()
         said, is_left = "", False
-        for piece in ask("openai-chat", options.gateway, messages):
+        for piece in ask("openai-tools" if options.way == "calls" else "openai-chat", options.gateway, messages):
             said += piece
             is_left = is_left or self.has_left()
             if piece and not is_left:
@@ -239,6 +249,8 @@ class Handler(BaseHTTPRequestHandler):
             later(0.6, archive, key)
         if options.way == "titled-late":
             later(0.06, write, TITLED, key)
+        if options.way == "titled-once":
+            later(0.9, write, "DELETE FROM conversation WHERE id = ?", key)
         self.close_connection = True
 
     def clean_up(self, key: str, question: str) -> None:
@@ -260,6 +272,8 @@ class Handler(BaseHTTPRequestHandler):
         spoilt[key] = None
         if options.way == "notes-at-close":
             keep(key, "assistant", "The answer was interrupted. Please try again.")
+        if options.way == "titled-at-close":
+            later(0.1, write, "DELETE FROM conversation WHERE id = ?", key)
         if options.way == "wipes-at-close" and len(spoilt) == 1:
             later(0.1, write, "DELETE FROM message WHERE conversation_id = ?", key)
 

@@ -32,12 +32,14 @@ and the final marker waits for the beat that follows, and not for the save.
 `--swap`: the history shows each message as the other side's.
 `--forget MS`: so many milliseconds after the marker the question is deleted.
 `--pause MS`: so many milliseconds pass between the save and the final marker.
-`--doubt MS`: the question is saved only so many milliseconds after the marker, in the place before its answer.
+`--doubt MS`: the question is saved only so many milliseconds after the marker, in the place before its answer;
+`--doubt-at N`: only in the N-th turn.
 `--receipt`: who reads a conversation has that noted in the store first.
 `--rewrite before|MS`: once the answer is saved, a commit deletes all rows of the conversation, and another one inserts
 them again, before the final marker or so many milliseconds after it.
 `--rewrite older`: the messages of earlier turns are gone at the final marker, and come back after it.
-`--spoil HOW`: `cut-question` stores the end of each question, `two-questions` stores each twice, `drafts` stores a
+`--spoil HOW`: `cut-question` stores the end of each question, `no-blanks` stores it without its blanks, `nowhere` in no
+conversation, `as-system` as the system's, `hidden` with the status GONE, `two-questions` stores each twice, `drafts` stores a
 message for each piece of an answer, `tail` stores the end of an answer before the marker and all of it after it,
 `moved` moves the answer to another conversation 600 ms after the marker, and `twice` saves it again if its client leaves.
 `--queue MS`: the answer is saved to a queue, out of which the history reads it as well, and moved to the messages so
@@ -56,6 +58,7 @@ with the whole conversation as it was when the job began.
 """
 
 import argparse
+import itertools
 import json
 import mmap
 import os
@@ -75,6 +78,9 @@ from typing import Any
 from asking import ask, ask_aside
 from product_wires import wire_named
 from wires import Wire
+
+# In which ways a question is spoilt.
+QUESTIONS = ["no-blanks", "nowhere", "as-system", "hidden"]
 
 arguments = argparse.ArgumentParser()
 arguments.add_argument("--db", required=True)
@@ -111,8 +117,9 @@ arguments.add_argument("--more", type=int)
 arguments.add_argument("--tidy", type=int)
 arguments.add_argument("--forget", type=int)
 arguments.add_argument("--rewrite")
-arguments.add_argument("--spoil", choices=["cut-question", "two-questions", "drafts", "tail", "moved", "twice"])
+arguments.add_argument("--spoil", choices=[*QUESTIONS, "cut-question", "two-questions", "drafts", "tail", "moved", "twice"])
 arguments.add_argument("--doubt", type=int)
+arguments.add_argument("--doubt-at", type=int)
 arguments.add_argument("--pause", type=int, default=0)
 arguments.add_argument("--receipt", action="store_true")
 arguments.add_argument("--queue", type=int)
@@ -147,6 +154,8 @@ ORDERS = {"messages": "id", "status": "id", "seconds": "created_at, id"}
 ending = threading.Event()
 beaten = threading.Condition()
 made = threading.Event()
+# The numbers of the turns, from 1.
+turns = itertools.count(1)
 # Conversations in which a client has left.
 broken_off: set[str] = set()
 lock = threading.Lock()
@@ -208,7 +217,7 @@ def now() -> str:
     return time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime())
 
 
-def keep_message(key: str, role: str, text: str, status: str) -> None:
+def keep_message(key: str | None, role: str, text: str, status: str) -> None:
     if options.keep == "apart":
         question = "INSERT INTO question (chat, words) VALUES (?, ?)"
         reply = "INSERT INTO reply (question, words) SELECT max(id), ? FROM question WHERE chat = ?"
@@ -399,10 +408,11 @@ class Handler(BaseHTTPRequestHandler):
         if options.busy and is_busy(key):
             self.reply(409, {"detail": "a turn is under way"})
             return
+        self.is_doubtful = options.doubt is not None and options.doubt_at in (None, next(turns))
         messages = [*history(key), {"role": "user", "content": question}]
         if options.keep == "transcripts":
             keep_words(key, f"Somebody said: {question}\n")
-        elif options.keep != "turns" and options.doubt is None:
+        elif options.keep != "turns" and not self.is_doubtful:
             self.keep_question(key, question)
         if options.busy:
             write("INSERT INTO running VALUES (?)", key)
@@ -490,7 +500,7 @@ class Handler(BaseHTTPRequestHandler):
             threading.Timer(int(options.rewrite) / 1000, insert_all, (rewritten,)).start()
         if options.queue is not None:
             threading.Timer(options.queue / 1000, move_out_of_the_queue, (key, said)).start()
-        if options.doubt is not None:
+        if self.is_doubtful:
             time.sleep(options.doubt / 1000)
             keep_question_before(key, question, said)
         if options.forget is not None:
@@ -518,8 +528,13 @@ class Handler(BaseHTTPRequestHandler):
     def keep_question(self, key: str, question: str) -> None:
         if options.spoil == "cut-question":
             question = question[-20:]
+        if options.spoil == "no-blanks":
+            question = question.replace(" ", "")
+        place = None if options.spoil == "nowhere" else key
+        role = "system" if options.spoil == "as-system" else "user"
+        status = "GONE" if options.spoil == "hidden" else "DONE"
         for _ in range(2 if options.spoil == "two-questions" else 1):
-            keep_message(key, "user", question.upper() if options.loud else question, "DONE")
+            keep_message(place, role, question.upper() if options.loud else question, status)
 
     def has_left(self) -> bool:
         is_readable, _, _ = select.select([self.connection], [], [], 0)
@@ -568,7 +583,7 @@ class Handler(BaseHTTPRequestHandler):
         elif options.open:
             newest = "SELECT max(id) FROM message WHERE conversation_id = ?"
             write(f"UPDATE message SET content = ?, status = ? WHERE id = ({newest})", said, status, key)
-        elif options.doubt is not None:
+        elif self.is_doubtful:
             keep_answer_with_room(key, said)
         else:
             keep_message(key, "assistant", said, status)

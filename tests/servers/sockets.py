@@ -12,7 +12,9 @@ of the kind `stop` ends an answer that is then not stored (`--stop drop`), or no
 kind `again` brings another answer, in the place of the old one (`--again replace`) or after it (`--again add`); one of
 the kind `edit` does so for other words of the question. The events of `own` are numbered, and `resume` asks for those
 `after` a number: `--resume` sends what is missing (`rest`), also the last one that the client has (`twice`), only
-what comes from now on (`now`), or closes the socket (`refuse`).
+what comes from now on (`now`), or closes the socket (`refuse`). A page of Socket.IO keeps its name when it connects again
+(`sessionId` or `page` of what it gives): Chainlit's then gets the whole answer again (`rest`), Open WebUI's what comes from
+then on, and at the end all of it (`rest`) or not (`now`). `refuse` does not let it in while its answer is under way.
 """
 
 import argparse
@@ -90,6 +92,11 @@ class Run:
     def __init__(self) -> None:
         self.events: list[Any] = []
         self.more = asyncio.Event()
+        self.is_over = False
+
+    def end(self) -> None:
+        self.is_over = True
+        self.more.set()
 
     def add(self, event: Any) -> Any:
         if options.wire == "own":
@@ -100,16 +107,17 @@ class Run:
         return event
 
     async def tell_after(self, number: int, say: Say) -> None:
-        """Its events after the first few, up to the final one."""
+        """Its events after the first few, up to the last one."""
         while True:
             more = self.more
             for event in self.events[number:]:
                 number += 1
                 await say(event)
-                if event["kind"] != "word":
-                    return
-            if number == len(self.events):
-                await more.wait()
+            if number < len(self.events):
+                continue
+            if self.is_over:
+                return
+            await more.wait()
 
 
 # By chat.
@@ -122,6 +130,7 @@ async def answer(chat: str, question: str | None, say: Say, events: "Events") ->
     try:
         await answer_in(run, chat, question, say, events)
     finally:
+        run.end()
         runs.pop(chat)
 
 
@@ -199,11 +208,13 @@ class Events:
                 return [self.khoj("end_llm_response", ""), self.khoj("end_response", "")]
             case "open-webui":
                 output = [{"type": "message", "content": [{"type": "output_text", "text": said}]}]
+                whole = {} if options.resume == "now" else {"output": output}
                 return [
                     self.open_webui("status", {"description": "Saving", "done": True}),
-                    self.open_webui("chat:completion", {"done": True, "output": output}),
+                    self.open_webui("chat:completion", {"done": True, **whole}),
                 ]
-        return [("update_message", self.step(said)), ("task_end", {})]
+        updates = [] if options.resume == "now" else [("update_message", self.step(said))]
+        return [*updates, ("task_end", {})]
 
     def error(self) -> Any:
         match options.wire:
@@ -292,12 +303,25 @@ async def talk(socket: WebSocket) -> None:
                     answering = in_background(respond(asked.get("text")))
 
 
-def emitting(sid: str) -> Say:
+# The page of each socket, the newest socket of each page, and the chat of its newest turn.
+pages: dict[str, str] = {}
+newest: dict[str, str] = {}
+asked_by: dict[str, str] = {}
+
+
+def run_of(page: str) -> Run | None:
+    return runs.get(asked_by.get(page, ""))
+
+
+def emitting(sid: str, follows: bool = False) -> Say:
+    """Says to a socket, or to the newest one of its page."""
+
     async def say(event: Any) -> None:
         name, data = event
-        if not sio.manager.is_connected(sid, "/"):
+        to = newest[pages[sid]] if follows else sid
+        if not sio.manager.is_connected(to, "/"):
             raise WebSocketDisconnect
-        await sio.emit(name, data, to=sid)
+        await sio.emit(name, data, to=to)
 
     return say
 
@@ -310,9 +334,14 @@ def in_background(work: Any) -> asyncio.Task[None]:
 
 
 @sio.event
-async def connect(_: str, __: Any, auth: Any) -> None:
+async def connect(sid: str, _: Any, auth: Any) -> None:
     if not auth or auth.get("token") != "t":
         raise ConnectionRefusedError("no token")
+    page = auth.get("sessionId") or auth.get("page") or sid
+    if options.resume == "refuse" and run_of(page):
+        raise ConnectionRefusedError("the page is connected")
+    pages[sid] = page
+    newest[page] = sid
 
 
 @sio.on("connection_successful")
@@ -321,18 +350,23 @@ async def connection_successful(sid: str) -> None:
     await sio.emit("task_end", {}, to=sid)
     await sio.emit("clear_ask", {}, to=sid)
     await sio.emit("clear_call_fn", {}, to=sid)
+    run = run_of(pages[sid])
+    if run and options.resume == "rest":
+        in_background(run.tell_after(0, emitting(sid)))
 
 
 @sio.on("client_message")
 async def client_message(sid: str, payload: Any) -> None:
     thread, asked = str(uuid.uuid4()), payload["message"]["output"]
-    in_background(answer(thread, asked, emitting(sid), Events(thread)))
+    asked_by[pages[sid]] = thread
+    in_background(answer(thread, asked, emitting(sid, follows=options.resume == "now"), Events(thread)))
 
 
 async def completions(request: Request) -> Response:
     asked = await request.json()
     sid, chat = asked["session_id"], asked["chat_id"]
-    in_background(answer(chat, asked["messages"][-1]["content"], emitting(sid), Events(chat)))
+    asked_by[pages[sid]] = chat
+    in_background(answer(chat, asked["messages"][-1]["content"], emitting(sid, follows=True), Events(chat)))
     return JSONResponse({"status": True, "task_ids": [str(uuid.uuid4())]})
 
 

@@ -48,6 +48,14 @@ class Responses:
         self.number += 1
         return numbered(self.number - 1, kind, **more)
 
+    def some(self) -> Wire:
+        """Those that the client needs; the numbers are those of all."""
+        return Wire(
+            piece=lambda piece, _: self.event("response.output_text.delta", delta=piece),
+            end=lambda _: [numbered(self.number + 3, "response.completed", response={"status": "completed"})],
+            error=numbered(1, "response.failed", response={"error": {"message": "it broke"}}),
+        )
+
     def wire(self) -> Wire:
         text = {"item_id": "m", "output_index": 0, "content_index": 0}
         return Wire(
@@ -59,6 +67,37 @@ class Responses:
             ],
             error=numbered(1, "response.failed", response={"error": {"message": "it broke"}}),
         )
+
+
+def after_a_round(name: str) -> Wire:
+    """The events of a model, relayed: its first response only calls a tool, and ends as the second one does."""
+    relayed = wire(name)
+    response = Responses()
+    call = {"type": "function_call", "name": "f", "arguments": "{}", "call_id": "c", "id": "fc"}
+    first = {
+        "anthropic": lambda: [
+            named({"type": "message_start", "message": {"id": "msg_0", "content": []}}),
+            named({"type": "content_block_start", "index": 0, "content_block": {"type": "tool_use", "id": "c", "name": "f"}}),
+            named({"type": "content_block_stop", "index": 0}),
+            named({"type": "message_delta", "delta": {"stop_reason": "tool_use"}, "usage": {}}),
+            named({"type": "message_stop"}),
+        ],
+        "openai-responses": lambda: [
+            response.event("response.created", response={"id": "resp_0", "status": "in_progress"}),
+            response.event("response.output_item.done", output_index=0, item=call),
+            response.event("response.completed", response={"id": "resp_0", "status": "completed", "output": [call]}),
+        ],
+        "ollama": lambda: [
+            line({"message": {"role": "assistant", "content": "", "tool_calls": [{"function": {"name": "f"}}]}, "done": False}),
+            line({"message": {"role": "assistant", "content": ""}, "done": True, "done_reason": "stop"}),
+        ],
+        "ag-ui": lambda: [
+            sse({"type": "RUN_STARTED", "threadId": "t", "runId": "r0"}),
+            sse({"type": "RUN_FINISHED", "threadId": "t", "runId": "r0"}),
+        ],
+    }
+    relayed.start = first[name]() + relayed.start
+    return relayed
 
 
 def wire(name: str) -> Wire | None:
@@ -174,6 +213,27 @@ def wire(name: str) -> Wire | None:
                 error=b"",
                 media_type="text/plain; charset=utf-8",
             )
+        case "anthropic-rounds" | "openai-responses-rounds" | "ollama-rounds" | "ag-ui-rounds":
+            return after_a_round(name.removesuffix("-rounds"))
+        case "openai-responses-some":
+            return Responses().some()
+        case "langgraph-parts":
+            of_strings = wire("langgraph")
+            message = {"type": "AIMessageChunk", "id": "m"}
+            of_strings.piece = lambda piece, _: sse(
+                [{**message, "content": [{"type": "text", "text": piece, "index": 0}]}, {}], "messages|agent:1b2c"
+            )
+            return of_strings
+        case "ag-ui-snapshot":
+            of_pieces = wire("ag-ui")
+            of_pieces.start = of_pieces.start[:1]
+            of_pieces.piece = lambda *_: b": working\n\n"
+            asked = {"id": "q", "role": "user", "content": "?"}
+            of_pieces.end = lambda said: [
+                sse({"type": "MESSAGES_SNAPSHOT", "messages": [asked, {"id": "m", "role": "assistant", "content": said}]}),
+                sse({"type": "RUN_FINISHED", "threadId": "t", "runId": "r"}),
+            ]
+            return of_pieces
         case "token":
             # Of no product: many servers that are written by hand speak it.
             return Wire(

@@ -99,7 +99,7 @@ impl RemoteProxy {
             return Err(CliError::unreachable(format!(
                 "the gate at `{at}` is controlled by another chatctl"
             ))
-            .hint("wait until that run is over, or start another `chatctl gate`")
+            .hint("wait until that run ends, or start another `chatctl gate`")
             .passing()
             .into());
         }
@@ -109,7 +109,7 @@ impl RemoteProxy {
                 "the gate at `{at}` speaks version {} of its protocol, and this chatctl version {VERSION}",
                 about.version
             ))
-            .hint("use the same chatctl for both")
+            .hint("use the same version of chatctl for both")
             .into());
         }
         let engine = about

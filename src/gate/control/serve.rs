@@ -146,10 +146,10 @@ async fn unix(path: &Path) -> anyhow::Result<UnixListener> {
     };
     if let Ok(there) = fs::symlink_metadata(path) {
         if !there.file_type().is_socket() {
-            return Err(cant("there is a file that is not a socket".to_owned()).into());
+            return Err(cant("the path is a file that is not a socket".to_owned()).into());
         }
         if UnixStream::connect(path).await.is_ok() {
-            return Err(cant("another gate is controlled there".to_owned()).into());
+            return Err(cant("another gate uses this path".to_owned()).into());
         }
         fs::remove_file(path).map_err(|error| cant(error.to_string()))?;
     }

@@ -40,7 +40,7 @@ pub use listen::Listen;
 pub(super) const KIND: Kind = Kind {
     name: "proxy",
     engines: &[Engine::Postgres, Engine::Mysql],
-    what: "the server's own commits on the wire to its database, one at a time, and nobody else's",
+    what: "the server's own commits, on the wire to its database, one at a time",
     how: How::Wire,
     fault: Fails::AtCommit,
     sweep: None,
@@ -94,7 +94,7 @@ impl Proxy {
         let (serving, listen) = Serving::start(&listen, context).map_err(|error| {
             let hint = match listen {
                 Listen::Tcp(_) => "give another address with --database-listen",
-                Listen::Unix(_) => "the folder must be there; remove the socket if no program uses it, or give another path",
+                Listen::Unix(_) => "create the folder; if no program uses the socket, remove it, or give another path",
             };
             CliError::unreachable(format!("the proxy can't listen at {listen}: {error}")).hint(hint)
         })?;

@@ -49,7 +49,7 @@ pub(super) const ENDS_EARLY: Fault = Fault {
 
 pub(super) const HTTP_429: Fault = Fault {
     name: "http-429",
-    what: "each request is answered 429 with Retry-After",
+    what: "each request is answered with 429 and Retry-After",
     breaks: "The text of the error is stored as the answer, or the user sees an empty one.",
     ends: Ends::Refused(TOO_MANY),
     ..NOTHING
@@ -57,8 +57,8 @@ pub(super) const HTTP_429: Fault = Fault {
 
 pub(super) const HTTP_429_ONCE: Fault = Fault {
     name: "http-429-once",
-    what: "the first request is answered 429 with Retry-After, and the next one in full",
-    breaks: "A server that tries the whole turn again stores the question or the answer twice.",
+    what: "the first request is answered with 429 and Retry-After, and the next one completely",
+    breaks: "A server that retries the whole turn stores the question or the answer twice.",
     ends: Ends::RefusedOnce(TOO_MANY),
     ..NOTHING
 };
@@ -72,7 +72,7 @@ const TOO_MANY: Refusal = Refusal {
 
 pub(super) const HTTP_503: Fault = Fault {
     name: "http-503",
-    what: "each request is answered 503 with Retry-After",
+    what: "each request is answered with 503 and Retry-After",
     breaks: "The text of the error is stored as the answer, or the user sees an empty one.",
     ends: Ends::Refused(Refusal {
         status: 503,
@@ -84,7 +84,7 @@ pub(super) const HTTP_503: Fault = Fault {
 
 pub(super) const ERROR_WITH_200: Fault = Fault {
     name: "error-with-200",
-    what: "the request is answered 200 with an error in JSON",
+    what: "the request is answered with 200 and an error in JSON",
     breaks: "A client library finds no event in it and reports nothing: the user sees an empty answer, \
              and it is stored.",
     ends: Ends::Refused(Refusal {
@@ -97,7 +97,7 @@ pub(super) const ERROR_WITH_200: Fault = Fault {
 
 pub(super) const JSON_WITH_200: Fault = Fault {
     name: "json-with-200",
-    what: "the answer comes whole as JSON, although a stream was asked for",
+    what: "the whole answer comes as JSON, although a stream was requested",
     breaks: "A client library finds no event in it and reports nothing: the user sees an empty answer, \
              and it is stored.",
     ends: Ends::Refused(Refusal {

@@ -154,13 +154,10 @@ impl Mix {
                 )
             })?;
             if faults.iter().any(|other| other.name == name) {
-                return Err(format!("`{name}` is there twice"));
+                return Err(format!("`{name}` appears twice"));
             }
             if let Some(other) = faults.iter().find(|other| other.excludes(fault)) {
-                return Err(format!(
-                    "`{}` and `{name}` can't be played at once",
-                    other.name
-                ));
+                return Err(format!("`{}` and `{name}` can't be combined", other.name));
             }
             faults.push(fault);
         }
@@ -244,7 +241,7 @@ impl Mix {
             .partition(|(fault, _)| streams::cuts(fault));
         for (fault, sends) in adds.into_iter().chain(cuts) {
             steps = sends(steps, &scene, &mut rng)
-                .ok_or_else(|| format!("{} has no form for `{}`", provider.what, fault.name))?;
+                .ok_or_else(|| format!("{} does not support `{}`", provider.what, fault.name))?;
         }
         Ok(steps)
     }

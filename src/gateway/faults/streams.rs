@@ -8,7 +8,7 @@ use std::time::Duration;
 
 pub(super) const EMPTY_DELTAS: Fault = Fault {
     name: "empty-deltas",
-    what: "there is an event with empty text before each piece of the text",
+    what: "an event with empty text precedes each piece of the text",
     breaks: "A server that takes an empty piece for the end stores a part.",
     sends: Some(|steps, Scene { provider, .. }, _| {
         let mut odd = Vec::new();
@@ -25,7 +25,7 @@ pub(super) const EMPTY_DELTAS: Fault = Fault {
 
 pub(super) const ONLY_REASONING: Fault = Fault {
     name: "only-reasoning",
-    what: "the model thinks, and says nothing",
+    what: "the model reasons, and gives no answer",
     breaks: "An empty row is stored as the answer, and some providers refuse a history with an empty \
              message: the conversation can't be continued.",
     ends: Ends::WithoutText(NoText::Reasoning),
@@ -34,7 +34,7 @@ pub(super) const ONLY_REASONING: Fault = Fault {
 
 pub(super) const ONLY_TOOL_CALL: Fault = Fault {
     name: "only-tool-call",
-    what: "the model calls a tool that the server does not have, and says nothing",
+    what: "the model calls a tool that the server does not have, and gives no answer",
     breaks: "The turn ends with an exception, or an empty row is stored as the answer.",
     ends: Ends::WithoutText(NoText::ToolCall),
     ..NOTHING
@@ -43,7 +43,7 @@ pub(super) const ONLY_TOOL_CALL: Fault = Fault {
 pub(super) const DRIP: Fault = Fault {
     name: "drip",
     what: "the answer comes in pieces of a few bytes, with pauses",
-    breaks: "A server that takes what one read gave it for a whole event loses text.",
+    breaks: "A server that takes the result of one read for a whole event loses text.",
     sends: Some(|steps, Scene { provider, .. }, _| {
         let all: usize = steps.iter().filter_map(bytes).map(Bytes::len).sum();
         // A long answer has to come to its end, too.
@@ -70,7 +70,7 @@ const MOST_PIECES: usize = 1_000;
 pub(super) const SPLIT_CHARACTER: Fault = Fault {
     name: "split-character",
     what: "pieces of the answer end inside a character",
-    breaks: "A server that decodes each piece by itself stores U+FFFD, or raises an error.",
+    breaks: "A server that decodes each piece separately stores U+FFFD, or raises an error.",
     says: Some(|_| "Grüße, 你好 👋!".to_owned()),
     sends: Some(|steps, _, _| {
         let mut split = Vec::new();
@@ -101,8 +101,8 @@ const SILENCE: Duration = Duration::from_secs(2);
 
 pub(super) const STALL: Fault = Fault {
     name: "stall",
-    what: "the provider is silent for 2 s in the middle of its answer, and then goes on",
-    breaks: "A server whose time limit is short ends the turn, and stores a part as the whole.",
+    what: "the provider is silent for 2 s in the middle of its answer, and then continues",
+    breaks: "A server with a short time limit ends the turn, and stores a part as the whole.",
     sends: Some(|mut steps, scene, rng| {
         let at = middle(&steps, scene.provider, rng)?;
         steps[at].wait = SILENCE;
@@ -128,7 +128,7 @@ pub(super) const DONE_TWICE: Fault = Fault {
 pub(super) const DATA_AFTER_DONE: Fault = Fault {
     name: "data-after-done",
     what: "another piece of text comes after the final marker",
-    breaks: "A server that begins a new answer with it overwrites the one that is there.",
+    breaks: "A server that begins a new answer with it overwrites the existing one.",
     sends: Some(|mut steps, Scene { provider, .. }, _| {
         let is_final = provider.is_only_final(bytes(steps.last()?)?);
         let first = steps.iter().find(|it| content(it, provider).is_some());

@@ -58,15 +58,12 @@ fn names_are_read_and_mixed() {
             "no provider fault is named `emojy`: did you mean `emoji`?",
         ),
         ("", "no provider fault is named ``"),
-        ("drip+drip", "`drip` is there twice"),
-        ("rst+fin", "`rst` and `fin` can't be played at once"),
-        (
-            "emoji+http-429",
-            "`emoji` and `http-429` can't be played at once",
-        ),
+        ("drip+drip", "`drip` appears twice"),
+        ("rst+fin", "`rst` and `fin` can't be combined"),
+        ("emoji+http-429", "`emoji` and `http-429` can't be combined"),
         (
             "only-reasoning+drip",
-            "`only-reasoning` and `drip` can't be played at once",
+            "`only-reasoning` and `drip` can't be combined",
         ),
     ] {
         assert_eq!(Mix::parse(text).unwrap_err(), why);

@@ -5,7 +5,7 @@ use crate::stream::marks;
 
 pub(super) const NUL: Fault = Fault {
     name: "nul",
-    what: "the text has U+0000 in it",
+    what: "the text contains U+0000",
     breaks: "PostgreSQL refuses it in text and jsonb, so the whole save fails. C code cuts the text \
              there.",
     says: Some(|_| "Before\0after.".to_owned()),
@@ -14,8 +14,8 @@ pub(super) const NUL: Fault = Fault {
 
 pub(super) const LONE_SURROGATE: Fault = Fault {
     name: "lone-surrogate",
-    what: "the text has half of a surrogate pair, as the JSON escape \\ud83d",
-    breaks: "Python keeps it in a str that can't be encoded: the stream or the save raises. Models send \
+    what: "the text contains half of a surrogate pair, as the JSON escape \\ud83d",
+    breaks: "Python keeps it in a str that can't be encoded: the stream or the save raises an error. Models send \
              it when a token ends inside an emoji.",
     says: Some(|_| format!("Cut {} here.", marks::HALF_PAIR)),
     ..NOTHING
@@ -23,7 +23,7 @@ pub(super) const LONE_SURROGATE: Fault = Fault {
 
 pub(super) const EMOJI: Fault = Fault {
     name: "emoji",
-    what: "the text has characters of four bytes, and emoji of several characters",
+    what: "the text contains characters of four bytes, and emoji of several characters",
     breaks: "MySQL's utf8mb3 refuses them or stores question marks. Code that cuts texts by bytes or \
              UTF-16 units cuts inside them.",
     says: Some(|rng| {
@@ -36,7 +36,7 @@ pub(super) const EMOJI: Fault = Fault {
 
 pub(super) const RTL: Fault = Fault {
     name: "rtl",
-    what: "the text is written from right to left, with marks of direction",
+    what: "the text is written from right to left, with direction marks",
     breaks: "Code pages other than UTF-8 lose the letters.",
     says: Some(|_| "שלום עולם \u{200f}(1) مرحبا بالعالم، كيف الحال؟".to_owned()),
     ..NOTHING
@@ -44,7 +44,7 @@ pub(super) const RTL: Fault = Fault {
 
 pub(super) const CRLF: Fault = Fault {
     name: "crlf",
-    what: "the text has line ends CR LF, and lines that look like server-sent events",
+    what: "the text contains CR LF line ends, and lines that look like server-sent events",
     breaks: "A server that writes the text into `data:` without splitting its lines ends its own \
              event there: the client loses what follows, or sees a [DONE] that is part of the text.",
     says: Some(|_| "One.\r\n\r\ndata: [DONE]\r\n\r\nevent: error\r\ndata: two.\r\n".to_owned()),
@@ -56,9 +56,9 @@ const MEGABYTE_LONG: usize = 1 << 20;
 
 pub(super) const MEGABYTE: Fault = Fault {
     name: "megabyte",
-    what: "the text has 1 MB",
-    breaks: "MySQL's TEXT has 64 KB: the save fails, or a lax server cuts the text and says nothing. \
-             Limits of lines and messages end the stream.",
+    what: "the text is 1 MB long",
+    breaks: "MySQL's TEXT holds 64 KB: the save fails, or a lax server cuts the text silently. Limits on lines \
+        and messages end the stream.",
     says: Some(|rng| {
         let mut text = String::with_capacity(MEGABYTE_LONG + 32);
         while text.len() < MEGABYTE_LONG {

@@ -1,6 +1,6 @@
 //! Anthropic Messages (docs.anthropic.com/en/api/messages-streaming).
 
-use super::{Making, Message, Provider, Question, parts, sse};
+use super::{Form, Making, Message, Provider, Question, parts, sse};
 use crate::gateway::answer::{Answer, ProviderError, ToolCall};
 use crate::stream::cassette::{Framing, Fresh};
 use serde_json::{Value, json};
@@ -16,6 +16,7 @@ pub(super) const PROVIDER: Provider = Provider {
     make,
     says,
     is_final: |_, event| event.is_some_and(|event| event["type"] == "message_stop"),
+    is_on_request: |_| false,
     content: |event| {
         (event["delta"]["type"] == "text_delta")
             .then(|| event["delta"]["text"].as_str())
@@ -37,11 +38,17 @@ pub(super) const PROVIDER: Provider = Provider {
             let input: Value = serde_json::from_str(&call.arguments).unwrap_or_default();
             json!({ "type": "tool_use", "id": call.id, "name": call.name, "input": input })
         }));
-        let reason = answer.finish_reason.as_deref().unwrap_or("end_turn");
+        let end = if answer.tool_calls.is_empty() {
+            "end_turn"
+        } else {
+            "tool_use"
+        };
+        let reason = answer.finish_reason.as_deref().unwrap_or(end);
         message(making, content, Value::from(reason))
     },
     keeps: None,
     error: |why| json!({ "type": "error", "error": { "type": "invalid_request_error", "message": why } }),
+    call,
     without_text: None,
 };
 
@@ -57,9 +64,21 @@ fn ask(_: &str, body: &Value) -> Result<Question, String> {
     });
     Ok(Question {
         streams: body["stream"] == true,
+        form: form(body),
         messages: messages.collect(),
-        previous: None,
+        ..Question::default()
     })
+}
+
+/// A tool that must be called, or the schema of the text.
+fn form(body: &Value) -> Option<Form> {
+    if body["tool_choice"]["type"] == "tool" {
+        let tools: Vec<_> = body["tools"].as_array().into_iter().flatten().collect();
+        return Form::call(&body["tool_choice"]["name"], &tools, &["input_schema"]);
+    }
+    let format = [&body["output_config"]["format"], &body["output_format"]];
+    let schema = format.into_iter().find_map(|format| format.get("schema"));
+    schema.cloned().map(Form::Json)
 }
 
 fn message(making: &Making<'_>, content: Vec<Value>, stop_reason: Value) -> Value {
@@ -71,26 +90,36 @@ fn message(making: &Making<'_>, content: Vec<Value>, stop_reason: Value) -> Valu
 }
 
 fn make(pieces: &[String], making: &Making<'_>) -> Vec<Vec<u8>> {
+    let deltas = pieces.iter();
+    let deltas = deltas.map(|piece| json!({ "type": "text_delta", "text": piece }));
+    let block = json!({ "type": "text", "text": "" });
+    of_block(making, &block, deltas.collect(), "end_turn")
+}
+
+fn call(call: &ToolCall, making: &Making<'_>) -> Vec<Vec<u8>> {
+    let block = json!({ "type": "tool_use", "id": call.id, "name": call.name, "input": {} });
+    let delta = json!({ "type": "input_json_delta", "partial_json": call.arguments });
+    of_block(making, &block, vec![delta], "tool_use")
+}
+
+/// A message of one block, which comes in these deltas.
+fn of_block(making: &Making<'_>, block: &Value, deltas: Vec<Value>, reason: &str) -> Vec<Vec<u8>> {
     let mut events = vec![
         json!({ "type": "message_start", "message": message(making, Vec::new(), Value::Null) }),
-        json!({
-            "type": "content_block_start", "index": 0,
-            "content_block": { "type": "text", "text": "" },
-        }),
+        json!({ "type": "content_block_start", "index": 0, "content_block": block }),
         json!({ "type": "ping" }),
     ];
-    events.extend(pieces.iter().map(|piece| {
-        json!({
-            "type": "content_block_delta", "index": 0,
-            "delta": { "type": "text_delta", "text": piece },
-        })
-    }));
+    let tokens = deltas.len();
+    let deltas = deltas.into_iter();
+    events.extend(
+        deltas.map(|delta| json!({ "type": "content_block_delta", "index": 0, "delta": delta })),
+    );
     events.extend([
         json!({ "type": "content_block_stop", "index": 0 }),
         json!({
             "type": "message_delta",
-            "delta": { "stop_reason": "end_turn", "stop_sequence": null },
-            "usage": { "output_tokens": pieces.len() },
+            "delta": { "stop_reason": reason, "stop_sequence": null },
+            "usage": { "output_tokens": tokens },
         }),
         json!({ "type": "message_stop" }),
     ]);

@@ -1,6 +1,6 @@
 //! Gemini, `generateContent` and `streamGenerateContent` (ai.google.dev/api/generate-content).
 
-use super::{Making, Message, Provider, Question, parts, sse};
+use super::{Form, Making, Message, Provider, Question, parts, sse};
 use crate::gateway::answer::{Answer, ProviderError, ToolCall};
 use crate::stream::cassette::{Framing, Fresh};
 use serde_json::{Value, json};
@@ -18,6 +18,7 @@ pub(super) const PROVIDER: Provider = Provider {
     says,
     // The end of the body is the end.
     is_final: |_, _| false,
+    is_on_request: |_| false,
     content: |event| text_part(event)?["text"].as_str(),
     set_content: |event, text| {
         let parts = event.pointer_mut("/candidates/0/content/parts");
@@ -37,21 +38,26 @@ pub(super) const PROVIDER: Provider = Provider {
         if !answer.text.is_empty() {
             parts.push(json!({ "text": answer.text }));
         }
-        parts.extend(answer.tool_calls.iter().map(|call| {
-            let args: Value = serde_json::from_str(&call.arguments).unwrap_or_default();
-            json!({ "functionCall": { "name": call.name, "args": args } })
-        }));
+        parts.extend(
+            answer.tool_calls.iter().map(
+                |call| json!({ "functionCall": { "name": call.name, "args": arguments(call) } }),
+            ),
+        );
         chunk(making, parts, Some("STOP"))
     },
     keeps: None,
     error: |why| json!({ "error": { "code": 400, "message": why, "status": "INVALID_ARGUMENT" } }),
+    call: |call, making| {
+        let part = json!({ "functionCall": { "name": call.name, "args": arguments(call) } });
+        vec![sse(None, &chunk(making, vec![part], Some("STOP")))]
+    },
     without_text: None,
 };
 
 fn ask(path: &str, body: &Value) -> Result<Question, String> {
     let streams = path.contains(STREAM);
     if streams && !path.contains("alt=sse") {
-        return Err("it asks for a stream that is one JSON list; add `?alt=sse`".to_owned());
+        return Err("it requests the stream as one JSON list; add `?alt=sse`".to_owned());
     }
     let contents = body["contents"].as_array().into_iter().flatten();
     let messages = contents.map(|content| {
@@ -64,9 +70,34 @@ fn ask(path: &str, body: &Value) -> Result<Question, String> {
     });
     Ok(Question {
         streams,
+        form: form(body),
         messages: messages.collect(),
-        previous: None,
+        ..Question::default()
     })
+}
+
+/// The one function that must be called, or JSON with or without a schema.
+fn form(body: &Value) -> Option<Form> {
+    let calling = &body["toolConfig"]["functionCallingConfig"];
+    if let Some([only]) = calling["allowedFunctionNames"]
+        .as_array()
+        .map(Vec::as_slice)
+    {
+        let tools = body["tools"].as_array().into_iter().flatten();
+        let tools = tools.filter_map(|tool| tool["functionDeclarations"].as_array());
+        let tools: Vec<_> = tools.flatten().collect();
+        let places = ["parameters", "parametersJsonSchema"];
+        return Form::call(only, &tools, &places).filter(|_| calling["mode"] == "ANY");
+    }
+    let config = &body["generationConfig"];
+    let places = ["responseSchema", "responseJsonSchema"];
+    let schema = places.iter().find_map(|place| config.get(*place));
+    let is_json = config["responseMimeType"] == "application/json";
+    is_json.then(|| schema.cloned().map_or_else(Form::object, Form::Json))
+}
+
+fn arguments(call: &ToolCall) -> Value {
+    serde_json::from_str(&call.arguments).unwrap_or_default()
 }
 
 fn chunk(making: &Making<'_>, parts: Vec<Value>, finish_reason: Option<&str>) -> Value {

@@ -3,21 +3,28 @@
 //! Pure: bytes and JSON in, bytes and JSON out.
 
 mod anthropic;
+mod form;
 mod gemini;
 mod ollama;
 mod ollama_generate;
 mod openai_chat;
 mod openai_responses;
 
-use super::answer::{Answer, ProviderError};
+use super::answer::{Answer, ProviderError, ToolCall};
 use crate::stream::cassette::{Cassette, Chunk, Framing, Fresh, Header, Stamp};
 use crate::text::pieces_of;
 use serde_json::Value;
 use std::fmt;
+use std::ops::Range;
 use std::time::Duration;
+
+pub use form::Form;
 
 /// The only model, whatever a request names.
 pub(super) const MODEL: &str = "chatctl";
+
+/// What a title request and the like are answered: short, and telling where it came from.
+pub(super) const EXTRA_ANSWER: &str = "Test chat";
 
 /// What an answer is made with.
 #[derive(Debug, Clone, Copy)]
@@ -49,6 +56,8 @@ pub struct Provider {
     pub says: fn(&Value, &mut Answer) -> Result<(), ProviderError>,
     /// Whether an event is the final one: its data, and its JSON where it is such.
     pub is_final: fn(&[u8], Option<&Value>) -> bool,
+    /// Whether an event is sent only to who asks for it: its data.
+    pub is_on_request: fn(&[u8]) -> bool,
     /// The piece of text in an event.
     pub content: fn(&Value) -> Option<&str>,
     /// Changes the piece of text in an event that has one.
@@ -62,6 +71,8 @@ pub struct Provider {
     pub fresh: Fresh,
     /// The answer to a request that does not stream.
     pub whole: fn(&Answer, &Making<'_>) -> Value,
+    /// A stream that says nothing and calls one tool, as events.
+    pub call: fn(&ToolCall, &Making<'_>) -> Vec<Vec<u8>>,
     /// The id under which the provider keeps the conversation, where it does.
     pub keeps: Option<fn(&Stamp) -> String>,
     /// An error as the provider's clients expect it.
@@ -91,10 +102,14 @@ pub struct Recut {
 }
 
 /// What a request asks.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Question {
     /// Whether the answer is to be streamed.
     pub streams: bool,
+    /// Whether it asks for what is sent on request only.
+    pub wants_all: bool,
+    /// The form that its answer must have, where it demands one.
+    pub form: Option<Form>,
     /// The conversation, as far as it is in the request.
     pub messages: Vec<Message>,
     /// The id of the answer that this one continues, where the provider keeps conversations.
@@ -204,6 +219,31 @@ impl Provider {
             && data.all(|data| (self.is_final)(&data, serde_json::from_slice(&data).ok().as_ref()))
     }
 
+    /// Where a body has what is sent on request only.
+    pub(super) fn on_request(&self, body: &[u8]) -> Vec<Range<usize>> {
+        let is_it = |data: &Vec<u8>| (self.is_on_request)(data);
+        let blocks = self.framing.blocks(body).into_iter();
+        blocks
+            .filter(|block| block.data.as_ref().is_some_and(is_it))
+            .map(|block| block.range)
+            .collect()
+    }
+
+    /// A short answer as a stream: a text, or the call of a tool. `wants_all`: also what is sent on request only.
+    pub(super) fn streamed(
+        &self,
+        answer: &Answer,
+        wants_all: bool,
+        making: &Making<'_>,
+    ) -> Vec<u8> {
+        let events = match answer.tool_calls.first() {
+            Some(call) => (self.call)(call, making),
+            None => (self.make)(std::slice::from_ref(&answer.text), making),
+        };
+        let is_sent = |event: &Vec<u8>| wants_all || self.on_request(event).is_empty();
+        events.into_iter().filter(is_sent).flatten().collect()
+    }
+
     /// An error in the stream.
     pub fn error_event(&self, message: &str) -> Vec<u8> {
         let error = (self.error)(message);
@@ -242,7 +282,7 @@ fn parts(content: &Value) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{ALL, Making, Stamp};
+    use super::{ALL, Answer, Making, Stamp, ToolCall};
     use crate::gateway::cut::split;
 
     #[test]
@@ -275,6 +315,44 @@ mod tests {
             };
             let said = provider.answer(&whole).unwrap();
             assert_eq!(said.text, "Grüße 👋! n-1", "{provider:?}");
+        }
+    }
+
+    /// Whatever a provider's clients read of a call that was not streamed, they read of one that was.
+    #[test]
+    fn a_call_is_a_whole_stream() {
+        let stamp = Stamp::sample();
+        let making = Making {
+            model: "m",
+            stamp: &stamp,
+        };
+        let call = ToolCall {
+            id: "call_1".to_owned(),
+            name: "f".to_owned(),
+            arguments: "{\"a\":1}".to_owned(),
+        };
+        for provider in ALL.iter().filter(|it| it.name != "ollama-generate") {
+            let asked = Answer {
+                tool_calls: vec![call.clone()],
+                ..Answer::default()
+            };
+            let cassette = super::Cassette {
+                header: None,
+                chunks: vec![super::Chunk {
+                    at: std::time::Duration::ZERO,
+                    bytes: provider.streamed(&asked, false, &making),
+                }],
+            };
+            let answer = provider.answer(&cassette).unwrap();
+            assert!(answer.done && answer.text.is_empty(), "{provider:?}");
+            let [said] = &answer.tool_calls[..] else {
+                panic!("{provider:?}: {answer:?}");
+            };
+            assert_eq!(
+                (&said.name, &said.arguments),
+                (&call.name, &call.arguments),
+                "{provider:?}"
+            );
         }
     }
 

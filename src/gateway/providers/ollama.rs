@@ -1,6 +1,6 @@
 //! Ollama's own `/api/chat` (github.com/ollama/ollama, docs/api.md).
 
-use super::{Making, Message, Provider, Question, parts};
+use super::{Form, Making, Message, Provider, Question, parts};
 use crate::gateway::answer::{Answer, ProviderError, ToolCall};
 use crate::stream::cassette::{Framing, Fresh};
 use serde_json::{Value, json};
@@ -20,13 +20,15 @@ pub(super) const PROVIDER: Provider = Provider {
         });
         Ok(Question {
             streams: streams(body),
+            form: form(body),
             messages: messages.collect(),
-            previous: None,
+            ..Question::default()
         })
     },
     make: |pieces, making| lines(pieces, making, said),
     says,
     is_final,
+    is_on_request: |_| false,
     content: |line| line["message"]["content"].as_str(),
     set_content: |line, text| line["message"]["content"] = text.into(),
     repeat: None,
@@ -34,11 +36,7 @@ pub(super) const PROVIDER: Provider = Provider {
     fresh: FRESH,
     whole: |answer, making| {
         let mut whole = last(making, said(&answer.text));
-        let calls = answer.tool_calls.iter().map(|call| {
-            let arguments: Value = serde_json::from_str(&call.arguments).unwrap_or_default();
-            json!({ "function": { "name": call.name, "arguments": arguments } })
-        });
-        let calls: Vec<_> = calls.collect();
+        let calls: Vec<_> = answer.tool_calls.iter().map(called).collect();
         if !calls.is_empty() {
             whole["message"]["tool_calls"] = calls.into();
         }
@@ -46,6 +44,14 @@ pub(super) const PROVIDER: Provider = Provider {
     },
     keeps: None,
     error,
+    call: |call, making| {
+        let mut said = said("");
+        said["message"]["tool_calls"] = vec![called(call)].into();
+        vec![
+            format!("{}\n", line(making, said, false)).into_bytes(),
+            format!("{}\n", last(making, self::said(""))).into_bytes(),
+        ]
+    },
     without_text: None,
 };
 
@@ -58,6 +64,20 @@ pub(super) const FRESH: Fresh = Fresh {
 /// Ollama streams unless it is asked not to.
 pub(super) fn streams(body: &Value) -> bool {
     body["stream"] != false
+}
+
+/// JSON with or without a schema.
+pub(super) fn form(body: &Value) -> Option<Form> {
+    match &body["format"] {
+        Value::String(format) if format == "json" => Some(Form::object()),
+        schema @ Value::Object(_) => Some(Form::Json(schema.clone())),
+        _ => None,
+    }
+}
+
+fn called(call: &ToolCall) -> Value {
+    let arguments: Value = serde_json::from_str(&call.arguments).unwrap_or_default();
+    json!({ "function": { "name": call.name, "arguments": arguments } })
 }
 
 pub(super) fn is_final(_: &[u8], line: Option<&Value>) -> bool {

@@ -1,7 +1,7 @@
 //! Ollama's own `/api/generate`, which has a prompt and no messages (github.com/ollama/ollama,
 //! docs/api.md).
 
-use super::ollama::{FRESH, ends, error, is_final, last, lines, streams};
+use super::ollama::{FRESH, ends, error, form, is_final, last, lines, streams};
 use super::{Message, Provider, Question};
 use crate::stream::cassette::Framing;
 use serde_json::{Value, json};
@@ -15,11 +15,12 @@ pub(super) const PROVIDER: Provider = Provider {
     ask: |_, body| {
         Ok(Question {
             streams: streams(body),
+            form: form(body),
             messages: vec![Message {
                 is_user: true,
                 text: body["prompt"].as_str().unwrap_or_default().to_owned(),
             }],
-            previous: None,
+            ..Question::default()
         })
     },
     make: |pieces, making| lines(pieces, making, said),
@@ -30,6 +31,7 @@ pub(super) const PROVIDER: Provider = Provider {
         Ok(())
     },
     is_final,
+    is_on_request: |_| false,
     content: |line| line["response"].as_str(),
     set_content: |line, text| line["response"] = text.into(),
     repeat: None,
@@ -38,6 +40,8 @@ pub(super) const PROVIDER: Provider = Provider {
     whole: |answer, making| last(making, said(&answer.text)),
     keeps: None,
     error,
+    // It has no tools.
+    call: |_, making| lines(&[], making, said),
     without_text: None,
 };
 

@@ -1,8 +1,9 @@
 //! OpenAI chat completions (platform.openai.com/docs/api-reference/chat).
 
-use super::{Making, Message, NoText, Provider, Question, Recut, parts, sse};
+use super::{Form, Making, Message, NoText, Provider, Question, Recut, parts, sse};
 use crate::gateway::answer::{Answer, ProviderError, ToolCall};
 use crate::stream::cassette::{Framing, Fresh};
+use memchr::memmem;
 use serde_json::{Value, json};
 
 pub(super) const PROVIDER: Provider = Provider {
@@ -15,6 +16,7 @@ pub(super) const PROVIDER: Provider = Provider {
     make,
     says,
     is_final: |data, _| data == b"[DONE]",
+    is_on_request: is_usage,
     content,
     set_content,
     repeat: None,
@@ -30,6 +32,7 @@ pub(super) const PROVIDER: Provider = Provider {
             "message": why, "type": "invalid_request_error", "param": null,
             "code": "chatctl_unmatched"}})
     },
+    call,
     without_text: Some(without_text),
 };
 
@@ -37,6 +40,10 @@ fn ask(_: &str, body: &Value) -> Result<Question, String> {
     let messages = body["messages"].as_array().into_iter().flatten();
     Ok(Question {
         streams: body["stream"] == true,
+        // Or as OpenRouter has it.
+        wants_all: body["stream_options"]["include_usage"] == true
+            || body["usage"]["include"] == true,
+        form: form(body),
         messages: messages
             .map(|message| Message {
                 is_user: message["role"] == "user",
@@ -45,6 +52,30 @@ fn ask(_: &str, body: &Value) -> Result<Question, String> {
             .collect(),
         previous: None,
     })
+}
+
+/// The one function that must be called, or JSON with or without a schema.
+fn form(body: &Value) -> Option<Form> {
+    let forced = &body["tool_choice"]["function"]["name"];
+    if !forced.is_null() {
+        let tools = body["tools"].as_array().into_iter().flatten();
+        let tools: Vec<_> = tools.map(|tool| &tool["function"]).collect();
+        return Form::call(forced, &tools, &["parameters"]);
+    }
+    let format = &body["response_format"];
+    match format["type"].as_str()? {
+        "json_schema" => Some(Form::Json(format["json_schema"]["schema"].clone())),
+        "json_object" => Some(Form::object()),
+        _ => None,
+    }
+}
+
+/// The chunk with the usage has no choice, and many a loop over chunks takes the first one of each.
+fn is_usage(data: &[u8]) -> bool {
+    memmem::find(data, b"\"usage\"").is_some()
+        && serde_json::from_slice::<Value>(data).is_ok_and(|json| {
+            json["usage"].is_object() && json["choices"].as_array().is_some_and(Vec::is_empty)
+        })
 }
 
 /// Role, content, `finish_reason`, usage, `[DONE]`.
@@ -79,18 +110,29 @@ fn chunk(making: &Making<'_>, delta: Value, finish_reason: Value) -> Value {
 
 /// Reasoning as DeepSeek and vLLM send it.
 fn without_text(what: NoText, making: &Making<'_>) -> Vec<Vec<u8>> {
-    let (delta, reason) = match what {
-        NoText::Reasoning => (
-            json!({ "reasoning_content": "The user wants something." }),
-            "stop",
-        ),
-        NoText::ToolCall => {
-            let function = json!({ "name": "chatctl_no_such_tool", "arguments": "{}" });
-            let id = format!("call_{}", making.stamp.id);
-            let call = json!({ "index": 0, "id": id, "type": "function", "function": function });
-            (json!({ "tool_calls": [call] }), "tool_calls")
+    match what {
+        NoText::Reasoning => {
+            let delta = json!({ "reasoning_content": "The user wants something." });
+            of_delta(delta, "stop", making)
         }
-    };
+        NoText::ToolCall => {
+            let no_such = ToolCall {
+                id: format!("call_{}", making.stamp.id),
+                name: "chatctl_no_such_tool".to_owned(),
+                arguments: "{}".to_owned(),
+            };
+            call(&no_such, making)
+        }
+    }
+}
+
+fn call(call: &ToolCall, making: &Making<'_>) -> Vec<Vec<u8>> {
+    let function = json!({ "name": call.name, "arguments": call.arguments });
+    let call = json!({ "index": 0, "id": call.id, "type": "function", "function": function });
+    of_delta(json!({ "tool_calls": [call] }), "tool_calls", making)
+}
+
+fn of_delta(delta: Value, reason: &str, making: &Making<'_>) -> Vec<Vec<u8>> {
     let role = json!({ "role": "assistant", "content": "" });
     let events = [
         chunk(making, role, Value::Null),

@@ -1,7 +1,7 @@
 //! OpenAI Responses (platform.openai.com/docs/api-reference/responses). The provider keeps
 //! conversations: `previous_response_id` continues one.
 
-use super::{Making, Message, Provider, Question, parts, sse};
+use super::{Form, Making, Message, Provider, Question, parts, sse};
 use crate::gateway::answer::{Answer, ProviderError, ToolCall};
 use crate::stream::cassette::{Framing, Fresh, Stamp};
 use serde_json::{Value, json};
@@ -23,6 +23,7 @@ pub(super) const PROVIDER: Provider = Provider {
             kind == "error" || end.is_some_and(|end| ends.contains(&end))
         })
     },
+    is_on_request: |_| false,
     content: |event| {
         (event["type"] == "response.output_text.delta")
             .then(|| event["delta"].as_str())
@@ -47,12 +48,8 @@ pub(super) const PROVIDER: Provider = Provider {
         if !answer.text.is_empty() {
             items.push(message(making, "completed", json!([part(&answer.text)])));
         }
-        items.extend(answer.tool_calls.iter().map(|call| {
-            json!({
-                "id": format!("fc_{}", call.id), "type": "function_call", "status": "completed",
-                "call_id": call.id, "name": call.name, "arguments": call.arguments,
-            })
-        }));
+        let calls = answer.tool_calls.iter();
+        items.extend(calls.map(|call| called(call, "completed", &call.arguments)));
         response(making, "completed", items)
     },
     keeps: Some(id),
@@ -61,6 +58,7 @@ pub(super) const PROVIDER: Provider = Provider {
             "message": why, "type": "invalid_request_error", "param": null,
             "code": "chatctl_unmatched"}})
     },
+    call,
     without_text: None,
 };
 
@@ -83,8 +81,31 @@ fn ask(_: &str, body: &Value) -> Result<Question, String> {
     };
     Ok(Question {
         streams: body["stream"] == true,
+        wants_all: false,
+        form: form(body),
         messages,
         previous: body["previous_response_id"].as_str().map(str::to_owned),
+    })
+}
+
+/// The one function that must be called, or JSON with or without a schema.
+fn form(body: &Value) -> Option<Form> {
+    if body["tool_choice"]["type"] == "function" {
+        let tools: Vec<_> = body["tools"].as_array().into_iter().flatten().collect();
+        return Form::call(&body["tool_choice"]["name"], &tools, &["parameters"]);
+    }
+    let format = &body["text"]["format"];
+    match format["type"].as_str()? {
+        "json_schema" => Some(Form::Json(format["schema"].clone())),
+        "json_object" => Some(Form::object()),
+        _ => None,
+    }
+}
+
+fn called(call: &ToolCall, status: &str, arguments: &str) -> Value {
+    json!({
+        "id": format!("fc_{}", call.id), "type": "function_call", "status": status,
+        "call_id": call.id, "name": call.name, "arguments": arguments,
     })
 }
 
@@ -163,6 +184,35 @@ fn make(pieces: &[String], making: &Making<'_>) -> Vec<Vec<u8>> {
             "type": "response.completed", "response": response(making, "completed", vec![item]),
         }),
     ]);
+    numbered(events)
+}
+
+fn call(call: &ToolCall, making: &Making<'_>) -> Vec<Vec<u8>> {
+    let begun = response(making, "in_progress", Vec::new());
+    let item = called(call, "completed", &call.arguments);
+    let arguments = json!({ "item_id": item["id"], "output_index": 0 });
+    let of_arguments = |kind: &str, key: &str| {
+        let mut event = arguments.clone();
+        event["type"] = kind.into();
+        event[key] = call.arguments.as_str().into();
+        event
+    };
+    numbered(vec![
+        json!({ "type": "response.created", "response": begun }),
+        json!({
+            "type": "response.output_item.added", "output_index": 0,
+            "item": called(call, "in_progress", ""),
+        }),
+        of_arguments("response.function_call_arguments.delta", "delta"),
+        of_arguments("response.function_call_arguments.done", "arguments"),
+        json!({ "type": "response.output_item.done", "output_index": 0, "item": item }),
+        json!({
+            "type": "response.completed", "response": response(making, "completed", vec![item]),
+        }),
+    ])
+}
+
+fn numbered(events: Vec<Value>) -> Vec<Vec<u8>> {
     let numbered = events.into_iter().zip(0..).map(|(mut event, number)| {
         event["sequence_number"] = Value::from(number);
         sse(event["type"].as_str(), &event)

@@ -28,10 +28,7 @@ pub enum Second {
 }
 
 /// The client that sends twice.
-pub static TWICE: ClientBehaviour = ClientBehaviour {
-    name: "send-twice",
-    hangs_up_at_final: false,
-};
+pub static TWICE: ClientBehaviour = ClientBehaviour::named("send-twice");
 
 /// Every way.
 pub static DOUBLED: [Doubled; 4] = [

@@ -1,7 +1,8 @@
 //! Where in an answer its client leaves, and how.
 
 use super::client::{
-    ClientBehaviour, LEAVE_BY_FIN, LEAVE_BY_HALF_CLOSE, LEAVE_BY_RST, LEAVE_BY_STALL,
+    ClientBehaviour, LEAVE_BY_FIN, LEAVE_BY_HALF_CLOSE, LEAVE_BY_RST, LEAVE_BY_RST_STREAM,
+    LEAVE_BY_STALL,
 };
 use std::fmt;
 
@@ -17,11 +18,19 @@ pub enum Way {
     HalfClose,
     /// It reads no more, and keeps the connection: a machine that sleeps.
     Stall,
+    /// It aborts the stream of its answer, and keeps the connection for others: a browser over HTTP/2.
+    ResetStream,
 }
 
 impl Way {
     /// Every way.
-    pub const ALL: [Self; 4] = [Self::Fin, Self::Reset, Self::HalfClose, Self::Stall];
+    pub const ALL: [Self; 5] = [
+        Self::Fin,
+        Self::Reset,
+        Self::HalfClose,
+        Self::Stall,
+        Self::ResetStream,
+    ];
 
     /// The name in reports.
     pub const fn name(self) -> &'static str {
@@ -30,6 +39,7 @@ impl Way {
             Self::Reset => "rst",
             Self::HalfClose => "half-close",
             Self::Stall => "stall",
+            Self::ResetStream => "rst-stream",
         }
     }
 
@@ -40,6 +50,7 @@ impl Way {
             Self::Reset => &LEAVE_BY_RST,
             Self::HalfClose => &LEAVE_BY_HALF_CLOSE,
             Self::Stall => &LEAVE_BY_STALL,
+            Self::ResetStream => &LEAVE_BY_RST_STREAM,
         }
     }
 
@@ -50,13 +61,14 @@ impl Way {
             Self::Reset => "the client resets the connection",
             Self::HalfClose => "the client closes its direction of the connection, and reads on",
             Self::Stall => "the client stops reading, and keeps the connection",
+            Self::ResetStream => "the client aborts the stream, and keeps the connection",
         }
     }
 
     /// Whether every server hears of it. One that sleeps or half closes may look like one that reads slowly.
     pub const fn is_heard(self) -> bool {
         match self {
-            Self::Fin | Self::Reset => true,
+            Self::Fin | Self::Reset | Self::ResetStream => true,
             Self::HalfClose | Self::Stall => false,
         }
     }
@@ -284,10 +296,10 @@ mod tests {
     #[test]
     fn the_main_cases_have_every_point_and_every_way() {
         let cases = OPENAI.main_cases();
-        assert_eq!(cases.len(), 8);
+        assert_eq!(cases.len(), 9);
         for way in Way::ALL {
             assert!(cases.contains(&(Point::Event(2), way)), "{way:?}");
         }
-        assert_eq!(OPENAI.all_cases(1).len(), 8 * 4);
+        assert_eq!(OPENAI.all_cases(1).len(), 8 * 5);
     }
 }

@@ -27,11 +27,14 @@ fn check(observed: &Observed) -> Vec<Finding> {
     };
     // Many servers strip the answer; that loses nothing that a reader would miss.
     let (severity, how) = if row.content.trim() == turn.expected.trim() {
-        (Severity::Warning, "differs in white space at its ends")
+        (
+            Severity::Warning,
+            "differs in white space at its beginning or end",
+        )
     } else if is_longer(&turn.expected, &row.content) && !is_leftover(turn, &row.content) {
         (
             Severity::Warning,
-            "has words behind it that the provider did not send",
+            "is followed by words that the provider did not send",
         )
     } else {
         (Severity::Error, "is not the text that the provider sent")
@@ -42,7 +45,7 @@ fn check(observed: &Observed) -> Vec<Finding> {
             severity,
             observed.subject(),
             format!("the stored answer of turn {} {how}", turn.number),
-            "store exactly the text that was streamed; if the server changes it on purpose, say so with expect.answer",
+            "store exactly the text that was streamed; if the server changes it on purpose, declare that with expect.answer",
         )
         .with(
             Source::Store,

@@ -24,7 +24,7 @@ fn check(observed: &Observed) -> Vec<Finding> {
     let (severity, help) = if has_versions(observed, turn) {
         (
             Severity::Warning,
-            "if the other rows are former versions, say so in the mapping: `where = \"{status} <> 'superseded'\"`",
+            "if the other rows are earlier versions, exclude them in the mapping: `where = \"{status} <> 'superseded'\"`",
         )
     } else {
         (
@@ -104,7 +104,7 @@ fn left_over(observed: &Observed) -> Vec<Finding> {
             severity,
             observed.subject(),
             format!(
-                "parts of the answer of turn {} are stored as messages of their own, next to the whole answer",
+                "parts of the answer of turn {} are stored as separate messages, next to the whole answer",
                 turn.number
             ),
             "update one row while the answer is streamed, or delete the drafts together with the final save",
@@ -112,7 +112,7 @@ fn left_over(observed: &Observed) -> Vec<Finding> {
         .with(Source::Store, format!("rows {}", keys.join(", ")));
     vec![match &observed.drafts {
         Drafts::Column(column) => {
-            finding.with(Source::Store, format!("`{column}` tells them apart"))
+            finding.with(Source::Store, format!("`{column}` distinguishes them"))
         }
         Drafts::Untold | Drafts::Hidden => finding,
     }]

@@ -25,7 +25,7 @@ fn check(observed: &Observed) -> Vec<Finding> {
             Severity::Error,
             observed.subject(),
             format!("the answer of turn {} is stored empty; some providers refuse a history with an empty message", turn.number),
-            "store the collected text; when there is none, store no row or mark it as failed",
+            "store the collected text; if there is none, store no row, or mark it as failed",
         )
         .with(
             Source::Store,

@@ -33,7 +33,7 @@ impl Decided {
     pub const fn what(self) -> &'static str {
         match self {
             Self::Here => "the decision is sent",
-            Self::AfterAReload => "the page is loaded again, and sends the decision",
+            Self::AfterAReload => "the page is reloaded, and sends the decision",
             Self::Twice => "the decision is sent twice at once",
             Self::AfterARestart => {
                 "the page is loaded from the new process, and sends the decision"
@@ -190,8 +190,8 @@ fn tell(seen: &Seen, stored: &Stored) -> String {
         all => format!("its calls {} times", all.join(", ")),
     };
     let went_on = match (seen.approved.decision, seen.went_on) {
-        (_, true) => "the server went on",
-        (Decision::Granted, false) => "the server did not go on",
+        (_, true) => "the server continued",
+        (Decision::Granted, false) => "the server did not continue",
         (Decision::Refused, false) => "the turn ended",
     };
     format!(
@@ -241,7 +241,7 @@ fn lost(seen: &Seen) -> Option<Finding> {
     };
     let says = (
         "a turn that waits for the user's approval can't be continued",
-        "store the call that waits with its conversation, and take the decision from any page of its user",
+        "store the waiting call with its conversation, and accept the decision from any page of its user",
     );
     Some(finding(
         seen,
@@ -297,7 +297,7 @@ fn twice(seen: &Seen, stored: &Stored) -> Option<Finding> {
     };
     let says = (
         "the user's decision stores a part of the turn again",
-        "continue the stored turn: what the page sends with the decision is there already, and a decision counts once",
+        "continue the stored turn: the part that the page sends with the decision is stored already, and a decision counts once",
     );
     let fact = (Source::Store, fact.as_str());
     Some(wrong(seen, "turn-stored-twice", says, fact))
@@ -355,7 +355,7 @@ fn next(seen: &Seen) -> Option<Finding> {
     let harm = format!("{} after the user's decision", failure.harm);
     let says = (
         harm.as_str(),
-        "end the turn that waited, and give each call a result, also one that was refused",
+        "end the turn that waited, and give each call a result, even a refused one",
     );
     let fact = (failure.source, failure.how.as_str());
     Some(finding(seen, failure.code, failure.severity, says, fact))

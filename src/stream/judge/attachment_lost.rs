@@ -20,7 +20,7 @@ fn check(observed: &Observed) -> Vec<Finding> {
             CHECK.code,
             Severity::Error,
             &observed.session,
-            format!("what was sent with the question of turn {number} is gone after a reload"),
+            format!("an attachment of the question of turn {number} is gone after a reload"),
             "store the attachment with the message, and return it, or a URL that stays valid, with the history",
         )
         .with(Source::Stream, fact),

@@ -49,7 +49,7 @@ pub enum FaultOutcome {
 pub fn judge(seen: &FaultObservation) -> FaultOutcome {
     if seen.happened == 0 {
         return FaultOutcome::Open(
-            "no commit that carries the answer met the fault: nothing was tried".to_owned(),
+            "the fault met no commit that carries the answer: nothing was tested".to_owned(),
         );
     }
     let rows = match &seen.rows {

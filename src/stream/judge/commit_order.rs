@@ -102,7 +102,7 @@ pub fn judge(trial: &Trial) -> TrialOutcome {
         // way in between is seen.
         None => match trial.row_at_final {
             Some(RowState::Complete) => TrialOutcome::Inconclusive(
-                "the row became complete while every commit was withheld: the server also writes around this gate"
+                "the row became complete while every commit was withheld: the server also writes past this gate"
                     .into(),
             ),
             _ => TrialOutcome::Inconclusive("the row could not be read at the final marker".into()),
@@ -113,9 +113,8 @@ pub fn judge(trial: &Trial) -> TrialOutcome {
             Some(given) if final_at < given => TrialOutcome::Ambiguous(early()),
             // A lock that the commit gave back may have freed one of them, whose answer was withheld too.
             Some(_) if step.others > 0 && trial.quiet => TrialOutcome::Ambiguous(format!(
-                "{} waited while the commit that completed the row was let through, and nothing \
-                 that the store said reached the server before its answer: the final marker may have waited \
-                 for any of it",
+                "{} waited while the commit that completed the row was let through, and no reply of the store \
+                    reached the server before the reply to that commit: the final marker may have waited for any of them",
                 plural(step.others as u64, "more writer")
             )),
             // What is still withheld when the marker comes did not bring it.
@@ -161,31 +160,31 @@ fn violated(trial: &Trial) -> String {
         .any(|step| step.row == RowState::Complete && is_earlier(step));
     match trial.waiting_at_final {
         _ if was_complete => {
-            "the answer's row was complete, and was gone again when the final marker was received"
+            "the answer's row was complete, but was gone again when the final marker was received"
                 .into()
         }
-        0 => "the final marker was received, and the answer's row was not complete".into(),
+        0 => "the final marker was received while the answer's row was not complete".into(),
         _ => "the final marker was received while the answer's commit was withheld".into(),
     }
 }
 
 fn early() -> String {
-    "the final marker came when the row was committed and the server did not know it yet: it did not wait for \
-     its commit's answer, and something else may have delayed it"
+    "the final marker came when the row was committed but the server did not know it yet: it did not wait for \
+        the reply to its commit, and something else may have delayed it"
         .into()
 }
 
 fn without_final(end: &End) -> String {
     match end {
-        End::Final => "the trial ended with the final marker, and its time is not known".into(),
+        End::Final => "the trial ended with the final marker, but the marker's time is unknown".into(),
         End::Died(how) => format!(
             "the response ended without the final marker while a commit was withheld ({how}): does the server \
-             wait for its database at least as long as the hold?"
+                wait for its database for at least as long as the hold?"
         ),
         End::NobodyCommits => "neither a commit nor the final marker came".into(),
         End::Expired => {
-            "a commit, or its answer, was withheld for as long as --max-hold allows and then let through: give a \
-             longer --max-hold"
+            "a commit or the reply to it was withheld for as long as --max-hold allows, and then let through: \
+                use a longer --max-hold"
                 .into()
         }
         End::Steps => {

@@ -30,8 +30,8 @@ fn check(observed: &Observed) -> Vec<Finding> {
         Some((altered.severity, harm, altered.fact))
     });
     let found = found.take(1).map(|(severity, harm, fact)| {
-        let help = "send the stored messages to the provider as they are: all of each, with its role, in the order in \
-                    which they were said";
+        let help = "send the stored messages to the provider unchanged: each one complete, with its role, in \
+            the order of the conversation";
         let finding = Finding::new(CHECK.code, severity, &observed.session, harm, help);
         finding.with(Source::Gateway, fact)
     });
@@ -57,7 +57,7 @@ fn altered(turns: &[TurnSeen], heard: &[SentMessage]) -> Option<Altered> {
             said.whose, said.turn
         ),
         fact: format!(
-            "the request has `{}`, and `{}` was said",
+            "the request has `{}`, but `{}` was said",
             message.text, said.text
         ),
     };
@@ -79,9 +79,8 @@ fn altered(turns: &[TurnSeen], heard: &[SentMessage]) -> Option<Altered> {
             .collect();
         (!places?.is_sorted()).then(|| Altered {
             severity: Severity::Error,
-            harm: "the model gets the messages in another order than that in which they were said"
-                .to_owned(),
-            fact: "each message of the conversation is in the request once, in another place"
+            harm: "the model gets the messages in the wrong order".to_owned(),
+            fact: "each message of the conversation is in the request once, but in another place"
                 .to_owned(),
         })
     };
@@ -243,8 +242,8 @@ mod tests {
             ([one, "Iso, a1", three], None),
             ([one, "is so, a1", three], Some("only a part of the answer")),
             (["[u1]", two, three], Some("only a part of the question")),
-            ([three, two, one], Some("in another order")),
-            ([two, one, three], Some("in another order")),
+            ([three, two, one], Some("in the wrong order")),
+            ([two, one, three], Some("in the wrong order")),
         ] {
             let found = harm(&wrong);
             let is_it = part.map_or(found.is_none(), |part| {

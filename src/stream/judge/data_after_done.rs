@@ -14,7 +14,7 @@ fn check(observed: &Observed) -> Vec<Finding> {
         turn.turn.faults.iter().find_map(|fault| match fault {
             Fault::AfterFinal(data) => Some(format!("after the final marker came: {data}")),
             Fault::FinalAgain => Some("the final marker came a second time".to_owned()),
-            Fault::Broken(_) => None,
+            Fault::Broken(_) | Fault::Gap(_) => None,
         })
     });
     let Some(fact) = fact else {

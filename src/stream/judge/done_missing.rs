@@ -25,12 +25,12 @@ fn check(observed: &Observed) -> Vec<Finding> {
         CHECK.code,
         Severity::Error,
         &observed.session,
-        format!("turn {} ends without `{marker}`: a client cannot distinguish a finished answer from a broken one", turn.number),
+        format!("turn {} ends without `{marker}`: a client cannot distinguish a complete answer from a broken one", turn.number),
         format!("send `{marker}` on every path that ends well, or declare the stream's own marker in [final]"),
     )
     .with(
         Source::Stream,
-        format!("{} characters of text came, then the body ended", turn.turn.text.chars().count()),
+        format!("{} characters of text came, and then the body ended", turn.turn.text.chars().count()),
     );
     if let Some(said) = &turn.turn.failed {
         finding = finding.with(

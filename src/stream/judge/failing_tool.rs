@@ -83,7 +83,7 @@ fn shown(seen: &ToolFailed) -> Result<Judged, Judged> {
 
 fn tell(seen: &ToolFailed, stored: &Stored) -> String {
     let how = if seen.went_on {
-        "the server told the model of the error"
+        "the server reported the error to the model"
     } else {
         "the turn ended with the error"
     };
@@ -94,7 +94,7 @@ fn tell(seen: &ToolFailed, stored: &Stored) -> String {
         Results::Unknown => "whether calls have results is not known",
     };
     format!(
-        "{how}: the question {question} stored, the answer is there {} times, {results}",
+        "{how}: the question {question} stored, the answer is stored {} times, {results}",
         stored.answers
     )
 }
@@ -142,7 +142,7 @@ fn before(seen: &ToolFailed, stored: &Stored) -> Option<Finding> {
     };
     let says = (
         "what the model said before a tool failed is lost",
-        "save what was streamed when a tool raises, with a status that says so",
+        "when a tool raises an error, save the streamed text with a status that says so",
     );
     let fact = (
         Source::Store,
@@ -165,7 +165,7 @@ fn answer(seen: &ToolFailed, stored: &Stored) -> Option<Finding> {
             "turn-stored-twice",
             (
                 "the answer that follows a tool's error is stored twice",
-                "save the answer once, also where a step is tried again",
+                "save the answer once, even if a step is retried",
             ),
             "more than one row holds the answer",
         ),
@@ -180,13 +180,14 @@ fn calls(seen: &ToolFailed, stored: &Stored) -> Option<Finding> {
     let fact = match (missing, stored.results) {
         (Some(call), _) => format!("no row holds the call of `{}`", call.name),
         (None, Results::Missing) => {
-            "the call that failed has no result, and the calls of other turns have one".to_owned()
+            "the call that failed has no result, although the calls of other turns have one"
+                .to_owned()
         }
         (None, Results::There | Results::Unknown) => return None,
     };
     let says = (
-        "a tool's error is not stored: a reload shows a call without an end, and providers refuse such a conversation",
-        "store the error as the call's result, in the `except` that ends the turn or goes on",
+        "a tool's error is not stored: a reload shows a call without a result, and providers refuse such a conversation",
+        "store the error as the call's result, in the `except` that ends or continues the turn",
     );
     let fact = (Source::Store, fact.as_str());
     Some(wrong(seen, "tool-calls-differ", says, fact))
@@ -225,7 +226,7 @@ fn next(seen: &ToolFailed) -> Option<Finding> {
     let harm = format!("{} after a tool failed", failure.harm);
     let says = (
         harm.as_str(),
-        "end a turn's row and its lock in a `finally`, and give the failed call a result",
+        "finish a turn's row and release its lock in a `finally`, and give the failed call a result",
     );
     let fact = (failure.source, failure.how.as_str());
     Some(finding(seen, failure.code, failure.severity, says, fact))

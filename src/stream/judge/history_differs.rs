@@ -1,5 +1,6 @@
 //! The history over HTTP differs from the conversation.
 
+use super::user_message_lost::unescaped;
 use super::{Check, Observed, TurnSeen, is_longer};
 use crate::model::{Role, contradicts, known_role};
 use crate::report::{Finding, Severity, Source};
@@ -16,21 +17,29 @@ fn check(observed: &Observed) -> Vec<Finding> {
     let (harm, fact) = match &observed.history {
         None => return Vec::new(),
         Some(Err(why)) => ("a reload shows no history".to_owned(), why.clone()),
-        Some(Ok(records)) => match difference(observed, records) {
-            None => return Vec::new(),
-            Some(_) if shows_more(observed, records) => return Vec::new(),
-            Some(_) if is_reversed(observed, records) => {
-                help = "if the page shows the newest message at the bottom all the same, declare \
+        Some(Ok(records)) => {
+            match difference(observed, records) {
+                None => return Vec::new(),
+                Some(_) if shows_more(observed, records) => return Vec::new(),
+                Some((_, fact)) if is_escaped(observed, records) => {
+                    let harm = "a reload shows the messages escaped for HTML: a page that shows them as text shows `&lt;` for `<`";
+                    let help = "return each text as it was said, and escape it where a page puts it into HTML";
+                    let finding =
+                        Finding::new(CHECK.code, Severity::Warning, &observed.session, harm, help);
+                    return vec![finding.with(Source::Stream, fact)];
+                }
+                Some(_) if is_reversed(observed, records) => {
+                    help = "if the page shows the newest message at the bottom all the same, declare \
                         `order = \"newest-first\"` in [history]; else order by something that grows";
-                let harm =
-                    "after a reload the messages are in the opposite order: the newest comes first";
-                (
-                    harm.to_owned(),
-                    "from its end to its beginning, the history is right".to_owned(),
-                )
+                    let harm = "after a reload the messages are in the opposite order: the newest comes first";
+                    (
+                        harm.to_owned(),
+                        "read from its end to its beginning, the history is correct".to_owned(),
+                    )
+                }
+                Some(difference) => difference,
             }
-            Some(difference) => difference,
-        },
+        }
     };
     let finding = |harm, help| {
         let finding = Finding::new(CHECK.code, Severity::Error, &observed.session, harm, help);
@@ -40,14 +49,15 @@ fn check(observed: &Observed) -> Vec<Finding> {
         None => finding(harm, help),
         Some(late) => finding(
             format!(
-                "the history lags behind the store: a reload right after the turn does not show it, and one {} ms later does",
+                "the history lags behind the store: a reload right after the turn does not show the turn, but \
+                    one {} ms later does",
                 late.as_millis()
             ),
-            "read a conversation from the primary, or wait until the replica or the cache has its newest message",
+            "read the conversation from the primary, or wait until the replica or the cache has its newest message",
         )
         .with(
             Source::Store,
-            "every message was stored before the history was asked for the first time".to_owned(),
+            "every message was stored before the history was first requested".to_owned(),
         ),
     }]
 }
@@ -107,6 +117,15 @@ fn shows_more(observed: &Observed, records: &[Remembered]) -> bool {
         }
     });
     difference(observed, &shorter.collect::<Vec<_>>()).is_none()
+}
+
+/// Whether it is what was said, escaped for HTML.
+fn is_escaped(observed: &Observed, records: &[Remembered]) -> bool {
+    let unescaped = records.iter().map(|record| Remembered {
+        content: unescaped(&record.content),
+        ..record.clone()
+    });
+    difference(observed, &unescaped.collect::<Vec<_>>()).is_none()
 }
 
 /// Whether a history is the conversation that was held.
@@ -287,6 +306,7 @@ pub fn is_shared(observed: &Observed, records: &[Remembered]) -> bool {
 mod tests {
     use super::{Observed, check, is_right, is_shared};
     use crate::model::{Role, StoredMessage, ToolCall};
+    use crate::report::Severity;
     use crate::stream::judge::TurnSeen;
     use crate::stream::marks;
     use crate::stream::session::Remembered;
@@ -310,6 +330,23 @@ mod tests {
             history_late: late,
             ..Observed::default()
         }
+    }
+
+    #[test]
+    fn what_is_escaped_for_a_page_is_a_warning() {
+        let of = |asked: &str, said: &str| {
+            let mut observed =
+                observed(vec![record("user", asked), record("assistant", said)], None);
+            observed.turns[0].user = "Is 1 < 2?".to_owned();
+            observed.turns[0].expected = "It is 'so'.".to_owned();
+            let found = check(&observed);
+            found.first().map(|finding| finding.severity)
+        };
+        let (asked, said) = ("Is 1 &lt; 2?", "It is &#39;so&#39;.");
+        assert_eq!(of(asked, said), Some(Severity::Warning));
+        assert_eq!(of("Is 1 ? 2?", said), Some(Severity::Error));
+        assert_eq!(of(asked, "It is &#39;s&#39;."), Some(Severity::Error));
+        assert_eq!(of("Is 1 < 2?", "It is 'so'."), None);
     }
 
     #[test]

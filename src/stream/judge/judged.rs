@@ -52,14 +52,14 @@ pub(super) fn asked(provider: ProviderEnd) -> Result<(), Judged> {
     match provider {
         ProviderEnd::NotAsked => Err(Judged::unseen("the server did not ask its provider")),
         ProviderEnd::Open => Err(Judged::unseen(
-            "the server's request to its provider did not end, so its save may still come",
+            "the server's request to its provider did not end, so the save may still come",
         )),
         ProviderEnd::Whole | ProviderEnd::HungUp { .. } => Ok(()),
     }
 }
 
 /// Why a store that still changed proves nothing against the server.
-pub(super) const LATE: &str = "it came later than the settling time: a longer --settle includes it";
+pub(super) const LATE: &str = "it came after the settling time: a longer --settle includes it";
 
 /// What is stored of a case that happened as it was meant to.
 pub(super) fn met<'s, T>(

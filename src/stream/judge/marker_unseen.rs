@@ -53,7 +53,7 @@ fn check(observed: &Observed) -> Vec<Finding> {
             CHECK.code,
             Severity::Warning,
             &observed.session,
-            format!("`{marker}` is seen by {seen}, but not by {unseen}: these keep waiting, or show a broken answer"),
+            format!("`{marker}` is seen by {seen}, but not by {unseen}: the others keep waiting, or show a broken answer"),
             help,
         )
         .with(Source::Stream, format!("in the bytes of turn {number}")),

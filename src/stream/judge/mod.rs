@@ -336,8 +336,8 @@ impl Doubt {
         Self {
             text: None,
             why: format!(
-                "parts of an answer are stored next to it, `{column}` tells them apart, and without [history] nobody knows \
-                 which of them a reload shows; leave the others out by `where` in the mapping"
+                "parts of an answer are stored next to it, `{column}` distinguishes them, and without [history] \
+                    it is not known which of them a reload shows; exclude the others by `where` in the mapping"
             ),
         }
     }

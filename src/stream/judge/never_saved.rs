@@ -30,13 +30,13 @@ fn check(observed: &Observed) -> Vec<Finding> {
         .with(
             Source::Stream,
             format!(
-                "the answer came: {} characters",
+                "the answer arrived: {} characters",
                 turn.turn.text.chars().count()
             ),
         )
         .with(
             Source::Store,
-            format!("no row of `{table}` holds it, though the client read to the end"),
+            format!("no row of `{table}` holds it, although the client read to the end"),
         ),
     ]
 }

@@ -48,7 +48,7 @@ fn check(observed: &Observed) -> Vec<Finding> {
             CHECK.code,
             Severity::Error,
             &observed.session,
-            format!("a browser's EventSource refuses the answer of turn {}: it has {said}", turn.number),
+            format!("a browser's EventSource refuses the response of turn {}: it has {said}", turn.number),
             "answer with `Content-Type: text/event-stream`; check that the session's path is the streaming one",
         )
         .with(Source::Stream, format!("the response says {said}")),

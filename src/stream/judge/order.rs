@@ -94,13 +94,17 @@ impl TrialOutcome {
     /// Why it is what it is, one sentence.
     pub fn reason(&self) -> String {
         match self {
-            Self::Proven => "the row was complete before the final marker".into(),
-            Self::SavedEarlier => "ambiguous: the row was already complete, and the final marker came only after a \
-                later write: this does not show that it waited for the row"
-                .into(),
-            Self::Overtaken => "ambiguous: the final marker came before the gate was closed again behind the write \
-                that completed the row: it may have been sent before the commit"
-                .into(),
+            Self::Proven => "the final marker waited for the commit that completed the row".into(),
+            Self::SavedEarlier => {
+                "ambiguous: the row was already complete, but the final marker came only \
+                after a later write: this does not show that it waited for the row"
+                    .into()
+            }
+            Self::Overtaken => {
+                "ambiguous: the final marker came before the gate could close again after the \
+                write that completed the row: it may have been sent before the commit"
+                    .into()
+            }
             Self::Ambiguous(why) => format!("ambiguous: {why}"),
             Self::Inconclusive(why) | Self::Violated(why) => why.clone(),
         }
@@ -200,7 +204,7 @@ pub fn judge(trial: &Trial) -> TrialOutcome {
     match row_at_final {
         Some(RowState::Incomplete) => {
             return TrialOutcome::Violated(
-                "the final marker was received, and the answer's row was not complete".into(),
+                "the final marker was received while the answer's row was not complete".into(),
             );
         }
         Some(RowState::CommitWaits) => {
@@ -219,7 +223,7 @@ pub fn judge(trial: &Trial) -> TrialOutcome {
     }
     let Some(step) = trial.steps.last() else {
         return TrialOutcome::Inconclusive(
-            "the row became complete while the gate was closed: the server writes to a place that this gate does not lock".into(),
+            "the row became complete while the gate was closed: the server writes somewhere that this gate does not lock".into(),
         );
     };
     let before = trial
@@ -258,10 +262,10 @@ pub fn judge(trial: &Trial) -> TrialOutcome {
     match step.writer_after {
         Some(after) if after <= LATE => TrialOutcome::Proven,
         Some(after) => TrialOutcome::Ambiguous(format!(
-            "the write came {} ms after the gate opened: it was not waiting there",
+            "the write came {} ms after the gate opened: it was not waiting at the gate",
             after.as_millis()
         )),
-        None => TrialOutcome::Ambiguous("the write that passed was not seen".into()),
+        None => TrialOutcome::Ambiguous("the write that passed was not observed".into()),
     }
 }
 
@@ -280,8 +284,8 @@ pub fn unless_shown(shown: TrialOutcome, elsewhere: Option<&Elsewhere>) -> Trial
     match (shown, elsewhere) {
         (TrialOutcome::Violated(_), Some(Elsewhere { table, seen })) => {
             TrialOutcome::Inconclusive(format!(
-                "at the final marker the answer's row in `{table}` is not complete, and {seen}: the server \
-             may keep it in another table or form. Declare in chatctl.toml where answers are kept"
+                "at the final marker the answer's row in `{table}` is not complete, and {seen}: the server may \
+                    store it in another table or form. Declare in chatctl.toml where answers are stored"
             ))
         }
         (shown, _) => shown,
@@ -304,13 +308,13 @@ fn without_final(end: &End) -> String {
     match end {
         End::Final => "the trial ended with the final marker, but without the gate".into(),
         End::WriterInTheWay => "the server keeps a write transaction open while it streams, so this gate can't be closed: \
-             it can't be shown when that transaction is committed"
+             nothing shows when that transaction is committed"
             .into(),
         End::Died(how) => format!(
             "the response ended without the final marker while the gate was closed ({how}): \
              does the server wait for a lock at least as long as the hold (busy_timeout)?"
         ),
-        End::Budget => "the gate was closed as long as allowed, and the final marker did not come".into(),
+        End::Budget => "the gate was closed for as long as allowed, but the final marker did not come".into(),
         End::Steps => "the final marker did not come after as many single writes as a trial lets through".into(),
         End::GateLost(how) => format!("the gate was lost: {how}"),
     }
@@ -330,7 +334,7 @@ pub fn sum(shown: &[TrialOutcome], wanted: usize) -> TrialOutcome {
         Some(violated @ TrialOutcome::Violated(_)) => violated.clone(),
         _ if proven >= wanted.max(ENOUGH) && overtaken * 2 <= proven => TrialOutcome::Proven,
         Some(TrialOutcome::Proven) | None => TrialOutcome::Inconclusive(format!(
-            "{proven} trials were decided, {} are needed",
+            "{proven} trials were decided, but {} are required",
             wanted.max(ENOUGH)
         )),
         Some(open) => open.clone(),

@@ -24,7 +24,7 @@ fn check(observed: &Observed) -> Vec<Finding> {
             Severity::Note,
             &observed.session,
             format!("the server sent {extra} other requests and {retries} retries to the provider besides its turns"),
-            "nothing to do if it creates titles or retries on purpose; each call costs tokens",
+            "nothing, if it creates titles or retries on purpose; each call costs tokens",
         )
         .with(Source::Gateway, "other requests were answered with a short fixed text"),
     ]

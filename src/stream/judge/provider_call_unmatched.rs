@@ -27,7 +27,7 @@ fn check(observed: &Observed) -> Vec<Finding> {
                 "the server called `{}`, and the gateway refused it",
                 call.line
             ),
-            "add a turn for it, or let the server call another address for this",
+            "add a turn for it, or let the server send this call to another address",
         )
         .with(Source::Gateway, format!("`{}`: {why}", call.line)),
     ]

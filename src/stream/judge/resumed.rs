@@ -61,6 +61,8 @@ pub enum Run {
 pub enum Reply {
     /// A status other than 2xx, or 204, and what was said with it.
     Status(u16, String),
+    /// No to a page that connects again, as one who is not logged in gets it.
+    NotLetIn(String),
     /// A response that broke off.
     BrokenOff(String),
     /// A response that could not be read.
@@ -94,6 +96,11 @@ fn shown(seen: &Resumed) -> Result<Judged, Judged> {
         Reply::Status(status, said) if OF_THE_CLIENT.contains(status) => {
             return Err(Judged::unseen(format!(
                 "the resume was answered {status}: {said}"
+            )));
+        }
+        Reply::NotLetIn(why) => {
+            return Err(Judged::unseen(format!(
+                "the connection of the resume was not taken, which may be about who asks: {why}"
             )));
         }
         Reply::Stream {
@@ -134,7 +141,7 @@ fn reply(seen: &Resumed) -> String {
         Reply::Status(204, _) => "the resume was answered 204".to_owned(),
         Reply::Status(status, said) => format!("the resume was answered {status}: {said}"),
         Reply::BrokenOff(why) => format!("the resumed response broke off: {why}"),
-        Reply::Unreadable(why) => why.clone(),
+        Reply::NotLetIn(why) | Reply::Unreadable(why) => why.clone(),
         Reply::Stream {
             adds_text: false, ..
         } => "the resumed response has no text".to_owned(),
@@ -174,13 +181,13 @@ fn refused(seen: &Resumed) -> Option<Finding> {
             // A text that was whole before has nothing to add.
             !adds_text && must_have_text(seen) && text_of(seen).is_some()
         }
-        Reply::Unreadable(_) => false,
+        Reply::NotLetIn(_) | Reply::Unreadable(_) => false,
     };
     is_refused.then(|| {
         finding(
             seen,
             "resume-refused",
-            "a page that reconnects in mid-answer gets nothing of the answer",
+            "a page that reconnects in mid-answer gets no part of the answer",
             "keep each turn's events under its id until it is stored, and answer a reconnect with them",
             Source::Stream,
         )
@@ -192,8 +199,8 @@ fn spoilt(seen: &Resumed, found: &[Finding]) -> Vec<Finding> {
     if !seen.is_promised {
         return Vec::new();
     }
-    let harm = "a turn whose client reconnected is not stored as it was said";
-    let help = "save the turn where it is run, and not where a connection is served";
+    let harm = "a turn whose client reconnected is stored with other content";
+    let help = "save the turn in the task that runs it, and not in the handler of a connection";
     let of_texts = whole_turn::of_the_texts(&seen.wrong, found);
     let said =
         |it: &Wrong| finding(seen, it.code, harm, help, Source::Stream).with(it.source, &it.how);
@@ -204,7 +211,7 @@ fn spoilt(seen: &Resumed, found: &[Finding]) -> Vec<Finding> {
 fn text_of(seen: &Resumed) -> Option<usize> {
     match &seen.reply {
         Reply::Stream { text, .. } => kept::differs_after(text, &seen.answer),
-        Reply::Status(..) | Reply::BrokenOff(_) | Reply::Unreadable(_) => None,
+        Reply::Status(..) | Reply::NotLetIn(_) | Reply::BrokenOff(_) | Reply::Unreadable(_) => None,
     }
 }
 
@@ -221,7 +228,7 @@ fn text(seen: &Resumed) -> Option<Finding> {
         seen,
         "resume-text-differs",
         "a page that reconnects in mid-answer shows a text that differs from the answer",
-        "number the events, keep them until the turn is stored, and send exactly those after the client's last one",
+        "number the events, keep them until the turn is stored, and send exactly those that follow the client's last one",
         Source::Stream,
     ))
 }
@@ -237,7 +244,7 @@ fn end(seen: &Resumed) -> Option<Finding> {
     else {
         return None;
     };
-    let harm = format!("a response that was resumed ends without `{}`", seen.marker);
+    let harm = format!("a resumed response ends without `{}`", seen.marker);
     let help = "send the final marker to resumed connections, too";
     let is_whole = text_of(seen).is_none() && seen.resuming.moment != Moment::AfterTheEnd;
     is_whole.then(|| finding(seen, "done-missing", &harm, help, Source::Stream))
@@ -254,7 +261,7 @@ fn stored(seen: &Resumed, copies: Copies) -> Option<Finding> {
         Copies { answers: 0, .. } if seen.is_promised => (
             "never-saved",
             "the answer is lost when the client resumes it",
-            "let the turn be a task of its own, to which every response only listens, and save in its end",
+            "run the turn in a separate task, to which every response only listens, and save at its end",
         ),
         Copies { questions, answers } if questions > 1 || answers > 1 => (
             "turn-stored-twice",
@@ -365,6 +372,12 @@ mod tests {
         };
         assert_eq!(status(500), violated("resume-refused"));
         assert_eq!(status(401), OPEN);
+        let reply = |reply: fn(String) -> Reply| {
+            told(&seen(Moment::During, Run::Running, reply("no".to_owned())))
+        };
+        assert_eq!(reply(Reply::BrokenOff), violated("resume-refused"));
+        // One of Socket.IO is refused for want of a log-in, too.
+        assert_eq!(reply(Reply::NotLetIn), OPEN);
     }
 
     #[test]

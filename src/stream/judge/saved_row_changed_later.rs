@@ -43,17 +43,16 @@ fn check(observed: &Observed) -> Vec<Finding> {
     let (severity, harm) = match change {
         Change::Grown => (
             Severity::Error,
-            "is whole only some time after the final marker: a crash in between leaves a part of it",
+            "is complete only some time after the final marker: a crash in between leaves only a part",
         ),
         Change::Placed => (
             Severity::Error,
-            "is in its place only some time after the final marker: a crash in between leaves it where no reload \
-             finds it",
+            "reaches its place only some time after the final marker: a crash in between leaves it where no reload finds it",
         ),
         Change::Moved => (
             Severity::Warning,
-            "is in its conversation only some time after the final marker, as its question is: a crash in between \
-             leaves the turn in another one",
+            "reaches its conversation only some time after the final marker, together with its question: a \
+                crash in between leaves the turn in another conversation",
         ),
         Change::Lost => (
             Severity::Error,

@@ -105,7 +105,7 @@ fn shown(seen: &SentTwice) -> Result<Judged, Judged> {
     findings.extend(spoilt);
     let is_short = seen.told == Some(Told::Less) && seen.declared.is_some();
     let doubt = is_short.then(|| {
-        "the second request was answered to the end without the whole answer, and nobody knows whether the page loads it"
+        "the second request was answered to the end without the whole answer, and it is not known whether the page loads it"
             .to_owned()
     });
     Ok(Judged::by(findings, tell(seen, copies), doubt))
@@ -144,7 +144,7 @@ fn spoilt(seen: &SentTwice, found: &[Finding]) -> Vec<Finding> {
     if !seen.answers.contains(&Answered::ToTheEnd) {
         return Vec::new();
     }
-    let harm = "a turn is not stored as it was said when its request arrives twice";
+    let harm = "a turn is stored with other content when its request arrives twice";
     let help = "let one of the two requests write the turn, and the other one read it";
     let finding = |it: &Wrong| {
         let finding = Finding::new(it.code, Severity::Error, &seen.subject, harm, help);
@@ -162,7 +162,7 @@ fn others(seen: &SentTwice) -> Option<Finding> {
         return None;
     };
     let harm = "a request that arrives twice is answered with the answer of another conversation";
-    let help = "look up what is stored under the request's own key, in its own conversation";
+    let help = "look up the stored turn by the request's key, within its conversation";
     let finding = Finding::new(
         "wrong-conversation",
         Severity::Error,

@@ -4,6 +4,7 @@
 
 use super::judged::Judged;
 use super::sent_twice::Answered;
+use super::whole_turn::Usual;
 use super::{Observed, TurnSeen};
 use crate::model::ProviderCall;
 use crate::report::{Finding, Severity, Source};
@@ -66,11 +67,14 @@ pub struct SideBySide {
     pub turns: Vec<Beside>,
     /// The server's requests to its provider meanwhile.
     pub calls: Vec<ProviderCall>,
+    /// What the chats without a gate showed.
+    pub usual: Usual,
 }
 
 /// Judges turns that were under way at the same time.
 pub fn judge(seen: &SideBySide) -> Judged {
-    let mut findings: Vec<Finding> = seen.turns.iter().flat_map(stored).collect();
+    let of_each = seen.turns.iter().flat_map(|turn| stored(turn, &seen.usual));
+    let mut findings: Vec<Finding> = of_each.collect();
     findings.extend(seen.turns.iter().filter_map(|turn| crossed(turn, seen)));
     findings.extend(mixed(seen));
     let findings: Vec<_> = findings
@@ -102,8 +106,9 @@ fn tell(seen: &SideBySide) -> String {
 }
 
 /// What is wrong with what is stored of one turn, by the checks that look at any turn.
-fn stored(turn: &Beside) -> Vec<Finding> {
+fn stored(turn: &Beside, usual: &Usual) -> Vec<Finding> {
     let mut found = super::findings(&turn.observed);
+    found.retain(|finding| !usual.allows(finding.code, &turn.observed.turns));
     found.retain(|finding| {
         let is_question = OF_THE_QUESTION.contains(&finding.code) && turn.is_taken();
         let is_answer = OF_THE_ANSWER.contains(&finding.code)
@@ -117,7 +122,7 @@ fn stored(turn: &Beside) -> Vec<Finding> {
             finding.severity = Severity::Warning;
         }
         finding.harm = format!(
-            "{}, when another turn is under way: {}",
+            "{}, while another turn is in progress: {}",
             turn.name(),
             finding.harm
         );
@@ -139,15 +144,15 @@ fn crossed(turn: &Beside, seen: &SideBySide) -> Option<Finding> {
     let (code, harm) = if other.chat == turn.chat {
         (
             "answer-differs",
-            "a client gets words of another turn's answer",
+            "a client receives words of another turn's answer",
         )
     } else {
         (
             "wrong-conversation",
-            "a client gets words of another conversation's answer",
+            "a client receives words of another conversation's answer",
         )
     };
-    let help = "keep the state of a turn in local variables, and not in a module or a class";
+    let help = "keep the state of a turn in local variables, not in a module or a class";
     let finding = Finding::new(code, Severity::Error, turn.observed.subject(), harm, help);
     let fact = format!(
         "the response to {} holds the end of the answer to {}",
@@ -171,7 +176,7 @@ fn mixed(seen: &SideBySide) -> Option<Finding> {
         "wrong-conversation",
         Severity::Error,
         seen.turns.first()?.observed.subject(),
-        "the model gets messages of another conversation",
+        "the model receives messages of another conversation",
         "build the provider's messages from the conversation's own rows",
     );
     let fact = format!(
@@ -184,7 +189,7 @@ fn mixed(seen: &SideBySide) -> Option<Finding> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Answered, Beside, Observed, SideBySide, TurnSeen, judge};
+    use super::{Answered, Beside, Observed, SideBySide, TurnSeen, Usual, judge};
     use crate::model::{Call, ProviderCall, Role, StoredMessage};
     use crate::report::{Severity, Verdict};
 
@@ -227,7 +232,22 @@ mod tests {
 
     fn told(turns: Vec<Beside>, calls: Vec<ProviderCall>) -> (Verdict, Vec<&'static str>) {
         let case = "hello/side-by-side".to_owned();
-        let judged = judge(&SideBySide { case, turns, calls });
+        let usual = Usual {
+            whole_answers: true,
+            whole_questions: true,
+            one_question: true,
+            ..Usual::default()
+        };
+        told_of(SideBySide {
+            case,
+            turns,
+            calls,
+            usual,
+        })
+    }
+
+    fn told_of(seen: SideBySide) -> (Verdict, Vec<&'static str>) {
+        let judged = judge(&seen);
         let errors = judged.findings.iter();
         let errors = errors.filter(|it| it.severity == Severity::Error);
         (judged.verdict, errors.map(|it| it.code).collect())
@@ -273,6 +293,34 @@ mod tests {
         // The second request of a conversation has its first turn in it.
         let context = vec![call(&[&turn(0, 1), &turn(0, 2)])];
         assert_eq!(told(vec![turn(0, 1), turn(0, 2)], context), HELD);
+    }
+
+    #[test]
+    fn what_the_chats_without_a_gate_showed_is_no_finding() {
+        let of = |has_versions| {
+            let mut twice = turn(1, 1);
+            let seen = &mut twice.observed.turns[0];
+            let version = StoredMessage {
+                key: "another".to_owned(),
+                ..seen.with_nonce[0].clone()
+            };
+            seen.with_nonce.push(version.clone());
+            seen.stored.push(version);
+            told_of(SideBySide {
+                case: "hello/side-by-side".to_owned(),
+                turns: vec![turn(0, 1), twice],
+                calls: Vec::new(),
+                usual: Usual {
+                    whole_answers: true,
+                    whole_questions: true,
+                    one_question: true,
+                    has_versions,
+                    ..Usual::default()
+                },
+            })
+        };
+        assert_eq!(of(false), found("answer-duplicated"));
+        assert_eq!(of(true), HELD);
     }
 
     #[test]

@@ -31,11 +31,11 @@ fn check(observed: &Observed) -> Vec<Finding> {
             severity,
             &observed.session,
             format!(
-                "the stream of turn {} shows {streamed} of the answer's {all} characters, and all of it is stored: \
-                 the user sees one text before a reload and another after it",
+                "the stream of turn {} shows {streamed} of the answer's {all} characters, but all of it is \
+                    stored: the user sees one text before a reload and another one after it",
                 turn.number
             ),
-            "send the client every piece that is stored, up to the last one, before the final marker",
+            "send every piece that is stored to the client, including the last one, before the final marker",
         )
         .with(Source::Stream, format!("not in the response: `{text}`")),
     ]
@@ -69,7 +69,7 @@ fn missing(turn: &TurnSeen, framing: &Framing) -> Option<Missing> {
         None if is_thinned(&shown, &answer) => {
             return Some(Missing {
                 severity: Severity::Warning,
-                text: "letters at several places".to_owned(),
+                text: "letters in several places".to_owned(),
             });
         }
         None => return None,

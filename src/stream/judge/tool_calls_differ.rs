@@ -42,7 +42,7 @@ fn differs(turn: &TurnSeen) -> Option<String> {
             let is_there = tools.iter().any(|tool| is_same(tool, call));
             let (name, arguments) = (&call.name, call.input.as_deref().unwrap_or_default());
             return Some(if is_there {
-                format!("the call `{name}({arguments})` is not at its place among the others")
+                format!("the call `{name}({arguments})` is out of order")
             } else {
                 format!("no row holds the call `{name}({arguments})`")
             });
@@ -295,7 +295,7 @@ mod tests {
         };
         let mut swapped = calls();
         swapped.tools.reverse();
-        has(vec![swapped, answer()], "not at its place");
+        has(vec![swapped, answer()], "is out of order");
         let mut fewer = calls();
         fewer.tools.pop();
         has(vec![fewer, answer()], "no row holds the call `list({})`");

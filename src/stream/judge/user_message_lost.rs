@@ -17,7 +17,9 @@ fn check(observed: &Observed) -> Vec<Finding> {
     };
     let lost = observed.turns.iter().find(|turn| turn.with_tag.is_empty());
     let Some(turn) = lost else {
-        return changed(observed, table);
+        let mut found = changed(observed, table);
+        found.extend(nowhere(observed, table));
+        return found;
     };
     if let Some(row) = &turn.altered {
         return vec![other_text(observed, table, turn, row, Severity::Error)];
@@ -40,6 +42,40 @@ fn check(observed: &Observed) -> Vec<Finding> {
     ]
 }
 
+/// A question in no conversation, where its answer is in one: no reload finds it.
+fn nowhere(observed: &Observed, table: &str) -> Option<Finding> {
+    let is_placed = |row: &StoredMessage| row.conversation.is_some();
+    let mut turns = observed.turns.iter();
+    let (turn, row) = turns.find_map(|turn| {
+        let mut answers = turn.with_nonce.iter();
+        let is_answer = |row: &StoredMessage| row.role == Role::Assistant && is_placed(row);
+        let is_lost = answers.any(is_answer) && !turn.with_tag.iter().any(is_placed);
+        let row = turn.with_tag.iter().find(|row| row.role == Role::User)?;
+        (is_lost && !is_root(turn, row) && !is_shown(observed, turn)).then_some((turn, row))
+    })?;
+    let finding = Finding::new(
+        CHECK.code,
+        Severity::Error,
+        observed.subject(),
+        format!(
+            "the user's message of turn {} is stored in no conversation: no reload shows it",
+            turn.number
+        ),
+        "make the conversation first, and store the message with its key",
+    );
+    let fact = format!(
+        "row {} of `{table}` has no conversation, and the answer's row has one",
+        row.key
+    );
+    Some(finding.with(Source::Store, fact))
+}
+
+/// Whether a question is itself what its answer's row names as the conversation, as the first message of a thread is.
+fn is_root(turn: &TurnSeen, question: &StoredMessage) -> bool {
+    let mut answers = turn.with_nonce.iter();
+    answers.any(|answer| answer.conversation.as_ref() == Some(&question.key))
+}
+
 /// A question whose mark is stored, and not all of its text.
 fn changed(observed: &Observed, table: &str) -> Vec<Finding> {
     let mut turns = observed.turns.iter();
@@ -50,8 +86,9 @@ fn changed(observed: &Observed, table: &str) -> Vec<Finding> {
     let Some((turn, row)) = found else {
         return Vec::new();
     };
-    // A page that shows it unescaped loses nothing.
-    let severity = if kept::is_all_in(&turn.user, &unescaped(&row.content)) {
+    // A page that shows it unescaped loses nothing. Where words ran together, nobody tells where they ended.
+    let has_words = |text: &str| has_words_of(&turn.user, text);
+    let severity = if has_words(&row.content) || has_words(&unescaped(&row.content)) {
         Severity::Warning
     } else {
         Severity::Error
@@ -64,17 +101,31 @@ fn not_whole(turn: &TurnSeen) -> Option<&StoredMessage> {
     if turn.user.is_empty() {
         return None;
     }
-    let is_whole = |text: &str| kept::is_all_in(&turn.user, text);
-    let asked = turn.stored.iter().filter(|row| row.role == Role::User);
-    let in_pieces: String = asked.map(|row| row.content.as_str()).collect();
+    let is_whole = |text: &str| is_as_sent(&turn.user, text);
     let is_stored = turn
         .with_tag
         .iter()
         .any(|row| !row.decoded || is_whole(&row.content));
-    if is_stored || is_whole(&in_pieces) {
+    let asked = turn.stored.iter().filter(|row| row.role == Role::User);
+    let asked: Vec<_> = asked.map(|row| row.content.as_str()).collect();
+    let is_in_pieces = asked.len() > 1 && kept::is_all_in(&turn.user, &asked.concat());
+    if is_stored || is_in_pieces {
         return None;
     }
     turn.with_tag.first()
+}
+
+/// Whether a text has all that the user sent, letter by letter. White space around it is nobody's loss, and the
+/// ends of lines have two spellings.
+fn is_as_sent(user: &str, text: &str) -> bool {
+    let lines = |text: &str| text.replace("\r\n", "\n");
+    lines(text).contains(lines(user).trim())
+}
+
+/// Whether a text has the words that the user sent, one after the other, whatever is between them.
+fn has_words_of(user: &str, text: &str) -> bool {
+    let words = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+    words(text).contains(&words(user))
 }
 
 /// Whether a reload shows all of a question.
@@ -94,15 +145,15 @@ pub(super) fn doubt(observed: &Observed) -> Option<Doubt> {
     Some(Doubt {
         text: Some(turn.user.clone()),
         why: format!(
-            "the question of turn {} is stored as `{}`, and a reload shows all of it: it may be shown from the server's \
-             memory, and no column of the store was found that holds it",
+            "the question of turn {} is stored as `{}`, and a reload shows all of it: that may come from the \
+                server's memory, because no column of the store was found that holds it",
             turn.number, row.content
         ),
     })
 }
 
 /// The text behind the entities that servers escape for HTML.
-fn unescaped(text: &str) -> String {
+pub(super) fn unescaped(text: &str) -> String {
     let entities = [
         ("&lt;", "<"),
         ("&gt;", ">"),
@@ -136,10 +187,10 @@ fn other_text(
         severity,
         observed.subject(),
         format!(
-            "the user's message of turn {} is stored as a different text: a reload shows what the user did not write",
+            "the user's message of turn {} is stored as a different text: a reload shows words that the user did not write",
             turn.number
         ),
-        "store the message as the user sent it; change a copy of it for search or for the model",
+        "store the message as the user sent it, and change only a copy for search or for the model",
     )
     .with(
         Source::Store,
@@ -213,6 +264,7 @@ mod tests {
         ] {
             assert_eq!(severity(whole), None, "{whole:?}");
         }
+        assert_eq!(severity(&[&format!("{ASKED}\r\n")]), None);
         // Any other copy is nobody's loss.
         assert_eq!(severity(&[ASKED, "so [u1]"]), None);
     }
@@ -224,5 +276,40 @@ mod tests {
         }
         let escaped = "Is 1 &lt; 2 &amp; &quot;so&quot;? \u{1f600} [u1]";
         assert_eq!(severity(&[escaped]), Some(Severity::Warning));
+    }
+
+    #[test]
+    fn words_that_run_together_are_lost_and_another_blank_is_a_warning() {
+        let together = ASKED.replace(' ', "");
+        assert_eq!(severity(&[&together]), Some(Severity::Error));
+        let spread = ASKED.replace(' ', "\n ");
+        assert_eq!(severity(&[&spread]), Some(Severity::Warning));
+    }
+
+    #[test]
+    fn a_question_in_no_conversation_is_lost_where_its_answer_is_in_one() {
+        let of = |question: Option<&str>, answer: Option<&str>, is_shown: bool| {
+            let mut observed = observed(&[ASKED]);
+            let place = |key: Option<&str>| key.map(str::to_owned);
+            observed.turns[0].with_tag[0].conversation = place(question);
+            observed.turns[0].with_nonce = vec![StoredMessage {
+                conversation: place(answer),
+                ..StoredMessage::new("2", Role::Assistant, "Yes.")
+            }];
+            if is_shown {
+                observed.history = Some(Ok(vec![Remembered {
+                    role: "user".to_owned(),
+                    content: ASKED.to_owned(),
+                }]));
+            }
+            check(&observed).len()
+        };
+        assert_eq!(of(None, Some("c"), false), 1);
+        assert_eq!(of(Some("c"), Some("c"), false), 0);
+        // A store that names no conversations, and one whose page finds it all the same.
+        assert_eq!(of(None, None, false), 0);
+        assert_eq!(of(None, Some("c"), true), 0);
+        // The question begins a thread, whose key is the question's own.
+        assert_eq!(of(None, Some(ASKED), false), 0);
     }
 }

@@ -35,7 +35,7 @@ pub struct Usual {
 
 impl Usual {
     /// Whether the turns without a gate showed the same, or nothing by which it could be judged.
-    fn allows(&self, code: &str, turns: &[TurnSeen]) -> bool {
+    pub(super) fn allows(&self, code: &str, turns: &[TurnSeen]) -> bool {
         // A store that spells questions in another way has a row of each.
         let has_row = |turn: &TurnSeen| !turn.with_tag.is_empty();
         let was_right = match code {

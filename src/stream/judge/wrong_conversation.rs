@@ -62,10 +62,10 @@ fn in_request(observed: &Observed) -> Option<Finding> {
         Severity::Error,
         observed.subject(),
         format!(
-            "in turn {} the model gets the user's message of another conversation",
+            "in turn {} the model receives the user's message of another conversation",
             turn.number
         ),
-        "read the history of the conversation that was asked for, and of no other",
+        "read only the history of the requested conversation",
     );
     let fact = format!(
         "the request has `{}` as a message of the user, and no row of the conversation holds it",

@@ -35,7 +35,7 @@ impl Declaration {
         let number = path.integer(json?)?;
         let expected = self.next.replace(number.saturating_add(1));
         let gap = expected.filter(|expected| *expected != number)?;
-        Some(StreamEvent::Broken(format!(
+        Some(StreamEvent::Gap(format!(
             "`{path}` is {number} where {gap} was expected"
         )))
     }
@@ -66,6 +66,7 @@ impl Reader for Declaration {
                     Mode::Delta => StreamEvent::Text(text),
                     Mode::Snapshot => StreamEvent::TextSoFar(text),
                     Mode::Whole => StreamEvent::TextWhole(text),
+                    Mode::Fallback => StreamEvent::TextFallback(text),
                 }));
             }
             let reasoning = declared.reasoning.iter();

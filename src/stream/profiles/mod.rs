@@ -20,6 +20,8 @@ pub enum StreamEvent {
     TextSoFar(String),
     /// The whole of a part of the answer, in the place of its pieces.
     TextWhole(String),
+    /// The whole text, where none came in another way up to the end.
+    TextFallback(String),
     /// What the model thinks, which is not part of the answer.
     Reasoning(String),
     /// A piece of a tool call; pieces with the same index belong together.
@@ -43,6 +45,8 @@ pub enum StreamEvent {
     Ignored,
     /// The frame breaks the profile's grammar.
     Broken(String),
+    /// Its number does not follow that of the frame before: some may have been left out.
+    Gap(String),
 }
 
 /// Reads the frames of one response. No I/O and no clock: a frame has its time.
@@ -131,6 +135,11 @@ impl Profile {
                 .declared()
                 .map_or(FinalMarker::End, |declared| declared.final_marker.clone()),
         }
+    }
+
+    /// Whether the final marker ends one response of the model, of which a turn may have several.
+    pub fn ends_rounds(&self) -> bool {
+        self.declared().is_some_and(|declared| declared.rounds)
     }
 
     /// What to do where answers are saved after the final marker.

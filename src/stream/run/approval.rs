@@ -168,7 +168,7 @@ impl Stage<'_> {
 
     /// Kills the server, which chatctl started, and starts it again.
     async fn kill_and_start_again(&mut self, moments: &mut Moments) -> anyhow::Result<()> {
-        const THERE: &str = "the case is played with a server that chatctl started";
+        const THERE: &str = "the case needs a server that chatctl started";
         let server = self.server().expect(THERE);
         let old = server.holders();
         server.killer().kill();
@@ -192,7 +192,7 @@ impl Stage<'_> {
         let called = live.play.until_sent(chunks);
         if tokio::time::timeout(patience, called).await.is_err() {
             let seen = live.watching.seen();
-            let why = self.unanswered(live, &seen, "the turn did not come to its call");
+            let why = self.unanswered(live, &seen, "the turn did not reach its call");
             return Err(format!("{why:#}"));
         }
         let ends = |seen: &ResponseProgress| seen.over.is_some() || seen.turn.final_at.is_some();

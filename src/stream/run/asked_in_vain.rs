@@ -239,7 +239,9 @@ impl Stage<'_> {
             old_question: !old_question.is_empty(),
             new: self.new_answer(turns).await?,
             old: self.old_answer(first).await?,
-            error: errors.iter().any(|row| row.state != State::Failed),
+            error: errors
+                .iter()
+                .any(|row| self.looks_whole(row) && !row.has_failed()),
         })
     }
 
@@ -286,7 +288,7 @@ impl Stage<'_> {
     ) -> anyhow::Result<(Live, Rows)> {
         let first = self.turn_to_the_end(chat, index).await?;
         let Some((_, answer)) = self.await_row(&first, self.options.settle).await else {
-            anyhow::bail!("the answer was not stored, so there was none to ask for again");
+            anyhow::bail!("the answer was not stored, so there was none to regenerate");
         };
         let question = self.rows_with(&first.tag, Role::User).await?;
         let old = Rows {

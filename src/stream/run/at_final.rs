@@ -4,7 +4,7 @@ use super::chat::Chat;
 use super::learnt::Learnt;
 use super::live::{AtMarker, Live};
 use super::reload_at_final::Hidden;
-use super::rows::QUESTION_LOST;
+use super::rows::{self, QUESTION_LOST};
 use super::stage::Stage;
 use crate::model::{Conversation, StoredMessage};
 use crate::report::{Finding, Severity, Source};
@@ -64,7 +64,7 @@ impl Missing {
                 "the conversation's own row is committed only after the final marker".to_owned()
             }
             Self::Answer(_) => {
-                "a reload shows the conversation as it was said only after a commit that follows the final marker"
+                "a reload shows the conversation correctly only after a commit that follows the final marker"
                     .to_owned()
             }
         }
@@ -97,7 +97,7 @@ impl Stage<'_> {
             return Ok(None);
         };
         let db = self.world.db();
-        let rows = store::holding(db, mapping, &live.tag).await?;
+        let rows = rows::holding(db, mapping, &live.tag).await?;
         let is_whole = |row: &StoredMessage| {
             !self.learnt.whole_questions || kept::is_all_in(&live.user, &row.content)
         };
@@ -126,7 +126,7 @@ impl Stage<'_> {
                 ("answer", earlier.nonce, true),
             ];
             for (whose, mark, was_there) in both {
-                if was_there && store::holding(db, mapping, &mark).await?.is_empty() {
+                if was_there && rows::holding(db, mapping, &mark).await?.is_empty() {
                     return Ok(Some(Missing::Earlier { turn, whose }));
                 }
             }
@@ -184,7 +184,7 @@ impl Stage<'_> {
     }
 
     /// Whether the row of the conversation is not there, or not yet a user's, as it was in other chats.
-    async fn lacks_head(&self, answer: &StoredMessage) -> anyhow::Result<bool> {
+    pub(super) async fn lacks_head(&self, answer: &StoredMessage) -> anyhow::Result<bool> {
         if !self.learnt.has_heads {
             return Ok(false);
         }
@@ -211,13 +211,14 @@ impl Stage<'_> {
             "saved-after-done",
             Severity::Error,
             &self.session.name,
-            format!("a reload shows the conversation as it was said only after a commit that follows `{marker}`: a reload that is faster misses a message, and a crash in between may hide it for good"),
+            format!("a reload shows the conversation correctly only after a commit that follows \
+                `{marker}`: a fast reload misses a message, and a crash in between may hide it forever"),
             format!("commit all that the history reads together with the answer, before `{marker}` is sent"),
         )
-        .with(Source::Stream, format!("at `{marker}`, `{}` did not show the conversation as it was said", hidden.request))
+        .with(Source::Stream, format!("at `{marker}`, `{}` did not show the conversation correctly", hidden.request))
         .with(Source::Store, match &hidden.commit {
             Some(commit) => format!("the answer's row was there, and a commit was withheld: {commit}"),
-            None => "the answer's row was there, and the closed gate kept every later write back".to_owned(),
+            None => "the answer's row was there, and the closed gate withheld every later write".to_owned(),
         })
         .with(Source::Stream, "once the commit was let through, the history showed it".to_owned())
         .in_case(case)
@@ -252,7 +253,7 @@ impl Stage<'_> {
             format!("calls or results of tools are committed only after `{marker}`: a crash in between loses them"),
             format!("commit each call and its result before the answer, or together with it, before `{marker}` is sent"),
         )
-        .with(Source::Store, format!("at `{marker}` the answer's row was there: {what}, and other chats have all"))
+        .with(Source::Store, format!("at `{marker}` the answer's row was there: {what}, although other chats have all"))
         .in_case(case)
     }
 
@@ -263,12 +264,14 @@ impl Stage<'_> {
             "saved-after-done",
             Severity::Error,
             &self.session.name,
-            format!("the conversation's own row is committed only after `{marker}`: a crash in between leaves its messages in a conversation that no list shows"),
+            format!("the conversation's own row is committed only after `{marker}`: a crash in between leaves \
+                its messages in a conversation that no list shows"),
             format!("create the conversation with its user before its first message, or commit it before `{marker}` is sent"),
         )
         .with(
             Source::Store,
-            format!("at `{marker}` the answer's row was there, and its conversation had no row of its own, or one without a user, as others have"),
+            format!("at `{marker}` the answer's row was there, but its conversation had no row, or a row \
+                without the user that others have"),
         )
         .in_case(case)
     }

@@ -127,7 +127,7 @@ impl Stage<'_> {
         let url = gateway.url();
         if let Some(call) = calls.last() {
             return CliError::unreachable(format!(
-                "{how}: of its provider it asked `{}` only{said}",
+                "{how}: it called only `{}` of its provider{said}",
                 call.line
             ))
             .hint(self.log_hint())
@@ -135,11 +135,11 @@ impl Stage<'_> {
         }
         let mut hint = format!(
             "let the server use `{url}` as its provider's base URL (OPENAI_BASE_URL, or {{gateway_url}} in --start) \
-             and any text as the key (OPENAI_API_KEY); where HTTP_PROXY is set, NO_PROXY has to name 127.0.0.1"
+             and any text as the key (OPENAI_API_KEY); if HTTP_PROXY is set, NO_PROXY must contain 127.0.0.1"
         );
         let never = if gateway.connections() > live.connections {
             hint =
-                format!("the gateway speaks plain HTTP: let the base URL be `{url}`, not https://");
+                format!("the gateway speaks plain HTTP: use `{url}` as the base URL, not https://");
             "connected to the gateway and sent it no HTTP request"
         } else {
             "never called the gateway"

@@ -10,7 +10,7 @@ use super::rows;
 use super::stage::Stage;
 use crate::cli_error::CliError;
 use crate::clock::Tick;
-use crate::model::{Role, SentMessage, StoredMessage};
+use crate::model::{Role, SentMessage, State, StoredMessage};
 use crate::report::{Finding, Report, Severity, Verdict};
 use crate::store::Shape;
 use crate::stream::faults::{NONE, READ_TO_END};
@@ -171,6 +171,7 @@ impl Stage<'_> {
             .hint(self.log_hint())
             .into());
         };
+        self.check_rounds(&live, &seen)?;
         self.learn_end(&live, &seen);
         self.learn_reading(&live, &seen);
         self.slowest_turn = self.slowest_turn.max(clock::now() - live.sent);
@@ -195,8 +196,8 @@ impl Stage<'_> {
             self.open_again().await?;
             row = self.await_row(&live, Duration::ZERO).await;
             if row.is_some() {
-                let why = "the server writes the file of its store as a whole, past SQLite: who has it open does not \
-                           see what is written, so no order can be shown";
+                let why = "the server rewrites the file of its store without SQLite: open connections do not \
+                    see the new content, so no order can be shown";
                 calibrated.wrong.get_or_insert_with(|| why.to_owned());
             }
         }
@@ -233,25 +234,24 @@ impl Stage<'_> {
     fn unprovable(&self, seen: &TurnSeen, is_found: bool) -> Option<&'static str> {
         if seen.with_nonce.iter().any(|row| !row.decoded) {
             return Some(
-                "the answer is stored as JSON in a form that chatctl does not know; declare the place of its text in \
-                 [[store]] (docs/mapping.md)",
+                "the answer is stored as JSON in an unknown form; declare the place of its text in [[store]] (docs/mapping.md)",
             );
         }
         if self.session.history.is_none() && is_turned(seen) {
             return Some(
-                "by time and key the answer comes before its question, so a reload may show them so: declare [history] in \
-                 the session, or the order in [[store]]",
+                "by time and key the answer comes before its question, so a reload may show them in that order: \
+                    declare [history] in the session, or the order in [[store]]",
             );
         }
         let mut stored = seen.stored.iter();
         if !is_found && stored.any(|row| row.content.contains(&seen.nonce)) {
             return Some(
-                "the answer is stored in pieces, and no single row holds the text that chatctl looks for",
+                "the answer is stored in pieces, and no single row holds the text that chatctl searches for",
             );
         }
         seen.is_in_pieces().then_some(
-            "the answer is stored in several rows, and chatctl looks for one that holds its end: it cannot show that the \
-             others are committed, too",
+            "the answer is stored in several rows, and chatctl searches for the one that holds its end: it \
+                cannot show that the others are committed, too",
         )
     }
 
@@ -279,8 +279,9 @@ impl Stage<'_> {
             ..TurnSeen::default()
         };
         if let Some(mapping) = self.mapping.clone() {
-            observed.with_nonce = store::holding(self.world.db(), &mapping, &live.nonce).await?;
-            observed.with_tag = store::holding(self.world.db(), &mapping, &live.tag).await?;
+            let db = self.world.db();
+            observed.with_nonce = rows::holding(db, &mapping, &live.nonce).await?;
+            observed.with_tag = rows::holding(db, &mapping, &live.tag).await?;
             observed.conversation = self.conversation_of(live, &observed).await?;
             if let Some(key) = &observed.conversation {
                 observed.stored = store::conversation(self.world.db(), &mapping, key).await?;
@@ -309,7 +310,7 @@ impl Stage<'_> {
         seen: &TurnSeen,
     ) -> anyhow::Result<Option<StoredMessage>> {
         let capitals = live.tag.to_uppercase();
-        let loud = store::holding(self.world.db(), mapping, &capitals).await?;
+        let loud = rows::holding(self.world.db(), mapping, &capitals).await?;
         if let Some(row) = loud.into_iter().next() {
             return Ok(Some(row));
         }
@@ -319,7 +320,8 @@ impl Stage<'_> {
         };
         let tag = letters(&live.tag);
         let bare = letters(&live.user).replace(&tag, "");
-        let mut stored = seen.stored.iter();
+        // One that is deleted for the user is no other text of it.
+        let mut stored = seen.stored.iter().filter(|row| row.state != State::Deleted);
         let is_it = |row: &&StoredMessage| {
             let text = letters(&row.content);
             text.contains(&tag) || row.role == Role::User && !bare.is_empty() && text == bare
@@ -442,7 +444,7 @@ impl Stage<'_> {
         };
         for marks in chat.marks() {
             for mark in [&marks.tag, &marks.nonce] {
-                if store::holding(self.world.db(), mapping, mark)
+                if rows::holding(self.world.db(), mapping, mark)
                     .await?
                     .is_empty()
                 {

@@ -10,7 +10,8 @@ use crate::cli_error::CliError;
 use crate::gateway::Play;
 use crate::gateway::faults::Mix;
 use crate::gateway::providers::Provider;
-use crate::http::{Client, Outgoing};
+use crate::http::{Client, Outgoing, Protocol};
+use crate::model::ToolCall;
 use crate::stream::faults::{ClientBehaviour, Cut, GatewayFault, NONE, READ_TO_END};
 use crate::stream::judge::TurnSeen;
 use crate::stream::marks;
@@ -43,6 +44,8 @@ struct SpokenTurn {
     marks: Marks,
     /// What must be stored as the answer.
     expected: String,
+    /// What the model calls before it.
+    tool_calls: Vec<ToolCall>,
     /// What its client has seen of the answer.
     seen: watch::Receiver<ResponseProgress>,
 }
@@ -226,10 +229,14 @@ impl Stage<'_> {
         })?;
         let answer = last.said.clone();
         let requests = AtomicUsize::new(0);
-        let play = Arc::new(Play::new(user.clone(), steps, move |asked, step| {
+        // A fault may answer with another text than the one that is recorded.
+        let own = script.text().to_owned();
+        let play = Play::new(user.clone(), steps, move |asked, step| {
             let reel = script.reel(asked, step, requests.fetch_add(1, Ordering::SeqCst));
             reel.map_err(|error| error.to_string())
-        }));
+        });
+        let is_otherwise = what.instead.is_some() || turn.request.is_some();
+        let play = Arc::new(play.of_answer(&own).sent_otherwise(is_otherwise));
         match what.among {
             Among::Nobody => self.world.gateway.play(&play),
             Among::Others => self.world.gateway.play_beside(&play),
@@ -272,7 +279,13 @@ impl Stage<'_> {
             tag: tag.clone(),
             nonce: nonce.clone(),
         };
-        chat.speaks(&user, marks, &expected, &watching);
+        chat.speaks(SpokenTurn {
+            user: user.clone(),
+            marks,
+            expected: expected.clone(),
+            tool_calls: turn.tool_calls(),
+            seen: watching.follow(),
+        });
         Ok(Live {
             number: index + 1,
             expected,
@@ -314,7 +327,12 @@ impl Stage<'_> {
         vary: Vary,
     ) -> anyhow::Result<Live> {
         let line = if chat.client.is_plain() {
-            Some(chat.client.dial().await?)
+            let protocol = if vary.client.speaks_http2 {
+                Protocol::Http2
+            } else {
+                Protocol::Http1
+            };
+            Some(chat.client.dial(protocol).await?)
         } else {
             None
         };
@@ -457,6 +475,7 @@ impl Chat {
             tag: turn.marks.tag.clone(),
             expected: turn.expected.clone(),
             nonce: turn.marks.nonce.clone(),
+            tool_calls: turn.tool_calls.clone(),
             ..TurnSeen::blank(number)
         });
         turns.collect()
@@ -469,14 +488,9 @@ impl Chat {
     }
 
     /// One more turn is sent.
-    fn speaks(&self, user: &str, marks: Marks, expected: &str, watching: &Watching) {
+    fn speaks(&self, turn: SpokenTurn) {
         let mut spoken = self.spoken.lock().expect("nobody panics with it");
-        spoken.push(SpokenTurn {
-            user: user.to_owned(),
-            marks,
-            expected: expected.to_owned(),
-            seen: watching.follow(),
-        });
+        spoken.push(turn);
     }
 
     /// What the turn's request would be, without a user's message.

@@ -130,6 +130,11 @@ impl Watching {
                 self.end = Some(end);
                 Ok(())
             }
+            // Whoever reads the stream aborts it below. The connection stays open as long as this lives.
+            (Way::ResetStream, Some(end)) => {
+                self.end = Some(end);
+                Ok(())
+            }
             (_, None) => Ok(()),
         };
         if let Work::Task(task) = &mut self.work {

@@ -4,7 +4,7 @@ use super::case::Moments;
 use super::chat::{Chat, Marks, Vary};
 use super::live::{AtMarker, RowToRecheck};
 use super::reload_at_final;
-use super::rows::{DOUBLED, QUESTION_DOUBLED, QUESTION_LOST, has, has_questions};
+use super::rows::{self, DOUBLED, QUESTION_DOUBLED, QUESTION_LOST, has, has_questions};
 use super::stage::Stage;
 use crate::model::{State, StoredMessage};
 use crate::report::{Finding, Lane, Report, Severity, Source, Verdict};
@@ -26,6 +26,8 @@ enum Part {
     Answer,
     /// The answer is there, and is marked as failed, or as not finished: its status now.
     Ending(Option<String>),
+    /// The messages are there, and the row of their conversation is not.
+    Head,
 }
 
 impl Part {
@@ -33,7 +35,7 @@ impl Part {
     fn is_gone(&self) -> bool {
         match self {
             Self::Question | Self::Answer => true,
-            Self::Ending(_) => false,
+            Self::Ending(_) | Self::Head => false,
         }
     }
 }
@@ -44,6 +46,7 @@ impl fmt::Display for Part {
             Self::Question => "the question",
             Self::Answer => "the answer",
             Self::Ending(_) => "the status of a whole answer",
+            Self::Head => "the conversation's own row",
         })
     }
 }
@@ -354,12 +357,26 @@ impl Stage<'_> {
             if let Some(row) = spoilt(&kept.row, &rows) {
                 return Ok(Some((kept, Part::Ending(row.status.clone()))));
             }
-            let questions = store::holding(self.world.db(), mapping, &kept.tag).await?;
+            // One that is deleted for the user is gone.
+            let questions = rows::holding(self.world.db(), mapping, &kept.tag).await?;
             if kept.is_question_lost(&questions) && has_questions(&self.session.name, report) {
                 return Ok(Some((kept, Part::Question)));
             }
+            if self.lacks_head(&kept.row).await? && !self.loses_heads().await? {
+                return Ok(Some((kept, Part::Head)));
+            }
         }
         Ok(None)
+    }
+
+    /// Whether conversations whose client stayed have lost their rows as well: then no hang-up did it.
+    async fn loses_heads(&self) -> anyhow::Result<bool> {
+        for kept in &self.kept {
+            if self.lacks_head(&kept.row).await? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// There is no server to hang up on any more.
@@ -392,6 +409,12 @@ impl Stage<'_> {
                 "questions were stored while the client stayed".to_owned(),
                 format!("no row holds {}", lost.tag),
             ),
+            Part::Head => (
+                "saved-row-changed-later",
+                format!("the row of turn {number}'s conversation is lost"),
+                "each conversation had a row of its own".to_owned(),
+                "its messages are there, and it has none: no list shows them".to_owned(),
+            ),
         };
         let watch = humantime::format_duration(self.options.watch);
         Finding::new(
@@ -399,7 +422,7 @@ impl Stage<'_> {
             Severity::Error,
             &self.session.name,
             format!("{is} when the browser hangs up at `{marker}`"),
-            "leave a stored turn as it is when the client hangs up: no clean-up, and no transaction that is still open",
+            "leave a stored turn unchanged when the client hangs up: no clean-up, and no transaction that is still open",
         )
         .with(Source::Stream, format!("the client hung up at `{marker}`"))
         .with(Source::Store, was)
@@ -414,7 +437,8 @@ impl Stage<'_> {
             "saved-after-done",
             Severity::Error,
             &self.session.name,
-            format!("the answer is lost when the browser hangs up at `{marker}`: the save that follows is cancelled, or a stored answer is taken back"),
+            format!("the answer is lost when the browser hangs up at `{marker}`: the save that follows is \
+                cancelled, or a stored answer is removed again"),
             format!("save and commit the assistant's message before `{marker}` is sent, and keep it when the client hangs up"),
         )
         .with(Source::Stream, format!("the client hung up at `{marker}`"))

@@ -5,11 +5,13 @@ use super::case::Moments;
 use super::chat::{AS_RECORDED, Chat};
 use super::live::{AtMarker, Live};
 use super::reading::Reading;
+use super::rows::copies_of;
 use super::save_fails::{Server, UNREAD, swallowed, without_marker};
 use super::stage::Stage;
 use crate::cli_error::CliError;
 use crate::clock::Tick;
 use crate::gate::{AnyGate, CommitFault, Lasts};
+use crate::model::Role;
 use crate::report::{Finding, Lane, Report, Severity, Source, Verdict};
 use crate::stream::faults::{NONE, READ_TO_END};
 use crate::stream::judge::commit_fault;
@@ -261,8 +263,14 @@ impl Stage<'_> {
             return Err("no table of messages was found".to_owned());
         };
         let rows = store::holding(self.world.db(), mapping, nonce).await;
-        rows.map(|rows| rows.len())
-            .map_err(|error| format!("{error:#}"))
+        let rows = rows.map_err(|error| format!("{error:#}"))?;
+        Ok(
+            match copies_of(&rows, &Role::Assistant, self.learnt.has_versions) {
+                // The roles of this store are not known.
+                0 => rows.len(),
+                answers => answers,
+            },
+        )
     }
 
     /// Holds chats until one is answered and stored; the last reason where none is.
@@ -318,9 +326,9 @@ impl Stage<'_> {
                 Severity::Error,
                 name,
                 format!(
-                    "the answer is stored {rows} times: the save was tried again after a commit whose answer got lost"
+                    "the answer is stored {rows} times: the save was retried after a commit whose reply was lost"
                 ),
-                "give the answer's row a key of the turn, and let a second save of it change nothing (ON CONFLICT DO NOTHING)",
+                "give the answer's row a key of the turn, and let a second save change nothing (ON CONFLICT DO NOTHING)",
             ),
         };
         let finding = finding.with(Source::Store, happened(fault));
@@ -408,7 +416,7 @@ const fn happened(fault: CommitFault) -> &'static str {
         }
         CommitFault::LostBefore => "the connection broke before this answer's commit was done",
         CommitFault::LostAfter => {
-            "the connection broke after this answer's commit was done and before its answer came"
+            "the connection broke after this answer's commit was done and before the reply to it came"
         }
         CommitFault::Slow => "this answer's commit took 3 s",
         CommitFault::DatabaseGone => {

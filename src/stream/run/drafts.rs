@@ -51,8 +51,8 @@ impl Stage<'_> {
     pub(super) fn check_preface(&mut self, observed: &Observed) {
         let mut first = observed.turns.iter().take(1);
         if !first.all(|turn| history_differs::begins_with(turn, &self.preface)) {
-            let why = "the first conversation begins with messages that another one does not have: nobody knows who \
-                       said them";
+            let why = "the first conversation begins with messages that another one does not have: it is not \
+                known who said them";
             self.misread.get_or_insert_with(|| why.to_owned());
         }
     }

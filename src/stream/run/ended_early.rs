@@ -89,7 +89,11 @@ impl Stage<'_> {
         lag: Duration,
         report: &mut Report,
     ) -> anyhow::Result<()> {
-        let plays = self.early_plays()?;
+        if self.options.suite == Suite::Quick {
+            return Ok(());
+        }
+        let ways = self.ways_to_leave().await;
+        let plays = self.early_plays(&ways)?;
         if plays.is_empty() {
             return Ok(());
         }
@@ -142,10 +146,8 @@ impl Stage<'_> {
     }
 
     /// What the suite plays.
-    fn early_plays(&self) -> anyhow::Result<Vec<Play>> {
-        let (Some(provider), Suite::Full | Suite::Sweep { .. }) =
-            (self.provider, self.options.suite)
-        else {
+    fn early_plays(&self, ways: &[Way]) -> anyhow::Result<Vec<Play>> {
+        let Some(provider) = self.provider else {
             return Ok(Vec::new());
         };
         // A turn with tools has all the points.
@@ -154,6 +156,7 @@ impl Stage<'_> {
         let mut cases: Vec<(Ends, Point)> = self
             .leaving(cut)
             .into_iter()
+            .filter(|(_, way)| ways.contains(way))
             .map(|(point, way)| (Ends::Left(way), point))
             .collect();
         if self.session.stop.is_some() {
@@ -200,16 +203,11 @@ impl Stage<'_> {
     }
 
     fn leaving(&self, cut: Cut) -> Vec<(Point, Way)> {
-        let mut cases = match self.options.suite {
+        match self.options.suite {
             Suite::Quick => Vec::new(),
             Suite::Full => cut.main_cases(),
             Suite::Sweep { every } => cut.all_cases(every),
-        };
-        if self.world.base.scheme() != "http" {
-            // Whoever encrypts a connection ends it, too.
-            cases.retain(|(_, way)| *way == Way::Fin);
         }
-        cases
     }
 
     /// Says beforehand what it takes.
@@ -235,7 +233,7 @@ impl Stage<'_> {
             .collect();
         for key in undeclared {
             self.note(&format!(
-                "{}: the session declares no `{key}`, so how much of such an answer must be stored is not judged \
+                "{}: the session declares no `{key}`, so chatctl does not judge how much of such an answer must be stored \
                  (docs/verify-stream.md#interrupted-turns)",
                 self.session.name
             ));
@@ -446,7 +444,9 @@ impl Stage<'_> {
                 live.play.release_up_to(chunks);
                 let sent = tokio::time::timeout(patience, live.play.until_sent(chunks)).await;
                 if sent.is_err() {
-                    return Err("the server did not read its provider's answer up to there".into());
+                    return Err(
+                        "the server did not read its provider's answer up to this point".into(),
+                    );
                 }
                 if point == Point::BetweenSteps {
                     let steps = self.session.turns[live.number - 1].steps.len();
@@ -463,7 +463,9 @@ impl Stage<'_> {
                     format!("{chunks} chunks of the answer were sent"),
                 );
                 if live.watching.seen().over.is_some() {
-                    return Err("the response was over before the turn could be ended there".into());
+                    return Err(
+                        "the response ended before the turn could be interrupted there".into(),
+                    );
                 }
             }
             None => {

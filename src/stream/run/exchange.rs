@@ -21,6 +21,8 @@ pub(super) struct ResponseProgress {
     pub(super) head: Option<Head>,
     /// What came over the wire. Its times are on the run's clock.
     pub(super) turn: Turn,
+    /// Whether a WebSocket was let in: one of Socket.IO may be refused after its head.
+    pub(super) is_let_in: bool,
     /// When the last bytes came.
     pub(super) last_byte: Option<Tick>,
     /// How many bytes of its body came.
@@ -79,7 +81,12 @@ pub(super) struct Head {
 impl Head {
     /// Whether an answer follows: a body, or the messages of a WebSocket.
     pub(super) fn is_success(&self) -> bool {
-        (200..300).contains(&self.status) || self.status == 101
+        (200..300).contains(&self.status) || self.is_socket()
+    }
+
+    /// Whether the messages of a WebSocket follow.
+    pub(super) const fn is_socket(&self) -> bool {
+        self.status == 101
     }
 }
 

@@ -167,7 +167,7 @@ impl Stage<'_> {
             .filter(|text| text.trim().len() >= TELLING && !kept::is_all_in(text, &sought.before));
         let has_error = |row: &&StoredMessage| {
             error.is_some_and(|error| {
-                row.state != State::Failed && kept::is_all_in(error, &row.content)
+                self.looks_whole(row) && !row.has_failed() && kept::is_all_in(error, &row.content)
             })
         };
         let is_open = |row: &&StoredMessage| {

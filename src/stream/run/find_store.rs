@@ -286,11 +286,13 @@ impl Stage<'_> {
         let (tables, answer) = (schema.len(), seen.turn.text.chars().count());
         let hint = match store::by_names(schema) {
             Some(mapping) => format!(
-                "is this the server's database? table `{}` looks like messages but holds neither text; \
-                 if texts are stored encrypted or compressed, chatctl can't read them",
+                "is this the server's database? table `{}` looks like messages but holds neither text; chatctl \
+                    can't read texts that are encrypted or compressed",
                 mapping.table()
             ),
-            None => "is this the server's database? check --database-url against the server's own configuration, and put {database_path} or {database_url} into --start".to_owned(),
+            None => "is this the server's database? check --database-url against the server's own \
+                configuration, and use {database_path} or {database_url} in --start"
+                .to_owned(),
         };
         CliError::unreachable(format!(
             "a chat was sent (the answer has {answer} characters), and neither its question nor its answer \
@@ -326,7 +328,7 @@ fn unread(schema: &[Table], places: &Places) -> CliError {
         .map(|(what, hits)| format!("its {what} in {}", listed(hits)))
         .collect();
     CliError::unreachable(format!(
-        "a chat ran and was stored, {}: which part of that is a message is not known",
+        "a chat ran and was stored, {}: it is not known which part of that is a message",
         told.join(" and ")
     ))
     .hint(if places.are_apart() {
@@ -343,7 +345,7 @@ fn unread(schema: &[Table], places: &Places) -> CliError {
 
 /// What to write into `chatctl.toml` instead.
 fn suggested(text: &str) -> String {
-    format!("correct it in chatctl.toml; from what was found there:\n{text}")
+    format!("correct it in chatctl.toml; this is what was found there:\n{text}")
 }
 
 /// How a mapping came to be named, in a sentence.

@@ -37,7 +37,7 @@ impl Stage<'_> {
                      turn {} was shown to the user and not stored",
                     live.number
                 ),
-                "treat `finish_reason` as the end of the answer, and the end of the provider's body too",
+                "treat `finish_reason` as the end of the answer, and also the end of the provider's body",
             )
             .with(
                 Source::Gateway,

@@ -226,8 +226,8 @@ impl Stage<'_> {
                 let (verdict, reason, findings) = if is_dropped {
                     (
                     Verdict::Inconclusive,
-                    "a save that could not be done while the gate was closed was dropped, and the final \
-                     marker was sent: that says nothing of the order of saves that succeed"
+                    "the server dropped a save that failed while the gate was closed, and sent the final \
+                        marker: that says nothing about the order of saves that succeed"
                         .to_owned(),
                     match self.reading {
                         Reading::Text => self.dropped(&telling, &case.name).await,
@@ -264,7 +264,7 @@ impl Stage<'_> {
         let marker = &self.marker;
         let closed = match judged.closed {
             Some(closed) => format!("the gate was closed from {}", judged.moments.ms(closed)),
-            None => "no gate was closed; the row was read after the marker had come".to_owned(),
+            None => "no gate was closed; the row was read after the marker arrived".to_owned(),
         };
         let came = match judged.late_row {
             Some(late) => format!("the row was complete at {}", judged.moments.ms(late)),
@@ -293,9 +293,10 @@ impl Stage<'_> {
             Severity::Note,
             &self.session.name,
             format!(
-                "whether a reload shows the answer right at `{marker}` was not tested: the server does not reply while its commits are held back"
+                "it was not tested whether a reload shows the answer right at `{marker}`: the server does not \
+                    reply while its commits are withheld"
             ),
-            "run `chatctl audit restart --stop kill-at-final`: it kills the server at the marker, and then asks for the history",
+            "run `chatctl audit restart --stop kill-at-final`: it kills the server at the marker, and then requests the history",
         )
     }
 
@@ -306,7 +307,7 @@ impl Stage<'_> {
                 .with(Source::Stream, self.arrived(judged))
                 .with(
                     Source::Store,
-                    "while the gate was closed the save could not be done, and no row came afterwards; without a gate it comes",
+                    "the save failed while the gate was closed, and no row came afterwards; without a gate the row comes",
                 ),
         ];
         findings.extend(self.silent_failure(judged.sent, case).await);
@@ -327,7 +328,7 @@ impl Stage<'_> {
             "order-ambiguous",
             Severity::Warning,
             &self.session.name,
-            "it was not shown whether the answer is committed before the final marker",
+            "it is not known whether the answer is committed before the final marker",
             "write the answer and everything that belongs to it in one transaction: then the gate sees one write",
         )
         .with(Source::Store, why)
@@ -344,7 +345,19 @@ fn longest(gate: &AnyGate, max_hold: Duration) -> Duration {
     }
 }
 
-/// What is missing at the marker, in at least two trials: the first of them, and how many there are.
+/// In how many trials something has to be missing. A history may be late, and what tells a row of a conversation or a
+/// tool may change meanwhile; a question that no row holds while each later commit is withheld was not saved in time.
+const fn enough_of(missing: &Missing) -> usize {
+    match missing {
+        Missing::Question => 1,
+        Missing::Earlier { .. }
+        | Missing::Answer(_)
+        | Missing::Conversation
+        | Missing::Tools(_) => 2,
+    }
+}
+
+/// What is missing at the marker in enough trials: the first of them, and how many there are.
 fn missing(
     judged: &[Judged],
     counts: impl Fn(&Missing) -> bool,
@@ -358,7 +371,8 @@ fn missing(
         std::mem::discriminant(a.1) == std::mem::discriminant(b.1)
     };
     let mut kinds = found.chunk_by(same);
-    let [(first, missing), others @ ..] = kinds.find(|kind| kind.len() > 1)? else {
+    let is_enough = |kind: &&[(&Judged, &Missing)]| kind.len() >= enough_of(kind[0].1);
+    let [(first, missing), others @ ..] = kinds.find(is_enough)? else {
         return None;
     };
     Some((first, missing, others.len() + 1))

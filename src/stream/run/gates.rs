@@ -162,7 +162,8 @@ impl Stage<'_> {
         let table = self.mapping.as_ref().map_or("-", |mapping| mapping.table());
         let longest = self.options.max_hold;
         Err(CliError::refused(format!(
-            "gate {} withholds {} (table {table} of `{target}`), at most {longest:?} at a time, and that database is not on this machine",
+            "gate {} withholds {} (table {table} of `{target}`), at most {longest:?} at a time, and that \
+                database is on another machine",
             kind.name, kind.what
         ))
         .hint(

@@ -205,7 +205,7 @@ impl Stage<'_> {
         moments: &mut Moments,
     ) -> anyhow::Result<Result<(), String>> {
         if !self.world.others.is_empty() {
-            let why = "chatctl started several processes, and a stop ends only one of them";
+            let why = "chatctl started several processes, but a stop ends only one of them";
             return Ok(Err(why.to_owned()));
         }
         self.until_withheld(live).await?;
@@ -250,7 +250,7 @@ impl Stage<'_> {
             moments.at(
                 passed.answered,
                 Lane::Store,
-                "the commit is done, and its answer is withheld",
+                "the commit is done, and the reply to it is withheld",
             );
             return Ok(match passed.outcome {
                 CommitOutcome::Done => Ok(()),

@@ -67,12 +67,13 @@ impl Stage<'_> {
                 Severity::Warning,
                 &self.session.name,
                 "the user sees nothing until the answer is complete: the server or a proxy collects the stream",
-                "send `X-Accel-Buffering: no`, and switch buffering and compression off for this path",
+                "send `X-Accel-Buffering: no`, and disable buffering and compression for this path",
             )
             .with(
                 Source::Stream,
                 format!(
-                    "in {} of {0} trials not one byte of the response had arrived when the whole answer except its last piece was sent; then it arrived in several events",
+                    "in {} of {0} trials not one byte of the response had arrived when the whole answer except \
+                        its last piece was sent; then it arrived in several events",
                     self.buffered.len()
                 ),
             ),

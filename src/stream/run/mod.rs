@@ -25,6 +25,7 @@ mod gated;
 mod gates;
 mod interrupted;
 mod learnt;
+mod leaving;
 mod limits;
 mod live;
 mod loaded;
@@ -203,8 +204,8 @@ fn unknown_cases(choice: &Choice, report: &mut Report) {
         });
         let is_elsewhere = choice.shard.is_some();
         if !is_there && !is_elsewhere {
-            let reason = "it was not played: this run has no such case, or did not come to it; a report without \
-                --case names all of them, and --suite full has more than quick";
+            let reason = "it was not played: this run has no such case, or ended before it; a report without \
+                --case lists all cases, and --suite full has more than quick";
             report
                 .cases
                 .push(not_played(session, what, reason.to_owned()));
@@ -225,8 +226,8 @@ fn unknown_texts(options: &Options, report: &mut Report) {
         };
         if !report.cases.iter().any(has_it) {
             let reason = format!(
-                "--cases `{text}` matches no case: the suite has none with this text in its name for these \
-                 sessions, or the run did not come to it"
+                "--cases `{text}` matches no case: for these sessions the suite has no case with this text in \
+                    its name, or the run ended before it"
             );
             report.cases.push(not_played("case", text, reason));
         }
@@ -315,8 +316,7 @@ impl Stage<'_> {
     /// `--require proven`, and the order was not proven.
     fn demand_proof(&self, report: &mut Report) {
         let case = self.begin_case("require-proven", &faults::NONE, &faults::READ_TO_END);
-        let reason =
-            "nothing wrong was seen, but the order was not proven, which --require proven demands";
+        let reason = "nothing wrong was seen, but the order was not proven, and --require proven demands a proof";
         self.end_case(case, Verdict::Inconclusive, reason, report);
     }
 

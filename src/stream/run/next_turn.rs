@@ -197,14 +197,18 @@ impl Stage<'_> {
             turns: vec![turn],
             ..self.observed()
         };
-        let usual = Usual {
+        Ok(whole_turn::wrong(observed, &self.usual()))
+    }
+
+    /// What the chats without a gate showed of every turn.
+    pub(super) fn usual(&self) -> Usual {
+        Usual {
             wrong: self.wrong_codes.clone(),
             whole_answers: self.learnt.whole_answers,
             whole_questions: self.learnt.whole_questions,
             one_question: self.learnt.one_question,
             has_versions: self.learnt.has_versions,
-        };
-        Ok(whole_turn::wrong(observed, &usual))
+        }
     }
 
     /// Follows it to its end.

@@ -369,7 +369,7 @@ impl Stage<'_> {
                 })
             }
             name if name == CLOSE_IN_STREAM.name && seen.over.is_some() => {
-                Err("the answer was over before a client could leave".to_owned())
+                Err("the answer ended before a client could leave".to_owned())
             }
             _ => Ok(()),
         }

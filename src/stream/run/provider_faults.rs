@@ -192,7 +192,7 @@ impl Stage<'_> {
         };
         if mix.needs_a_stream() && !heard.streams {
             return Err(
-                "the server asks its provider for whole answers, and not for a stream".to_owned(),
+                "the server requests whole answers from its provider, not a stream".to_owned(),
             );
         }
         match live.play.provider_end() {
@@ -239,6 +239,13 @@ impl Stage<'_> {
         stored.await.map_err(|error| format!("{error:#}"))
     }
 
+    /// Whether the store says of a row what it says of whole answers.
+    pub(super) fn looks_whole(&self, row: &StoredMessage) -> bool {
+        row.state == State::Whole
+            && row.mark != Mark::Writing
+            && (self.endings.is_empty() || self.endings.iter().any(|it| it.is_like(row)))
+    }
+
     fn stored_with(
         &self,
         played: &Played,
@@ -261,11 +268,7 @@ impl Stage<'_> {
             .collect();
         let exact = played.exact.as_deref();
         let is_whole = found.kept == AnswerFate::Whole && copies.len() == 1;
-        let looks_whole = |row: &&StoredMessage| {
-            row.state == State::Whole
-                && row.mark != Mark::Writing
-                && (self.endings.is_empty() || self.endings.iter().any(|it| it.is_like(row)))
-        };
+        let looks_whole = |row: &&StoredMessage| self.looks_whole(row);
         let blank = found
             .rows
             .iter()
@@ -275,7 +278,7 @@ impl Stage<'_> {
         let error = errors
             .iter()
             .filter(is_answer)
-            .find(|row| row.state != State::Failed);
+            .find(|row| self.looks_whole(row) && !row.has_failed());
         Stored {
             question: found.question,
             answer: found.kept.clone(),
@@ -366,7 +369,8 @@ fn response_words(end: &ResponseEnd) -> String {
     match end {
         ResponseEnd::Well => "the response ended with the final marker".to_owned(),
         ResponseEnd::WithWords => {
-            "the response ended with the final marker, and has words of the server's own".to_owned()
+            "the response ended with the final marker, and contains words that the server added"
+                .to_owned()
         }
         ResponseEnd::Unread => {
             "the response ended with the final marker; its text can't be read".to_owned()

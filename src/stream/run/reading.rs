@@ -19,6 +19,15 @@ pub(super) enum Reading {
     },
 }
 
+/// Where what belongs to a session is declared.
+pub(super) fn declared_in(session: &Session) -> &str {
+    if session.shipped {
+        "a session of your own (docs/sessions.md)"
+    } else {
+        &session.file
+    }
+}
+
 /// Why it is not known how a server ends a stream, and what to do about it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct UnknownEnd {
@@ -30,11 +39,7 @@ pub(super) struct UnknownEnd {
 
 impl UnknownEnd {
     pub(super) fn of(last: &LastEvent, session: &Session) -> Self {
-        let file = if session.shipped {
-            "a session of your own (docs/sessions.md)"
-        } else {
-            &session.file
-        };
+        let file = declared_in(session);
         let (seen, help) = match last {
             LastEvent::Event { shown, declared } => (
                 format!("the last event of an answer was `{shown}`"),

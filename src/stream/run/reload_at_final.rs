@@ -24,18 +24,19 @@ const ASK: Duration = Duration::from_millis(20);
 const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Why nobody knows what took a chat of which nothing is left, where a newer one is all there.
-pub(super) const EMPTIED: &str = "nothing is left of an earlier chat, and all of the newest one: a new chat may empty the \
-    one before it, or the server keeps the newest ones only; let [[setup]] begin a chat that leaves others alone";
+pub(super) const EMPTIED: &str = "an earlier chat is empty, and the newest one is complete: a new chat may \
+    empty the previous one, or the server keeps only the newest chats; let [[setup]] begin a chat that leaves \
+    others alone";
 
 /// Why nobody knows what hides a chat whose rows are there, where it is not the newest one.
-pub(super) const ARCHIVED: &str = "a reload shows nothing of an earlier chat, whose rows are there: a new chat may archive \
-    the ones before it; let [[setup]] begin a chat that leaves others alone";
+pub(super) const ARCHIVED: &str = "a reload shows nothing of an earlier chat, although its rows exist: a new \
+    chat may archive the previous ones; let [[setup]] begin a chat that leaves others alone";
 
 /// Why nobody knows what became of rows that are gone, where a reload shows all that they held.
 pub fn moved(table: &str) -> String {
     format!(
-        "messages are no longer in `{table}`, and a reload shows all of them: the server may have moved them; declare \
-         where they are kept ([store] in chatctl.toml)"
+        "messages are no longer in `{table}`, and a reload shows all of them: the server may have moved them; \
+            declare where they are stored ([store] in chatctl.toml)"
     )
 }
 

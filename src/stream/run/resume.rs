@@ -184,7 +184,7 @@ impl Stage<'_> {
         if moment == Moment::AfterTheEnd && kept::differs_after(&first.turn.text, &answer).is_some()
         {
             anyhow::bail!(
-                "the text of the stream is not what the provider sent, so nobody knows whether a part of it is missing"
+                "the text of the stream is not what the provider sent, so it is not known whether a part is missing"
             );
         }
         let seen = Resumed {
@@ -308,7 +308,12 @@ impl Stage<'_> {
             return Reply::Status(head.status, head.excerpt.trim().to_owned());
         }
         if let Some(Err(why)) = &seen.over {
-            return Reply::BrokenOff(why.clone());
+            let is_socket = seen.head.as_ref().is_some_and(Head::is_socket);
+            return if is_socket && !seen.is_let_in {
+                Reply::NotLetIn(why.clone())
+            } else {
+                Reply::BrokenOff(why.clone())
+            };
         }
         let Some(body) = seen.body_so_far() else {
             return Reply::Unreadable(TOO_LONG.to_owned());
@@ -360,7 +365,9 @@ struct Play<'a> {
 fn what(reply: &Reply) -> String {
     match reply {
         Reply::Status(status, _) => format!("the resume is answered {status}"),
-        Reply::BrokenOff(why) => format!("the resumed response broke off: {why}"),
+        Reply::NotLetIn(why) | Reply::BrokenOff(why) => {
+            format!("the resumed response broke off: {why}")
+        }
         Reply::Unreadable(why) => format!("the resumed response can't be read: {why}"),
         Reply::Stream { text, .. } => {
             let characters = text.trim().chars().count();

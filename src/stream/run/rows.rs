@@ -7,7 +7,7 @@ use super::stage::Stage;
 use crate::clock::Tick;
 use crate::db::Db;
 use crate::gate::{Gate, Waiting};
-use crate::model::{Role, StoredMessage};
+use crate::model::{Role, State, StoredMessage};
 use crate::report::{Finding, Report, Severity, Source, Verdict};
 use crate::store::Mapping;
 use crate::stream::faults::{NONE, READ_TO_END};
@@ -17,14 +17,15 @@ use crate::stream::judge::{Observed, TurnSeen};
 use crate::stream::kept::Ending;
 use crate::stream::{judge, kept};
 use crate::{clock, db, store};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::time::Duration;
 
 /// How often the store is asked for a row that must come.
 const ASK: Duration = Duration::from_millis(3);
 
 /// Why nobody knows whether rows of tools that are gone are lost.
-const TOOLS_DROPPED: &str = "calls and results of tools were stored right after a turn, and in every chat there was less \
-    of them later: the server may drop or merge them on purpose";
+const TOOLS_DROPPED: &str = "calls and results of tools were stored right after a turn, and every chat had \
+    fewer of them later: the server may drop or merge them on purpose";
 
 pub(super) const DOUBLED: &str = "answer-duplicated";
 pub(super) const QUESTION_DOUBLED: &str = "question-duplicated";
@@ -56,6 +57,29 @@ fn of_session<'r>(session: &'r str, report: &'r Report) -> impl Iterator<Item = 
     })
 }
 
+/// How many messages of a side hold a text. Former versions, which have a status of their own, are none.
+pub(super) fn copies_of(rows: &[StoredMessage], side: &Role, has_versions: bool) -> usize {
+    let mut by_status: BTreeMap<_, BTreeSet<_>> = BTreeMap::new();
+    let counts = |row: &&StoredMessage| row.role == *side && row.state != State::Deleted;
+    for row in rows.iter().filter(counts) {
+        let status = has_versions.then_some(&row.status);
+        let places = by_status.entry(status).or_default();
+        places.insert((&row.conversation, &row.key));
+    }
+    by_status.values().map(BTreeSet::len).max().unwrap_or(0)
+}
+
+/// The messages with this text that are not deleted for the user: nobody else is shown one that is.
+pub(super) async fn holding(
+    db: &dyn Db,
+    mapping: &Mapping,
+    text: &str,
+) -> anyhow::Result<Vec<StoredMessage>> {
+    let mut rows = store::holding(db, mapping, text).await?;
+    rows.retain(|row| row.state != State::Deleted);
+    Ok(rows)
+}
+
 impl Stage<'_> {
     /// The answer's row when it is complete: it holds the nonce, and is marked as finished.
     pub(super) async fn complete_row(&self, nonce: &str) -> anyhow::Result<Option<StoredMessage>> {
@@ -81,7 +105,7 @@ impl Stage<'_> {
         let Some(mapping) = &self.mapping else {
             return Ok(Vec::new());
         };
-        let mut rows = store::holding(db, mapping, nonce).await?;
+        let mut rows = holding(db, mapping, nonce).await?;
         rows.retain(|row| {
             let finished = self.finished.as_ref();
             finished.is_none_or(|status| row.status == *status)
@@ -184,8 +208,8 @@ impl Stage<'_> {
             nonce: kept.nonce.clone(),
             tool_calls: self.session.turns[kept.number - 1].tool_calls(),
             conversation: kept.row.conversation.clone(),
-            with_nonce: store::holding(db, mapping, &kept.nonce).await?,
-            with_tag: store::holding(db, mapping, &kept.tag).await?,
+            with_nonce: holding(db, mapping, &kept.nonce).await?,
+            with_tag: holding(db, mapping, &kept.tag).await?,
             at_final: kept.at_final.answer.clone(),
             asked_at_final: kept.at_final.question.clone(),
             ..TurnSeen::blank(kept.number)
@@ -199,12 +223,31 @@ impl Stage<'_> {
     /// The row of a turn's question, if there is one.
     pub(super) async fn question_of(&self, live: &Live) -> Option<StoredMessage> {
         let mapping = self.mapping.as_ref()?;
-        let rows = store::holding(self.world.db(), mapping, &live.tag).await;
-        let rows = rows.ok()?;
+        let rows = holding(self.world.db(), mapping, &live.tag).await.ok()?;
         let is_it = |row: &&StoredMessage| {
             row.role == Role::User && kept::is_all_in(&live.user, &row.content)
         };
         rows.iter().find(is_it).or(rows.first()).cloned()
+    }
+
+    /// A conversation that had a row of its own, and has none any more, while its messages are there.
+    fn head_gone(&self, turn: &TurnSeen, is_shown: bool) -> Finding {
+        let (severity, harm) = if is_shown {
+            let harm = "the conversation's own row is gone some time after the final marker: lists may not show it";
+            (Severity::Warning, harm)
+        } else {
+            let harm = "the conversation's own row is gone some time after the final marker: no list shows its messages";
+            (Severity::Error, harm)
+        };
+        let help = "delete a conversation with its messages, and none that has some";
+        let subject = self.observed().subject();
+        let finding = Finding::new("saved-row-changed-later", severity, subject, harm, help);
+        let key = turn.conversation.as_deref().unwrap_or("-");
+        let fact = format!(
+            "the messages of turn {} are in conversation {key}",
+            turn.number
+        );
+        finding.with(Source::Store, fact)
     }
 
     /// Looks at remembered rows once more: nothing may have changed after the final marker, and their
@@ -231,12 +274,17 @@ impl Stage<'_> {
             None => None,
         };
         let is_archived = worse.as_ref().is_some_and(|worse| worse.is_empty);
+        let is_shown = first_chat.is_some() && worse.is_none();
         if let Some(worse) = worse.filter(|worse| !worse.is_empty) {
-            let then = "right after the turns the history was the conversation that was held";
+            let then = "right after the turns the history was correct";
             report.add(worse.finding.with(Source::Stream, then.to_owned()));
         }
         let mut observed = self.observed();
+        let mut without_head = HashSet::new();
         for kept in kept {
+            if self.lacks_head(&kept.row).await.unwrap_or(false) {
+                without_head.insert(kept.nonce.clone());
+            }
             let now = store::by_key(self.world.db(), &mapping, &kept.row.key).await?;
             let gone = StoredMessage {
                 content: "(the row is gone)".to_owned(),
@@ -263,6 +311,10 @@ impl Stage<'_> {
             |turn: &TurnSeen| [&moved, &emptied].iter().any(|it| it.contains(&turn.nonce));
         observed.turns.retain(|turn| !is_open(turn));
         let session = &self.session.name;
+        let mut left = observed.turns.iter();
+        if let Some(turn) = left.find(|turn| without_head.contains(&turn.nonce)) {
+            report.add(self.head_gone(turn, is_shown));
+        }
         let was_there = has_questions(session, report);
         let is_gone = observed.turns.iter().any(|turn| turn.with_tag.is_empty());
         if let Some(finding) = self.tools_gone(&observed) {
@@ -318,7 +370,7 @@ impl Stage<'_> {
             Severity::Error,
             now.subject(),
             "calls or results of tools are gone some time after the final marker",
-            "keep what was called and what it gave: the model needs both to go on with the conversation",
+            "keep the calls and their results: the model needs both to continue the conversation",
         );
         let watch = humantime::format_duration(self.options.watch);
         Some(finding.with(Source::Store, format!("{watch} after the turn: {what}")))

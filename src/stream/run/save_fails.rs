@@ -21,11 +21,11 @@ use std::time::Duration;
 /// servers may try again.
 const PATIENCE: Duration = Duration::from_secs(8);
 /// Why it is not known whether the client was told of a save that failed.
-pub(super) const UNREAD: &str = "what the response said before it can't be read, so nobody knows whether it \
+pub(super) const UNREAD: &str = "the response before the marker can't be read, so it is not known whether it \
     reported an error (stream-text-unread)";
 /// Why it is not known whether an answer is stored whose save failed.
-const KEPT: &str = "no row holds the answer whose save was made to fail, and a reload shows it: the server may keep it \
-    elsewhere until it can be saved, or in its memory only";
+const KEPT: &str = "no row holds the answer whose save was made to fail, but a reload shows it: the server may \
+    keep it elsewhere until it can be saved, or only in its memory";
 /// Output may come a little after the response.
 const LOG: Duration = Duration::from_millis(200);
 
@@ -113,7 +113,7 @@ pub(super) fn without_marker(final_at: Option<Tick>, ended: bool) -> Option<&'st
         (Some(_), _) => None,
         (None, true) => Some("the response ended without the final marker"),
         (None, false) => {
-            Some("neither the final marker nor the end of the response; the client hangs up")
+            Some("neither the final marker nor the end of the response came; the client hangs up")
         }
     }
 }
@@ -133,9 +133,9 @@ impl Stage<'_> {
             return Ok(Server::Works);
         }
         if self.is_elsewhere {
-            let why = "the answer is also kept elsewhere than in the table that chatctl found";
+            let why = "the answer is also stored outside the table that chatctl found";
             report.add(Finding {
-                help: "declare in chatctl.toml where answers are kept".to_owned(),
+                help: "declare in chatctl.toml where answers are stored".to_owned(),
                 ..self.untried(why)
             });
             return Ok(Server::Works);
@@ -302,7 +302,7 @@ impl Stage<'_> {
         let harm = match (response, &broken) {
             (_, Some(_)) => "after a failed save the server no longer answers any chat",
             (true, None) => {
-                "after a save that failed the response does not end: the user waits, and is shown no error"
+                "after a save that failed the response does not end: the user waits, and sees no error"
             }
             (false, None) => {
                 "after a save that failed the server keeps its transaction open for a while: nobody else can write"
@@ -312,7 +312,7 @@ impl Stage<'_> {
             Some(_) => Severity::Error,
             None => Severity::Warning,
         };
-        let help = "roll back when a save fails, give its connection back, and end the stream with an error event";
+        let help = "roll back when a save fails, return its connection, and end the stream with an error event";
         let finding = Finding::new(
             "failed-save-hangs",
             severity,
@@ -545,7 +545,7 @@ impl Stage<'_> {
             // A trigger fails the statement, not the commit: behind an open transaction it shows nothing.
             Err(WriteError::Busy) => Ok(Some(
                 "the server keeps a write transaction open while it streams: a save that fails inside it says \
-                 nothing of its commit"
+                    nothing about its commit"
                     .into(),
             )),
             Err(error) => Err(error.into()),
@@ -587,7 +587,7 @@ impl Stage<'_> {
                 "save-failed-silently",
                 Severity::Error,
                 &self.session.name,
-                "a save failed and the server's output says nothing of it: nobody can find out why an answer is missing",
+                "a save failed, and the server's output does not mention it: nobody can find out why an answer is missing",
                 "log every failed save with its error and the conversation's id",
             )
             .with(

@@ -172,7 +172,7 @@ impl Script {
             Ends::WithoutText(what) if before == 0 => {
                 let blocks = asked.without_text.map(|without| without(what, &making));
                 let blocks = blocks.ok_or_else(|| ProviderError {
-                    message: format!("{} has no form for `{}`", asked.what, self.mix),
+                    message: format!("{} does not support `{}`", asked.what, self.mix),
                 })?;
                 chunks = blocks.into_iter().map(Bytes::from).collect();
                 answer.text.clear();
@@ -208,7 +208,7 @@ impl Script {
     }
 
     /// The turn's own answer.
-    fn text(&self) -> &str {
+    pub(super) fn text(&self) -> &str {
         let own = self.turn.answer().unwrap_or_default().trim();
         if own.is_empty() { WITHOUT_ONE } else { own }
     }

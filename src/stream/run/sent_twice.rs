@@ -6,9 +6,11 @@ use super::client::Watching;
 use super::exchange::{ClientTask, ResponseProgress};
 use super::live::Live;
 use super::reading::Reading;
+use super::rows::copies_of;
 use super::stage::Stage;
 use super::suite::Suite;
-use crate::model::{Role, State, StoredMessage};
+use crate::http::Protocol;
+use crate::model::Role;
 use crate::report::{Lane, Report};
 use crate::stream::faults::{DOUBLED, Doubled, NONE, STEP_BY_STEP, Second, TWICE, Way};
 use crate::stream::judge::sent_twice::{self, Answered, Copies, Idempotent, SentTwice, Told};
@@ -16,7 +18,6 @@ use crate::stream::judge::whole_turn::Wrong;
 use crate::stream::session::IDEMPOTENCY_KEY;
 use crate::stream::{kept, marks};
 use crate::{clock, store};
-use std::collections::BTreeSet;
 use std::time::Duration;
 
 /// Between the cut and the second request a proxy does nothing; the server has to hear of the cut.
@@ -118,7 +119,9 @@ impl Stage<'_> {
             client: &TWICE,
         };
         let line = match doubled.second {
-            Second::AfterACut(_) if chat.client().is_plain() => Some(chat.client().dial().await?),
+            Second::AfterACut(_) if chat.client().is_plain() => {
+                Some(chat.client().dial(Protocol::Http1).await?)
+            }
             Second::AfterACut(_) | Second::AtOnce | Second::ToAReplica | Second::AfterTheEnd => {
                 None
             }
@@ -235,13 +238,7 @@ impl Stage<'_> {
         let Some(mapping) = &self.mapping else {
             anyhow::bail!("no table of messages is known");
         };
-        let keys = |rows: Vec<StoredMessage>, role: Role| {
-            let rows = rows.into_iter();
-            let rows = rows.filter(|row| row.role == role && row.state != State::Deleted);
-            rows.map(|row| (row.conversation, row.key))
-                .collect::<BTreeSet<_>>()
-                .len()
-        };
+        let has_versions = self.learnt.has_versions;
         let deadline = clock::now() + self.options.settle;
         loop {
             let with_tag = store::holding(self.world.db(), mapping, &live.tag).await;
@@ -249,8 +246,8 @@ impl Stage<'_> {
             match (with_tag, with_nonce) {
                 (Ok(questions), Ok(answers)) => {
                     return Ok(Copies {
-                        questions: keys(questions, Role::User),
-                        answers: keys(answers, Role::Assistant),
+                        questions: copies_of(&questions, &Role::User, false),
+                        answers: copies_of(&answers, &Role::Assistant, has_versions),
                     });
                 }
                 (Err(error), _) | (_, Err(error)) if clock::now() >= deadline => {

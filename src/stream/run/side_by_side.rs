@@ -222,6 +222,7 @@ impl Stage<'_> {
                 case: case.to_owned(),
                 turns,
                 calls: calls.clone(),
+                usual: self.usual(),
             };
             let is_wrong = side_by_side::judge(&seen).verdict == Verdict::Violated;
             if !(is_wrong && std::mem::take(&mut is_first_look)) {
@@ -249,8 +250,8 @@ impl Stage<'_> {
                     "turn-overwritten",
                     Severity::Error,
                     self.observed().subject(),
-                    "a turn is gone when a page that did not know it sends the next one",
-                    "append the new messages, and never replace a conversation with the list that a page sends",
+                    "a turn is gone when a stale page sends the next one",
+                    "append the new messages, and never replace a conversation by the list that a page sends",
                 );
                 let fact = format!(
                     "{gone} of turn 1 was stored, and is gone after the turn of the other page"
@@ -282,11 +283,7 @@ impl Stage<'_> {
         let before = self.parts_of(&first).await?;
         let index = 1 % self.session.turns.len();
         let second = self.turn_to_the_end(&other, index).await?;
-        moments.at(
-            second.sent,
-            Lane::Client,
-            "a page that does not know it sends a turn",
-        );
+        moments.at(second.sent, Lane::Client, "a stale page sends a turn");
         if self.await_row(&second, self.options.settle).await.is_none() {
             anyhow::bail!("the other page's turn was not stored");
         }

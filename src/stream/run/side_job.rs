@@ -52,8 +52,8 @@ impl Stage<'_> {
                     "turn-overwritten",
                     Severity::Error,
                     self.observed().subject(),
-                    "a turn is gone after a job next to it, such as one that makes a title, ends later",
-                    "let the job write what is its own, such as the title, and never the conversation that it read before",
+                    "a turn is gone when a concurrent job, such as one that creates a title, ends after it",
+                    "let the job write only its result, such as the title, and never the conversation that it read earlier",
                 );
                 let fact = format!(
                     "{gone} of turn 1 was stored, and is gone after the job's request was answered"
@@ -80,6 +80,11 @@ impl Stage<'_> {
                 .await?;
             anyhow::ensure!(waits, "the turn did not end, and no other request waited");
             let why = "the server waits for its other request before it ends the turn";
+            return Ok(Played::Ordered(why));
+        }
+        let calls = self.world.gateway.calls_since(live.sent);
+        if live.play.asked() == 0 && calls.iter().any(|call| call.call == Call::Extra) {
+            let why = "the server waits for its other request before it asks for the answer";
             return Ok(Played::Ordered(why));
         }
         // A response without a chat is not a turn.

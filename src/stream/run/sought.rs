@@ -2,6 +2,7 @@
 
 use super::exchange::ResponseProgress;
 use super::live::Live;
+use super::rows;
 use super::stage::Stage;
 use crate::model::{Mark, Role, State, StoredMessage};
 use crate::store;
@@ -252,7 +253,7 @@ impl Stage<'_> {
             .expect("the first turn found the mapping");
         let db = self.world.db();
         let with_nonce = store::holding(db, mapping, &sought.nonce).await?;
-        let with_tag = store::holding(db, mapping, &sought.tag).await?;
+        let with_tag = rows::holding(db, mapping, &sought.tag).await?;
         let question = with_tag.iter().find(|message| message.role == Role::User);
         let mut found = Found {
             question: question.is_some(),
@@ -312,7 +313,7 @@ impl Stage<'_> {
             }
             _ if found.kept == AnswerFate::Nothing && (keys.is_empty() || !is_named) => {
                 found.kept = AnswerFate::Unknown(
-                    "no conversation is known in which a part of the answer could be looked for",
+                    "no conversation is known in which to search for a part of the answer",
                 );
             }
             _ => {}

@@ -38,7 +38,7 @@ impl Suite {
         };
         match (suite, every) {
             (Self::Quick | Self::Full, Some(_)) => Err(CliError::usage(format!(
-                "--sweep-every says which events of an answer are points, and --suite {name} does not play them all"
+                "--sweep-every needs --suite sweep: --suite {name} does not interrupt answers at every event"
             ))
             .hint("add --suite sweep")),
             _ => Ok(Some(suite)),

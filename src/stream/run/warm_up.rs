@@ -3,14 +3,17 @@
 use super::chat::AS_RECORDED;
 use super::exchange::ResponseProgress;
 use super::live::Live;
-use super::reading::{Reading, UnknownEnd};
+use super::reading::{Reading, UnknownEnd, declared_in};
 use super::stage::Stage;
+use crate::cli_error::CliError;
+use crate::gateway::Own;
 use crate::report::{Finding, Report, Severity, Source};
 use crate::stream::body::Framing;
 use crate::stream::detect::{Format, Response};
 use crate::stream::judge::MarkerBasis;
 use crate::stream::profiles::Profile;
 use crate::stream::{detect, kept, last_event};
+use memchr::memmem;
 
 /// As many characters of an answer's beginning are no coincidence.
 const ENOUGH: usize = 8;
@@ -23,8 +26,45 @@ impl Stage<'_> {
     /// that has no end must not be waited for once more.
     pub(super) async fn warm_up(&mut self, report: &mut Report) -> anyhow::Result<()> {
         self.doing("a first turn that is not judged");
-        let Ok(chat) = self.set_up().await else {
+        self.world.gateway.takes_for_own(Own::Any);
+        let Some((live, seen)) = self.first_turn().await? else {
+            self.world.gateway.takes_for_own(Own::default());
             return Ok(());
+        };
+        let has_own = live.play.heard().is_some();
+        let (live, seen) = match live.play.should_own(shows(&live, &seen)) {
+            None => (live, seen),
+            Some(own) if has_own => self.try_own(own).await.unwrap_or((live, seen)),
+            Some(own) => {
+                // No request got the answer, so any other rule gives more, and the response may not show it whole.
+                self.world.gateway.takes_for_own(own);
+                let held = self.first_turn().await.ok().flatten();
+                held.unwrap_or((live, seen))
+            }
+        };
+        if let Some(detected) = self.detect_profile(&live, &seen) {
+            report.add(detected);
+        }
+        self.learn_end(&live, &seen);
+        Ok(())
+    }
+
+    /// The same turn, with other requests as its own. They are it if the answer to them is what the client is sent;
+    /// else nothing changes.
+    async fn try_own(&mut self, own: Own) -> Option<(Live, ResponseProgress)> {
+        self.world.gateway.takes_for_own(own);
+        let held = self.first_turn().await.ok().flatten();
+        let held = held.filter(|(live, seen)| shows(live, seen));
+        if held.is_none() {
+            self.world.gateway.takes_for_own(Own::Any);
+        }
+        held
+    }
+
+    /// A turn, up to its end; none where no chat can be set up.
+    async fn first_turn(&mut self) -> anyhow::Result<Option<(Live, ResponseProgress)>> {
+        let Ok(chat) = self.set_up().await else {
+            return Ok(None);
         };
         let live = self.begin(&chat, 0, AS_RECORDED).await?;
         live.play.release();
@@ -40,11 +80,7 @@ impl Stage<'_> {
             return Err(self.unanswered(&live, &live.watching.seen(), &how));
         }
         let seen = live.watching.seen();
-        if let Some(detected) = self.detect_profile(&live, &seen) {
-            report.add(detected);
-        }
-        self.learn_end(&live, &seen);
-        Ok(())
+        Ok(Some((live, seen)))
     }
 
     /// Reads the streams to come as this response is written, when nobody said how.
@@ -151,6 +187,29 @@ impl Stage<'_> {
         self.unknown_end = Some(UnknownEnd::of(&last, self.session));
     }
 
+    /// Refuses a marker that ends one response of the model where the turn has several: the first one promises nothing.
+    /// Where all of the answer came before it, it does promise; what follows is something else, such as a title.
+    pub(super) fn check_rounds(
+        &self,
+        live: &Live,
+        seen: &ResponseProgress,
+    ) -> Result<(), CliError> {
+        let is_declared = self.session.final_marker.is_some();
+        let is_whole = seen.turn.text.contains(&live.nonce);
+        if !seen.turn.has_rounds || is_whole || !self.profile.ends_rounds() || is_declared {
+            return Ok(());
+        }
+        Err(CliError::unreachable(format!(
+            "`{}` came more than once in one response, and text in between: it ends a response of the model, and the turn \
+             has several",
+            self.marker
+        ))
+        .hint(format!(
+            "declare what ends the turn in {}: the section [final] with `end = \"body\"`, or with an event of the server's own",
+            declared_in(self.session)
+        )))
+    }
+
     /// Learns whether the profile reads the answer's text in a whole response.
     pub(super) fn learn_reading(&mut self, live: &Live, seen: &ResponseProgress) {
         let text = &seen.turn.text;
@@ -176,8 +235,8 @@ impl Stage<'_> {
         };
         let path = place.as_deref().unwrap_or("$.…");
         let harm = format!(
-            "profile `{}` does not find the answer's text in the response: what the user sees of an answer, and \
-             whether an error is reported, is not checked",
+            "profile `{}` does not find the answer's text in the response: chatctl does not check what the user \
+                sees of an answer, nor whether an error is reported",
             self.profile.name
         );
         let help = format!(
@@ -201,6 +260,13 @@ impl Stage<'_> {
             MarkerBasis::Assumed => self.unknown_end.as_ref(),
         }
     }
+}
+
+/// Whether a response has the end of the turn's answer.
+fn shows(live: &Live, seen: &ResponseProgress) -> bool {
+    let beginning = seen.beginning.lock().expect("nobody panics with it");
+    let has_nonce = |body: &[u8]| memmem::find(body, live.nonce.as_bytes()).is_some();
+    seen.turn.text.contains(&live.nonce) || has_nonce(&beginning.bytes)
 }
 
 /// A response, as far as it is known.

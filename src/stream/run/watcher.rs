@@ -241,6 +241,7 @@ impl Watcher {
             let auth = handshake.auth.as_deref();
             socket.connect(auth).await.map_err(in_words)?;
         }
+        self.seen.send_modify(|seen| seen.is_let_in = true);
         for message in &handshake.hello {
             socket.say(message).await.map_err(in_words)?;
         }

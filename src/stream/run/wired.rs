@@ -40,8 +40,8 @@ impl Stage<'_> {
             .map_or_else(String::new, |why| format!(" (a connection broke: {why})"));
         // Then every commit counts as the answer's, and the rule decides.
         self.world.progress.warning(&format!(
-            "the answer was stored, and chatctl did not see its text on the way to the database{broken}: another \
-             process saves it, or the way is compressed{elsewhere}"
+            "the answer was stored, and chatctl did not see its text on the way to the database{broken}: \
+                another process saves it, or the connection is compressed{elsewhere}"
         ));
         Ok(())
     }

@@ -120,7 +120,7 @@ impl Stage<'_> {
             moments.now(
                 Lane::Client,
                 format!(
-                    "`{}` does not show the conversation as it was said",
+                    "`{}` does not show the conversation correctly",
                     hidden.request
                 ),
             );

@@ -140,8 +140,8 @@ impl World {
                 ))
                 .hint(db::where_else(
                     path,
-                    "let the server store there (in --start {database_path} is this path), or give the \
-                     file that it uses with --database-url (SQLAlchemy's sqlite:///chat.db is sqlite:chat.db here)",
+                    "let the server use this file (in --start, {database_path} is its path), or name the file \
+                        that it uses with --database-url (SQLAlchemy's sqlite:///chat.db is sqlite:chat.db here)",
                 ))
                 .into());
             }
@@ -183,8 +183,8 @@ impl World {
                 "let the server connect to its database through `chatctl gate`, which listens at {listen}"
             ),
             (Some(_), Some(_)) => {
-                "put {database_url} into --start where the server takes its database's address; \
-                DATABASE_URL in its environment has it too"
+                "use {database_url} in --start where the server takes its database's address; DATABASE_URL in \
+                    its environment has it too"
                     .to_owned()
             }
             (None, _) => "use --start, --database-listen or --gate-control".to_owned(),
@@ -220,7 +220,7 @@ impl World {
             && let Err(error) = fault.remove().await
         {
             self.progress.warning(&format!(
-                "the triggers chatctl_fault_* could not be removed: {error:#}; they do no harm, and the next run removes them"
+                "the triggers chatctl_fault_* could not be removed: {error:#}; they are harmless, and the next run removes them"
             ));
         }
         self.progress.done();

@@ -71,17 +71,15 @@ fn again(
     let request = requests.read(&fields, &mut scope, Secrets::InHeaders)?;
     let old_answer = match fields.get("old_answer") {
         None => None,
-        Some(item) => {
-            Some(match item.text()? {
-                "keep" => OldAnswer::Keep,
-                "replace" => OldAnswer::Replace,
-                other => {
-                    return Err(item
+        Some(item) => Some(match item.text()? {
+            "keep" => OldAnswer::Keep,
+            "replace" => OldAnswer::Replace,
+            other => {
+                return Err(item
                     .error(format!("`old_answer` is `keep` or `replace`, not `{other}`"))
-                    .help("`keep`: it stays in the store as another version; `replace`: it is gone"));
-                }
-            })
-        }
+                    .help("`keep`: it stays in the store as another version; `replace`: it is removed"));
+            }
+        }),
     };
     Ok(AskAgain {
         request,

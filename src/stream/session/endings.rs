@@ -58,7 +58,7 @@ pub(super) fn stop(
         (Some(first), Some(_), _) | (Some(first), None, true) | (None, Some(first), true) => {
             return Err(first
                 .key_error("[stop] has more than one of `request`, `message` and `abort`")
-                .help("keep the one that your stop button does"));
+                .help("keep the one that your stop button uses"));
         }
         (None, None, false) => {
             return Err(fields

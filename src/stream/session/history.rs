@@ -185,9 +185,10 @@ impl History {
                 || fields(it).all(|it| known.contains(it)) && !is_other(it, &messages);
             says(it) || it.is_null() || it.is_object() && is_like_one()
         };
+        let aside = Aside::of(&messages);
         let numbered = (1..)
             .zip(&records)
-            .filter(|numbered| is_message(numbered.1));
+            .filter(|numbered| is_message(numbered.1) && !aside.has(numbered.1));
         let field = |record: &Value, number: usize, path: &JsonPath| {
             let found = path.query(record).exactly_one().map_err(|_| {
                 HistoryError::Answer(format!(
@@ -234,6 +235,50 @@ impl History {
         let is_there = JsonPath::parse(list).is_ok_and(|list| !list.query(answer).is_empty());
         !is_there && !marks::of(&answer.to_string()).is_empty()
     }
+}
+
+/// Kinds of what a page shows between the messages. Any other may be a part of an answer.
+const ASIDE: [&str; 12] = [
+    "date",
+    "divider",
+    "event",
+    "notice",
+    "progress",
+    "reasoning",
+    "separator",
+    "status",
+    "step",
+    "thinking",
+    "thought",
+    "typing",
+];
+
+/// What says something between the messages and is none: a status, a step.
+struct Aside<'v> {
+    /// The kinds of what a run said itself.
+    said: Vec<Option<&'v Value>>,
+}
+
+impl<'v> Aside<'v> {
+    fn of(messages: &[&'v Value]) -> Self {
+        let said = messages.iter().copied().filter(|it| is_said(it));
+        Self {
+            said: said.map(kind_of).collect(),
+        }
+    }
+
+    /// Whether a record is of such a kind, and nothing is that the run said.
+    fn has(&self, record: &Value) -> bool {
+        let is_aside = |kind: &Value| {
+            let word = kind.as_str().is_some_and(|word| ASIDE.contains(&word));
+            word && self.said.iter().all(|it| *it != Some(kind))
+        };
+        !self.said.is_empty() && !is_said(record) && kind_of(record).is_some_and(is_aside)
+    }
+}
+
+fn is_said(record: &Value) -> bool {
+    !marks::of(&record.to_string()).is_empty()
 }
 
 /// Whether something in a record says that it is another thing than those messages: its kind, or
@@ -345,6 +390,19 @@ mod tests {
         assert_eq!(of(paths, root, node).unwrap(), ["user: a"]);
         let blank = of(paths, r#"{"id":2,"message":{},"parent":1}"#, node);
         assert!(matches!(blank, Err(HistoryError::Answer(_))));
+    }
+
+    /// A status says something in the assistant's name, and is no answer.
+    #[test]
+    fn a_status_between_the_messages_is_no_message() {
+        let asked = r#"{"type":"message","role":"user","content":"a chatctl-u0123456789abcdef"}"#;
+        let of = |other: &str| read("", &format!("[{asked},{other}]")).unwrap().len();
+        let other =
+            |kind: &str| format!(r#"{{"type":"{kind}","role":"assistant","content":"Searching"}}"#);
+        assert_eq!(of(&other("status")), 1);
+        // A part of an answer may have a kind of its own, and an answer that lost its mark is one.
+        assert_eq!(of(&other("interrupted")), 2);
+        assert_eq!(of(&other("message")), 2);
     }
 
     #[test]

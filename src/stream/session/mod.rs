@@ -136,8 +136,8 @@ impl Session {
         let setup = self.setup.iter().map(|request| request.written.as_str());
         let paths: Vec<_> = setup.chain([self.request.written.as_str()]).collect();
         format!(
-            "no session was named, so the shipped one was used, which calls {}; write a session with your \
-             server's own paths (docs/sessions.md) and name it: chatctl verify-stream my-session.toml",
+            "no session was named, so the shipped one was used, which calls {}; write a session with the paths \
+                of your server (docs/sessions.md) and name it: chatctl verify-stream my-session.toml",
             paths.join(" and ")
         )
     }

@@ -22,6 +22,7 @@ const KEYS: &[&str] = &[
     "error",
     "sequence",
     "final",
+    "rounds",
 ];
 const FILE: Place = Place {
     name: "the profile",
@@ -73,10 +74,11 @@ const DELIMITED: Place = Place {
     request: &[],
     keys: &["delimiter"],
 };
-const MODES: [(&str, Mode); 3] = [
+const MODES: [(&str, Mode); 4] = [
     ("delta", Mode::Delta),
     ("snapshot", Mode::Snapshot),
     ("whole", Mode::Whole),
+    ("fallback", Mode::Fallback),
 ];
 
 /// Reads and checks the text of a profile file.
@@ -158,6 +160,10 @@ fn profile(fields: &Fields<'_>, fallback: Option<&FinalMarker>) -> Result<Declar
         error: picks(fields, "error", &ERROR)?,
         sequence: path(fields, "sequence")?,
         final_marker,
+        rounds: match fields.get("rounds") {
+            Some(item) => flag(&item)?,
+            None => false,
+        },
         help: match fields.get("help") {
             Some(item) => Some(not_empty(&item)?.to_owned()),
             None => None,

@@ -189,7 +189,7 @@ pub(super) fn step(item: &Item<'_>, outside: &Outside<'_>) -> Result<Step, Sourc
     let written = path.display();
     let Some(provider) = providers::of(&cassette) else {
         return Err(item.error(format!(
-            "the step `{written}` is in a format that is not read, so nobody knows which tools it calls"
+            "the step `{written}` is in a format that is not read, so it is not known which tools it calls"
         )));
     };
     let stamped = provider.stamped(&cassette, &Stamp::sample());

@@ -75,11 +75,12 @@ pub(super) fn resume(
     requests: &mut Requests<'_>,
 ) -> Result<Resume, SourceError> {
     let fields = item.table(&RESUME)?;
-    let stays_open =
-        |follow: &Follow| follow.how == Follows::First || follow.request.handshake.is_some();
-    if stream.is_some_and(stays_open) {
+    // A page that lost a socket connects again, and hears of the answer as before.
+    let goes_on =
+        |follow: &Follow| follow.how == Follows::First && follow.request.handshake.is_none();
+    if stream.is_some_and(goes_on) {
         return Err(item
-            .key_error("[resume] is for an answer that comes over a connection of its own")
+            .key_error("[resume] is for an answer that comes over a separate connection")
             .help("leave [resume] out"));
     }
     if stream.is_some_and(|follow| matches!(follow.how, Follows::Polls(_))) {

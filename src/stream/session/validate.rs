@@ -134,7 +134,7 @@ pub(super) fn method_and_path<'a>(item: &Item<'a>) -> Result<(Method, &'a str), 
         let help = if path.contains("://") {
             "leave the host out: --server names it"
         } else {
-            "a path is seen from the root of the server"
+            "a path starts at the root of the server"
         };
         return Err(item
             .origin

@@ -60,8 +60,7 @@ pub(super) fn start(command: String, wanted: Launch<'_>) -> Result<(Start, Strin
             "`--start` has no {port}: the server would not know where to listen",
         )
         .hint(
-            "put {port} where the command takes its port (--port {port}), or say where it listens: \
-             --server http://127.0.0.1:8000",
+            "use {port} where the command takes its port (--port {port}), or name its address: --server http://127.0.0.1:8000",
         ));
     }
     let values = names(&wanted);

@@ -239,9 +239,9 @@ pub async fn world(
     let (server, others) = match starts {
         Starts::Nothing => {
             if launch.ready.is_some() && wanted.ready.is_some() {
-                context.progress.note(
-                    "--ready is for a server that chatctl starts; this one is taken to be ready",
-                );
+                context
+                    .progress
+                    .note("--ready is for a server that chatctl starts; this one counts as ready");
             }
             (None, OtherProcesses::default())
         }

@@ -161,7 +161,7 @@ fn provider_faults(wanted: &Wanted, config: &Config) -> anyhow::Result<(Vec<Mix>
     let mixes = named.into_iter().map(|name| {
         Mix::parse(name).map_err(|why| {
             CliError::usage(why)
-                .hint("docs/provider-faults.md has the table; several at once are joined by `+`")
+                .hint("docs/provider-faults.md has the table; `+` combines several faults")
         })
     });
     Ok((mixes.collect::<Result<_, _>>()?, !every.is_empty()))
@@ -189,7 +189,7 @@ fn faults(
     };
     if proof == Proof::Observe {
         return Err(CliError::usage(format!(
-            "--fault {} and --proof observe can't be used together: the one makes a commit fail, the other only looks",
+            "--fault {} and --proof observe can't be used together: the first makes a commit fail, the second only reads",
             first.name()
         ))
         .hint("leave one of them out")
@@ -203,7 +203,7 @@ fn faults(
             ),
             FaultPlace::SystemCall => (
                 target.is_file(),
-                "it is a fault of SQLite's files: use commit-error or another one of the wire",
+                "it is a fault of SQLite's files: use commit-error or another fault of the connection",
             ),
         };
         if !is_made {

@@ -101,7 +101,7 @@ pub(super) fn parse(file: &str, text: &str, target: &Target) -> Result<Vec<Proce
         {
             return Err(mark
                 .error(format!("`{first}` and `{name}` are both `tested`"))
-                .help("clients speak to one process: mark that one"));
+                .help("clients connect to one process: mark that one"));
         }
         processes.push(process);
     }
@@ -120,7 +120,7 @@ pub(super) fn parse(file: &str, text: &str, target: &Target) -> Result<Vec<Proce
         }
         (None, Some(first), Some(second)) => {
             let message = format!(
-                "`{}` and `{}` both listen on a {{port}}: which one do clients speak to?",
+                "`{}` and `{}` both listen on a {{port}}: which one do clients connect to?",
                 first.name, second.name
             );
             return Err(entries[0]
@@ -130,7 +130,8 @@ pub(super) fn parse(file: &str, text: &str, target: &Target) -> Result<Vec<Proce
         (None, None, _) => {
             return Err(entries[0]
                 .error("no process has {port} in its command: clients can't find the server under test")
-                .help("put {port} where the command takes its port, or mark it with tested = true and say where it listens: --server http://127.0.0.1:8000"));
+                .help("use {port} where the command takes its port, or mark it with tested = true and name its \
+                    address: --server http://127.0.0.1:8000"));
         }
     }
     Ok(processes)
@@ -170,7 +171,7 @@ fn process<'a>(
                 .key_error(format!(
                     "`{name}` is a replica, and has no {{port}} in its command"
                 ))
-                .help("put {port} where the command takes its port"));
+                .help("use {port} where the command takes its port"));
         }
         (Some(_), None, _) => Role::Tested,
         (None, Some(_), true) => Role::Replica,

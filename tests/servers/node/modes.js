@@ -106,6 +106,14 @@ const ENDINGS = {
     await turn.save();
     await turn.done();
   },
+  // Knows of clients that leave only where they abort a stream of HTTP/2.
+  async stops_with_stream(turn) {
+    await turn.relay(async () => {
+      if (turn.isAborted()) throw new Error("the client left");
+    });
+    await turn.save();
+    await turn.done();
+  },
   // Stop ends the turn, and nothing of its answer stays.
   async stop_drops(turn) {
     const stop = new Error("stopped");

@@ -2,11 +2,13 @@
 //
 //     MODE=after DATABASE_URL=postgres://… GATEWAY_URL=http://127.0.0.1:9191/v1 node server.js 8000
 //
-// `NODE_PATH` names the folder with the drivers.
+// `NODE_PATH` names the folder with the drivers. With `HTTP2=1` it speaks HTTP/2 as well, to whoever begins with it.
 
 "use strict";
 
 const http = require("node:http");
+const http2 = require("node:http2");
+const net = require("node:net");
 const { randomUUID } = require("node:crypto");
 const { MODES } = require("./modes.js");
 const { openStore } = require("./stores.js");
@@ -51,8 +53,10 @@ async function chat(request, response, { conversation_id: key, message }) {
   newest.set(key, state);
   const messages = await store.history(key);
   response.writeHead(200, { "Content-Type": "text/event-stream" });
-  // Resolved when the bytes have left: until then Node keeps them.
-  const send = (text) => new Promise((sent) => response.write(text, sent));
+  let isClosed = false;
+  const closed = new Promise((resolve) => response.once("close", resolve)).then(() => (isClosed = true));
+  // Resolved when the bytes have left: until then Node keeps them. A stream of HTTP/2 that is closed says nothing of them.
+  const send = (text) => isClosed || Promise.race([closed, new Promise((sent) => response.write(text, sent))]);
   const turn = {
     store,
     key,
@@ -61,6 +65,7 @@ async function chat(request, response, { conversation_id: key, message }) {
     save: () => store.write(turn.row()),
     touch: () => store.write(["TOUCH", key]),
     hasLeft: () => response.destroyed,
+    isAborted: () => Boolean(response.stream?.aborted),
     isStopped: () => state.isStopped,
     saveQuestion: () => store.write(question),
     // The text that the request of this key comes to: of the first one that came, if there was one.
@@ -124,13 +129,28 @@ async function handle(request, response) {
 
 async function main() {
   store = await openStore(process.env);
-  const server = http.createServer((request, response) => {
+  const onRequest = (request, response) => {
     handle(request, response).catch((error) => {
       console.error(error);
       response.headersSent ? response.destroy() : reply(response, 500, { error: error.message });
     });
+  };
+  const server = http.createServer(onRequest);
+  const listening = process.env.HTTP2 ? either(server, http2.createServer(onRequest)) : server;
+  listening.listen(Number(process.argv[2]), "127.0.0.1");
+}
+
+/** Gives a connection to the one that speaks as its client begins. */
+function either(one, two) {
+  return net.createServer((socket) => {
+    socket.on("error", () => {});
+    socket.once("readable", () => {
+      const begun = socket.read();
+      if (begun === null) return socket.destroy();
+      socket.unshift(begun);
+      (begun.toString("latin1").startsWith("PRI ") ? two : one).emit("connection", socket);
+    });
   });
-  server.listen(Number(process.argv[2]), "127.0.0.1");
 }
 
 main();

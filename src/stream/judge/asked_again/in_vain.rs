@@ -105,10 +105,10 @@ fn shown(seen: &InVain) -> Result<Judged, Judged> {
     let doubt = match (stored.old, stored.new) {
         _ if late.is_some() => late,
         (Old::Gone, New::Unknown) if seen.again == Again::Regenerated => {
-            Some("a part of the new answer can't be told from other texts")
+            Some("a part of the new answer can't be distinguished from other texts")
         }
         (Old::Elsewhere, new) if new != New::Whole || seen.old_answer == Some(OldAnswer::Keep) => {
-            Some("nothing shows whether the page finds it there")
+            Some("it is not known whether the page finds it there")
         }
         (Old::Gone | Old::Aside | Old::Shown | Old::Kept | Old::Elsewhere, _) => None,
     };
@@ -118,7 +118,7 @@ fn shown(seen: &InVain) -> Result<Judged, Judged> {
 fn tell(seen: &InVain, stored: &Remains) -> String {
     let old = match stored.old {
         Old::Gone => "gone",
-        Old::Aside => "kept off the branch that is shown",
+        Old::Aside => "kept outside the visible branch",
         Old::Shown => "shown",
         Old::Kept => "kept",
         Old::Elsewhere => "in a table other than that of the messages",
@@ -127,10 +127,10 @@ fn tell(seen: &InVain, stored: &Remains) -> String {
         New::Whole => "all of the new one is stored",
         New::Part => "a part of the new one is stored",
         New::Nothing => "nothing of the new one is stored",
-        New::Unknown => "of the new one it is not known",
+        New::Unknown => "whether the new one is stored is not known",
     };
     format!(
-        "{}: the old answer is {old}, {new}, the question is there {} times",
+        "{}: the old answer is {old}, {new}, the question is stored {} times",
         when(seen),
         stored.questions
     )
@@ -160,14 +160,14 @@ fn finding(
 fn question(seen: &InVain, stored: &Remains) -> Option<Finding> {
     let says = (
         "the question is lost when regenerating its answer fails",
-        "store the question, in its new words, before the provider is called, and remove the old one with it",
+        "store the new question before the provider is called, and remove the old one in the same transaction",
     );
     let (code, severity, says, fact) = match (stored.questions, stored.old_question) {
         (0, true) => (
             "user-message-lost",
             Severity::Warning,
             says,
-            "the old question is there, and no row holds its new words",
+            "the old question is stored, but no row holds its new words",
         ),
         (0, false) => (
             "user-message-lost",
@@ -181,9 +181,9 @@ fn question(seen: &InVain, stored: &Remains) -> Option<Finding> {
             Severity::Error,
             (
                 "the question is stored again when its answer is regenerated",
-                "let the new answer follow the question that is there",
+                "let the new answer follow the existing question",
             ),
-            "more than one row that is shown holds the question",
+            "more than one visible row holds the question",
         ),
     };
     Some(finding(seen, code, severity, says, (Source::Store, fact)))
@@ -211,7 +211,7 @@ fn old_lost(seen: &InVain, stored: &Remains) -> Option<Finding> {
     let harm = match stored.new {
         New::Whole | New::Part => "the old answer is lost when regenerating it fails",
         New::Nothing | New::Unknown => {
-            "the old answer is lost, and no new one has come: the question no longer has an answer"
+            "the old answer is lost before a new one exists: the question no longer has an answer"
         }
     };
     let says = (
@@ -225,7 +225,7 @@ fn old_lost(seen: &InVain, stored: &Remains) -> Option<Finding> {
 fn error(seen: &InVain, stored: &Remains) -> Option<Finding> {
     let says = (
         "the text of the provider's error is stored as an answer",
-        "store a failure in a column of its own, and leave the turn out of what the model gets",
+        "store a failure in a separate column, and do not send the turn to the model",
     );
     let fact = (Source::Store, "a row has the text of the error");
     let code = "error-text-as-answer";
@@ -263,8 +263,8 @@ fn reload(seen: &InVain, stored: &Remains) -> Option<Finding> {
         (_, _) => return None,
     };
     let says = (
-        "after a failed regenerate a reload does not show the conversation as it was before",
-        "let the history show the old answer until there is a new one",
+        "after a failed regenerate a reload does not show the earlier conversation",
+        "let the history show the old answer until a new one exists",
     );
     let fact = (Source::Stream, fact);
     Some(finding(seen, "history-differs", severity, says, fact))
@@ -282,7 +282,7 @@ fn context(seen: &InVain, stored: &Remains) -> Option<Finding> {
     };
     let says = (
         "in the next turn the model does not know the old answer, which a reload shows",
-        "build the provider's messages from what the history shows",
+        "build the provider's messages from the messages that the history shows",
     );
     let fact = (Source::Gateway, "the next request lacks the old answer");
     is_lost.then(|| finding(seen, "context-lost", severity, says, fact))
@@ -294,7 +294,7 @@ fn next(seen: &InVain) -> Option<Finding> {
     let harm = format!("{} after a failed regenerate", failure.harm);
     let says = (
         harm.as_str(),
-        "end a turn's row and its lock in a `finally`, and accept a question without an answer before it",
+        "finish a turn's row and release its lock in a `finally`, and accept a question after an unanswered one",
     );
     let fact = (failure.source, failure.how.as_str());
     Some(finding(seen, failure.code, failure.severity, says, fact))

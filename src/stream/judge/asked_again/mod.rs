@@ -114,7 +114,7 @@ pub fn judge(seen: &AskedAgain) -> Judged {
     let mut findings: Vec<_> = found.into_iter().flatten().collect();
     findings.extend(spoilt(seen, &findings));
     let is_doubtful = seen.old_answer == Some(OldAnswer::Keep) && seen.stored.old == Old::Elsewhere;
-    let doubt = is_doubtful.then_some("nothing shows whether the page finds it there");
+    let doubt = is_doubtful.then_some("it is not known whether the page finds it there");
     let doubt = doubt.or_else(|| seen.following.doubt());
     Judged::by(findings, tell(seen), doubt)
 }
@@ -128,13 +128,13 @@ fn tell(seen: &AskedAgain) -> String {
     let answer = if answer { "is" } else { "is not" };
     let old = match old {
         Old::Gone => "gone",
-        Old::Aside => "kept off the branch that is shown",
-        Old::Shown => "shown with it",
+        Old::Aside => "kept outside the visible branch",
+        Old::Shown => "shown next to it",
         Old::Kept => "kept",
         Old::Elsewhere => "in a table other than that of the messages",
     };
     format!(
-        "the answer was {}: the new one {answer} stored, the old one is {old}, the question is there {questions} times",
+        "the answer was {}: the new one {answer} stored, the old one is {old}, the question is stored {questions} times",
         seen.again
     )
 }
@@ -176,8 +176,8 @@ fn spoilt(seen: &AskedAgain, found: &[Finding]) -> Vec<Finding> {
     let doubled = |it: &&Wrong| it.code == "answer-duplicated";
     let doubled = seen.wrong.iter().filter(doubled);
     let says = (
-        "a turn that is regenerated or edited is not stored as it was said",
-        "save it as every other turn is saved: all of each text, once",
+        "a turn that is regenerated or edited is stored with other content",
+        "save it like every other turn: each text completely, and once",
     );
     // An edit may begin a conversation of its own.
     let is_judged =
@@ -193,12 +193,12 @@ fn spoilt(seen: &AskedAgain, found: &[Finding]) -> Vec<Finding> {
 fn late(seen: &AskedAgain) -> Option<Finding> {
     let is_late = seen.at_marker == Some(RowState::Incomplete) && seen.stored.answer;
     let says = (
-        "a regenerated answer is not saved and finished at the final marker: a crash, or a reload that is faster, loses it",
+        "a regenerated answer is not saved and finished at the final marker: a crash or a fast reload loses it",
         "save the new answer, and commit it before the final marker is sent",
     );
     let fact = (
         Source::Store,
-        "right after the final marker no row held the new answer as a finished one",
+        "right after the final marker no row held the new answer as finished",
     );
     is_late.then(|| wrong(seen, "saved-after-done", says, fact))
 }
@@ -208,7 +208,7 @@ fn question(seen: &AskedAgain) -> Option<Finding> {
         0 => {
             let says = (
                 "the question is lost when its answer is regenerated",
-                "store the question, in its new words, before the provider is called",
+                "store the new question before the provider is called",
             );
             let fact = (Source::Store, "no row holds the question");
             Some(wrong(seen, "user-message-lost", says, fact))
@@ -217,11 +217,11 @@ fn question(seen: &AskedAgain) -> Option<Finding> {
         _ => {
             let says = (
                 "the question is stored again when its answer is regenerated",
-                "let the new answer follow the question that is there",
+                "let the new answer follow the existing question",
             );
             let fact = (
                 Source::Store,
-                "more than one row that is shown holds the question",
+                "more than one visible row holds the question",
             );
             Some(wrong(seen, "turn-stored-twice", says, fact))
         }
@@ -246,7 +246,7 @@ fn old_shown(seen: &AskedAgain) -> Option<Finding> {
     let fact = match seen.stored.old {
         Old::Shown if seen.old_answer.is_some() => (
             Source::Store,
-            "the old answer is among the messages that are shown",
+            "the old answer is among the visible messages",
         ),
         Old::Kept if replaces => (Source::Store, "a row still holds the old answer"),
         _ if in_history && replaces => (Source::Stream, "the history has the old answer"),
@@ -260,7 +260,7 @@ fn old_shown(seen: &AskedAgain) -> Option<Finding> {
     };
     let says = (
         "the old answer is still part of the conversation after a regenerate",
-        "remove the old answer, or link the new one to the question and leave the old one out of the shown branch",
+        "remove the old answer, or link the new one to the question and leave the old one out of the visible branch",
     );
     Some(finding(seen, "old-answer-shown", severity, says, fact))
 }
@@ -278,9 +278,9 @@ fn earlier(seen: &AskedAgain) -> Option<Finding> {
     };
     let says = (
         "an earlier turn is lost when a later one is regenerated or edited",
-        "delete the messages behind the one that is asked for again, and none before it",
+        "delete only the messages after the regenerated one, and none before it",
     );
-    let fact = format!("no row holds the {what} of turn {turn} any more, which was stored before");
+    let fact = format!("the {what} of turn {turn} was stored, and no row holds it any more");
     Some(wrong(seen, code, says, (Source::Store, &fact)))
 }
 
@@ -288,7 +288,7 @@ fn parent(seen: &AskedAgain) -> Option<Finding> {
     let how = seen.wrong_parent.as_deref()?;
     let says = (
         "a regenerated or edited message is linked to the wrong one",
-        "link a new answer to its question, and an edited question to what the old one was linked to",
+        "link a new answer to its question, and an edited question to the message that the old one was linked to",
     );
     Some(wrong(seen, "branch-broken", says, (Source::Store, how)))
 }
@@ -327,7 +327,7 @@ fn following(seen: &AskedAgain) -> Option<Finding> {
     let harm = format!("{} after a regenerate or an edit", failure.harm);
     let says = (
         harm.as_str(),
-        "end a turn's row and its lock in a `finally`, also that of a turn that is asked for again",
+        "finish a turn's row and release its lock in a `finally`, also for a regenerated turn",
     );
     let fact = (failure.source, failure.how.as_str());
     Some(finding(seen, failure.code, failure.severity, says, fact))

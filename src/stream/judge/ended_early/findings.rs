@@ -129,11 +129,11 @@ fn lost(cause: Cause) -> Option<(&'static str, &'static str)> {
     match cause {
         Cause::Left(_) => Some((
             "answer-lost-on-disconnect",
-            "run the turn in a task of its own, which no request cancels, and save in its `finally`",
+            "run the turn in a separate task that no request cancels, and save in its `finally`",
         )),
         Cause::Stopped => Some((
             "answer-lost-on-stop",
-            "on stop, save what was streamed before the task is cancelled, with a status that says so",
+            "on stop, save the streamed text before the task is cancelled, with a status that says so",
         )),
         Cause::Restarted(_) => None,
     }
@@ -146,7 +146,8 @@ fn copies(seen: &EndedEarly, stored: &Stored) -> Option<Finding> {
     }
     let times = stored.copies.len();
     let harm = format!("the answer is stored {times} times {}", when(seen.cause));
-    let help = "save the answer in one place: what ends the turn and what finishes it must write the same row";
+    let help = "save the answer in one place: the code that interrupts a turn and the code that finishes it \
+        must write the same row";
     let finding = finding(seen, "answer-duplicated", Severity::Error, harm, help);
     let rows = stored.copies.join(", ");
     Some(finding.with(Source::Store, format!("{}: rows {rows}", place(seen))))
@@ -159,8 +160,8 @@ fn around(seen: &EndedEarly, spoilt: &Spoilt) -> Option<Finding> {
         Spoilt::QuestionCut(text) => (
             "user-message-lost",
             format!("a part of the question is lost {when}"),
-            "leave the row of the question as it is when its turn ends early",
-            format!("of the question only `{text}` is stored"),
+            "leave the row of the question unchanged when its turn ends early",
+            format!("only `{text}` of the question is stored"),
         ),
         Spoilt::QuestionTwice(keys) => (
             "question-duplicated",
@@ -170,8 +171,9 @@ fn around(seen: &EndedEarly, spoilt: &Spoilt) -> Option<Finding> {
         ),
         Spoilt::Note(text) => (
             "error-text-as-answer",
-            format!("a text that is no answer is stored as one {when}"),
-            "keep why a turn ended in a column of its own, or give the message a status that whole answers do not have",
+            format!("a text that is not an answer is stored as one {when}"),
+            "store the reason why a turn ended in a separate column, or give the message a status that whole \
+                answers do not have",
             format!("`{text}` has the status of whole answers, and nobody said it"),
         ),
         Spoilt::Earlier { turn, is_question } => {
@@ -183,7 +185,7 @@ fn around(seen: &EndedEarly, spoilt: &Spoilt) -> Option<Finding> {
             (
                 code,
                 format!("the {whose} of an earlier turn is lost {when}"),
-                "what ends a turn may change the rows of that turn only",
+                "code that ends a turn may change only the rows of that turn",
                 format!(
                     "the {whose} of turn {turn} was stored, and no row of the conversation holds it any more"
                 ),
@@ -223,7 +225,7 @@ fn called_whole(seen: &EndedEarly, stored: &Stored) -> Option<Finding> {
         "a part of an answer is stored as if it were the whole {}",
         when(seen.cause)
     );
-    let help = "store a part with a status of its own, such as `interrupted`, and show it as such";
+    let help = "store a part with a separate status, such as `interrupted`, and show it as such";
     let status = if stored.tells_whole {
         "with the status that whole answers have"
     } else {
@@ -256,7 +258,7 @@ fn stuck(seen: &EndedEarly, stored: &Stored) -> Option<Finding> {
     Some(finding.with(
         Source::Store,
         format!(
-            "{}: row {row} is still being written, although the provider's answer is over",
+            "{}: row {row} is still being written, although the provider's answer has ended",
             place(seen)
         ),
     ))
@@ -314,7 +316,7 @@ fn reload(seen: &EndedEarly, stored: &Stored) -> Option<Finding> {
             };
             (
                 severity,
-                "what is stored of the answer is not in the history".to_owned(),
+                "the stored part of the answer is not in the history".to_owned(),
             )
         }
         Reload::Shows { answer: true, .. } => return None,
@@ -323,7 +325,7 @@ fn reload(seen: &EndedEarly, stored: &Stored) -> Option<Finding> {
         "a reload shows less than the store holds {}",
         when(seen.cause)
     );
-    let help = "return every stored message, also those that were cut off, with their status";
+    let help = "return every stored message with its status, also one that was cut off";
     let finding = finding(seen, "history-differs", severity, harm, help);
     Some(finding.with(Source::Stream, format!("{}: {fact}", place(seen))))
 }
@@ -362,10 +364,10 @@ fn next(seen: &EndedEarly, stored: &Stored) -> Option<Finding> {
                 return None;
             };
             let harm = format!(
-                "in the next turn the model does not know what the store shows {}",
+                "in the next turn the model does not know messages that are stored {}",
                 when(seen.cause)
             );
-            let help = "build the provider's messages from the stored conversation, parts of answers included";
+            let help = "build the provider's messages from the stored conversation, including parts of answers";
             let finding = finding(seen, "context-lost", severity, harm, help);
             Some(finding.with(
                 Source::Gateway,
@@ -382,7 +384,7 @@ fn failed(seen: &EndedEarly, failure: NextFailure) -> Finding {
             "finish the row and release the lock in a `finally`, and accept a question after an unanswered one"
         }
         Cause::Restarted(_) => {
-            "at the start, end the rows and the locks of turns that no process works on any more"
+            "at start-up, finish the rows and release the locks of turns that no process works on any more"
         }
     };
     let finding = finding(seen, failure.code, failure.severity, harm, help);
@@ -405,8 +407,8 @@ fn provider(seen: &EndedEarly) -> Option<Finding> {
     if wants_whole || !is_whole || !is_inside || !seen.cause.is_heard() {
         return None;
     }
-    let harm = "the server does not close its connection to the provider, although the answer need not be whole";
-    let help = "close the connection to the provider when the turn is broken off";
+    let harm = "the server does not close its connection to the provider, although the answer need not be complete";
+    let help = "close the connection to the provider when the turn is interrupted";
     let finding = finding(seen, "provider-call-goes-on", Severity::Note, harm, help);
     Some(finding.with(
         Source::Gateway,

@@ -241,7 +241,7 @@ impl NextTurn {
                 harm: match wrong.code {
                     "never-saved" => "the answer of the next turn is never stored",
                     "user-message-lost" => "the question of the next turn is lost",
-                    _ => "the next turn is not stored as it was said",
+                    _ => "the next turn is stored with other content",
                 },
                 source: wrong.source,
                 ..refused(
@@ -259,8 +259,8 @@ impl NextTurn {
                 NextDoubt::Late => LATE,
                 NextDoubt::Unread => "the store could not be read after the next turn",
                 NextDoubt::NotAwaited => {
-                    "what was stored of the next turn was wrong after the settling time, as in an earlier case of this run, \
-                     which waited longer and is violated; a run of this case alone waits as long"
+                    "the stored part of the next turn was wrong after the settling time, as in an earlier case \
+                        of this run, which waited longer and is violated; run alone, this case waits as long"
                 }
             }),
             Self::Wrong(_) | Self::Refused { .. } | Self::Failed(_) => None,
@@ -294,7 +294,9 @@ fn shown(seen: &EndedEarly) -> Result<Judged, Judged> {
                 && seen.client.characters.is_none()
                 && seen.point != Point::BeforeFirstByte =>
         {
-            Some("the profile reads no text, so nobody knows what the client had seen".to_owned())
+            Some(
+                "the profile reads no text, so it is not known what the client had seen".to_owned(),
+            )
         }
         AnswerFate::Nothing | AnswerFate::Cut { .. } | AnswerFate::Whole => None,
     };

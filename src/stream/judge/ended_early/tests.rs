@@ -147,7 +147,7 @@ fn no_declaration_lets_anything_else_pass() {
                     // Nobody told a server whose client only reads no more.
                     (Keep::Nothing, AnswerFate::Whole) => match cause {
                         Cause::Left(Way::Stall | Way::HalfClose) => &[],
-                        Cause::Left(Way::Fin | Way::Reset)
+                        Cause::Left(Way::Fin | Way::Reset | Way::ResetStream)
                         | Cause::Stopped
                         | Cause::Restarted(_) => &["policy-not-kept"],
                     },
@@ -265,7 +265,7 @@ fn what_did_not_happen_or_can_not_be_known_is_never_green() {
     unread_part.client.characters = None;
     for seen in [
         EndedEarly {
-            met: Err("the response was over before".to_owned()),
+            met: Err("the response ended before".to_owned()),
             ..lost()
         },
         EndedEarly {

@@ -38,7 +38,10 @@ fn interrupted() -> Marked {
 /// A turn that was left or stopped somewhere, and what was declared of it is stored.
 fn left(rng: &mut Rng) -> EndedEarly {
     let (cause, policies) = if rng.bool() {
-        (Cause::Left(Way::ALL[rng.usize(..4)]), &ON_DISCONNECT)
+        (
+            Cause::Left(Way::ALL[rng.usize(..Way::ALL.len())]),
+            &ON_DISCONNECT,
+        )
     } else {
         (Cause::Stopped, &ON_STOP)
     };

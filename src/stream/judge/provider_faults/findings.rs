@@ -67,7 +67,7 @@ fn answer(seen: &ProviderFailed, stored: &Stored) -> Option<Finding> {
         (Said::Whole, AnswerFate::Nothing) => not_saved(seen, stored, "all of the answer"),
         (Said::Whole, AnswerFate::Cut { marked, .. }) => match (&seen.client.end, marked) {
             (ResponseEnd::Well, _) => {
-                let fact = format!("of what the provider said, {}", kept(stored));
+                let fact = format!("of the provider's text, {}", kept(stored));
                 Some(changed(
                     seen,
                     Severity::Error,
@@ -110,7 +110,7 @@ fn differs(seen: &ProviderFailed, stored: &Stored) -> Option<Finding> {
 }
 
 fn changed(seen: &ProviderFailed, severity: Severity, harm: &str, how: String) -> Finding {
-    let help = "store the text as it came: UTF-8 in a column that is wide enough, and whole events before they are decoded";
+    let help = "store the text unchanged: UTF-8 in a column that is wide enough, and decode only complete events";
     finding(seen, "answer-differs", severity, harm, help).with(Source::Store, fact(seen, how))
 }
 
@@ -118,8 +118,9 @@ fn not_saved(seen: &ProviderFailed, stored: &Stored, what: &str) -> Option<Findi
     if seen.client.end != ResponseEnd::Well {
         return None;
     }
-    let harm = format!("{what} is shown with the final marker, and is not stored");
-    let help = "save what was said, or end the response with an error in place of the final marker";
+    let harm = format!("{what} is shown with the final marker, but is not stored");
+    let help =
+        "save the streamed text, or end the response with an error in place of the final marker";
     let finding = finding(seen, "never-saved", Severity::Error, harm, help);
     Some(finding.with(Source::Store, fact(seen, kept(stored))))
 }
@@ -143,7 +144,7 @@ fn hidden(seen: &ProviderFailed, stored: &Stored) -> Option<Finding> {
 
 fn part_as_whole(seen: &ProviderFailed, stored: &Stored, severity: Severity) -> Option<Finding> {
     let harm = "a part of an answer is stored as if it were the whole when the provider's stream breaks off";
-    let help = "store a part with a status of its own, such as `interrupted`; look for the reason why the answer ended";
+    let help = "store a part with a separate status, such as `interrupted`, and find the reason why the answer ended";
     let status = if stored.tells_whole {
         "with the status that whole answers have"
     } else {
@@ -161,7 +162,7 @@ fn duplicated(seen: &ProviderFailed, stored: &Stored) -> Option<Finding> {
         return None;
     }
     let harm = "the answer is stored more than once";
-    let help = "save once a turn, whatever the provider repeats";
+    let help = "save each turn once, whatever the provider repeats";
     let finding = finding(seen, "answer-duplicated", Severity::Error, harm, help);
     let copies = format!("{} rows hold the answer's end", stored.copies);
     Some(finding.with(Source::Store, fact(seen, copies)))
@@ -176,12 +177,12 @@ fn blank(seen: &ProviderFailed, stored: &Stored) -> Option<Finding> {
             Severity::Warning,
             "an empty message is stored as the answer when the model gives no text: some providers refuse a \
              history with one",
-            "store no row for an answer without text, or leave it out of what the model gets",
+            "store no row for an answer without text, or do not send it to the model",
         ),
         Said::Whole | Said::BrokenOff | Said::Early | Said::Refused => (
             unless_told(seen),
             "an empty message is stored as the answer when the provider fails",
-            "insert the answer when there is something to store, or finish its row on every exit path",
+            "insert the answer only when there is text to store, or finish its row on every exit path",
         ),
     };
     let finding = finding(seen, "answer-empty", severity, harm, help);
@@ -191,8 +192,7 @@ fn blank(seen: &ProviderFailed, stored: &Stored) -> Option<Finding> {
 fn error(seen: &ProviderFailed, stored: &Stored) -> Option<Finding> {
     let row = stored.error.as_ref()?;
     let harm = "the text of the provider's error is stored as an answer";
-    let help =
-        "store a failure in a separate column, and leave the turn out of what the model gets";
+    let help = "store a failure in a separate column, and do not send the turn to the model";
     let finding = finding(seen, "error-text-as-answer", Severity::Error, harm, help);
     let fact = fact(seen, format!("row {row} has the text of the error"));
     Some(finding.with(Source::Store, fact))

@@ -126,7 +126,7 @@ fn doubt(seen: &ProviderFailed, stored: &Stored) -> Option<String> {
         AnswerFate::Unknown(_) => None,
         AnswerFate::Nothing | AnswerFate::Cut { .. } if seen.client.end == ResponseEnd::Unread => {
             Some(
-                "what the response said can't be read, so nobody knows what the user was told"
+                "the text of the response can't be read, so it is not known what the user saw"
                     .to_owned(),
             )
         }
@@ -149,7 +149,7 @@ fn tell(seen: &ProviderFailed, stored: &Stored) -> String {
         ResponseEnd::Well | ResponseEnd::Unread => {
             "the response ended with the final marker".to_owned()
         }
-        ResponseEnd::WithWords => "the response had words of the server's own".to_owned(),
+        ResponseEnd::WithWords => "the response contains words that the server added".to_owned(),
         ResponseEnd::Failed(how) => format!("the response failed: {how}"),
     };
     format!("{question}, and {}; {told}", kept(stored))
