@@ -38,7 +38,8 @@ const TO_END: Duration = Duration::from_secs(2);
 const TO_WRITE: Duration = Duration::from_millis(300);
 
 /// Reports when CSV holds more than text.
-const RAW: &str = "cells hold control characters or text that a CI log takes for a command; CSV holds them as stored: do not print it to a terminal or a log";
+const RAW: &str = "some cells hold control characters, or text that a CI system would run as a command; CSV \
+    keeps them as stored, so do not print it to a terminal or a log";
 
 /// How text goes to stderr, and to stdout where no format writes it.
 const PLAIN: Kind = Kind::Text { color: false };
@@ -100,7 +101,7 @@ fn command(
 ) -> anyhow::Result<Outcome> {
     if closed::stdout() {
         return Err(
-            CliError::unreachable("stdout is closed, so nobody would see the report")
+            CliError::unreachable("stdout is closed, so the report would be lost")
                 .hint("redirect it: > report.txt, or > /dev/null")
                 .into(),
         );
@@ -185,6 +186,10 @@ fn command(
     }
     let outcome = outcome?;
     last_written.context("writing to stdout")?;
+    if running.is_interrupted() {
+        // The pager's end came before the signal that ended it.
+        return Err(CliError::interrupted().into());
+    }
     Ok(outcome)
 }
 
@@ -198,7 +203,7 @@ fn only_text(global: &Global) -> Result<(), CliError> {
         ))
         .hint("leave --format out")),
         (None, Some(_)) => {
-            Err(CliError::usage("this command makes no report").hint("leave --report out"))
+            Err(CliError::usage("this command writes no report").hint("leave --report out"))
         }
         (None, None) => Ok(()),
     }
@@ -323,7 +328,7 @@ async fn work(command: Command, env: Env) -> anyhow::Result<Done> {
         Command::Report(args) => commands::report::run(&args),
         Command::Config => Ok(commands::config::run(&env)),
         Command::Completions { shell } => Ok(completions(shell)),
-        Command::Inspect(_) => unreachable!("it is run on a thread of its own"),
+        Command::Inspect(_) => unreachable!("it runs on a separate thread"),
     }
 }
 

@@ -28,7 +28,7 @@ Exit codes:
     0  pass         everything asked for was checked and holds
     1  fail         a promise is broken, and the report shows it
     2  usage        the command line, a session or the configuration is wrong
-    3  undecided    could not be decided: unreachable, timeout, unreadable, ambiguous
+    3  undecided    not decided: unreachable, timeout, unreadable, ambiguous
     4  refused      the action would have been unsafe; nothing was done
    10  pending      migrations are pending (migrate plan, migrate status)
   130  interrupted  stopped by a signal; locks were released

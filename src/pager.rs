@@ -7,13 +7,17 @@ use nix::sys::signal::Signal;
 use nix::unistd::Pid;
 use std::io;
 use std::io::Write;
-use std::process::{Child, ChildStdin, Command, Stdio};
+use std::os::unix::process::ExitStatusExt as _;
+use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 /// Scrolls, keeps colours, ends by itself when all fits on the screen and leaves it there, and ends
 /// at Ctrl-C.
 const DEFAULT: &str = "less -FRXK";
+
+/// The exit code of `less -K` that Ctrl-C ended.
+const AT_CTRL_C: i32 = 2;
 
 /// How often it is asked whether the reader has quit it.
 const LOOK: Duration = Duration::from_millis(10);
@@ -36,7 +40,17 @@ pub struct Pager {
 
 /// The pager's process, from wherever it is to be ended.
 #[derive(Clone, Default)]
-pub struct Running(Arc<Mutex<Option<Child>>>);
+pub struct Running(Arc<Mutex<State>>);
+
+#[derive(Default)]
+enum State {
+    /// It is not started, or its reader has quit it.
+    #[default]
+    Absent,
+    Runs(Child),
+    /// Ctrl-C ended it. The same signal is on its way to this process, and may come later.
+    Interrupted,
+}
 
 impl Pager {
     /// A pager that is not started yet; without a word there is none.
@@ -63,7 +77,7 @@ impl Pager {
         self.words.clear();
         if let Some(mut child) = child {
             self.stdin = child.stdin.take();
-            *self.running.lock() = Some(child);
+            *self.running.lock() = State::Runs(child);
         }
     }
 }
@@ -98,7 +112,7 @@ impl Drop for Pager {
 impl Running {
     /// Asks the pager to end, if it runs.
     pub fn end(&self) {
-        if let Some(child) = &*self.lock()
+        if let State::Runs(child) = &*self.lock()
             && let Ok(id) = i32::try_from(child.id())
         {
             // It is still this child: only `has_ended` waits for it. One that has ended needs no signal.
@@ -106,18 +120,30 @@ impl Running {
         }
     }
 
-    fn has_ended(&self) -> bool {
-        let mut child = self.lock();
-        let runs = |child: &mut Child| matches!(child.try_wait(), Ok(None));
-        if !child.as_mut().is_some_and(runs) {
-            *child = None;
-        }
-        child.is_none()
+    /// Whether Ctrl-C ended it, and not its reader.
+    pub fn is_interrupted(&self) -> bool {
+        matches!(*self.lock(), State::Interrupted)
     }
 
-    fn lock(&self) -> MutexGuard<'_, Option<Child>> {
+    fn has_ended(&self) -> bool {
+        let mut state = self.lock();
+        if let State::Runs(child) = &mut *state {
+            *state = match child.try_wait() {
+                Ok(None) => return false,
+                Ok(Some(status)) if by_ctrl_c(status) => State::Interrupted,
+                Ok(Some(_)) | Err(_) => State::Absent,
+            };
+        }
+        true
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn by_ctrl_c(status: ExitStatus) -> bool {
+    status.code() == Some(AT_CTRL_C) || status.signal() == Some(Signal::SIGINT as i32)
 }
 
 #[cfg(test)]
@@ -174,6 +200,24 @@ mod tests {
         let text = vec![b'x'; 1 << 20];
         let error = pager.write_all(&text).unwrap_err();
         assert_eq!(error.kind(), std::io::ErrorKind::BrokenPipe);
+    }
+
+    #[test]
+    fn a_pager_that_ctrl_c_ends_is_no_reader_that_quits() {
+        let ended = |script: &str| {
+            let words = ["sh", "-c", script].map(str::to_owned);
+            let mut pager = Pager::new(words.to_vec(), Box::new(std::io::empty()));
+            // It may end before the text is written.
+            let _ = pager.write_all(b"one");
+            let running = pager.running();
+            drop(pager);
+            running.is_interrupted()
+        };
+        assert!(ended("exit 2"));
+        assert!(ended("kill -INT $$"));
+        assert!(!ended("exit 0"));
+        assert!(!ended("exit 1"));
+        assert!(!ended("kill -TERM $$"));
     }
 
     #[test]

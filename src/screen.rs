@@ -193,7 +193,7 @@ impl<'a> Screen<'a> {
 
 fn stalled() -> CliError {
     CliError::unreachable(format!(
-        "the reader of the output read nothing for {STALLED:?}, and there is no more space for the waiting rows"
+        "the reader of the output read nothing for {STALLED:?}, and the buffer for waiting rows is full"
     ))
     .hint("ask for less, or write into a file: --format csv > rows.csv")
 }

@@ -132,10 +132,10 @@ fn end(
 /// All that a [`SnapshotBuilder`] can fail at is what it spills.
 fn no_room(error: io::Error) -> CliError {
     CliError::unreachable(format!(
-        "what does not fit into memory could not be spilled into `{}`: {error}",
+        "the data that does not fit into memory could not be written to `{}`: {error}",
         std::env::temp_dir().display()
     ))
-    .hint("let TMPDIR name a folder with room, or give more memory with --mem")
+    .hint("set TMPDIR to a folder with more space, or give more memory with --mem")
 }
 
 #[cfg(test)]

@@ -53,8 +53,9 @@ impl Key {
         match given.strip_prefix("file:") {
             Some(path) => read(Path::new(path)),
             None => Err(
-                CliError::usage("`--key` is neither `env:NAME` nor `file:PATH`")
-                    .hint("a key on the command line would be seen by everyone: use env:NAME"),
+                CliError::usage("`--key` is neither `env:NAME` nor `file:PATH`").hint(
+                    "everyone on this machine can see a key on the command line: use env:NAME",
+                ),
             ),
         }
     }
@@ -114,8 +115,10 @@ fn default_path() -> Result<PathBuf, CliError> {
         .or_else(|| set("HOME").map(|home| Path::new(&home).join(".config")))
         .map(|folder| folder.join("chatctl/audit.key"))
         .ok_or_else(|| {
-            CliError::usage("no place for the key: neither `XDG_CONFIG_HOME` nor `HOME` is set")
-                .hint("give one with --key env:NAME or --key file:PATH")
+            CliError::usage(
+                "there is no folder for the key: neither `XDG_CONFIG_HOME` nor `HOME` is set",
+            )
+            .hint("give one with --key env:NAME or --key file:PATH")
         })
 }
 

@@ -9,7 +9,7 @@ use super::{evidence, file, fingerprint};
 use crate::cli_error::CliError;
 use crate::db::{Log, SnapshotRead, Target};
 use crate::model::{Listed, StoredMessage};
-use crate::store::{Allowed, Declared, Mapping, Range, Split};
+use crate::store::{Allowed, Choice, Mapping, Range, Split};
 use crate::{clock, db, store};
 use futures_util::future;
 use std::collections::HashSet;
@@ -62,7 +62,7 @@ impl Live {
     /// many ranges at a time, if its moment can be shared and they can be cut.
     pub async fn open(
         target: Target,
-        declared: &Declared,
+        choice: impl Into<Choice<'_>>,
         limit: Duration,
         ranges: usize,
     ) -> anyhow::Result<Self> {
@@ -70,7 +70,7 @@ impl Live {
         let db = further.remove(0);
         let taken = clock::calendar();
         let schema = db.schema().await?;
-        let mapping = store::choose(db.as_ref(), declared, &schema).await?;
+        let mapping = store::choose(db.as_ref(), choice, &schema).await?;
         let tables = mapping.table_names();
         let evidence = evidence::take(db.as_ref(), &tables, Depth::Catalog).await?;
         let (ranges, whole) = if further.is_empty() {
@@ -175,8 +175,15 @@ impl Live {
         // That does not tell of all: behind a savepoint rows have another number, and a transaction
         // takes the row's key before its own number.
         let grace = i64::try_from(grace.as_micros()).unwrap_or(i64::MAX);
-        // Where no two transactions write at a time nothing is late.
-        let late = self.catalog().commits_late;
+        // Where no two transactions write at a time no row number is late. A time is: the server makes
+        // it before it writes, and that of an answer is often the one at which it began.
+        let by_time = self.appends_by_time();
+        let late = self.catalog().commits_late || by_time;
+        let grace = if by_time {
+            grace.max(before.summary.settle)
+        } else {
+            grace
+        };
         let taken = before.summary.taken;
         // The snapshot's clock may have been behind that of whoever set the times.
         let last = before.summary.last_time.unwrap_or(taken).max(taken);
@@ -184,6 +191,13 @@ impl Live {
             keys,
             around: late.then(|| taken.saturating_sub(grace)..=last.saturating_add(grace)),
         })
+    }
+
+    /// Whether messages are in the order of their times, and of no number.
+    fn appends_by_time(&self) -> bool {
+        let message = &self.mapping.store().message;
+        let mut times = message.time.iter().flat_map(store::Source::columns);
+        times.any(|time| message.append.as_deref() == Some(time))
     }
 
     /// Transactions that may have been running when a snapshot was taken, from one number to another;
@@ -256,7 +270,8 @@ impl Live {
         }
         let target = self.db.target();
         Err(CliError::unreachable(format!(
-            "the standby `{target}` has replayed the log up to {}, and the snapshot was taken at {}: missing messages may only be late",
+            "the standby `{target}` has replayed the log up to {}, and the snapshot was taken at {}: missing \
+                messages may just be late",
             Log::printed(log.from),
             Log::printed(then),
         ))
@@ -271,12 +286,49 @@ impl Live {
         let store = self.mapping.store();
         file::Mapping {
             name: format!("{}, {}", self.mapping.short(), fingerprint::text(store)),
+            declared: self.mapping.memory(),
+            unlike_older: self
+                .mapping
+                .detected()
+                .map(|why| why.unlike_older.clone())
+                .unwrap_or_default(),
             digest: fingerprint::digest(store),
             first_version: fingerprint::digest_of_first_version(store),
             order: order(store),
             sums: None,
             summed: Vec::new(),
         }
+    }
+
+    /// Reads no tool calls that have a column of their own, where the snapshot's mapping had none: such a column may
+    /// have been added since. Returns what is left out then.
+    pub fn read_as(&mut self, before: &file::Mapping) -> Option<String> {
+        let is_its = |store: &store::Store| {
+            before.digest == fingerprint::digest(store)
+                || before.digest == fingerprint::digest_of_first_version(store)
+        };
+        let without = self.mapping.clone().without_tools();
+        if is_its(self.mapping.store()) || !is_its(without.store()) {
+            return None;
+        }
+        let mapping = std::mem::replace(&mut self.mapping, without);
+        let message = mapping
+            .store()
+            .message
+            .tools
+            .as_ref()
+            .map(ToString::to_string);
+        let item = mapping
+            .store()
+            .item
+            .as_ref()
+            .and_then(|item| item.tools.clone());
+        let place = message
+            .or_else(|| item.map(String::from))
+            .unwrap_or_default();
+        Some(format!(
+            "the tool calls in `{place}` were not compared: the snapshot's mapping does not have it"
+        ))
     }
 
     /// What users may do to what is stored.

@@ -76,6 +76,12 @@ impl Why {
             (State::Open, ..) => Some(Self::Marked),
             (State::Whole, Mark::Writing, None | Some(..DAY)) if is_answer => Some(Self::Marked),
             (State::Whole, Mark::Finished, _) => None,
+            // The row was made for an answer of which nothing had come: nothing can be lost of it.
+            (State::Whole, Mark::None, None | Some(..DAY))
+                if is_answer && holds_nothing(message) =>
+            {
+                Some(Self::Marked)
+            }
             (State::Whole, Mark::None | Mark::Writing, Some(age)) if is_answer => match age {
                 _ if age < -CLOCKS => Some(Self::Ahead),
                 _ if age < settle => Some(Self::Young),
@@ -147,6 +153,11 @@ impl Text {
             _ => Now::Other,
         }
     }
+}
+
+/// Whether there is nothing in a message, not even an image.
+fn holds_nothing(message: &StoredMessage) -> bool {
+    !says(message) && message.attachments == 0 && message.others == 0 && !message.reasoning
 }
 
 fn says(message: &StoredMessage) -> bool {
@@ -253,6 +264,18 @@ mod tests {
         assert_eq!(why(&marked(DAY - 1, State::Whole)), Some(Why::Marked));
         assert_eq!(why(&marked(DAY, State::Whole)), None);
         assert_eq!(why(&marked(DAY, State::Open)), Some(Why::Left));
+        // A row that waits for its answer.
+        let waiting = |age| StoredMessage {
+            content: String::new(),
+            ..answer(age)
+        };
+        assert_eq!(why(&waiting(SETTLE * 10)), Some(Why::Marked));
+        assert_eq!(why(&waiting(DAY)), None);
+        let image = StoredMessage {
+            attachments: 1,
+            ..waiting(SETTLE * 10)
+        };
+        assert_eq!(why(&image), None);
         let undated = StoredMessage {
             time: None,
             ..answer(0)

@@ -67,7 +67,8 @@ pub(super) const TWICE: i64 = 2_000_000;
 /// counts as never asked, and an answer that is deleted was given. A user's message that says
 /// nothing is not a question: stores hand a tool's result back in one.
 pub fn asked(messages: &[StoredMessage]) -> Vec<Asked<'_>> {
-    let speaking: Vec<_> = messages.iter().filter(|message| counts(message)).collect();
+    let mut speaking: Vec<_> = messages.iter().filter(|message| counts(message)).collect();
+    untie(&mut speaking);
     let mut found: Vec<Asked<'_>> = Vec::new();
     let mut at = 0;
     while at < speaking.len() {
@@ -104,6 +105,39 @@ pub fn asked(messages: &[StoredMessage]) -> Vec<Asked<'_>> {
         }
     }
     found
+}
+
+/// Puts a question before an answer that only a random key puts before it: nothing orders the two, and
+/// an answer comes after a question. One that follows an open question may be that one's.
+fn untie(speaking: &mut [&StoredMessage]) {
+    for at in 1..speaking.len() {
+        let (first, second) = (speaking[at - 1], speaking[at]);
+        let is_turned = first.role == Role::Assistant && second.role == Role::User;
+        let is_free = at < 2 || speaking[at - 2].role == Role::Assistant;
+        if is_turned && is_free && are_tied(first, second) {
+            speaking.swap(at - 1, at);
+        }
+    }
+}
+
+/// Letters with which keys of one time begin alike where they are made of the time.
+const OF_TIME: usize = 6;
+
+/// Whether nothing but a random key orders two messages.
+fn are_tied(first: &StoredMessage, second: &StoredMessage) -> bool {
+    let is_number = |message: &StoredMessage| message.key.parse::<i64>().is_ok();
+    let begins_alike = first
+        .key
+        .bytes()
+        .zip(second.key.bytes())
+        .take_while(|(a, b)| a == b)
+        .count();
+    first.time.is_some()
+        && first.time == second.time
+        && first.order == second.order
+        && !is_number(first)
+        && !is_number(second)
+        && begins_alike < OF_TIME
 }
 
 /// Whether a message is one that the user sees.
@@ -150,7 +184,7 @@ fn of(answers: &[&StoredMessage]) -> AnswerState {
         (State::Open, _) => AnswerState::Open,
         (State::Deleted, _) => AnswerState::Given,
         (State::Whole, Mark::Writing) => AnswerState::Open,
-        (State::Whole, Mark::None | Mark::Finished) if has_failed(answer) => AnswerState::Failed,
+        (State::Whole, Mark::None | Mark::Finished) if answer.has_failed() => AnswerState::Failed,
         (State::Whole, Mark::None | Mark::Finished) if is_empty(answer) => AnswerState::Empty,
         (State::Whole, Mark::None | Mark::Finished) => AnswerState::Given,
     };
@@ -162,15 +196,6 @@ fn of(answers: &[&StoredMessage]) -> AnswerState {
         Some(last) => told(last),
         None => AnswerState::NoRow,
     }
-}
-
-/// Words in a status column that chat servers write when there will be no answer. What the user
-/// stopped is not among them.
-const FAILED: [&str; 5] = ["error", "errored", "failed", "failure", "timeout"];
-
-fn has_failed(answer: &StoredMessage) -> bool {
-    let status = answer.status.as_deref().unwrap_or_default().trim();
-    FAILED.iter().any(|word| word.eq_ignore_ascii_case(status))
 }
 
 #[cfg(test)]
@@ -264,6 +289,35 @@ mod tests {
             self::told(&unanswered),
             [AnswerState::NoRow, AnswerState::NoRow]
         );
+    }
+
+    /// A random key orders nothing; a number, a key made of the time, and a position do.
+    #[test]
+    fn what_nothing_orders_is_no_lost_answer() {
+        let of = |role, key: &str, second| StoredMessage {
+            key: key.to_owned(),
+            ..message(role, key, second)
+        };
+        let turn = |answer: &str, question: &str| {
+            told(&[
+                of(Role::User, "first", 0),
+                of(Role::Assistant, "then", 1),
+                of(Role::Assistant, answer, 5),
+                of(Role::User, question, 5),
+            ])
+        };
+        let (given, missing) = (AnswerState::Given, AnswerState::NoRow);
+        assert_eq!(turn("1c0e7f", "9b2d44"), [given, given]);
+        assert_eq!(turn("12", "13"), [given, missing]);
+        assert_eq!(turn("01939a4f-1", "01939a4f-2"), [given, missing]);
+        let open = [
+            of(Role::User, "b", 0),
+            of(Role::Assistant, "a1", 5),
+            of(Role::User, "c2", 5),
+        ];
+        assert_eq!(told(&open), [given, missing]);
+        let later = [of(Role::Assistant, "a", 4), of(Role::User, "b", 5)];
+        assert_eq!(told(&later), [missing]);
     }
 
     /// A turn whose row has no question hands a tool's result back.

@@ -64,7 +64,7 @@ fn of_fault(fault: &Fault) -> String {
         format!("    chatctl verify-stream --provider-fault {name} ..."),
         String::new(),
         filled(
-            "Several faults at once are joined by `+`. Either the store has what the provider sent, or the \
+            "`+` combines several faults. Either the store has what the provider sent, or the \
              user sees an error. docs/provider-faults.md has the table, and the findings.",
         ),
         String::new(),

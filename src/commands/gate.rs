@@ -92,7 +92,7 @@ pub async fn run(args: Args, env: Env) -> anyhow::Result<Done> {
     }
     if target.is_file() {
         return Err(CliError::usage(format!(
-            "`{target}` is a file of this machine, and needs no gate of its own"
+            "`{target}` is a file of this machine, and needs no separate gate"
         ))
         .hint("run `chatctl verify-stream --start COMMAND` on the machine of the server")
         .into());
@@ -126,7 +126,7 @@ fn near(is_loopback: bool, place: &str, danger: &str) -> Result<(), CliError> {
         return Ok(());
     }
     Err(CliError::refused(format!(
-        "`{place}` can be reached from other machines, and whoever does can {danger}"
+        "`{place}` can be reached from other machines, and anyone who connects can {danger}"
     ))
     .hint("listen at 127.0.0.1 or at a socket in a folder; in a network of containers only, add --allow-remote"))
 }

@@ -14,6 +14,8 @@ pub struct Shape {
     pub table: String,
     /// Whether its bare name refers to it.
     pub bare: bool,
+    /// Whether its schema is one of those in which a bare name is looked for.
+    pub on_path: bool,
     /// The partitioned table that it is a part of, and that holds its rows too.
     pub whole: Option<String>,
     /// Whether it is a part of a table that has rows of its own too, by inheritance.

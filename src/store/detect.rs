@@ -8,7 +8,7 @@ use super::score::{ENOUGH, Guess, Reason, Why};
 use super::select::Order;
 use super::{
     Declared, Mapping, Origin, elsewhere, join, packed, preset_match, read, roles, score, select,
-    tie, values, words,
+    texts, tie, values, words,
 };
 use crate::cli_error::CliError;
 use crate::db::Db;
@@ -19,14 +19,52 @@ const SAMPLE: usize = 200;
 /// In so many tables the values are examined.
 const TABLES: usize = 200;
 
-/// The mapping to use: as declared, else the one that can be told without doubt.
-pub async fn choose(db: &dyn Db, declared: &Declared, schema: &[Table]) -> anyhow::Result<Mapping> {
-    if let Some(mapping) = declared.resolve(schema)? {
+/// What is known of where the chats are before the store is looked at.
+#[derive(Debug, Clone, Copy)]
+pub struct Choice<'a> {
+    /// What `chatctl.toml` says.
+    pub declared: &'a Declared,
+    /// The table of messages in an earlier snapshot.
+    pub table: Option<&'a str>,
+    /// The mapping of that snapshot, if it keeps it.
+    pub mapping: Option<&'a str>,
+}
+
+impl<'a> From<&'a Declared> for Choice<'a> {
+    fn from(declared: &'a Declared) -> Self {
+        Self {
+            declared,
+            table: None,
+            mapping: None,
+        }
+    }
+}
+
+/// The mapping to use: as declared, else the one that can be told without doubt. Of several that fit alike it is that
+/// of the table that is known.
+pub async fn choose(
+    db: &dyn Db,
+    choice: impl Into<Choice<'_>>,
+    schema: &[Table],
+) -> anyhow::Result<Mapping> {
+    let choice = choice.into();
+    if let Some(mapping) = choice.declared.resolve(schema)? {
         mapping.judge(db).await?;
+        return Ok(mapping);
+    }
+    if let Some(text) = choice.mapping
+        && let Some(mapping) = remembered(db, text, schema).await?
+    {
         return Ok(mapping);
     }
     let found = candidates(db, schema).await?;
     let doubt = found.get(1).filter(|second| !found[0].beats(second));
+    let alike = found.iter().filter(|other| !found[0].beats(other));
+    let known = alike.filter(|it| Some(it.mapping.table()) == choice.table);
+    if let (Some(_), [known]) = (doubt, &known.collect::<Vec<_>>()[..]) {
+        known.mapping.judge(db).await?;
+        return Ok(known.mapping.clone());
+    }
     match (found.first(), doubt) {
         (None, _) => Err(nothing_found(db, schema).await?.into()),
         (Some(first), None) => {
@@ -35,6 +73,25 @@ pub async fn choose(db: &dyn Db, declared: &Declared, schema: &[Table]) -> anyho
         }
         (Some(first), Some(second)) => Err(several(first, second).into()),
     }
+}
+
+/// The mapping with which a snapshot was taken, if its tables and columns are still there. What is there now
+/// must not decide what is read, since a loss changes that too.
+async fn remembered(db: &dyn Db, text: &str, schema: &[Table]) -> anyhow::Result<Option<Mapping>> {
+    let Some(mut mapping) = Mapping::remembered(text, schema) else {
+        return Ok(None);
+    };
+    mapping.judge(db).await?;
+    // The other tables are only named: one that can't be read would not be compared.
+    let found = candidates(db, schema).await.unwrap_or_default();
+    let tables = found.iter().map(|it| it.mapping.table().to_owned());
+    let own = mapping.table_names();
+    mapping.origin = Origin::Detected(Why {
+        reasons: vec![Reason::of("as the snapshot was taken")],
+        others: tables.filter(|table| !own.contains(table)).collect(),
+        ..Why::default()
+    });
+    Ok(Some(mapping))
 }
 
 /// Every mapping that something speaks for, the best one first.
@@ -141,6 +198,12 @@ async fn looked_at(
     let Ok(mut mapping) = check(guess.store.clone()) else {
         return Ok(None);
     };
+    if texts::settle(db, schema, &mut guess).await? {
+        let Ok(settled) = check(guess.store.clone()) else {
+            return Ok(None);
+        };
+        mapping = settled;
+    }
     let mut rows = sample(db, &mapping).await?;
     if let Some(store) = unpacked(&guess.store, &rows) {
         guess.reasons.push(Reason::of("the text is JSON"));
@@ -221,9 +284,14 @@ fn evidence(shape: Shape, rows: &[StoredMessage]) -> Vec<(i32, String)> {
         .filter(|row| !row.content.is_empty() || !row.tools.is_empty())
         .count();
     let decoded = rows.iter().filter(|row| row.decoded).count();
-    if told * 2 >= rows.len() {
-        found.push((2, "most have a text".to_owned()));
-    }
+    found.push(if told * 2 >= rows.len() {
+        (2, "most have a text".to_owned())
+    } else {
+        (
+            -12,
+            "most have neither a text nor a tool call there".to_owned(),
+        )
+    });
     if !share(decoded) {
         found.push((-4, "most can't be decoded".to_owned()));
     }
@@ -341,6 +409,7 @@ pub async fn from_hits(
             mapping.origin = Origin::Detected(Why {
                 points: None,
                 reasons: vec![why],
+                ..Why::default()
             });
             mapping
         }))
@@ -352,6 +421,7 @@ pub fn by_names(schema: &[Table]) -> Option<Mapping> {
     let why = Why {
         points: Some(best.points),
         reasons: vec![Reason::of("by the names of its columns")],
+        ..Why::default()
     };
     Mapping::check(vec![best.store], Origin::Detected(why), schema).ok()
 }

@@ -59,6 +59,29 @@ impl Mapping {
         }
     }
 
+    /// The mapping that [`Self::toml`] wrote; none where its tables or columns are not there.
+    pub(super) fn remembered(text: &str, schema: &[Table]) -> Option<Self> {
+        let store = toml::from_str::<toml::Table>(text).ok()?.remove("store")?;
+        let declared: super::Declared = store.try_into().ok()?;
+        declared.resolve(schema).ok().flatten()
+    }
+
+    /// What the look at the store found, besides the mapping.
+    pub fn detected(&self) -> Option<&Why> {
+        match &self.origin {
+            Origin::Detected(why) => Some(why),
+            Origin::Declared | Origin::Preset { .. } => None,
+        }
+    }
+
+    /// The same as [`Self::toml`] where no preset says it.
+    pub fn memory(&self) -> Option<String> {
+        match &self.origin {
+            Origin::Detected(_) | Origin::Declared => Some(self.toml()),
+            Origin::Preset { .. } => None,
+        }
+    }
+
     /// Refuses predicates that could do more than read; none of them is run.
     pub async fn judge(&self, db: &dyn Db) -> anyhow::Result<()> {
         let mut statements = Vec::new();
@@ -100,6 +123,18 @@ impl Mapping {
     pub fn without_status(mut self) -> Self {
         for store in &mut self.stores {
             store.message.status = None;
+        }
+        self
+    }
+
+    /// The same without tool calls that are kept apart from the text.
+    #[must_use]
+    pub fn without_tools(mut self) -> Self {
+        for store in &mut self.stores {
+            store.message.tools = None;
+            if let Some(item) = &mut store.item {
+                item.tools = None;
+            }
         }
         self
     }

@@ -103,6 +103,7 @@ fn form(lists: &[&Vec<Value>]) -> Option<Form<'static>> {
 fn guess(table: &Table, column: &str, path: &str, form: Form<'_>) -> Option<Guess> {
     let item = |key: &str| format!("$.{key}").try_into().ok();
     let mut guess = Guess {
+        unlike_older: Vec::new(),
         points: 0,
         reasons: Vec::new(),
         store: Store {

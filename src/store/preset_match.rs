@@ -97,6 +97,7 @@ fn checked(preset: &'static Preset, schema: &[Table]) -> Option<Result<Candidate
             why: Why {
                 points: None,
                 reasons: vec![Reason::of(why)],
+                ..Why::default()
             },
         }),
         Err(lacks) => Err(Misfit { preset, why, lacks }),

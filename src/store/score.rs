@@ -16,6 +16,8 @@ pub(super) struct Guess {
     pub points: i32,
     /// What does.
     pub reasons: Vec<Reason>,
+    /// What older versions read in its place.
+    pub unlike_older: Vec<String>,
 }
 
 /// What speaks for a mapping, or against it.
@@ -32,6 +34,10 @@ pub struct Why {
     pub points: Option<i32>,
     /// What speaks for it.
     pub reasons: Vec<Reason>,
+    /// What older versions read in its place: their snapshots hold something else.
+    pub unlike_older: Vec<String>,
+    /// Other tables that look like the chats, where a snapshot says which one is read.
+    pub others: Vec<String>,
 }
 
 impl Reason {
@@ -143,6 +149,8 @@ impl Guess {
         Why {
             points: Some(self.points),
             reasons: self.reasons.clone(),
+            unlike_older: self.unlike_older.clone(),
+            others: Vec::new(),
         }
     }
 
@@ -169,6 +177,7 @@ pub(super) fn in_rows(schema: &[Table], table: &Table, conversation: Option<&Col
     let mut guess = Guess {
         points: 0,
         reasons: Vec::new(),
+        unlike_older: Vec::new(),
         store: Store {
             // A key of several columns can't be told by one.
             conversation: place
@@ -188,6 +197,11 @@ pub(super) fn in_rows(schema: &[Table], table: &Table, conversation: Option<&Col
             ..Store::default()
         },
     };
+    let older = words::older_conversation_column(table).map(|column| column.name.as_str());
+    if older.is_some() && older != conversation.map(|column| column.name.as_str()) {
+        let older = older.map(|name| format!("the conversation in `{name}`"));
+        guess.unlike_older.extend(older);
+    }
     let name = table.name.to_lowercase();
     let telling = TELLING.iter().find(|word| name.contains(*word));
     match conversation {
@@ -258,6 +272,7 @@ fn opaque(table: &Table) -> Option<Guess> {
     let mut guess = Guess {
         points: 0,
         reasons: Vec::new(),
+        unlike_older: Vec::new(),
         store: Store {
             shape: Shape::Opaque,
             message: Messages {
@@ -295,6 +310,7 @@ fn blobs(table: &Table) -> Vec<Guess> {
         let mut guess = Guess {
             points: 0,
             reasons: Vec::new(),
+            unlike_older: Vec::new(),
             store: Store {
                 shape: Shape::Blob,
                 conversation: Some(Conversations {

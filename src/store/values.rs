@@ -194,7 +194,16 @@ impl Turns {
 }
 
 impl Sample<'_> {
-    /// The columns in which JSON stands.
+    /// What is in a column, row by row.
+    pub(super) fn cells(&self, name: &str) -> Option<&[Option<String>]> {
+        let values = self
+            .columns
+            .iter()
+            .find(|values| values.column.name == name)?;
+        Some(&values.cells)
+    }
+
+    /// The columns in which JSON is.
     pub(super) fn packed(&self) -> impl Iterator<Item = &Column> {
         let is_packed = |values: &&Values<'_>| {
             let count = values.filled().count();

@@ -308,6 +308,13 @@ pub(super) fn content_column(table: &Table) -> Option<&Column> {
         .filter(|column| column.holds_text())
 }
 
+/// The columns of a table that are named like texts.
+pub(super) fn text_columns(table: &Table) -> impl Iterator<Item = &str> {
+    let columns = CONTENT.iter().filter_map(|name| table.column(name));
+    let texts = columns.filter(|column| column.holds_text() && !column.key);
+    texts.map(|column| column.name.as_str())
+}
+
 pub(super) fn role_column(table: &Table) -> Option<&Column> {
     let names = [
         "role",
@@ -358,7 +365,59 @@ pub(super) fn time_column(table: &Table) -> Option<&Column> {
     .find_map(|name| table.column(name))
 }
 
+/// Places that hold one conversation wherever they are named; the others also mean what spans several.
+const CONVERSATIONS: &[&str] = &[
+    "conversation",
+    "conv",
+    "chat",
+    "thread",
+    "dialog",
+    "dialogue",
+];
+
+/// The column that names the conversation. Where several may, the word decides before the foreign
+/// key: next to `conversation_id` a session is the user's login, and refers to a table of its own.
 pub(super) fn conversation_column(table: &Table) -> Option<&Column> {
+    let target = |column: &Column| {
+        let target = column.references.as_ref()?;
+        let of = words(target);
+        let is = |word: &String, place: &str| {
+            word == place || word.strip_suffix('s').is_some_and(|one| one == place)
+        };
+        let last = of.last()?;
+        let last = PLACES.iter().find(|place| is(last, place))?;
+        // A session of chats is one.
+        let named = |place: &&&str| of.iter().any(|word| is(word, place));
+        let place = CONVERSATIONS.iter().find(named).unwrap_or(last);
+        (!target.eq_ignore_ascii_case(&table.name)).then_some(*place)
+    };
+    let is_conversation = |place: Option<&str>| place.is_some_and(|it| CONVERSATIONS.contains(&it));
+    let rank = |column: &&Column| {
+        let (named, refers) = (place_in(&column.name), target(column));
+        let spans_several = !is_conversation(named) && !is_conversation(refers);
+        let both = named.is_some() && refers.is_some();
+        (spans_several, !both, refers.is_none(), !is_id(column))
+    };
+    let columns = || table.columns.iter();
+    columns()
+        .filter(|column| place_in(&column.name).is_some() || target(column).is_some())
+        .min_by_key(rank)
+        .or_else(|| columns().find(|column| is(&column.name, BARE)))
+}
+
+/// The place whose id a name is: that of a thread for `thread_id`.
+fn place_in(name: &str) -> Option<&'static str> {
+    let name = name.to_lowercase().replace('_', "");
+    let endings = ["id", "uid", "uuid", "guid", "key", "ref"];
+    let is_of = |place: &&&str| {
+        let ending = name.strip_prefix(**place);
+        ending.is_some_and(|ending| endings.contains(&ending))
+    };
+    PLACES.iter().find(is_of).copied()
+}
+
+/// The column that older versions took, whose snapshots cannot be compared with another one.
+pub(super) fn older_conversation_column(table: &Table) -> Option<&Column> {
     let refers = |column: &&Column| {
         column.references.as_ref().is_some_and(|target| {
             let target = target.to_lowercase();
@@ -366,27 +425,14 @@ pub(super) fn conversation_column(table: &Table) -> Option<&Column> {
             is_place && !is_of_people(&target) && target != table.name.to_lowercase()
         })
     };
-    let named = |column: &&Column| {
-        let name = column.name.to_lowercase().replace('_', "");
-        PLACES.iter().any(|place| {
-            ["id", "uid", "uuid", "guid", "key", "ref"]
-                .iter()
-                .any(|ending| name == format!("{place}{ending}"))
-        })
-    };
+    let named = |column: &&Column| place_in(&column.name).is_some();
     let columns = || table.columns.iter();
-    // A key of several columns refers with each of them.
-    let both = || columns().find(|column| refers(column) && named(column));
-    let is_id = |column: &&Column| refers(column) && is_id(column);
-    let by_key = || {
-        both()
-            .or_else(|| columns().find(is_id))
-            .or_else(|| columns().find(refers))
-    };
-    let bare = |column: &&Column| is(&column.name, BARE);
-    by_key()
+    columns()
+        .find(|column| refers(column) && named(column))
+        .or_else(|| columns().find(|column| refers(column) && is_id(column)))
+        .or_else(|| columns().find(refers))
         .or_else(|| columns().find(named))
-        .or_else(|| columns().find(bare))
+        .or_else(|| columns().find(|column| is(&column.name, BARE)))
 }
 
 /// Whether a name is one of these, in any case.
@@ -450,6 +496,29 @@ mod tests {
                 Some("chat"),
             ),
             (&[("user_session_id", "sessions")], Some("user_session_id")),
+            (
+                &[("session_id", "user_sessions"), ("conversation_id", "")],
+                Some("conversation_id"),
+            ),
+            (
+                &[("chat_id", ""), ("agent_id", "chat_agents")],
+                Some("chat_id"),
+            ),
+            (&[("session_id", ""), ("thread_id", "")], Some("thread_id")),
+            (
+                &[("session_id", "sessions"), ("thread_id", "threads")],
+                Some("thread_id"),
+            ),
+            (
+                &[("chat_id", ""), ("folder_id", "chat_folders")],
+                Some("chat_id"),
+            ),
+            (
+                &[("thread_id", ""), ("chat_session_id", "chat_session")],
+                Some("chat_session_id"),
+            ),
+            (&[("turn_id", "chat_turns")], None),
+            (&[("message_id", "chat_message")], None),
             (&[("owner", "users"), ("thread_id", "")], Some("thread_id")),
             (&[("owner", "users"), ("chat", "")], Some("chat")),
             (&[("owner", "users"), ("text", "")], None),

@@ -352,6 +352,19 @@ fn a_probe_leaves_at_text_and_counts_no_frames() {
     );
 }
 
+/// The question of a turn that the client left is stored with its answer, and so with none.
+#[test]
+fn a_question_that_only_some_rows_have_is_lost() {
+    let (report, exit, _) = probe_small(&["--keep", "turns", "--left", "never"]);
+    assert_eq!(
+        (errors(&report), exit),
+        (vec!["user-message-lost"], 1),
+        "{report:#}"
+    );
+    let (report, exit, _) = probe_small(&["--left", "never"]);
+    assert_eq!((errors(&report).len(), exit), (0, 0), "{report:#}");
+}
+
 /// The first response shows the profile, so that each client does what it is there for.
 #[test]
 fn a_probe_without_a_profile_reads_what_the_server_speaks() {

@@ -1,6 +1,8 @@
 //! Chats under names that no preset knows are found on each backend, and what looks like a chat and
 //! is none is refused, with what speaks for it and against it.
 
+mod columns;
+
 use crate::common::stores::{Store, execute, on_each_backend};
 use crate::common::{chatctl, servers, text};
 use chatctl::db::Db;

@@ -214,7 +214,7 @@ fn what_commits_by_itself_is_reported(bed: &TestBed) {
     assert_eq!(notes, ["implicit-commit"], "{planned:#}");
     let told = planned["findings"][0]["harm"].as_str().unwrap();
     assert!(
-        told.starts_with("2 of 2 statements commit by themselves"),
+        told.starts_with("2 of 2 statements commit implicitly"),
         "{told}"
     );
     site.file("2_file.sql", "INSERT INTO messages (id) VALUES (9);\n");

@@ -215,7 +215,7 @@ fn views_of_sqlite_are_one() {
         let views = db::open_several_snapshot_reads(sqlite(folder.path()), &[], LONG, 3).await;
         let views = views.unwrap();
         assert_eq!(views.len(), 1);
-        assert!(views[0].moment().warnings[0].contains("share no moment"));
+        assert!(views[0].moment().warnings[0].contains("cannot share a snapshot"));
     });
 }
 

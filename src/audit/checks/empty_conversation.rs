@@ -30,7 +30,7 @@ fn unfit(context: &CheckContext<'_>) -> Option<&'static str> {
 
 fn look<'a>(context: &'a CheckContext<'a>, tally: &'a mut CauseCounts) -> Tried<'a, ()> {
     Box::pin(async move {
-        let sql = statement(context).expect("a check that does not fit is not made");
+        let sql = statement(context).expect("a check that does not fit the store is skipped");
         let mut row = |cells: &[CellRef<'_>]| -> anyhow::Result<ControlFlow<()>> {
             let text = |at: usize| Cell::from(cells[at]).to_string();
             let created = time_of_text(&text(0));

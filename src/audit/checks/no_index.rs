@@ -40,7 +40,7 @@ fn look<'a>(context: &'a CheckContext<'a>, tally: &'a mut CauseCounts) -> Tried<
         let sql = context.db.catalog().first_columns;
         let table = &context.mapping.store().message.table;
         let rows = context.db.rows(sql, &[Cell::Text(table.clone())]).await?;
-        let column = column(context).expect("a check that does not fit is not made");
+        let column = column(context).expect("a check that does not fit the store is skipped");
         let indexed = rows
             .iter()
             .any(|row| row[0].to_string().eq_ignore_ascii_case(column));

@@ -13,7 +13,8 @@ use std::ops::ControlFlow;
 pub(super) const CHECK: Check = Check {
     code: "orphan-message",
     causes: CAUSES,
-    help: "restore the conversations from a backup, and declare the foreign key; if users may delete conversations, say so in [[store]]: allow = [\"delete\"]",
+    help: "restore the conversations from a backup, and declare the foreign key; if users may delete \
+        conversations, declare it in [[store]]: allow = [\"delete\"]",
     unfit,
     look: Look::Store(look),
 };
@@ -27,7 +28,7 @@ static CAUSES: &[Cause] = &[
     cause(
         "no-message",
         Error,
-        "a part of a message is stored, but the message does not exist",
+        "a part of a message exists, but the message does not",
     ),
 ];
 

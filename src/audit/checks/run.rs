@@ -237,7 +237,7 @@ fn finished(
             let count = weighed(check, tally, context);
             let fact = if count > *most {
                 format!(
-                    "{count} were found, more than --max {}={most} accepts",
+                    "{count} were found, and --max {}={most} accepts no more than that",
                     check.code
                 )
             } else {

@@ -50,7 +50,7 @@ fn unfit(context: &CheckContext<'_>) -> Option<&'static str> {
         || in_parts
         || store.item.is_some();
     (!told).then_some(
-        "the mapping names neither `open` nor `status`, so it is not known which messages are still being written",
+        "the mapping names neither `open` nor `status`, so chatctl cannot know which messages are still being written",
     )
 }
 
@@ -75,7 +75,7 @@ fn look(thread: &Thread, context: &CheckContext<'_>, tally: &mut CauseCounts) {
             let characters = message.content.chars().count();
             let is_unknown = context.age(last) == Age::Unknown;
             let later = if is_unknown && last.is_some() {
-                ", and its time is later than now"
+                ", and its time is in the future"
             } else {
                 ""
             };

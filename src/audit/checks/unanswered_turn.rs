@@ -21,7 +21,7 @@ static CAUSES: &[Cause] = &[
     cause(
         AnswerState::AskedAgain.word(),
         Warning,
-        "no answer to the question is stored, and the user asked the same again",
+        "no answer to the question is stored, and the user asked the same question again",
     ),
     cause(
         AnswerState::WentOn.word(),
@@ -31,7 +31,7 @@ static CAUSES: &[Cause] = &[
     cause(
         AnswerState::NoRow.word(),
         Warning,
-        "no answer to the question is stored: no row holds one",
+        "no answer to the question is stored: no row holds it",
     ),
     cause(
         AnswerState::Empty.word(),
@@ -62,7 +62,7 @@ fn look(thread: &Thread, context: &CheckContext<'_>, tally: &mut CauseCounts) {
         };
         if tally.judges(context, time) {
             let fact = if context.age(time) == Age::Unknown && time.is_some() {
-                "its time is later than now"
+                "its time is in the future"
             } else {
                 ""
             };

@@ -474,9 +474,12 @@ const GONE_OPEN: &str = "its text was still open at the snapshot, and its row is
 const EMPTIED: &str = "its text was still open at the snapshot, and nothing is left of it";
 const LEFT: &str =
     "its text changed, although it had been marked as being written for more than a day";
-const YOUNG: &str = "its text does not begin with the earlier text; it was so young at the snapshot that it may not have been finished";
-const AHEAD: &str = "its text does not begin with the earlier text, and its time is later than the snapshot: whether it was finished is not known";
-const CLOCK: &str = "its content changed, and the snapshot claims to be taken later than now: whether it was finished is not known";
+const YOUNG: &str = "its text does not begin with the earlier text; it was so young at the snapshot that it may \
+    have been unfinished";
+const AHEAD: &str = "its text does not begin with the earlier text, and its time is later than the snapshot: it \
+    is not known whether it was finished";
+const CLOCK: &str = "its content changed, and the snapshot claims to have been taken in the future: it is not \
+    known whether it was finished";
 const MOVED_UP: &str = "the messages after it have moved up to its place";
 const MADE_ROOM: &str = "the messages after it have moved back by a place";
 const HIDDEN: &str = "its row exists, and is marked as deleted for the user";

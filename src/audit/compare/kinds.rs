@@ -71,7 +71,7 @@ pub static ALL: &[Kind] = &[
         allowed_by: Some(Allow::Delete),
         harm: |found| {
             let (are, were) = (plural(found.count, "conversation"), messages(found));
-            format!("{are} {} still listed, and lost {were}", is(found.count))
+            format!("{are} {} still listed, but lost {were}", is(found.count))
         },
         help: "restore the messages from a backup, and look for a cascade or a purge of messages",
     },
@@ -94,7 +94,7 @@ pub static ALL: &[Kind] = &[
             let are = messages(found);
             format!("{are} of the snapshot {} altered", is(found.messages))
         },
-        help: "compare it with a backup, and find the code that updates messages",
+        help: "compare it with a backup, and find the code that changes messages",
     },
     Kind {
         code: Code::MessageDuplicated,
@@ -141,7 +141,7 @@ pub static ALL: &[Kind] = &[
                 is(found.messages)
             )
         },
-        help: "restore from a backup under new keys, and set the sequence after the greatest key",
+        help: "restore it from a backup under new keys, and set the sequence past the greatest key",
     },
     Kind {
         code: Code::TimesShifted,

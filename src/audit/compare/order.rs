@@ -44,11 +44,13 @@ pub(super) fn not_compared(
 ) -> Option<&'static str> {
     let (then, now) = (&before.header.mapping.order, &after.order);
     if before.is_of_second_version() {
-        (!now.is_empty())
-            .then_some("the snapshot was taken by an older chatctl, which did not keep it")
+        (!now.is_empty()).then_some(
+            "the snapshot was taken by an older version of chatctl, which did not record it",
+        )
     } else if is_old {
-        (!then.is_empty())
-            .then_some("the later snapshot was taken by an older chatctl, which did not keep it")
+        (!then.is_empty()).then_some(
+            "the later snapshot was taken by an older version of chatctl, which did not record it",
+        )
     } else {
         (then != now).then_some("other columns order them now than at the snapshot")
     }

@@ -90,29 +90,29 @@ impl Comparison {
             (
                 totals.purged,
                 format!(
-                    "{} gone that had been deleted for the user",
+                    "{} gone that were already deleted for the user",
                     are(totals.purged)
                 ),
             ),
             (
                 totals.rounded,
                 format!(
-                    "of {} only the time is kept less exactly",
+                    "the times of {} have a lower precision",
                     plural(totals.rounded, "message")
                 ),
             ),
             (
                 totals.late,
                 format!(
-                    "{} with a place before the snapshot's may have been committed after it",
+                    "{} placed before the snapshot's last one may have been committed after it",
                     plural(totals.late, "message")
                 ),
             ),
             (
                 totals.unordered,
                 format!(
-                    "the order of messages in {} was not compared, since messages came or are gone and the snapshot \
-                     keeps no ranks; take it with --detail messages",
+                    "the order of messages in {} was not compared, because messages were added or removed and \
+                        the snapshot keeps no ranks; take it with --detail messages",
                     plural(totals.unordered, "conversation")
                 ),
             ),
@@ -138,15 +138,15 @@ impl Comparison {
             let of = plural(count, "message");
             match compared {
                 Asides::Counted => format!(
-                    "the attachments, the reasoning and the parts of other kinds of {of} were counted, and not compared"
+                    "the attachments, the reasoning and the parts of other kinds of {of} were only counted, not compared"
                 ),
                 Asides::WithoutOthers => format!(
-                    "the attachments and the reasoning of {of} were counted, and not compared; parts of other kinds were not \
-                     counted either: the snapshot was taken by an older chatctl"
+                    "the attachments and the reasoning of {of} were only counted, not compared; parts of other \
+                        kinds were not counted either: the snapshot was taken by an older version of chatctl"
                 ),
                 Asides::LeftOut => format!(
-                    "the attachments, the reasoning and the parts of other kinds of {of} were not compared: the snapshot was \
-                     taken by an older chatctl, which did not count them"
+                    "the attachments, the reasoning and the parts of other kinds of {of} were not compared: the \
+                        snapshot was taken by an older version of chatctl, which did not count them"
                 ),
             }
         });
@@ -158,14 +158,14 @@ impl Comparison {
         let totals = &self.totals;
         if totals.doubtful > 0 {
             return Some(format!(
-                "{} changed, and {}: whether they were finished is not known",
+                "{} changed, and {}: it is not known whether they were finished",
                 plural(totals.doubtful, "text"),
                 self.clock()
             ));
         }
         if totals.late > 0 && self.has_wrong_clock() {
             return Some(format!(
-                "{}: whether messages were committed late or inserted afterwards is not known",
+                "{}: it is not known whether messages were committed late or inserted afterwards",
                 self.clock()
             ));
         }
@@ -184,7 +184,7 @@ impl Comparison {
     /// What is wrong with the clock, in words that continue a sentence.
     fn clock(&self) -> &'static str {
         if self.facts.from_future {
-            "the snapshot claims to be taken later than now"
+            "the snapshot claims to have been taken in the future"
         } else {
             "the snapshot holds times that are later than its own"
         }

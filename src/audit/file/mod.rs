@@ -101,6 +101,12 @@ pub struct Mapping {
     pub name: String,
     /// A digest of its written form.
     pub digest: String,
+    /// As `chatctl.toml` would declare it; absent where a preset says it, and in older files.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub declared: Option<String>,
+    /// What versions that kept no `declared` read in its place.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unlike_older: Vec<String>,
     /// The digest that the first version of the file kept of it.
     #[serde(default)]
     pub first_version: String,

@@ -134,7 +134,7 @@ fn preamble(file: &mut File, shown: &str, key: &Key) -> anyhow::Result<[u8; PREA
         return Err(CliError::refused(format!(
             "`{shown}` is a snapshot of version {version}, and this chatctl reads up to version {VERSION}"
         ))
-        .hint("use the chatctl that took it, or a newer one")
+        .hint("use the version that took it, or a newer one")
         .into());
     }
     if preamble[10..18] != key.id_bytes() {
@@ -162,8 +162,8 @@ fn trailer(file: &mut File, shown: &str) -> anyhow::Result<(u64, u64, u64)> {
     file.seek(SeekFrom::Start(end))?;
     if file.read_exact(&mut trailer).is_err() || trailer[16..] != END {
         return Err(
-            CliError::refused(format!("the snapshot `{shown}` is cut short"))
-                .hint("take it again; this file proves nothing")
+            CliError::refused(format!("the snapshot `{shown}` is incomplete"))
+                .hint("take a new snapshot: this file proves nothing")
                 .into(),
         );
     }
@@ -193,15 +193,15 @@ fn walk(file: &mut File, frames: u64) -> anyhow::Result<Option<u64>> {
 /// The tag fits, so a chatctl wrote it; but not one that writes what this one reads.
 fn foreign(path: &Path) -> CliError {
     CliError::refused(format!(
-        "the snapshot `{}` was written by a chatctl whose format this one cannot read",
+        "the snapshot `{}` has a format that this version of chatctl cannot read",
         path.display()
     ))
-    .hint("use the chatctl that took it, or take a new one")
+    .hint("use the version that took it, or take a new snapshot")
 }
 
 fn altered(path: &Path) -> CliError {
     CliError::refused(format!("the snapshot `{}` was altered", path.display()))
-        .hint("compare with a copy that nobody wrote to; this one proves nothing")
+        .hint("compare with an unaltered copy: this one proves nothing")
 }
 
 impl Snapshot {
@@ -234,6 +234,15 @@ impl Snapshot {
                 mapping.name
             ))
             .hint("compare with the mapping of the snapshot, or take a new one"));
+        }
+        if self.header.mapping.declared.is_none() && !mapping.unlike_older.is_empty() {
+            return Err(CliError::refused(format!(
+                "`{}` was taken by an older chatctl, which read {}; it would now be compared with {}",
+                self.path.display(),
+                mapping.unlike_older.join(" and "),
+                mapping.name
+            ))
+            .hint("declare in [[store]] what it read to compare with it, and take a new snapshot"));
         }
         let (own, other) = (&self.header.mapping.summed, &mapping.summed);
         if own.is_empty() || other.is_empty() || own == other {
@@ -276,7 +285,7 @@ impl Snapshot {
             }
         };
         Err(CliError::refused(format!(
-            "`{}` counts {counted}, and `{}` was taken by an older chatctl, which did not",
+            "`{}` counts {counted}, and `{}` was taken by an older version of chatctl, which did not",
             new.path.display(),
             old.path.display()
         ))

@@ -212,7 +212,7 @@ fn a_snapshot_that_is_cut_short_anywhere_is_refused() {
     for length in (0..whole.len()).step_by(7) {
         fs::write(&path, &whole[..length]).unwrap();
         let why = stop(open(&path, &key()).unwrap_err());
-        let short = why.ends_with("is cut short") || length < 34 && why.contains("not a snapshot");
+        let short = why.ends_with("is incomplete") || length < 34 && why.contains("not a snapshot");
         assert!(short, "{length} of {}: {why}", whole.len());
     }
     fs::write(&path, [whole.as_slice(), b"x"].concat()).unwrap();

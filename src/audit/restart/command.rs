@@ -81,7 +81,8 @@ impl Around {
             if clock::now() >= deadline {
                 let patience = humantime::format_duration(self.patience);
                 return Err(CliError::unreachable(format!("`{}` did not end within {patience}", self.words()))
-                    .hint("give a command that ends, such as `docker compose restart backend`, or more time with --ready-timeout")
+                    .hint("use a command that ends, such as `docker compose restart backend`, or give it more \
+                        time with --ready-timeout")
                     .into());
             }
             tokio::time::sleep(ASK).await;
@@ -192,7 +193,7 @@ fn stranger(before: &BTreeSet<String>, after: &BTreeSet<String>) -> Option<Strin
         names.join(", ")
     };
     Some(format!(
-        "it is {} that answers now, and it was {} before the restart command: has another program taken the port?",
+        "{} answers now, and {} answered before the restart command: has another program taken the port?",
         names(after),
         names(before)
     ))

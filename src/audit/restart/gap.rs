@@ -38,7 +38,7 @@ impl Gap {
         let after = if self.0.whole {
             "the marker"
         } else {
-            "the marker was read (this system does not show how long it was unread)"
+            "the marker was read (this system does not report how long it was unread)"
         };
         format!("killed {:.1} ms after {after}", self.ms())
     }
@@ -46,8 +46,8 @@ impl Gap {
     /// Why nothing was shown.
     pub(super) fn too_late(self, tries: usize) -> String {
         format!(
-            "in {tries} tries the server was {} at the soonest, and a save that takes {} ms is not caught: \
-             let the machine do less at the same time",
+            "in {tries} tries the server was {} at best, and a save that takes {} ms is not caught: run it on a \
+                machine with less load",
             self.words(),
             LATE.as_millis()
         )
@@ -74,9 +74,6 @@ mod tests {
         assert!(gap(5_001).is_late());
         assert_eq!(gap(640).words(), "killed 0.6 ms after the marker");
         let told = gap(9_000).shorter(gap(7_300)).too_late(10);
-        assert!(
-            told.contains("7.3 ms after the marker at the soonest"),
-            "{told}"
-        );
+        assert!(told.contains("7.3 ms after the marker at best"), "{told}");
     }
 }

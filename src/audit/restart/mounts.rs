@@ -7,19 +7,19 @@ use std::path::{Path, PathBuf};
 const PASSING: &[(&str, &str)] = &[
     (
         "tmpfs",
-        "it is in memory, and gone when the machine or the container restarts",
+        "it is in memory, and is lost when the machine or the container restarts",
     ),
     (
         "ramfs",
-        "it is in memory, and gone when the machine restarts",
+        "it is in memory, and is lost when the machine restarts",
     ),
     (
         "overlay",
-        "it is the container's own layer, which is gone when the container is recreated",
+        "it is in the container's own layer, which is lost when the container is recreated",
     ),
     (
         "aufs",
-        "it is the container's own layer, which is gone when the container is recreated",
+        "it is in the container's own layer, which is lost when the container is recreated",
     ),
 ];
 

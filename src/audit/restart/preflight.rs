@@ -60,7 +60,7 @@ async fn login(db: &dyn Db, mapping: &Mapping) -> anyhow::Result<Option<Finding>
             Severity::Warning,
             mapping.table(),
             format!("the server's login may drop `{}`: one line of start-up code can delete every message", mapping.table()),
-            "let the server log in as a role that may only read and write rows, and migrate as another one",
+            "let the server log in as a role that may only read and write rows, and run migrations as another role",
         )
         .with(Source::Catalog, why)
     }))

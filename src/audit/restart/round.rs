@@ -1,6 +1,6 @@
 //! One round: chats, a restart, and a request for every conversation.
 
-use super::account::{Account, HistoryBefore, Since, Stored};
+use super::account::{Account, HistoryBefore, Own, Since, Stored};
 use super::gap::Gap;
 use super::hold::{Awaited, Held, LOOK_AGAIN};
 use super::state::State;
@@ -171,7 +171,9 @@ impl Round {
             // What another program says in further rounds would be held against the server.
             self.down = true;
             return Err(CliError::unreachable(doubt)
-                .hint("end the other program, and let the command start the server on its port")
+                .hint(
+                    "stop the other program, so that the command can start the server on this port",
+                )
                 .into());
         }
         self.go_on(of).await?;
@@ -221,7 +223,7 @@ impl Round {
                 Err(why) => self.missed = Some(why),
             },
             When::Final => {
-                let killer = prepared.killer.expect("this way kills");
+                let killer = prepared.killer.expect("this method kills");
                 let act = Box::new(move || killer.kill());
                 let acted = held.go_on_and_act(stage, act).await?;
                 let marker = held.said.last().and_then(|said| said.acknowledged);
@@ -262,12 +264,16 @@ impl Round {
             let after = held.rows(of.stage, Awaited::All, deadline).await?;
             let mut recalled = of.stage.recall(&mut held.chat).await?;
             let told = held.remembered_turns();
+            let own = Own {
+                stored: &[&held.before, &after],
+                ..of.own(&told)
+            };
             if let Some(Ok(records)) = recalled.as_mut().map(|told| told.messages.as_mut()) {
-                *records = account::own(&told, records, of.shows);
+                *records = own.of(records);
             }
+            let shown_of_it = own.of(held.shown().records);
             let hidden = held.hidden.take();
             let shown = held.shown();
-            let shown_of_it = account::own(&told, shown.records, of.shows);
             of.stored |= !after.is_empty();
             let mapping = of.stage.mapping();
             if let Some(mapping) = mapping {
@@ -316,7 +322,8 @@ impl Round {
             } else if !broken(&findings) {
                 let lost = held.lost_head(of.stage, self.way).await;
                 findings.extend(lost.map(|lost| account::if_shown(lost, account.shows_all())));
-                self.open = self.open.take().or_else(|| account.added());
+                let open = || account.added().or_else(|| account.unread());
+                self.open = self.open.take().or_else(open);
             }
             self.checked += 1;
             self.messages += told.iter().filter(|turn| turn.acknowledged).count() * 2;
@@ -366,7 +373,7 @@ impl Round {
         }
         held.hang_up();
         of.stage.rest();
-        self.moments.now(Lane::Client, "the conversation went on");
+        self.moments.now(Lane::Client, "the conversation continued");
         let observed = Observed {
             turns: held.turns(),
             ..of.stage.observed()
@@ -386,11 +393,15 @@ impl Round {
         let deadline = clock::now() + of.stage.settle();
         let told = held.remembered_turns();
         while let Some(mut recalled) = of.stage.recall(&mut held.chat).await? {
+            let own = Own {
+                stored: &[&held.before],
+                ..of.own(&told)
+            };
             if let Ok(records) = &mut recalled.messages {
-                *records = account::own(&told, records, of.shows);
+                *records = own.of(records);
             }
+            let shown_of_it = own.of(held.shown().records);
             let shown = held.shown();
-            let shown_of_it = account::own(&told, shown.records, of.shows);
             let account = Account {
                 session: &of.stage.session().name,
                 way: self.way,
@@ -408,8 +419,8 @@ impl Round {
                 Since::Shown => break,
                 Since::Hidden(fact) if is_over => {
                     self.open = Some(format!(
-                        "a reload does not show what was said after the restart ({fact}): whether it shows a page \
-                         or what it had read at its start, another restart tells"
+                        "a reload does not show the turn after the restart ({fact}): another restart shows \
+                            whether this is a page of a fixed size or a copy made at start"
                     ));
                     held.hidden = Some(fact);
                     break;
@@ -431,8 +442,8 @@ impl Round {
             Severity::Error,
             &of.stage.session().name,
             format!("the server does not start again after {}", self.way.words),
-            "look at the end of its output; what it needs at its start must not depend on how it ended; if it needs \
-             longer to start, raise --ready-timeout",
+            "read the end of its output; a start must not depend on how the last run ended; if the server needs \
+                longer to start, raise --ready-timeout",
         )
         .with(Source::Log, why)
     }
@@ -449,10 +460,10 @@ impl Round {
             )
         } else {
             (
-                "in a file or a database of its own",
-                "let the server read the URL of its database from where you set it, and look at its start for a \
-             default such as `sqlite://`; if it keeps its chats in another database that lasts, give \
-             that one as --database-url",
+                "in its own file or database",
+                "let the server read the URL of its database from where you set it, and look in its start-up \
+                    code for a default such as `sqlite://`; if it keeps its chats in another durable database, \
+                    give that one as --database-url",
             )
         };
         let finding = Finding::new(
@@ -472,7 +483,10 @@ impl Round {
             .iter()
             .take(SHOWN)
             .fold(finding, |finding, place| {
-                finding.with(Source::Catalog, format!("{place} came with the new start"))
+                finding.with(
+                    Source::Catalog,
+                    format!("{place} appeared with the new start"),
+                )
             })
     }
 
@@ -507,8 +521,8 @@ async fn look_at_new(of: &mut State<'_, '_>, new: &mut Held) -> anyhow::Result<(
 fn nothing_in(table: &str, settle: Duration) -> String {
     let settle = humantime::format_duration(settle);
     format!(
-        "no row of `{table}` holds a text of the chats that were held, looked for during {settle}: \
-         is it the table that the server writes to?"
+        "no row of `{table}` holds a text of the chats that were held, in a search of {settle}: does the server \
+            write to this table?"
     )
 }
 
@@ -569,8 +583,8 @@ fn is_moved(
             moved(table)
         } else {
             format!(
-                "rows of tools are no longer in `{table}`, and a reload does not tell whether they are elsewhere \
-                 now: look for a clean-up in the server's start-up code"
+                "rows of tools are no longer in `{table}`, and a reload does not show whether they are \
+                    elsewhere now: look for a clean-up in the server's start-up code"
             )
         }
     })

@@ -1,7 +1,7 @@
 //! The state that one round of an experiment passes to the next.
 
 use super::Options;
-use super::account::Shows;
+use super::account::{Own, RememberedTurn, Shows};
 use super::hold::{Awaited, Held};
 use crate::report::{Finding, Severity, Source};
 use crate::stream::run::Stage;
@@ -36,6 +36,17 @@ impl<'s, 'w> State<'s, 'w> {
         }
     }
 
+    /// What tells the records of a conversation, without its rows.
+    pub(super) fn own<'t>(&self, told: &'t [RememberedTurn]) -> Own<'t> {
+        let mut turns = self.stage.session().turns.iter();
+        Own {
+            told,
+            shows: self.shows,
+            has_calls: turns.any(|turn| !turn.steps.is_empty()),
+            stored: &[],
+        }
+    }
+
     /// Looks for the chat in all of the store, where no table is known that holds it.
     pub(super) async fn look_anywhere(&mut self, chat: &Held) {
         if self.elsewhere.is_none() {
@@ -61,7 +72,7 @@ impl<'s, 'w> State<'s, 'w> {
             self.shows = Shows::Others;
             self.stage.note(
                 "the history of a conversation shows messages of other conversations too, before a restart as after \
-                 it: only its own are compared",
+                 it: only its own messages are compared",
             );
             return Ok(None);
         }
@@ -69,12 +80,12 @@ impl<'s, 'w> State<'s, 'w> {
             "wrong-conversation",
             Severity::Error,
             &self.stage.session().name,
-            "a new conversation has the messages of another one: a user reads what somebody else has said",
-            "make the keys of conversations so that no process gives one out again: by the store, or as UUIDs",
+            "a new conversation has the messages of another one: a user reads somebody else's chat",
+            "let the store create the keys of conversations, or use UUIDs, so that no process assigns a key twice",
         );
         Ok(Some(finding.with(Source::Store, fact).with(
             Source::Stream,
-            "a conversation that was begun after it has none of its messages",
+            "a conversation that began after it has none of its messages",
         )))
     }
 

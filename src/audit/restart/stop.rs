@@ -91,8 +91,8 @@ async fn start_again(
 ) -> anyhow::Result<After> {
     let server = stage
         .server()
-        .expect("these ways are for a server that chatctl starts");
-    let killer = prepared.killer.expect("these ways kill what is left");
+        .expect("these methods need a server that chatctl starts");
+    let killer = prepared.killer.expect("these methods kill what is left");
     let mut end = None;
     match (way.deed, way.when) {
         // It was killed when the marker was seen.
@@ -153,7 +153,7 @@ async fn touch(
     let file = options.reload_file.as_ref().context("no file to touch")?;
     let server = stage
         .server()
-        .expect("this way is for a server that chatctl starts");
+        .expect("this method needs a server that chatctl starts");
     let since = clock::now();
     reload::touch(file)?;
     moments.now(Lane::Server, format!("`{}` touched", file.display()));

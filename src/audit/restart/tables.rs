@@ -80,8 +80,8 @@ pub(super) async fn young_gone(
     }
     Ok((gone > 0).then(|| {
         format!(
-            "{} of other conversations that were less than a day old are gone from `{}`: whether a clean-up should \
-             delete them is not known",
+            "{} of other conversations that were less than a day old are gone from `{}`: it is not known \
+                whether a clean-up should delete them",
             plural(gone, "message"),
             before.table
         )
@@ -105,8 +105,7 @@ pub(super) fn compare(
         "`{}` has {gone} fewer rows of other conversations after {}",
         before.table, way.words
     );
-    let help =
-        "look for a clean-up in the server's start-up code; if it is intended, nothing is wrong";
+    let help = "look for a clean-up in the server's start-up code; if the clean-up is intended, nothing is wrong";
     let subject = format!("{session}: table {}", before.table);
     let fact = format!("{} rows before, {} after", before.rows, after.rows);
     findings.push(

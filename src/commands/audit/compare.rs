@@ -76,14 +76,16 @@ pub(super) async fn run(args: Args, env: Env) -> anyhow::Result<Done> {
             (found, after.header.evidence.clone(), after.summary.messages)
         }
         None => {
-            let mut live = args.look.open(&env).await?;
+            let mut live = args.look.open_again(&env, &before.header).await?;
             live.has_come_to(&before.header)?;
+            let left_out = live.read_as(&before.header.mapping);
             let line = look::line(&live);
             url.clone_from(&line.url);
             report.store = Some(line);
             rules.allow = live.allowed();
             ranges = Some(live.ranges() as f64);
             unread = look::unread(&live);
+            unread.extend(left_out);
             let (found, messages) = if before.header.mapping.sums.is_some() {
                 quick::reads_as(&mut live, &before);
                 let late = live.latecomers(&before, args.grace).await?;
@@ -101,7 +103,7 @@ pub(super) async fn run(args: Args, env: Env) -> anyhow::Result<Done> {
     let is_elsewhere = found.has_nothing_intact() && *then != url;
     if is_elsewhere {
         env.progress.warning(&format!(
-            "no conversation of the snapshot is in `{url}` as it was, and the snapshot was taken of `{then}`: is this \
+            "no conversation of the snapshot is unchanged in `{url}`, and the snapshot was taken of `{then}`: is this \
              another database? Then correct --database-url, and restore nothing"
         ));
     }

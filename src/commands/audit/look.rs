@@ -1,12 +1,14 @@
 //! Shared by the commands that read the whole store: options, progress and reporting.
 
 use super::duration;
+use crate::audit::file::Header;
 use crate::audit::live::Live;
 use crate::audit::snapshot;
 use crate::cli_error::CliError;
 use crate::commands::Env;
 use crate::db::Db;
 use crate::report::{Case, StoreLine, Verdict};
+use crate::store::Choice;
 use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
@@ -38,12 +40,27 @@ pub(super) struct Look {
 impl Look {
     /// Opens the store, or its replica, at one moment.
     pub(super) async fn open(&self, env: &Env) -> anyhow::Result<Live> {
+        let choice = Choice::from(&env.config.store);
+        self.open_by(env, choice).await
+    }
+
+    /// The same, read as this snapshot was, if its mapping still fits.
+    pub(super) async fn open_again(&self, env: &Env, before: &Header) -> anyhow::Result<Live> {
+        let choice = Choice {
+            declared: &env.config.store,
+            table: Some(&before.store.messages),
+            mapping: before.mapping.declared.as_deref(),
+        };
+        self.open_by(env, choice).await
+    }
+
+    async fn open_by(&self, env: &Env, choice: Choice<'_>) -> anyhow::Result<Live> {
         let target = match &self.read_from {
             Some(url) => env.target_of(url)?,
             None => env.target()?,
         };
         env.progress.doing("looking at the tables".to_owned());
-        let live = Live::open(target, &env.config.store, self.max_time, self.ranges.into()).await?;
+        let live = Live::open(target, choice, self.max_time, self.ranges.into()).await?;
         if env.mask.redact().is_some() {
             env.mask.know(&live.db.schema().await?);
         }
@@ -185,7 +202,11 @@ pub(super) fn unread(live: &Live) -> Vec<String> {
         others.map(|other| format!("the same chats in `{}` were not compared", other.table()));
     let unreadable = live.mapping.unreadable();
     let unreadable = unreadable.map(|what| format!("not readable: {what}"));
-    others.chain(unreadable).collect()
+    let alike = live.mapping.detected().map(|why| why.others.as_slice());
+    let alike = alike.unwrap_or_default().iter();
+    let alike =
+        alike.map(|table| format!("`{table}` looks like the chats too, and was not compared"));
+    others.chain(unreadable).chain(alike).collect()
 }
 
 pub(super) fn case(name: &str, verdict: Verdict, reason: String) -> Case {

@@ -255,7 +255,7 @@ fn options(args: &Args, env: &Env) -> anyhow::Result<Options> {
         (false, false) => Some(around(args, env)?),
         (true, false) => {
             return Err(
-                CliError::usage("`--start` and a restart command are two ways to restart")
+                CliError::usage("`--start` and a restart command exclude each other")
                     .hint("leave one of them out")
                     .into(),
             );
@@ -269,8 +269,8 @@ fn options(args: &Args, env: &Env) -> anyhow::Result<Options> {
     let ways = match &around {
         Some(_) if !args.stop.is_empty() => {
             return Err(
-                CliError::usage("`--stop` is for a server that chatctl starts")
-                    .hint("let the command after `--` stop it, or use --start")
+                CliError::usage("`--stop` needs a server that chatctl starts")
+                    .hint("let the command after `--` stop the server, or use --start")
                     .into(),
             );
         }
@@ -347,7 +347,7 @@ fn around(args: &Args, env: &Env) -> anyhow::Result<Around> {
     let parse = |url: &str| Url::parse(url).ok().filter(Url::has_host);
     let server = setup::server(&env.config, args.server.as_deref())?;
     let server = server.ok_or_else(|| {
-        CliError::usage("no server to ask")
+        CliError::usage("no server to test")
             .hint("use --server http://127.0.0.1:8000, the one that the command restarts")
     })?;
     let ready = args.ready.as_deref().unwrap_or("/");

@@ -116,7 +116,7 @@ pub(super) async fn run(args: Args, env: Env) -> anyhow::Result<Done> {
         "snapshot",
         Verdict::Held,
         format!(
-            "{} are kept in `{}` ({size} bytes, id {id}, key {}); the store lists {}, also empty ones{}{}",
+            "{} recorded in `{}` ({size} bytes, id {id}, key {}); the store lists {}, including empty ones{}{}",
             plural(summary.messages, "message"),
             args.output.display(),
             key.id(),

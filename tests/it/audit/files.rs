@@ -40,18 +40,18 @@ fn a_file_that_is_not_as_it_was_written_is_refused() {
             2,
             "is not a snapshot",
         ),
-        ("head only", |bytes| bytes.truncate(40), 4, "is cut short"),
+        ("head only", |bytes| bytes.truncate(40), 4, "is incomplete"),
         (
             "cut",
             |bytes| bytes.truncate(bytes.len() - 1),
             4,
-            "is cut short",
+            "is incomplete",
         ),
         (
             "half",
             |bytes| bytes.truncate(bytes.len() / 2),
             4,
-            "is cut short",
+            "is incomplete",
         ),
         ("head altered", |bytes| bytes[60] ^= 1, 4, "was altered"),
         (
@@ -159,6 +159,58 @@ fn another_key_and_another_mapping_are_refused() {
         ("N schema-changed", 0),
         "{report:#}"
     );
+}
+
+/// A store without a mapping, with one table of messages.
+fn detected() -> (Store, Chats) {
+    let (store, chats) = sqlite();
+    chats.map("");
+    chats.sql(&format!(
+        "DROP TABLE message; DROP TABLE conversation; CREATE TABLE chat_message {COLUMNS}; \
+         INSERT INTO chat_message VALUES (1, 1, 'user', 'please buy milk', '2026-01-01 10:00:00'), \
+         (2, 1, 'assistant', 'it is bought', '2026-01-01 10:00:05'), (3, 1, 'user', 'and tea', '2026-01-01 10:01:00'), \
+         (4, 1, 'assistant', 'no tea left', '2026-01-01 10:01:05')"
+    ));
+    chats.snapshot("before.cas");
+    (store, chats)
+}
+
+const COLUMNS: &str =
+    "(id INTEGER PRIMARY KEY, chat_id INTEGER, role TEXT, content TEXT, created_at TEXT)";
+
+/// What the snapshot has is compared.
+#[test]
+fn a_column_of_tool_calls_may_be_added() {
+    for column in ["tool_calls TEXT", "tool_calls TEXT DEFAULT '[]'"] {
+        let (_store, chats) = detected();
+        chats.sql(&format!("ALTER TABLE chat_message ADD COLUMN {column}"));
+        let (report, code) = chats.compare(&["before.cas"]);
+        assert_eq!(
+            (told(&report).as_str(), code),
+            ("N schema-changed", 0),
+            "{report:#}"
+        );
+        chats.sql("UPDATE chat_message SET content = 'it is not' WHERE id = 2");
+        let (report, code) = chats.compare(&["before.cas"]);
+        assert!(told(&report).contains("E message-altered"), "{report:#}");
+        assert_eq!(code, 1);
+    }
+}
+
+/// A table that looks like that of the snapshot, as a partition that was detached, is not taken for it.
+#[test]
+fn the_table_of_the_snapshot_is_compared() {
+    let (_store, chats) = detected();
+    chats.sql(&format!(
+        "CREATE TABLE message {COLUMNS}; INSERT INTO message VALUES (7, 2, 'user', 'a biscuit', '2026-01-01 11:00:00'), \
+         (8, 2, 'assistant', 'here it is', '2026-01-01 11:00:05')"
+    ));
+    let (report, code) = chats.compare(&["before.cas"]);
+    assert_eq!((told(&report).as_str(), code), ("", 0), "{report:#}");
+    chats.sql("INSERT INTO message SELECT * FROM chat_message WHERE id > 2; DELETE FROM chat_message WHERE id > 2");
+    let (report, code) = chats.compare(&["before.cas"]);
+    assert!(told(&report).contains("E message-lost"), "{report:#}");
+    assert_eq!(code, 1);
 }
 
 #[test]
@@ -319,7 +371,7 @@ fn without_room_to_spill_nothing_is_written() {
         let told = String::from_utf8(failed.stderr).unwrap();
         assert_eq!(failed.status.code(), Some(3), "{told}");
         assert!(told.contains(missing.to_str().unwrap()), "{told}");
-        assert!(told.contains("let TMPDIR name a folder"), "{told}");
+        assert!(told.contains("set TMPDIR to a folder"), "{told}");
         assert_eq!(names(chats.file(".")), before);
         assert_eq!(audit().output().unwrap().status.code(), Some(0));
     }

@@ -1,6 +1,6 @@
 //! The application writes on while a snapshot is taken and while it is compared: nothing is found.
 
-use super::chats::{Chats, now, text};
+use super::chats::{Chats, KEY, now, text};
 use super::faults::{compare, take};
 use crate::common::stores::{Store, on_each_backend, trials};
 use sqlx::{Connection as _, MySqlConnection, PgConnection};
@@ -144,4 +144,56 @@ impl Drop for Writers {
             let _ = thread.join();
         }
     }
+}
+
+/// The time of an answer is the one at which it began, and other chats went on meanwhile; or times have
+/// whole seconds. Without numbers the order is that of the times.
+#[test]
+fn an_answer_that_began_before_the_snapshot_is_not_backfilled() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("chat.db");
+    let app = rusqlite::Connection::open(&path).unwrap();
+    app.execute_batch(
+        "CREATE TABLE message (id TEXT PRIMARY KEY, chat_id TEXT, role TEXT, content TEXT, created_at TEXT)",
+    )
+    .unwrap();
+    let say = |key: &str, chat: &str, role: &str, ago: u32| {
+        let text = format!("what {key} says");
+        let statement = format!(
+            "INSERT INTO message VALUES ('{key}', '{chat}', '{role}', '{text}', datetime('now', '-{ago} seconds'))"
+        );
+        app.execute_batch(&statement).unwrap();
+    };
+    say("q1", "one", "user", 4_000);
+    say("a1", "one", "assistant", 3_990);
+    say("q2", "one", "user", 70);
+    say("q3", "two", "user", 5);
+    let file = folder.path().join("before.cas");
+    let url = format!("sqlite:{}", path.display());
+    let run = |args: &[&str]| {
+        let output = crate::common::chatctl()
+            .args(["audit"])
+            .args(args)
+            .args(["--database-url", &url])
+            .env("AUDIT_KEY", KEY)
+            .args(["--key", "env:AUDIT_KEY"])
+            .output()
+            .unwrap();
+        let (out, err) = crate::common::text(&output);
+        (output.status.code(), format!("{out}{err}"))
+    };
+    let taken = run(&["snapshot", "-o", file.to_str().unwrap()]);
+    assert_eq!(taken.0, Some(0), "{}", taken.1);
+    say("a2", "one", "assistant", 65);
+    say("a3", "two", "assistant", 5);
+    let good = run(&["compare", file.to_str().unwrap()]);
+    assert_eq!(good.0, Some(0), "{}", good.1);
+    // What is much older was put in between.
+    say("a4", "one", "assistant", 3_995);
+    let bad = run(&["compare", file.to_str().unwrap()]);
+    assert!(
+        bad.0 == Some(1) && bad.1.contains("backfilled"),
+        "{}",
+        bad.1
+    );
 }

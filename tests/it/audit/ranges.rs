@@ -190,7 +190,7 @@ fn one_range_is_read_where_there_can_be_no_more() {
     );
     let mut chats = [&sqlite, &mariadb].map(Chats::in_store);
     chats[1].url = chats[1].url.replace("root@", "reader:reader@");
-    for (chats, why) in chats.iter().zip(["share no moment", "RELOAD"]) {
+    for (chats, why) in chats.iter().zip(["cannot share a snapshot", "RELOAD"]) {
         let mut snapshot = chats.audit(&["snapshot", "-o", "before.cas", "--ranges", "4"]);
         let (_, told) = text(&snapshot.output().unwrap());
         let told = told.replace('\n', " ");
@@ -237,7 +237,7 @@ fn one_range_is_read_of_a_store_that_is_spread_over_servers() {
     let output = snapshot.output().unwrap();
     let (_, told) = text(&output);
     assert_eq!(output.status.code(), Some(0), "{told}");
-    for part in ["a moment of its own", "says nothing", "read in one range"] {
+    for part in ["a separate snapshot", "says nothing", "read in one range"] {
         assert!(told.contains(part), "{told}");
     }
 }

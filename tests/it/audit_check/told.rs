@@ -48,7 +48,7 @@ fn warnings_fail_the_run_where_they_are_asked_to() {
     let (report, _) = chats.report(&["--max", "unanswered-turn=81"]);
     let told = report["findings"].to_string();
     assert!(
-        told.contains("82 were found, more than --max unanswered-turn=81 accepts"),
+        told.contains("82 were found, and --max unanswered-turn=81 accepts no more"),
         "{told}"
     );
     assert_eq!(

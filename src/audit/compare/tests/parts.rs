@@ -18,7 +18,7 @@ fn an_attachment_or_a_reasoning_that_is_gone_alters_its_message() {
         assert_eq!(held, Verdict::Held);
         assert!(
             told.ends_with(
-                "the attachments, the reasoning and the parts of other kinds of 3 messages were counted, and not compared"
+                "the attachments, the reasoning and the parts of other kinds of 3 messages were only counted, not compared"
             ),
             "{told}"
         );

@@ -16,8 +16,7 @@ pub const ALL: &[&str] = &[
 ];
 
 /// The harm of a table of which only signs show that it is another one.
-const MAYBE_RECREATED: &str =
-    "may not be the old table: it may have been dropped and created again";
+const MAYBE_RECREATED: &str = "may be a new table: it may have been dropped and created again";
 
 /// Why a table without its sentinel is the same all the same.
 pub(super) const UNMARKED: &str = "its sentinel was removed or replaced, and the table is the same (`chatctl audit arm` marks it)";
@@ -27,27 +26,28 @@ const TEXTS: &[(&str, &str, &str)] = &[
     (
         RECREATED,
         "is not the old table: it was dropped and created again",
-        "look for `drop_all`, DROP TABLE or a reset in what runs at start (`chatctl migrate guard` finds it), and restore the rows from a backup",
+        "look for `drop_all`, DROP TABLE or a reset in code that runs at start (`chatctl migrate guard` finds \
+            it), and restore the rows from a backup",
     ),
     (
         TRUNCATED,
         "was emptied as a whole",
-        "look for TRUNCATE in what runs at start or in a job, and restore the rows from a backup",
+        "look for TRUNCATE in start-up code and in jobs, and restore the rows from a backup",
     ),
     (
         RESTORED,
         "was restored from a dump of the old table",
-        "make sure that the dump was taken after the last message; messages in between are gone",
+        "make sure that the dump was taken after the last message; messages written in between are gone",
     ),
     (
         MISSING,
         "no longer exists",
-        "look for what dropped it, and restore it from a backup",
+        "find out what dropped it, and restore it from a backup",
     ),
     (
         REPLACED,
-        "is in a different file than before",
-        "put the file on a volume that outlives the server, and look for what deletes or copies it at start",
+        "is in another file than before",
+        "put the file on a volume that outlives the server, and find the start-up code that deletes or copies it",
     ),
     (
         REWOUND,
@@ -57,7 +57,7 @@ const TEXTS: &[(&str, &str, &str)] = &[
     (
         SCHEMA,
         "has a different schema than before",
-        "nothing, if a migration was intended",
+        "nothing, if it was an intended migration",
     ),
 ];
 

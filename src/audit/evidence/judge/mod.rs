@@ -55,7 +55,7 @@ pub fn judge(before: &Evidence, after: &Evidence, rows: &BTreeMap<String, Rows>)
     if before.engine != after.engine {
         let [was, is] = [before, after].map(|look| look.engine.map_or("", Engine::name));
         judged.notes.push(format!(
-            "The store moved from {was} to {is}: tables are compared by their rows alone."
+            "The store moved from {was} to {is}, so tables are compared only by their rows."
         ));
         return judged;
     }
@@ -185,7 +185,7 @@ fn missing(table: &str, before: &Evidence, after: &Evidence, rows: Option<Rows>)
                 codes::SCHEMA,
                 Severity::Note,
                 format!(
-                    "its rows are all there, in a table of another name: {}",
+                    "all its rows exist, in a table of another name: {}",
                     names.join(" or ")
                 ),
             )
@@ -198,7 +198,7 @@ fn missing(table: &str, before: &Evidence, after: &Evidence, rows: Option<Rows>)
             Event::of(
                 codes::MISSING,
                 severity,
-                "the catalogue no longer has a table of that name, or none of its rows is a conversation's",
+                "the catalogue no longer has a table of that name, or none of its rows belongs to a conversation",
             )
         }
     }

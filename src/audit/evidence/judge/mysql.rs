@@ -10,10 +10,10 @@ use crate::report::Severity;
 pub(super) fn database(_: &Marks, _: &Marks, cases: &[Case<'_>]) -> Vec<Event> {
     match cases.first() {
         Some(any) if any.is_elsewhere() => vec![Event::harmless(
-            "it was read through another server, and each has its own numbers, times and counters: whether a table that was not \
-                armed was created again, truncated or rebuilt is not known",
+            "it was read through another server, and each server has its own numbers, times and counters: it is \
+                not known whether a table that was not armed was created again, truncated or rebuilt",
         )],
-        Some(any) if any.is_restarted() => vec![Event::harmless("the server was started again")],
+        Some(any) if any.is_restarted() => vec![Event::harmless("the server was restarted")],
         _ => Vec::new(),
     }
 }
@@ -59,7 +59,7 @@ fn unmarked(case: &Case<'_>) -> Event {
     match case.changed("table_id") {
         Some(false) if keeps_number => Event::harmless(codes::UNMARKED),
         None if case.is_intact() => {
-            let why = "the sentinel in its comment is gone and its rows are there: it was dropped, created again and refilled, \
+            let why = "the sentinel in its comment is gone and its rows exist: it was dropped, created again and refilled, \
                 or its comment was changed";
             Event::of(codes::RECREATED, Severity::Warning, why)
         }
@@ -93,17 +93,18 @@ fn rebuilt(case: &Case<'_>, dropped: Option<bool>, is_rewound: bool) -> Event {
     match (case.sentinel(), dropped) {
         (_, Some(false)) => Event::harmless(harmless),
         (Sentinel::Kept, Some(true)) => {
-            let why = "it is another table, tables were dropped, and the sentinel came along: it was loaded from a dump";
+            let why = "it is another table, tables were dropped, and it has the sentinel: it was loaded from a dump";
             Event::of(codes::RESTORED, Severity::Warning, why)
         }
         (Sentinel::Kept, None) if case.is_lost() && is_rewound => {
-            let why = "it is another table with fewer rows, and the sentinel came along: it was loaded from an older dump";
+            let why = "it is another table with fewer rows, and it has the sentinel: it was loaded from an older dump";
             Event::of(codes::RESTORED, Severity::Warning, why)
         }
         (Sentinel::Kept, None) => Event::harmless(format!("{harmless}, or loaded from a dump")),
         (_, Some(true)) if case.is_intact() => {
-            let why = "it is another table, tables were dropped, and its rows are there: it was dropped, created again and refilled, \
-                or rebuilt by OPTIMIZE while others were dropped; `chatctl audit arm` would show it";
+            let why = "it is another table, tables were dropped, and its rows exist: it was dropped, created \
+                again and refilled, \
+                or rebuilt by OPTIMIZE while others were dropped; `chatctl audit arm` would make it visible";
             Event::of(codes::RECREATED, Severity::Warning, why)
         }
         (_, Some(true)) => {

@@ -16,7 +16,7 @@ pub(super) fn database(before: &Marks, after: &Marks, _: &[Case<'_>]) -> Vec<Eve
         ("system", "it is on another server's data folder now"),
         ("database", "it was created again: its number changed"),
         ("standby", "one of the reads was from a standby"),
-        ("started", "the server was started again"),
+        ("started", "the server was restarted"),
         ("counting_since", "the server's statistics were reset"),
     ];
     let events = told.into_iter().filter(|(mark, _)| changed(mark));
@@ -41,7 +41,7 @@ fn other(case: &Case<'_>) -> Event {
         .any(|mark| case.database_changed(mark) == Some(true));
     match case.sentinel() {
         Sentinel::Kept => {
-            let why = "its oid changed and the sentinel came along: it was loaded from a dump";
+            let why = "its oid changed, and it has the sentinel: it was loaded from a dump";
             Event::of(codes::RESTORED, Severity::Warning, why)
         }
         Sentinel::Gone => {
@@ -93,11 +93,12 @@ fn rewritten(case: &Case<'_>) -> Event {
         }
         (true, None) => {
             let why = "it has another file and rows are missing: it was truncated, or rows were deleted and VACUUM FULL ran; \
-                which transactions wrote its rows is not known";
+                it is not known which transactions wrote its rows";
             Event::of(codes::TRUNCATED, Severity::Warning, why)
         }
         (false, Some(true)) if inserted => {
-            let why = "it has another file, and as many rows were inserted as there were: it was truncated and filled again with the same";
+            let why = "it has another file, and as many rows were inserted as it had: it was truncated and \
+                filled again with the same rows";
             Event::of(codes::TRUNCATED, Severity::Warning, why)
         }
         (false, Some(true)) => {

@@ -17,8 +17,8 @@ pub(super) fn database(before: &Marks, after: &Marks, cases: &[Case<'_>]) -> Vec
     };
     let statements = statements(before, after);
     let why = match (changed("born"), changed("inode"), statements) {
-        (true, _, _) => "its file was created after the first read",
-        (false, true, _) => "another file has its name",
+        (true, _, _) => "the file was created after the first read",
+        (false, true, _) => "another file has this name",
         (false, false, Some(..0)) => {
             "the version of its schema decreased, which never happens in the same file"
         }
@@ -33,11 +33,11 @@ pub(super) fn database(before: &Marks, after: &Marks, cases: &[Case<'_>]) -> Vec
         ),
         (false, true) => (
             Severity::Warning,
-            "the sentinel came along, so it is a copy or was loaded from a dump",
+            "it has the sentinel, so it is a copy or was loaded from a dump",
         ),
         (false, false) => (
             Severity::Warning,
-            "whether it is a copy is not known; `chatctl audit arm` would show it",
+            "it is not known whether it is a copy; `chatctl audit arm` would make it visible",
         ),
     };
     let severity = if is_lost { Severity::Error } else { severity };
@@ -124,7 +124,8 @@ pub(super) fn table(case: &Case<'_>, cases: &[Case<'_>]) -> Vec<Event> {
         }
         (false, _, false) if is_remade && case.is_lost() => {
             let why = format!(
-                "{} statements changed the schema and left its text as it was: it was dropped and created again, or rows were deleted and \
+                "{} statements changed the schema and left its text unchanged: it was dropped and created \
+                    again, or rows were deleted and \
                 VACUUM or ANALYZE ran more than once; the file does not show which; `chatctl audit arm` would",
                 others.unwrap_or(REMADE)
             );

@@ -25,7 +25,8 @@ impl Account<'_> {
                 format!("{}; {why}", answer(told)),
             ),
         };
-        let help = "read the secret that signs log-ins from a place that outlives the process, and keep accounts and log-ins in the store";
+        let help = "read the secret that signs log-ins from storage that outlives the process, and keep \
+            accounts and log-ins in the store";
         let finding = self.finding("logged-out-on-restart", severity, harm, help);
         Some(finding.with(Source::Stream, fact))
     }

@@ -19,7 +19,7 @@ pub(in super::super) fn head(
         Some(after) if before.user.is_some() && after.user != before.user => {
             let user = |of: &Conversation| of.user.clone().unwrap_or_else(|| "nobody".to_owned());
             let fact = format!(
-                "was that of {} and is that of {}",
+                "belonged to {} and belongs to {}",
                 user(before),
                 user(after)
             );
@@ -32,10 +32,10 @@ pub(in super::super) fn head(
         Severity::Error,
         session,
         format!(
-            "after {} a conversation {how}: a list of conversations no longer has it, though its messages are there",
+            "after {} a conversation {how}: a list of conversations no longer shows it, although its messages exist",
             way.words
         ),
-        "let start-up code create only what is missing, and leave the rows of conversations as they are",
+        "let start-up code create only missing tables, and leave the rows of conversations unchanged",
     );
     let fact = format!("the row of conversation {} {fact}", before.key);
     Some(finding.with(Source::Store, fact))

@@ -38,8 +38,8 @@ impl Account<'_> {
             return Some(self.page(records, fact));
         }
         if let Some(tied) = self.tied(records) {
-            let harm = "a reload shows messages in an undefined order: they have the same stored time, \
-                        and nothing that grows comes next";
+            let harm = "a reload shows messages in an undefined order: they have the same stored time, and no \
+                growing key breaks the tie";
             return Some(
                 self.differing(harm.to_owned(), fact)
                     .with(Source::Store, tied),
@@ -52,8 +52,8 @@ impl Account<'_> {
             format!("a reload shows a different conversation, before and after {way}")
         } else if self.differs_in_new(records) {
             format!(
-                "a reload shows a conversation that differs from the one that took place; whether {way} changed it is not known, \
-                 since what differs was said after the last look"
+                "a reload shows a conversation that differs from the one that took place; it is not known \
+                    whether {way} changed it, because the difference is in messages that came after the last check"
             )
         } else {
             format!("a reload shows a different conversation after {way}")
@@ -147,11 +147,10 @@ impl Account<'_> {
     /// A reload shows the conversation less what was said after the restart.
     pub(in super::super) fn not_shown(&self, fact: String) -> Finding {
         let harm = format!(
-            "the conversation went on after {}, and a reload did not show all of it",
+            "the conversation continued after {}, and a reload did not show all of it",
             self.way.words
         );
-        let help = "read each history from the store when it is asked for: a copy that start-up code made knows \
-                    nothing of what was said since";
+        let help = "read each history from the store when it is requested: a copy from start-up lacks all later messages";
         let finding = self.finding("history-differs", Severity::Error, harm, help);
         finding.with(Source::Stream, fact)
     }
@@ -200,8 +199,8 @@ impl Account<'_> {
         if shown >= all {
             // Nothing is left out, so it is no page: other messages have the place of what was said.
             let harm = format!(
-                "the history shows {shown} messages for {all} that were said, and not all of them are those: \
-                 whether {} changed it is not known",
+                "the history shows {shown} messages for {all} that were sent, and not all of them match: it is \
+                    not known whether {} changed it",
                 self.way.words
             );
             let help = "leave the empty row of an interrupted answer out of the history, or show it as interrupted";
@@ -222,8 +221,8 @@ impl Account<'_> {
     }
 
     fn differing(&self, harm: String, fact: String) -> Finding {
-        let help = "return the stored messages one by one, in the order in which they were said, and out of the \
-                    store: what the process remembered is gone";
+        let help = "return the stored messages one by one, in the order in which they were said, and read them \
+            from the store: the memory of the process is gone";
         let finding = self.finding("history-differs", Severity::Error, harm, help);
         let finding = finding.with(Source::Stream, fact);
         match self.stored {

@@ -8,7 +8,7 @@ mod rows;
 
 pub(super) use head::{head, if_shown};
 pub(super) use history::Since;
-pub(super) use own::{Shows, is_of_another, own};
+pub(super) use own::{Own, Shows, is_of_another};
 
 use super::ways::Way;
 use crate::model::{State, StoredMessage};
@@ -102,7 +102,7 @@ impl Account<'_> {
             self.lost(),
             self.cut(),
             self.user_lost(),
-            self.changed(),
+            self.changed().or_else(|| self.retimed()),
             self.doubled(),
             self.steps().or_else(|| self.fewer_steps()),
             self.logged_out(),
@@ -150,7 +150,7 @@ impl Account<'_> {
             ),
             None => format!("after {} a conversation is gone", self.way.words),
         };
-        let help = "keep the chats in a store that outlives the process, and let start-up code create only what is missing";
+        let help = "keep the chats in a store that outlives the process, and let start-up code create only missing tables";
         let mut finding = self.finding("conversation-not-found", Severity::Error, harm, help);
         if let Some(told) = self.recalled {
             finding = finding.with(Source::Stream, answer(told));
@@ -207,8 +207,8 @@ impl Account<'_> {
         let way = self.way.words;
         let harm = if never {
             format!(
-                "the {who} of turn {number} was in no row before {way}, and is in none after it, although the client \
-             had seen the final marker"
+                "the {who} of turn {number} was in no row before {way} and is in none after it, although the \
+                    client had seen the final marker"
             )
         } else {
             format!(
@@ -282,7 +282,7 @@ impl Account<'_> {
              marker",
             self.way.words
         );
-        let help = "commit all of a message before the final marker is sent, in one transaction";
+        let help = "commit the whole message in one transaction, before the final marker is sent";
         let finding = self.finding(code, Severity::Error, harm, help);
         Some(finding.with(
             Source::Store,

@@ -8,6 +8,9 @@ use crate::stream::judge::tool_calls_differ::Kept;
 use crate::stream::{kept, marks};
 use serde_json::Value;
 
+/// In microseconds.
+const SECOND: u64 = 1_000_000;
+
 impl Account<'_> {
     /// A row of an acknowledged message is another one, or is elsewhere.
     pub(super) fn changed(&self) -> Option<Finding> {
@@ -28,6 +31,32 @@ impl Account<'_> {
             (!is_there).then_some((was, is))
         })?;
         Some(self.row_changed(rows, was, is))
+    }
+
+    /// A message that is as it was, and of another time: when it was said is lost, and perhaps the order.
+    pub(super) fn retimed(&self) -> Option<Finding> {
+        let rows = self.stored?;
+        let (was, is) = self.marked().into_iter().find_map(|(mark, _, was)| {
+            let is_it = |is: &&StoredMessage| is.key == was.key && same_text(was, is);
+            let is = rows.holding(mark).find(is_it)?;
+            (!is_of_its_time(was, is)).then_some((was, is))
+        })?;
+        let harm = format!(
+            "the time of a stored message changed after {}",
+            self.way.words
+        );
+        let help = "start-up code must not change messages";
+        let finding = self.finding("saved-row-changed-later", Severity::Warning, harm, help);
+        let (table, key) = (rows.table, &was.key);
+        let fact = match was.time.zip(is.time) {
+            None => format!("row {key} of `{table}` had a time, and has none"),
+            Some((was, is)) => format!(
+                "row {key} of `{table}` has a time that is {} s {}",
+                was.abs_diff(is) / SECOND,
+                if is > was { "later" } else { "earlier" }
+            ),
+        };
+        Some(finding.with(Source::Store, fact))
     }
 
     /// Whether a row is not given up since. Of a question that never was finished it may be said that it failed, and not
@@ -100,7 +129,7 @@ impl Account<'_> {
             (now > rows.before.iter().filter(is_copy).count()).then_some((was, now))
         })?;
         let harm = format!(
-            "a stored message is there more than once after {}",
+            "a stored message exists more than once after {}",
             self.way.words
         );
         let help = "start-up code must not store messages again";
@@ -144,10 +173,23 @@ impl Account<'_> {
         };
         let row = rows.after.iter().find(is_added)?;
         Some(format!(
-            "after {} row {} of `{}` is an answer that was not there before, `{}`, and without [history] nobody knows \
-             whether a reload shows it",
+            "after {} row {} of `{}` is an answer that did not exist before, `{}`, and without [history] it is \
+                not known whether a reload shows it",
             self.way.words, row.key, rows.table, row.content
         ))
+    }
+
+    /// That nobody knows what became of the messages: they are in documents that are not read, and no history tells.
+    pub(in super::super) fn unread(&self) -> Option<String> {
+        let rows = self.stored.filter(|_| self.recalled.is_none())?;
+        let is_sealed = !rows.after.is_empty() && rows.after.iter().all(|row| !row.decoded);
+        is_sealed.then(|| {
+            format!(
+                "the messages in `{}` are JSON in a form that chatctl does not know: declare the place of their text in \
+                 [[store]] (docs/mapping.md)",
+                rows.table
+            )
+        })
     }
 
     /// A row that belongs to an acknowledged turn and holds neither its question nor its answer
@@ -197,7 +239,7 @@ impl Account<'_> {
             lacks.filter(|_| is_there)
         })?;
         let harm = format!(
-            "what tools were called with or gave in a turn whose final marker the client had seen is lost after {}",
+            "calls or results of tools in a turn whose final marker the client had seen are lost after {}",
             self.way.words
         );
         let help = "commit each call and its result before the answer, or together with it";
@@ -219,7 +261,7 @@ impl Account<'_> {
 
     fn step_lost(&self, rows: Stored<'_>, was: &StoredMessage) -> Finding {
         let what = if was.tools.is_empty() {
-            "what a tool gave"
+            "the result of a tool"
         } else {
             "the call of a tool"
         };
@@ -227,12 +269,12 @@ impl Account<'_> {
             "{what} in a turn whose final marker the client had seen is lost after {}",
             self.way.words
         );
-        let help = "delete no rows at start: the model needs what its tools gave to go on with the conversation";
+        let help = "delete no rows at start: the model needs the results of its tools to continue the conversation";
         let finding = self.finding(self.lost_code(), Severity::Error, harm, help);
         finding.with(
             Source::Store,
             format!(
-                "row {} of `{}` held `{}: {}` before, and no row of the conversation does after",
+                "row {} of `{}` held `{}: {}` before, and no row of the conversation holds it after",
                 was.key, rows.table, was.role, was.content
             ),
         )
@@ -248,7 +290,9 @@ impl Account<'_> {
                 (&turn.tag, &turn.user, Role::User),
                 (&turn.nonce, &turn.expected, Role::Assistant),
             ] {
-                let rows: Vec<_> = before.iter().filter(|row| is_live(row, mark)).collect();
+                // A document that is not read grows with each turn: that is no change of a message.
+                let is_message = |row: &&StoredMessage| row.decoded && is_live(row, mark);
+                let rows: Vec<_> = before.iter().filter(is_message).collect();
                 let says = |row: &StoredMessage| meaning(row).0.trim() == said.trim();
                 let has_message = rows.iter().any(|row| says(row));
                 let rows = rows.into_iter().filter(|row| !has_message || says(row));
@@ -310,6 +354,19 @@ fn says_the_same(was: &StoredMessage, is: &StoredMessage) -> bool {
         was.iter().all(|was| has_call(was, &calls))
     };
     same_text(was, is) && has_all()
+}
+
+/// Whether a message has the time that it had: to a second, and in whatever zone.
+fn is_of_its_time(was: &StoredMessage, is: &StoredMessage) -> bool {
+    const ZONES: u64 = 15 * 60 * SECOND;
+    match (was.time, is.time) {
+        (None, _) => true,
+        (Some(_), None) => false,
+        (Some(was), Some(is)) => {
+            let apart = was.abs_diff(is);
+            apart < SECOND || apart.is_multiple_of(ZONES)
+        }
+    }
 }
 
 /// Whether a row says what another one said. Start-up code may write it in another form: text as

@@ -1,4 +1,4 @@
-use super::{Account, HistoryBefore, RememberedTurn, Shows, Stored, is_of_another, own};
+use super::{Account, HistoryBefore, Own, RememberedTurn, Shows, Stored, is_of_another};
 use crate::audit::restart::WAYS;
 use crate::model::{Role, State, StoredMessage};
 use crate::report::Severity;
@@ -6,6 +6,7 @@ use crate::stream::marks;
 use crate::stream::run::{Access, Recalled};
 use crate::stream::session::Remembered;
 
+mod added;
 mod forms;
 mod given_up;
 
@@ -540,7 +541,13 @@ fn what_others_said_is_not_the_conversations() {
     let compared = |texts: &[&[String]], shows: Shows| {
         let texts: Vec<_> = texts.concat();
         let texts: Vec<_> = texts.iter().map(String::as_str).collect();
-        own(&told(), &records(&texts), shows)
+        let own = Own {
+            told: &told(),
+            shows,
+            has_calls: false,
+            stored: &[],
+        };
+        own.of(&records(&texts))
             .into_iter()
             .map(|record| record.content)
             .collect::<Vec<_>>()

@@ -42,8 +42,8 @@ pub(super) async fn run(args: &Args, env: &Env, report: &mut Report) -> anyhow::
         );
     } else if !probes.reads {
         env.progress.note(&format!(
-            "profile `{}` does not read the text of this server's stream, so it is not known how much of an answer \
-             a client had seen; what is stored is known by the text that the gateway sent",
+            "profile `{}` does not read the text of this server's stream, so it is not known how much of an \
+                answer a client had seen; stored answers are recognized by the text that the gateway sent",
             probes.profile
         ));
     }
@@ -65,6 +65,7 @@ fn tell(session: &str, probes: Probes, args: &Args, report: &mut Report) -> Figu
     if let Some(detected) = probes.detected {
         report.add(detected);
     }
+    let has_questions = probes.clients.iter().any(|probed| probed.questions > 0);
     for probed in &probes.clients {
         report.checked += probed.sent;
         let counts = Counts::of(probed);
@@ -76,10 +77,12 @@ fn tell(session: &str, probes: Probes, args: &Args, report: &mut Report) -> Figu
         let low = judged > 0 && (kept as f64) < min * judged as f64;
         let idle = probed.idle.as_ref().map_or(0, |(count, _)| *count);
         let is_idle = idle == probed.sent;
+        let lost = probed.sent.saturating_sub(probed.questions);
         let verdict = match (low, meant) {
-            _ if !probed.doubled.is_empty() => Verdict::Violated,
+            _ if !probed.doubled.is_empty() || lost > 0 && has_questions => Verdict::Violated,
             (true, false) => Verdict::Violated,
-            _ if is_idle => Verdict::Inconclusive,
+            // Where no row of any turn has the mark, questions may be spelled in another way.
+            _ if is_idle || lost > 0 => Verdict::Inconclusive,
             (_, false) if counts.unknown > 0 => Verdict::Inconclusive,
             _ => Verdict::Held,
         };
@@ -116,6 +119,9 @@ fn tell(session: &str, probes: Probes, args: &Args, report: &mut Report) -> Figu
         }
         if !probed.doubled.is_empty() {
             report.add(doubled(&name, probed));
+        }
+        if lost > 0 && has_questions {
+            report.add(lost_questions(&name, probed, lost));
         }
     }
     let saved = |probed: &Probed| {
@@ -217,6 +223,17 @@ fn finding(name: &str, severity: Severity, probed: &Probed, counts: &Counts) -> 
         .in_case(name)
 }
 
+fn lost_questions(name: &str, probed: &Probed, lost: u64) -> Finding {
+    let harm = format!(
+        "{lost} of {} questions are in no row ({})",
+        probed.sent, probed.client
+    );
+    let help = "commit the user's message before the provider is called";
+    let finding = Finding::new("user-message-lost", Severity::Error, name, harm, help);
+    let fact = format!("no message holds the mark of {lost} questions, and others do");
+    finding.with(Source::Store, fact).in_case(name)
+}
+
 fn doubled(name: &str, probed: &Probed) -> Finding {
     let finding = Finding::new(
         "answer-duplicated",
@@ -228,7 +245,7 @@ fn doubled(name: &str, probed: &Probed) -> Finding {
             probed.sent,
             probed.client
         ),
-        "save the answer in one place: what ends the turn and what cleans up behind it must write the same row",
+        "save the answer in one place: the code that ends a turn and the code that cleans up after it must write the same row",
     );
     let facts = probed.doubled.iter().take(5);
     facts
