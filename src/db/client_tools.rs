@@ -27,7 +27,7 @@ impl Tool {
         });
         let program = found.ok_or_else(|| {
             CliError::refused(format!(
-                "the backup needs the program `{}`, which is not on the PATH",
+                "the backup needs the program `{}`, which is not in PATH",
                 self.names[0]
             ))
             .hint(format!(
@@ -52,7 +52,7 @@ pub(super) fn pair(
     let value = value.clone()?;
     Some(if value.trim_start().starts_with("-----BEGIN") {
         Err(CliError::refused(
-        "the URL holds a certificate or a key itself, and the server's client programs take files only",
+        "the URL contains a certificate or a key, but the server's client programs accept only files",
     )
     .hint("write it to a file, and give the file's path in the URL"))
     } else {
@@ -90,7 +90,7 @@ pub(super) fn run(command: &mut Command) -> Result<(), CliError> {
     let last = &said[said.len().saturating_sub(3)..];
     Err(
         CliError::refused(format!("`{name}` failed: {}", last.join(" / "))).hint(format!(
-            "let the user of --database-url read every table, and take a `{name}` that is as new as the server"
+            "let the user of --database-url read every table, and use a `{name}` at least as new as the server"
         )),
     )
 }

@@ -29,7 +29,7 @@ const ELSEWHERE: &[(&[&str], &str)] = &[
             "http",
             "https",
         ],
-        "chatctl reads chats in SQLite, PostgreSQL, MySQL and MariaDB, and in no other store",
+        "chatctl reads only SQLite, PostgreSQL, MySQL and MariaDB",
     ),
     (
         &["jdbc"],
@@ -100,7 +100,7 @@ pub(super) fn with_driver(engine: Engine, named: &str, url: &str) -> CliError {
     let scheme = url.split_once(':').map_or("", |(scheme, _)| scheme);
     if scheme.ends_with("cipher") {
         return CliError::usage(format!(
-            "`{scheme}` names an encrypted file, which chatctl can't read"
+            "`{scheme}` names an encrypted file, and chatctl can't read those"
         ))
         .hint("give the URL of a plain copy: sqlite:PATH");
     }

@@ -34,8 +34,8 @@ pub use sentinel::Act;
 pub use server::grant;
 pub use session::{
     Copied, Copying, Door, Failed, ForeignKey, Found, HISTORY as HISTORY_TABLE, Interrupter,
-    Isolation, Measure, Missing, Needs, OWN as OWN_TABLES, Object, Placed, PlacedRows, Reached,
-    SWITCHED_OFF, Seeds, Session, Waits, Why, reached,
+    Isolation, Measure, Missing, Needs, OWN as OWN_TABLES, Object, Orphan, Placed, PlacedRows,
+    Reached, SWITCHED_OFF, Seeds, Session, Waits, Why, reached,
 };
 pub use snapshot_read::{Log, Moment, SnapshotRead};
 pub use sqlite::{Undone, stop_reading, where_else};

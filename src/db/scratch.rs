@@ -13,7 +13,8 @@ pub(super) const PREFIX: &str = "chatctl_scratch_";
 const REMOVALS: usize = 3;
 
 /// How a rehearsal is kept within its copy.
-pub const CONFINE: &str = "GRANT CREATE USER, GRANT OPTION ON *.* to this user, so that the rehearsal runs as one who reaches the copy only";
+pub const CONFINE: &str = "GRANT CREATE USER, GRANT OPTION ON *.* to this user, so that the rehearsal runs as a \
+    user with access to the copy only";
 
 /// Where an engine makes a scratch database, and how it copies the real one there.
 pub(super) enum Place {

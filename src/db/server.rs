@@ -55,7 +55,7 @@ pub(super) async fn connect<C: sqlx::Connection>(
             let stop = CliError::unreachable(match &error {
                 // The first byte of PostgreSQL's answer is S, N or E.
                 sqlx::Error::Protocol(told) if told.contains("SSLRequest") => {
-                    format!("can't open `{target}`: what answers at `{at}` is not PostgreSQL")
+                    format!("can't open `{target}`: the program at `{at}` is not PostgreSQL")
                 }
                 _ => format!("can't open `{target}` at `{at}`: {}", DriverError(error)),
             })
@@ -65,7 +65,7 @@ pub(super) async fn connect<C: sqlx::Connection>(
         Err(_) => Err(CliError::unreachable(format!(
             "can't open `{target}`: no answer from `{at}` within {CONNECT:?}"
         ))
-        .hint("check host and port in --database-url, and the firewalls between")
+        .hint("check host and port in --database-url, and any firewall in between")
         .passing()),
     }
 }
@@ -88,8 +88,8 @@ fn hint(target: &Target, error: &sqlx::Error) -> String {
     let code = error.as_database_error().and_then(|error| error.code());
     match (error, code.as_deref()) {
         (sqlx::Error::Io(error), _) if error.to_string().contains("lookup") => format!(
-            "no host of that name is known here; the name of a service is known inside its container \
-             network only: publish its port, and give 127.0.0.1 for {}",
+            "this machine knows no host of that name; the name of a service works only inside its container \
+                network: publish its port, and use 127.0.0.1 for {}",
             target.address()
         ),
         (sqlx::Error::Io(_), _) => {
@@ -117,17 +117,17 @@ fn hint(target: &Target, error: &sqlx::Error) -> String {
                 Engine::Postgres | Engine::Sqlite => "see who is connected in pg_stat_activity",
             }
         ),
-        (sqlx::Error::Tls(_), _) => "say in the URL how to encrypt: `?sslmode=`".to_owned(),
+        (sqlx::Error::Tls(_), _) => "declare the encryption in the URL: `?sslmode=`".to_owned(),
         // SQLSTATE: PostgreSQL's for an unknown database, and MySQL's for one that is unknown or
         // closed to the user.
         (_, Some("3D000" | "42000")) => format!(
-            "create the database `{}` first, or grant this user access: chatctl never creates the store that it reads",
+            "create the database `{}` first, or grant this user access: chatctl never creates the store",
             target.database()
         ),
         // SQLSTATE, class 28: the log-in is refused.
         (_, Some("28000" | "28P01")) => "fix user and password in --database-url; percent-encode special characters, such as %40 for @".to_owned(),
         // SQLSTATE: a pooler that keeps no settings for a connection.
-        (_, Some("08P01")) => "if a pooler listens there, give the database behind it with --read-from".to_owned(),
+        (_, Some("08P01")) => "if this is a pooler, name the database behind it with --read-from".to_owned(),
         _ => "check --database-url".to_owned(),
     }
 }
@@ -143,9 +143,9 @@ fn of_a_user(error: &sqlx::Error) -> bool {
 pub(super) fn reading(target: &Target, error: sqlx::Error) -> anyhow::Error {
     match error {
         sqlx::Error::PoolTimedOut => CliError::unreachable(format!(
-            "`{target}` gave no connection within {CONNECT:?}, although it did before"
+            "`{target}` opened no connection within {CONNECT:?}, although it did before"
         ))
-        .hint("start the database server again, or let it have more connections")
+        .hint("restart the database server, or raise its connection limit")
         .into(),
         error => match error.as_database_error() {
             // 42501 insufficient_privilege; MySQL says it in words.
@@ -182,7 +182,7 @@ fn lock(target: &Target, told: &str) -> Option<String> {
         }
     };
     Some(format!(
-        "a lock may be in the way: while the command waits, {list} shows who holds it; end that transaction"
+        "another transaction may hold a lock: while the command waits, {list} shows which one; end it"
     ))
 }
 
@@ -263,7 +263,7 @@ pub fn grant(message: &str) -> String {
     } else if let Some(function) = of("function ") {
         format!("as its owner: GRANT EXECUTE ON FUNCTION {function} TO this user")
     } else {
-        "read as a user who may, or let its owner GRANT the right".to_owned()
+        "read as a user who has the right, or let the owner GRANT it".to_owned()
     }
 }
 
@@ -309,7 +309,7 @@ pub(super) fn may_be_several(sql: &str) -> bool {
 }
 
 fn missing(sql: &str) -> anyhow::Error {
-    anyhow::anyhow!("as many values as placeholders are needed: `{sql}`")
+    anyhow::anyhow!("the query needs as many values as placeholders: `{sql}`")
 }
 
 /// Rows of table, column, declared type, whether it is a key, and reference, as tables. A table

@@ -138,7 +138,7 @@ pub(super) fn redefined(target: &Target) -> CliError {
     CliError::unreachable(format!(
         "tables of `{target}` were redefined while they were read"
     ))
-    .hint("wait until whatever changes the schema is done, and read again")
+    .hint("wait until the schema change is over, and read again")
 }
 
 /// A view reads, and everything that writes has a connection of its own.

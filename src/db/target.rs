@@ -322,15 +322,15 @@ fn file(url: &str) -> Result<At, CliError> {
     let (path, query) = rest.split_once('?').unwrap_or((rest, ""));
     if path == ":memory:" {
         return Err(CliError::refused(
-            "an in-memory database belongs to one process: no other process can read it",
+            "an in-memory database belongs to one process, and no other process can read it",
         )
-        .hint("let the server under test store in a file, and give sqlite:PATH"));
+        .hint("let the server under test use a file, and give sqlite:PATH"));
     }
     let host = path.split('/').next().unwrap_or_default();
     if url.contains("://") && !url.contains(":///") && host.contains('@') {
         let shown = mask::url_text(url);
         return Err(CliError::usage(format!(
-            "`{shown}` has a user or a password, and a file has none"
+            "`{shown}` has a user or a password, which a file does not have"
         ))
         .hint("give sqlite:PATH; chatctl can't read an encrypted file (SQLCipher)"));
     }
@@ -365,7 +365,7 @@ fn server(scheme: &str, text: &str, port: u16) -> Result<At, CliError> {
         .any(|it| it.contains('@'))
     {
         return Err(CliError::usage(format!(
-            "`{}` has a password in which a character means something else in a URL",
+            "`{}` has a password with a character that has a special meaning in URLs",
             mask::url(&url)
         ))
         .hint(format!("{form}; {ESCAPES}")));
@@ -568,9 +568,9 @@ mod tests {
     #[test]
     fn a_store_of_another_kind_is_told_from_a_typing_error() {
         for (url, hint) in [
-            ("mongodb://db/chat", "in no other store"),
-            ("mongodb+srv://bob:hunter2@db/chat", "in no other store"),
-            ("redis://db:6379/0", "in no other store"),
+            ("mongodb://db/chat", "chatctl reads only"),
+            ("mongodb+srv://bob:hunter2@db/chat", "chatctl reads only"),
+            ("redis://db:6379/0", "chatctl reads only"),
             ("jdbc:postgresql://db/chat", "leave `jdbc:` out"),
             ("cockroachdb://db/chat", "postgres://"),
             ("file:chat.db", "sqlite:PATH"),

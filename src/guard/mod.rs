@@ -175,7 +175,7 @@ impl Found {
             .iter()
             .any(|finding| finding.severity == Severity::Error);
         let (verdict, reason) = if errors {
-            let reason = "start-up code destroys tables, or leaves some out".to_owned();
+            let reason = "start-up code destroys tables, or never creates some of them".to_owned();
             (Verdict::Violated, reason)
         } else if let Some(first) = self.unread.first() {
             let files = plural(self.unread.len() as u64, "file");
@@ -186,7 +186,7 @@ impl Found {
             (Verdict::Inconclusive, reason)
         } else {
             let reason = format!(
-                "nothing that destroys was recognized in {}",
+                "nothing destructive was found in {}",
                 plural(self.files as u64, "file")
             );
             (Verdict::Held, reason)

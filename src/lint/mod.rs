@@ -190,10 +190,10 @@ fn unreadable(places: &Places<'_>, error: &SplitError) -> Found {
         Severity::Error,
         "",
         format!(
-            "the file cannot be cut into statements, so it may destroy anything: {}",
+            "the file cannot be split into statements, so it may destroy anything: {}",
             error.message
         ),
-        "fix that place; nothing in the file was checked",
+        "fix this place: nothing in the file was checked",
     )
     .with(Source::File, places.line_at(error.offset));
     places.found(error.offset, finding)

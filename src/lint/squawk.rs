@@ -136,7 +136,7 @@ impl FromStr for ServerVersion {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let version = text
             .parse()
-            .map_err(|_| format!("`{text}` is not a version like `16` or `16.4`"))?;
+            .map_err(|_| format!("`{text}` is not a version such as `16` or `16.4`"))?;
         Ok(Self(version))
     }
 }

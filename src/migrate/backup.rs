@@ -135,7 +135,7 @@ pub(super) fn rehearse(target: &Target) -> anyhow::Result<()> {
         Err(error) if !is_denied(&format!("{error:#}")) => Err(CliError::refused(format!(
             "a backup could not be restored, so nothing was run: {error:#}"
         ))
-        .hint("correct or drop what the message names; then run it again")
+        .hint("correct or drop the object that the message names, and run again")
         .into()),
         Ok(()) | Err(_) => Ok(folder.close()?),
     }
@@ -143,8 +143,8 @@ pub(super) fn rehearse(target: &Target) -> anyhow::Result<()> {
 
 fn unwritable(path: &Path, error: &std::io::Error) -> CliError {
     CliError::refused(format!(
-        "no backup can be made, so nothing was run: `{}`: {error}",
+        "no backup can be made in `{}`, so nothing was run: {error}",
         path.display()
     ))
-    .hint("name a folder that can be written with --backup-dir")
+    .hint("name a writable folder with --backup-dir")
 }

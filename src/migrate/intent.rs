@@ -46,12 +46,49 @@ pub struct Piece<'a> {
     pub facts: Facts,
 }
 
+/// The words of a statement, in lower case.
+fn words(text: &str) -> impl Iterator<Item = String> + '_ {
+    let words = text.split(|it: char| !it.is_alphanumeric() && !matches!(it, '_' | '$'));
+    words.filter(|it| !it.is_empty()).map(str::to_lowercase)
+}
+
 impl<'a> Intent<'a> {
     /// Whether a statement is run, when the file is resumed at its `first`: what a done statement set
     /// for the session is gone with it.
     pub(super) fn is_run(&self, number: usize, first: usize) -> bool {
         let sets = matches!(self.pieces[number].facts.kind, Kind::SetVariable { .. });
-        number >= first || sets
+        number >= first || sets || self.is_left(number, first)
+    }
+
+    /// Whether all that a statement does ends with the session: it prepares another one, or gives
+    /// values to variables of the user's own.
+    pub(super) fn is_of_session(&self, number: usize) -> bool {
+        let piece = &self.pieces[number];
+        let is_select = piece.facts.kind == Kind::Select && piece.facts.calls.is_empty();
+        let assigns = || {
+            let text = piece.text.to_ascii_lowercase();
+            let into = text.split("into").skip(1);
+            let mut into = into.map(str::trim_start);
+            text.contains(":=") || into.any(|it| it.starts_with('@'))
+        };
+        self.dialect == Dialect::Mysql && (self.prepares(number) || is_select && assigns())
+    }
+
+    fn prepares(&self, number: usize) -> bool {
+        let mut words = words(self.pieces[number].text);
+        words.next().is_some_and(|it| it == "prepare")
+    }
+
+    /// The same, where a later number does not give it up before the session ended.
+    fn is_left(&self, number: usize, first: usize) -> bool {
+        let name = || words(self.pieces[number].text).nth(1);
+        let gives_up = |piece: &Piece<'_>| {
+            let mut words = words(piece.text);
+            let is_it = matches!(words.next().as_deref(), Some("deallocate" | "drop"));
+            is_it && words.next().as_deref() == Some("prepare") && words.next() == name()
+        };
+        self.is_of_session(number)
+            && !(self.prepares(number) && self.pieces[number..first].iter().any(gives_up))
     }
 
     /// Reads a file, and refuses one whose directives are wrong, before anything is run.
@@ -85,7 +122,7 @@ impl<'a> Intent<'a> {
     /// The names that the statements from one number on give, up to another one; none up to one
     /// before it, as a run that goes on sets its session.
     pub fn renames_of(&self, pieces: Range<usize>) -> Renames {
-        renames(&self.pieces[pieces])
+        renames(self.pieces.get(pieces).unwrap_or_default())
     }
 
     /// Whether it can't be one transaction, and so is journalled part by part.
@@ -189,7 +226,8 @@ impl<'a> Intent<'a> {
         };
         if is_own {
             return Some(
-                "names that begin with `chatctl_` are chatctl's own: take another one".into(),
+                "names that begin with `chatctl_` are reserved for chatctl: use another name"
+                    .into(),
             );
         }
         // SQLite's own authorizer says so, whatever hides it.
@@ -298,12 +336,12 @@ fn out_of_database(piece: &Piece<'_>) -> Option<String> {
         elsewhere.find(|name| !CATALOGS.contains(&name.to_ascii_lowercase().as_str()))
     {
         return Some(format!(
-            "`{database}.…` names a database, and this is rehearsed on a copy with another name: leave the name out"
+            "`{database}.…` names a database, but the rehearsal runs on a copy with another name: leave the name out"
         ));
     }
     let global = matches!(piece.facts.kind, Kind::SetVariable { .. }) && sets_server(piece.text);
     match &piece.facts.kind {
-        Kind::Use => Some("another database can't be measured: remove USE".into()),
+        Kind::Use => Some("chatctl can't measure another database: remove USE".into()),
         Kind::CreateDatabase { .. } | Kind::DropDatabase => {
             Some("a migration must not create or drop a whole database: do it by hand".into())
         }

@@ -107,9 +107,9 @@ impl State {
         let known = Self::ALL.into_iter().find(|state| state.word() == word);
         known.ok_or_else(|| {
             CliError::refused(format!(
-                "the journal `{TABLE}` has an entry `{word}` that this chatctl does not know"
+                "the journal `{TABLE}` has an entry `{word}` that this version of chatctl does not know"
             ))
-            .hint("a newer chatctl wrote it: use that version")
+            .hint("a newer version wrote it: use that one")
         })
     }
 }
@@ -290,8 +290,21 @@ pub struct Standing {
     /// What the last failed statement said; one that is done as well left rows where they do not
     /// belong.
     pub failed: Option<(u64, String)>,
+    /// What each of them took of what has a limit.
+    pub took: BTreeMap<u64, Vec<Took>>,
     /// Why the file does not count as applied, although its statements are done.
     pub unlike: Option<String>,
+}
+
+/// So many rows of a table, or values of a column.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Took {
+    /// The table, as it was called when the file began.
+    pub table: String,
+    /// The column; none for rows.
+    pub column: Option<String>,
+    /// How many.
+    pub rows: u64,
 }
 
 impl Standing {
@@ -328,6 +341,9 @@ pub fn standing(entries: &[Entry], version: &Version) -> Option<Standing> {
             (State::Done, _) => {
                 let standing = standing.get_or_insert_with(Standing::default);
                 standing.done.insert(number, entry.hash.clone());
+                if let Ok(took) = serde_json::from_str(&entry.detail) {
+                    standing.took.insert(number, took);
+                }
                 standing.in_flight = None;
                 standing.failed = None;
             }

@@ -6,6 +6,7 @@
 //! that can be read may do anything.
 
 mod follows;
+mod names;
 mod put_together;
 mod said;
 mod swallows;
@@ -36,6 +37,27 @@ pub struct Deed {
     pub extent: Extent,
     /// The statement, by which it is known again.
     text: String,
+    /// When it happens, by which it is known again, too.
+    occasion: Occasion,
+}
+
+/// What sets a deed off.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Occasion {
+    /// The table that its action hangs on.
+    table: Option<String>,
+    on: Vec<On>,
+    /// Whether the action, or its body, asks for more than that.
+    asked: bool,
+}
+
+impl Occasion {
+    /// Whether it comes on no more occasions than another one.
+    fn is_within(&self, other: &Self) -> bool {
+        self.table == other.table
+            && self.on.iter().all(|on| other.on.contains(on))
+            && (self.asked || !other.asked)
+    }
 }
 
 /// Which values a deed takes something from: those that are there tell it.
@@ -79,10 +101,17 @@ impl Deed {
         self.target == Target::Any && same
     }
 
-    /// Whether the same was done before.
-    pub fn is_among(&self, before: &[Self]) -> bool {
+    /// Whether the same was done before, and not on fewer occasions: what was made for rare ones
+    /// may not come with every row. `renamed` gives the name that a table of before has now.
+    pub fn is_among(&self, before: &[Self], renamed: impl Fn(&str) -> String) -> bool {
         let key = |deed: &Self| (deed.table.clone(), deed.column.clone(), deed.text.clone());
-        before.iter().any(|deed| key(deed) == key(self))
+        before.iter().any(|deed| {
+            let was = Occasion {
+                table: deed.occasion.table.as_deref().map(&renamed),
+                ..deed.occasion.clone()
+            };
+            key(deed) == key(self) && self.occasion.is_within(&was)
+        })
     }
 }
 
@@ -118,8 +147,8 @@ struct Does {
     harms: Vec<String>,
 }
 
-const PUT_TOGETHER: &str = "runs SQL that its text does not show";
-const MAKES: &str = "makes something else that may act by itself";
+const PUT_TOGETHER: &str = "runs SQL that is not in its text";
+const MAKES: &str = "creates another object that may run by itself";
 
 impl Judge<'_> {
     fn deeds(&self) -> Vec<Deed> {
@@ -127,15 +156,14 @@ impl Judge<'_> {
         let said = does.said.iter();
         let mut deeds: Vec<_> = said.flat_map(|it| self.of_statement(it)).collect();
         if self.swallows(&does.said) {
-            let table = self.action.table.as_deref().and_then(|it| self.named(it));
             deeds.extend(
-                table.map(|it| self.deed((it, None), "would keep rows from being stored in", "")),
+                self.own()
+                    .map(|it| self.deed((it, None), "would stop rows from being stored in", "")),
             );
         }
         for words in &does.harms {
-            let own = self.action.table.as_deref();
             let tables = self.candidates();
-            let tables = tables.filter(|it| own.is_none_or(|own| is_called(it, own)));
+            let tables = tables.filter(|it| self.action.table.is_none() || self.is_own(it));
             deeds.extend(tables.map(|it| self.deed((it, None), words, &self.action.title)));
         }
         for (why, text) in &does.unread {
@@ -210,8 +238,8 @@ impl Judge<'_> {
             match kind {
                 Kind::Delete { .. } | Kind::Merge { deletes: true } => {
                     for name in said.facts.tables() {
-                        if !self.follows(said, &name.name) {
-                            deeds.extend(self.deletes(said, &name.name));
+                        if !self.follows(said, name) {
+                            deeds.extend(self.deletes(said, name));
                         }
                     }
                 }
@@ -220,7 +248,7 @@ impl Judge<'_> {
                     temporary: false, ..
                 } => {
                     let tables = said.facts.tables();
-                    deeds.extend(tables.filter_map(|name| self.deletes(said, &name.name)));
+                    deeds.extend(tables.filter_map(|name| self.deletes(said, name)));
                 }
                 Kind::DropSchema { .. } | Kind::DropOther { .. } => deeds.extend(self.drops(said)),
                 Kind::Update { .. } => deeds.extend(self.overwrites(said)),
@@ -239,7 +267,7 @@ impl Judge<'_> {
                         .any(|it| it.destroys() == Destroys::Certainly);
                     let tables = said.facts.tables().filter(|_| takes);
                     deeds.extend(tables.filter_map(|name| {
-                        let table = self.named(&name.name)?;
+                        let table = self.named(name)?;
                         Some(self.deed((table, None), "would take values from", &said.text))
                     }));
                 }
@@ -249,8 +277,8 @@ impl Judge<'_> {
         // The name of the table may be put in only when it runs.
         let is_named_late =
             said.is_put_together && !said.facts.tables().any(|it| self.is_known(it));
-        if is_named_late && said.removes() && !self.follows(said, "") {
-            let does = "deletes rows of a table that it names when it runs, perhaps of";
+        if is_named_late && said.removes() && !self.follows(said, &Name::new("")) {
+            let does = "deletes rows of a table whose name it computes when it runs, perhaps of";
             deeds.extend(self.anywhere(said, does));
         }
         if is_named_late {
@@ -262,11 +290,11 @@ impl Judge<'_> {
 
     /// What it does to a table that nobody can tell: to its own, if that has rows, or to any.
     fn somewhere(&self, does: &str, text: &str) -> Vec<Deed> {
-        let own = self.action.table.as_deref();
         let deeds = self.candidates().map(|it| Deed {
-            target: match own {
-                Some(own) if is_called(it, own) => Target::Own,
-                Some(_) | None => Target::Any,
+            target: if self.is_own(it) {
+                Target::Own
+            } else {
+                Target::Any
             },
             ..self.deed((it, None), does, text)
         });
@@ -282,10 +310,9 @@ impl Judge<'_> {
 
     /// The tables that a statement may mean which gets the name when it runs.
     fn named_late(&self, said: &Said) -> impl Iterator<Item = &Shape> {
-        let own = self.action.table.as_deref();
-        let own = own.filter(|_| said.means_own_table());
+        let is_own = self.action.table.is_some() && said.means_own_table();
         self.candidates()
-            .filter(move |it| own.is_none_or(|own| is_called(it, own)))
+            .filter(move |it| !is_own || self.is_own(it))
     }
 
     /// The tables of the user.
@@ -296,7 +323,7 @@ impl Judge<'_> {
         tables.filter(move |it| !is_part(it) && !is_own(it))
     }
 
-    fn deletes(&self, said: &Said, table: &str) -> Option<Deed> {
+    fn deletes(&self, said: &Said, table: &Name) -> Option<Deed> {
         let table = self.named(table)?;
         let deed = self.deed((table, None), "would delete rows of", &said.text);
         Some(Deed {
@@ -320,7 +347,7 @@ impl Judge<'_> {
     fn overwrites(&self, said: &Said) -> Vec<Deed> {
         let mut deeds = Vec::new();
         for name in said.facts.tables() {
-            let Some(table) = self.named(&name.name) else {
+            let Some(table) = self.named(name) else {
                 continue;
             };
             for (column, assigned) in said.assignments() {
@@ -355,8 +382,7 @@ impl Judge<'_> {
         assigned: Assigned,
         (table, column): (&Shape, &str),
     ) -> bool {
-        let own = self.action.table.as_deref();
-        let is_own = own.is_some_and(|own| is_called(table, own));
+        let is_own = self.is_own(table);
         let taken = match assigned {
             Assigned::Same => true,
             Assigned::Asked => {
@@ -384,11 +410,11 @@ impl Judge<'_> {
         }
         let mut deeds = Vec::new();
         for name in said.facts.tables() {
-            let reads_itself = said.facts.reads.iter().any(|it| it.matches(&name.name));
+            let reads_itself = said.facts.reads.iter().any(|it| self.are_same(it, name));
             if reads_itself {
-                deeds.extend(self.deletes(said, &name.name));
+                deeds.extend(self.deletes(said, name));
             } else {
-                deeds.extend(self.given(said, &name.name, &said.inserted()));
+                deeds.extend(self.given(said, name, &said.inserted()));
             }
         }
         deeds
@@ -402,12 +428,12 @@ impl Judge<'_> {
         let assigned = said.assignments();
         let tables = said.facts.tables();
         tables
-            .flat_map(|name| self.given(said, &name.name, &assigned))
+            .flat_map(|name| self.given(said, name, &assigned))
             .collect()
     }
 
     /// One value for all rows in a column of texts.
-    fn given(&self, said: &Said, table: &str, all: &[(String, Assigned)]) -> Vec<Deed> {
+    fn given(&self, said: &Said, table: &Name, all: &[(String, Assigned)]) -> Vec<Deed> {
         let Some(table) = self.named(table) else {
             return Vec::new();
         };
@@ -438,7 +464,7 @@ impl Judge<'_> {
 
     /// The same for a table that is named when it runs, and perhaps its column too.
     fn overwrites_late(&self, said: &Said) -> Vec<Deed> {
-        let does = "overwrites values of a table that it names when it runs, perhaps of";
+        let does = "overwrites values of a table whose name it computes when it runs, perhaps of";
         let mut deeds = Vec::new();
         for (update, column, assigned) in said.updates().iter().flat_map(|update| {
             let all = update.assignments().into_iter();
@@ -472,11 +498,11 @@ impl Judge<'_> {
         if is_asked || !writes.iter().any(|it| self.action.on.contains(it)) {
             return Vec::new();
         }
-        let own = self.action.table.as_deref();
-        let Some(table) = own.and_then(|own| self.named(own)) else {
+        let Some(table) = self.own() else {
             return Vec::new();
         };
-        if !said.writes_row() && !said.facts.tables().any(|it| is_called(table, &it.name)) {
+        let is_it = |name: &Name| self.named(name).is_some_and(|it| it.name == table.name);
+        if !said.writes_row() && !said.facts.tables().any(is_it) {
             return Vec::new();
         }
         // At an UPDATE it may be what the UPDATE is for.
@@ -507,15 +533,6 @@ impl Judge<'_> {
         deeds.collect()
     }
 
-    /// The table that a statement names, if it is one of these.
-    fn named(&self, name: &str) -> Option<&Shape> {
-        self.tables.iter().find(|table| is_called(table, name))
-    }
-
-    fn is_known(&self, name: &Name) -> bool {
-        self.named(&name.name).is_some()
-    }
-
     fn deed(&self, (table, column): (&Shape, Option<&str>), does: &str, text: &str) -> Deed {
         let subject = match column {
             Some(column) => format!("{}.{column}", table.name),
@@ -525,8 +542,8 @@ impl Judge<'_> {
             On::Insert => "at each INSERT",
             On::Update => "at each UPDATE",
             On::Delete => "at each DELETE",
-            On::Time => "when its time comes",
-            On::Definition => "when a definition is changed",
+            On::Time => "on its schedule",
+            On::Definition => "whenever a definition changes",
             On::Session => "in each new session",
         });
         let when: Vec<_> = when.collect();
@@ -544,14 +561,13 @@ impl Judge<'_> {
             only: Only::All,
             extent: Extent::Any,
             text: text.split_whitespace().collect::<Vec<_>>().join(" "),
+            occasion: Occasion {
+                table: self.whole(),
+                on: self.action.on.clone(),
+                asked: self.is_asked(),
+            },
         }
     }
-}
-
-/// Whether a table has this name.
-fn is_called(table: &Shape, name: &str) -> bool {
-    let name = Name::new(name);
-    name.matches(&table.table) || name.matches(&table.name)
 }
 
 /// The columns by which a row is found.

@@ -33,7 +33,7 @@ pub fn look(
 ) -> anyhow::Result<Seen> {
     // Where the history is that chatctl writes, no other table counts.
     if let Some(columns) = session.columns(TABLE)?
-        && let [found] = &history::recognise(&[(TABLE.to_owned(), columns)])[..]
+        && let [found] = &history::recognise_in(&[(TABLE.to_owned(), columns)], dialect)[..]
     {
         return Ok(Seen {
             applied: read(session, dialect, found, files)?,
@@ -42,7 +42,7 @@ pub fn look(
         });
     }
     let tables = tables(session)?;
-    let found = history::recognise(&tables);
+    let found = history::recognise_in(&tables, dialect);
     // A history that was adopted stays next to the one that is written since.
     let ours = found.iter().find(|it| it.table == TABLE);
     let Some(found) = ours.or(found.first()) else {
@@ -69,7 +69,11 @@ pub fn look(
 
 /// The tables that may be a history, and the names of their columns.
 fn tables(session: &mut dyn Session) -> anyhow::Result<Vec<(String, Vec<String>)>> {
-    let tables = session.catalog()?.into_iter().map(|shape| {
+    let mut tables = session.catalog()?;
+    tables.retain(history::may_be_ours);
+    // Of several, the one in the schema that a bare name means.
+    tables.sort_by_key(|shape| !shape.bare);
+    let tables = tables.into_iter().map(|shape| {
         let columns = shape.columns.into_iter().map(|column| column.name);
         (shape.name, columns.collect())
     });
@@ -127,8 +131,24 @@ fn ours(seen: Seen) -> anyhow::Result<Vec<Applied>> {
     }
 }
 
+/// The same, where somebody says by hand what is applied: the history of another tool that knows none of
+/// these files is in nobody's way.
+fn ours_or_of_others(seen: Seen, files: &[Migration]) -> anyhow::Result<Vec<Applied>> {
+    if seen.tool != Some("sqlx") && knows_none(&seen.applied, files) {
+        return Ok(Vec::new());
+    }
+    ours(seen)
+}
+
+/// Whether a history has no row of any of these files.
+fn knows_none(applied: &[Applied], files: &[Migration]) -> bool {
+    let is_known = |file: &Migration| applied.iter().any(|row| row.version == file.version);
+    !files.iter().any(is_known)
+}
+
 /// How a database is begun with that another tool migrated.
-pub const BY_HAND: &str = "if the database has what the files up to a version create: `chatctl migrate baseline VERSION`; if none of these files was ever run here: `chatctl migrate baseline --none`";
+pub const BY_HAND: &str = "if the database already contains what the files up to a version create: `chatctl \
+    migrate baseline VERSION`; if none of these files was ever run here: `chatctl migrate baseline --none`";
 
 /// Makes the history when there is none, as sqlx 0.9 does.
 pub(super) fn create(session: &mut dyn Session, dialect: Dialect) -> anyhow::Result<()> {
@@ -201,9 +221,9 @@ pub(super) fn finish(
 fn number(version: &Version) -> Result<Cell, CliError> {
     version.as_number().map(Cell::Int).ok_or_else(|| {
         CliError::refused(format!(
-            "version `{version}` is not a whole number, which sqlx's history needs"
+            "version `{version}` is not an integer, which sqlx's history requires"
         ))
-        .hint("continue with the tool that names its versions that way; `chatctl migrate plan` and `lint` read its files")
+        .hint("continue with the tool that uses such versions; `chatctl migrate plan` and `lint` read its files")
     })
 }
 
@@ -243,7 +263,7 @@ impl Ledger<'_> {
     pub fn baseline(&mut self, to: &Version) -> anyhow::Result<Vec<Version>> {
         let files = self.files;
         let find = |ledger: &mut Self| {
-            let applied = ours(look(ledger.session, ledger.dialect, files)?)?;
+            let applied = ours_or_of_others(look(ledger.session, ledger.dialect, files)?, files)?;
             let is_new = |file: &&Migration| {
                 file.version <= *to && applied.iter().all(|row| row.version != file.version)
             };
@@ -265,11 +285,11 @@ impl Ledger<'_> {
     pub fn begin(&mut self) -> anyhow::Result<()> {
         let files = self.files;
         let none = |ledger: &mut Self| {
-            let applied = ours(look(ledger.session, ledger.dialect, files)?)?;
+            let applied = ours_or_of_others(look(ledger.session, ledger.dialect, files)?, files)?;
             match applied.first() {
                 None => Ok(()),
                 Some(row) => Err(CliError::refused(format!(
-                    "version `{}` is applied, so there is a history already",
+                    "version `{}` is applied, so a history exists already",
                     row.version
                 ))
                 .hint("`chatctl migrate status` shows every version")
@@ -310,7 +330,7 @@ impl Ledger<'_> {
     /// Gives the tool and what was written.
     pub fn adopt(&mut self) -> anyhow::Result<(&'static str, Vec<Version>)> {
         let (files, tables) = (self.files, tables(self.session)?);
-        let found = history::recognise(&tables);
+        let found = history::recognise_in(&tables, self.dialect);
         if found.iter().any(|it| it.table == TABLE) {
             return Err(CliError::refused(
                 "this database already has the history that chatctl writes",
@@ -322,7 +342,7 @@ impl Ledger<'_> {
             let stop = match history::foreign(&tables) {
                 None => CliError::refused("there is no history of any tool in this database"),
                 Some(foreign) => CliError::refused(format!(
-                    "the history of {} (`{}`) does not say which of these files were run, so it can't be taken over",
+                    "the history of {} (`{}`) does not record which of these files were run, so it can't be adopted",
                     foreign.tool, foreign.table
                 )),
             };
@@ -348,9 +368,13 @@ impl Ledger<'_> {
                     row.version,
                     row.state.name()
                 ))
-                .hint(format!(
-                    "resolve it with {tool} first; `chatctl migrate status` shows every version"
-                ))
+                .hint(if knows_none(&theirs, files) {
+                    BY_HAND.to_owned()
+                } else {
+                    format!(
+                        "resolve it with {tool} first; `chatctl migrate status` shows every version"
+                    )
+                })
                 .into());
             }
             let is_theirs =
@@ -490,17 +514,19 @@ fn would_run_twice(version: &Version, standing: Option<Standing>) -> Result<(), 
     let what = match (done, standing.in_flight) {
         (0, None) => return Ok(()),
         (0, Some((number, _))) => format!(
-            "statement {number} of `{version}` was running when chatctl stopped and may be applied, and `--as retry` would run it again"
+            "statement {number} of `{version}` was running when chatctl stopped, and may be applied: `--as \
+                retry` would run it again"
         ),
         (1, _) => {
-            format!("1 statement of `{version}` is applied, and `--as retry` would run it again")
+            format!("1 statement of `{version}` is applied: `--as retry` would run it again")
         }
         (done, _) => format!(
-            "{done} statements of `{version}` are applied, and `--as retry` would run them again"
+            "{done} statements of `{version}` are applied: `--as retry` would run them again"
         ),
     };
     Err(CliError::refused(what).hint(format!(
-        "resume it: `chatctl migrate`; or undo by hand what is applied, then: `chatctl migrate resolve {version} --as retry --force`"
+        "resume it: `chatctl migrate`; or undo the applied part by hand, then: `chatctl migrate resolve \
+            {version} --as retry --force`"
     )))
 }
 
@@ -511,7 +537,8 @@ fn skips(to: &Version, skipped: &[&Migration]) -> CliError {
         "`baseline {to}` would record files as applied that were not run here: {list}"
     ))
     .hint(format!(
-        "run it: `chatctl migrate up --to {last}`; or, where it was done by hand, count one version after the other as applied: `chatctl migrate baseline {first}`"
+        "run them: `chatctl migrate up --to {last}`; or, if the changes were made by hand, record one version \
+            after the other as applied: `chatctl migrate baseline {first}`"
     ))
 }
 
@@ -524,7 +551,7 @@ fn not_missing(version: &Version, state: Option<State>) -> CliError {
         _ => format!("version `{version}` is {is}, and its file is not missing"),
     });
     match state {
-        Some(State::Newer) => stop.hint("run the release that has its file"),
+        Some(State::Newer) => stop.hint("use the release that contains its file"),
         _ => stop.hint("`chatctl migrate status` shows every version"),
     }
 }

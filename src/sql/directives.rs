@@ -288,7 +288,7 @@ fn directive(body: &str) -> Result<Option<&str>, Problem> {
     }
     let (head, rest) = body.split_once(char::is_whitespace).unwrap_or((body, ""));
     if head.eq_ignore_ascii_case("chatctl") && mark(rest).is_some() {
-        return Err(Problem::new("`chatctl` needs a colon behind it").or_rather(mark(rest)));
+        return Err(Problem::new("`chatctl` needs a colon after it").or_rather(mark(rest)));
     }
     Ok(None)
 }

@@ -197,6 +197,9 @@ impl<'a> Lexer<'a> {
         let bytes = self.text.as_bytes();
         if self.dialect == Dialect::Mysql {
             let mariadb = usize::from(self.byte(2) == Some(b'M'));
+            if let Some(length) = sandbox(&self.text[self.at..]) {
+                return self.take(length, TokenKind::Comment);
+            }
             if self.byte(2 + mariadb) == Some(b'!') {
                 self.code_since = Some(self.at);
                 let open = 3 + mariadb;
@@ -329,6 +332,15 @@ impl Iterator for Lexer<'_> {
             end: self.at,
         })
     }
+}
+
+/// The length of the mark that mariadb-dump begins with, for its client only: no server has that
+/// version.
+fn sandbox(text: &str) -> Option<usize> {
+    let inside = text.strip_prefix("/*M!999999\\-")?;
+    let end = inside.find("*/")?;
+    // In a comment of a version a server skips others, too.
+    (!inside[..end].contains("/*")).then(|| text.len() - inside.len() + end + 2)
 }
 
 fn is_blank(byte: u8) -> bool {

@@ -129,7 +129,7 @@ fn a_near_miss_covers_nothing_and_is_named(bed: &TestBed) {
         (
             "drafts",
             0,
-            "acknowledges at most 0 rows. Fix the migration; or, if 1 row may be lost, raise the limit to 1",
+            "acknowledges at most 0 rows: fix the migration; or, if 1 row may be lost, raise the limit to 1",
         ),
         ("drafts.body", 9, "did you mean `drafts`?"),
     ] {

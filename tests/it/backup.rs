@@ -432,7 +432,8 @@ fn only_the_newest_backups_are_kept(bed: &TestBed) {
     site.file("11_step.sql", "CREATE TABLE t11 (id BIGINT);\n");
     let (_, told) = site.passed(&["up", "--backup", "always"]);
     assert_eq!(backups(&site.folder.join("shelf")), [told_backup(&told)]);
-    assert_eq!(backups(&aside), [aside.join("mine.backup.db")]);
+    // Those in the former folder may be another database's, of which this one is a copy.
+    assert_eq!(backups(&aside).len(), 1 + 5);
 }
 
 /// Each try would make a backup of the same, and push out one that is older and another.

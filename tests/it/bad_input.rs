@@ -439,7 +439,7 @@ fn a_port_in_use() {
     fails(
         chat.verify().args(["--server", &url]),
         3,
-        &["is in use already", "hint: end the process"],
+        &["is in use already", "hint: stop the process"],
     );
     fails(
         chat.verify()

@@ -216,7 +216,10 @@ fn who_else_cancels_a_statement_is_not_taken_for_a_signal() {
         .unwrap();
     errors.read_to_string(&mut told).unwrap();
     assert_eq!(child.wait().unwrap().code(), Some(1), "{out}{told}");
-    assert!(out.contains("somebody cancelled the statement"), "{out}");
+    assert!(
+        out.contains("another session cancelled the statement"),
+        "{out}"
+    );
 }
 
 /// Statements of all kinds, so that the signal comes in each part of a run; each ends well or by it.

@@ -188,7 +188,7 @@ fn the_history_of_a_tool_that_is_not_read_is_named(bed: &TestBed) {
         assert_eq!(site.status(), 0);
         has_columns(&site, &[1]);
         if way[1] == "--none" {
-            assert!(site.refused(way).contains("there is a history already"));
+            assert!(site.refused(way).contains("a history exists already"));
         }
     }
 }

@@ -323,10 +323,7 @@ fn vacuum_does_not_number_rows_again_that_an_index_finds() {
     store.file("4_smaller.sql", "-- no-transaction\nVACUUM;\n");
     let (line, said) = store.up(&[]).failure();
     assert_eq!(line, 2);
-    assert!(
-        said.contains("numbers the rows of `documents` again"),
-        "{said}"
-    );
+    assert!(said.contains("renumbers the rows of `documents`"), "{said}");
     let found = "SELECT documents.body FROM found JOIN documents ON documents.rowid = found.rowid WHERE found MATCH '\"text 9\"'";
     assert_eq!(store.backend.texts(&store.url, found), ["text 9"]);
 }

@@ -200,7 +200,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("migrate/plan", &["cli_error", "migrate"]),
     ("migrate/preserve", &["model"]),
     ("migrate/source", &["input", "sql", "cli_error"]),
-    ("migrate/history", &["sql", "cli_error"]),
+    ("migrate/history", &["model", "sql", "cli_error"]),
     ("migrate/drift.rs", &[]),
     (
         "migrate",

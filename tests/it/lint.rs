@@ -344,7 +344,7 @@ fn without_a_dialect_what_holds_for_all_is_reported() {
     assert!(
         text(&lint().output().unwrap())
             .1
-            .contains("--dialect shows the rest")
+            .contains("--dialect shows the others")
     );
     // Each of these is read by one database, and not by the others.
     write(

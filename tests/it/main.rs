@@ -58,6 +58,7 @@ mod migrate;
 mod next_step;
 mod node_servers;
 mod odd_servers;
+mod orphans;
 mod other_servers;
 mod other_stacks;
 mod output;

@@ -14,7 +14,7 @@ on_each_bed! { on_mysql Mysql:
 
 const BEGIN: &str = "\
 CREATE TABLE conversations (id INT PRIMARY KEY, title VARCHAR(100));
-CREATE TABLE messages (id INT PRIMARY KEY, of_chat INT, body VARCHAR(100), kind VARCHAR(10) DEFAULT 'text', note TEXT,
+CREATE TABLE messages (id INT PRIMARY KEY, of_chat INT, body VARCHAR(100), kind VARCHAR(10) DEFAULT 'text', note TEXT, cost DECIMAL(10,4),
     CONSTRAINT in_chat FOREIGN KEY (of_chat) REFERENCES conversations (id) ON DELETE CASCADE);
 CREATE TABLE drafts (id INT PRIMARY KEY);
 CREATE TABLE events (id INT PRIMARY KEY) PARTITION BY RANGE (id) (PARTITION p1 VALUES LESS THAN (10), PARTITION p2 VALUES LESS THAN (20));
@@ -23,6 +23,7 @@ CREATE TABLE reviews (id INT PRIMARY KEY, author_id INT, editor_id INT,
     FOREIGN KEY (author_id) REFERENCES people (id) ON DELETE SET NULL,
     FOREIGN KEY (editor_id) REFERENCES people (id) ON DELETE SET NULL);
 CREATE TABLE replies (id INT PRIMARY KEY, parent_id INT, FOREIGN KEY (parent_id) REFERENCES replies (id) ON DELETE CASCADE);
+CREATE VIEW shown AS SELECT * FROM messages;
 INSERT INTO replies VALUES (1, NULL);
 INSERT INTO people VALUES (1), (2);
 INSERT INTO reviews VALUES (1, 1, NULL), (2, 1, 2);
@@ -228,6 +229,62 @@ fn what_comes_meanwhile_stays(bed: &TestBed) {
             "DELETE FROM messages WHERE id = 8;\nDELETE FROM messages WHERE id = 9",
             "SELECT note FROM messages WHERE id = 9",
         ),
+        (
+            "overwritten",
+            "",
+            LATE,
+            "UPDATE messages SET body = LEFT(body, 5)",
+            "SELECT IF(body = 'a long text', 'precious', body) FROM messages WHERE id = 9",
+        ),
+        (
+            "upserted",
+            "",
+            LATE,
+            "INSERT INTO messages (id, body) VALUES (9, 'seed') ON DUPLICATE KEY UPDATE note = 'seed'",
+            "SELECT note FROM messages WHERE id = 9",
+        ),
+        (
+            "shown",
+            "-- chatctl: allow-loss messages rows<=1 reason=\"empty\"\n",
+            LATE,
+            "DELETE FROM messages WHERE body IS NULL OR of_chat = 1 RETURNING id",
+            "SELECT note FROM messages WHERE id = 9",
+        ),
+        (
+            "joined",
+            "-- chatctl: allow-loss messages.body rows<=1 reason=\"one of them\"\n",
+            "INSERT INTO messages (id, of_chat, body, note) VALUES (9, 2, 'c', 'precious')",
+            "UPDATE conversations AS c JOIN messages AS m ON m.of_chat = c.id SET m.body = NULL WHERE m.id IN (1, 9)",
+            "SELECT IF(body = 'c', note, 'gone') FROM messages WHERE id = 9",
+        ),
+        (
+            "by_a_view",
+            "-- chatctl: allow-loss messages rows<=1 reason=\"one of them\"\n",
+            LATE,
+            "DELETE FROM shown WHERE id IN (1, 9)",
+            "SELECT note FROM messages WHERE id = 9",
+        ),
+        (
+            "filled_again",
+            "CREATE TABLE tmp AS SELECT * FROM events;\n",
+            "UPDATE events SET id = 12",
+            "TRUNCATE events;\nINSERT INTO events SELECT * FROM tmp",
+            "SELECT 'precious' FROM events WHERE id = 12",
+        ),
+        (
+            "rounded",
+            "",
+            "INSERT INTO messages (id, cost) VALUES (9, 0.0012)",
+            "ALTER TABLE messages MODIFY cost DECIMAL(10,2)",
+            "SELECT IF(cost = 0.0012, 'precious', cost) FROM messages WHERE id = 9",
+        ),
+        (
+            "put_aside_with_more",
+            "CREATE TABLE n LIKE messages;\nINSERT INTO n SELECT * FROM messages;\n",
+            LATE,
+            "ALTER TABLE messages COMMENT = 'old', RENAME TO messages_old;\nALTER TABLE n RENAME TO messages",
+            "SELECT note FROM messages WHERE id = 9",
+        ),
     ] {
         for is_late in [true, false] {
             let file = format!("{first}{}{statement};\n", meanwhile(comes, is_late));
@@ -262,6 +319,15 @@ fn says_how_to_start_over(site: &Site) {
 /// loses none.
 fn what_is_meant_to_go_goes(bed: &TestBed) {
     for (name, file, look, there) in [
+        (
+            "altered_twice_under_locks",
+            "CREATE TABLE dumped (id INT PRIMARY KEY, b TEXT);\nLOCK TABLES dumped WRITE;\n\
+             ALTER TABLE dumped DISABLE KEYS;\nINSERT INTO dumped VALUES (1, 'a');\n\
+             ALTER TABLE dumped ENABLE KEYS;\nUNLOCK TABLES;\n"
+                .to_owned(),
+            "SELECT b FROM dumped",
+            "a",
+        ),
         (
             "any_number",
             format!(
@@ -315,6 +381,33 @@ fn what_is_meant_to_go_goes(bed: &TestBed) {
             "4",
         ),
         (
+            "filled",
+            format!(
+                "{}UPDATE messages SET kind = coalesce(kind, 'text'), cost = 0 WHERE cost IS NULL;\n",
+                meanwhile(LATE, true)
+            ),
+            "SELECT kind FROM messages WHERE id = 9",
+            "a kind",
+        ),
+        (
+            "its_own_column",
+            format!(
+                "ALTER TABLE messages ADD size INT;\n{}UPDATE messages SET size = char_length(body);\n",
+                meanwhile(LATE, true)
+            ),
+            "SELECT size FROM messages WHERE id = 9",
+            "11",
+        ),
+        (
+            "more_digits",
+            format!(
+                "{}ALTER TABLE messages MODIFY cost DECIMAL(12,5);\n",
+                meanwhile("INSERT INTO messages (id, cost) VALUES (9, 0.0012)", true)
+            ),
+            "SELECT cost FROM messages WHERE id = 9",
+            "0.00120",
+        ),
+        (
             "ignored_as_rehearsed",
             "INSERT INTO messages (id, of_chat, body) VALUES (8, 2, 'a');\n\
              ALTER IGNORE TABLE messages ADD UNIQUE (body);\n"
@@ -360,7 +453,7 @@ fn what_comes_in_the_very_moment_is_reported(bed: &TestBed) {
     });
     assert_eq!(exit, 1, "{report:#}");
     let told = report.to_string();
-    assert!(told.contains("are in `messages_old` only"), "{report:#}");
+    assert!(told.contains("exist only in `messages_old`"), "{report:#}");
     assert!(
         told.contains("1 of 2 statements of the file are applied and stay"),
         "{report:#}"
@@ -370,7 +463,7 @@ fn what_comes_in_the_very_moment_is_reported(bed: &TestBed) {
     let (again, exit) = site.report(&["up"]);
     assert_eq!(exit, 1, "{again:#}");
     assert!(
-        again.to_string().contains("are in `messages_old` only"),
+        again.to_string().contains("exist only in `messages_old`"),
         "{again:#}"
     );
     write("INSERT INTO messages SELECT * FROM messages_old WHERE id = 9");

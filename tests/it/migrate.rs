@@ -770,3 +770,42 @@ fn guard_finds_the_incident() {
         "{found:#}"
     );
 }
+
+/// A file that writes each row, where a trigger keeps the time of the change by this clock, three hours
+/// ahead of UTC.
+fn touched(clock: &str, file: &str) -> (Value, i32) {
+    let store = Store::with(&format!(
+        "ALTER TABLE messages ADD COLUMN updated_at TEXT; UPDATE messages SET updated_at = '2026-01-01 00:00:00';
+         CREATE TRIGGER touch AFTER UPDATE OF body ON messages BEGIN
+            UPDATE messages SET updated_at = {clock} WHERE id = new.id;
+         END;"
+    ));
+    let (begun, exit) = store.up();
+    assert_eq!(exit, 0, "{begun:#}");
+    store.file("3_touch.sql", file);
+    report(store.command("up").env("TZ", "LOCAL-3"))
+}
+
+#[test]
+fn a_trigger_may_keep_the_time_of_a_change_by_the_clock_on_the_wall() {
+    let backfill = "UPDATE messages SET body = body;";
+    for clock in ["datetime('now', 'localtime')", "datetime('now')"] {
+        let (report, exit) = touched(clock, backfill);
+        assert_eq!(exit, 0, "{clock}: {report:#}");
+    }
+    let ahead = "DROP TRIGGER touch; UPDATE messages SET updated_at = datetime('now', '+3 hours');";
+    for (clock, file) in [
+        ("datetime('now')", ahead),
+        (
+            "datetime('now', 'localtime')",
+            "UPDATE messages SET updated_at = datetime('now', '+1 hours');",
+        ),
+    ] {
+        let (report, exit) = touched(clock, file);
+        assert_eq!(
+            (exit, errors(&report)),
+            (1, vec!["values-changed"]),
+            "{clock}: {report:#}"
+        );
+    }
+}

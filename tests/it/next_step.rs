@@ -177,7 +177,7 @@ fn a_command_that_does_not_know_where_to_listen() {
     stops(
         &mut verify(&["--start", "uvicorn app:app", "--ready-timeout", "1h"]),
         2,
-        &["`--start` has no {port}", "hint: put {port}"],
+        &["`--start` has no {port}", "hint: use {port}"],
         &[],
     );
     stops(

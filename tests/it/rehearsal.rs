@@ -393,7 +393,7 @@ fn what_is_only_counted_is_not_called_proven(bed: &TestBed) {
             "{report:#}"
         );
         let reason = report["cases"][0]["reason"].as_str().unwrap();
-        let says = reason.contains("only rows and values were counted of");
+        let says = reason.contains("only rows and values were counted");
         assert_eq!(says, guard == "counts", "{reason}");
         let sampled = reason.contains("only a sample of the rows was rehearsed");
         let rehearses = guard == "counts" && bed.backend == Backend::Mysql;

@@ -42,7 +42,7 @@ fn covers_nothing(unused: &Acknowledged) -> Finding {
         "unused-acknowledgement",
         Severity::Note,
         written,
-        format!("{place} allows a loss of `{written}`, and nothing of it was lost"),
+        format!("{place} allows a loss of `{written}`, and nothing was lost"),
         "if no loss is intended, remove the acknowledgement; an empty database has nothing to lose",
     );
     let (file, line) = place.rsplit_once(':').unwrap_or((place, ""));

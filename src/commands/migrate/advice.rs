@@ -23,13 +23,13 @@ pub(super) enum Access {
 }
 
 /// What to do where the user lacks a right.
-const MAY: &str = "let the user of --database-url do this, or use a user who may";
+const MAY: &str = "grant the user of --database-url this right, or use a user who has it";
 
 /// Parts of what a database says, in lower case, and what to do then. The first that fits counts.
 const ADVICE: &[(&[&str], &str)] = &[
     (
         &["statement timeout", "max_statement_time"],
-        "give it more time with --statement-timeout, or do it in smaller steps",
+        "give it more time with --statement-timeout, or split it into smaller steps",
     ),
     (
         &["query would be affected by row-level security policy"],
@@ -37,19 +37,22 @@ const ADVICE: &[(&[&str], &str)] = &[
     ),
     (
         &["invalid transaction termination"],
-        "the procedure or block commits by itself, so that nothing of it could be proven or rolled back: leave its COMMIT out; or run it by hand, and record the file: `chatctl migrate baseline VERSION`",
+        "the procedure or block commits by itself, so chatctl could neither prove it nor roll it back: leave \
+            its COMMIT out; or run it by hand, and record the file: `chatctl migrate baseline VERSION`",
     ),
     (
         &["due to user request", "query execution was interrupted"],
-        "somebody cancelled the statement in the database: run `chatctl migrate` again",
+        "another session cancelled the statement: run `chatctl migrate` again",
     ),
     (
         &["access denied for user 'chatctl_scratch_"],
-        "the file runs on a copy first, as a user who reaches nothing else: leave the name of the database out, as in `ALTER DATABASE CHARACTER SET utf8mb4`",
+        "the file runs on a copy first, as a user with access to nothing else: leave the name of the database \
+            out, as in `ALTER DATABASE CHARACTER SET utf8mb4`",
     ),
     (
         &["the reload privilege"],
-        "leave FLUSH out: GRANT and CREATE USER need no FLUSH PRIVILEGES, and no table needs one; or run it by hand",
+        "leave FLUSH out: GRANT and CREATE USER take effect without FLUSH PRIVILEGES, and tables never need \
+            FLUSH; or run it by hand",
     ),
     (
         &[
@@ -63,7 +66,7 @@ const ADVICE: &[(&[&str], &str)] = &[
     ),
     (
         &["no space left", "disk is full", "disk full", "is full"],
-        "make room on the disk of the database, then run `chatctl migrate` again",
+        "free space on the disk of the database, then run `chatctl migrate` again",
     ),
 ];
 
@@ -129,13 +132,16 @@ pub(super) fn of(failure: &Failure, history: History, dialect: Dialect) -> Optio
     let says = |parts: &[&str]| parts.iter().any(|part| message.contains(part));
     if failure.busy {
         return Some(format!(
-            "another session held a lock on every try: end it, or wait until it ends, and run `chatctl migrate` again; {}; --lock-timeout and --retries wait longer",
+            "another session held a lock at every try: end it, or wait until it ends, and run `chatctl migrate` \
+                again; {}; with --lock-timeout and --retries chatctl waits longer",
             holder(dialect)
         ));
     }
     if history == History::Empty && says(THERE) {
         return Some(
-            "no migration was applied here before; if the database already has what the files up to a version create, record that: `chatctl migrate baseline VERSION`; otherwise fix the statement".to_owned(),
+            "no migration was applied here before; if the database already contains what the files up to a \
+                version create, record that version: `chatctl migrate baseline VERSION`; otherwise fix the \
+                statement".to_owned(),
         );
     }
     ADVICE
@@ -181,7 +187,7 @@ mod tests {
         for (message, says) in [
             (
                 "canceling statement due to user request",
-                "somebody cancelled",
+                "another session cancelled",
             ),
             (
                 "canceling statement due to statement timeout",
@@ -191,10 +197,10 @@ mod tests {
                 "Query execution was interrupted (max_statement_time exceeded)",
                 "--statement-timeout",
             ),
-            ("permission denied for table chat", "a user who may"),
+            ("permission denied for table chat", "a user who has it"),
             (
                 "could not extend file: No space left on device",
-                "make room",
+                "free space",
             ),
             (
                 "Access denied for user 'chatctl_scratch_1_2'@'%' to database 'app'",

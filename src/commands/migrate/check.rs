@@ -87,7 +87,7 @@ fn on_copy(
             Verdict::Violated
         },
         if idle {
-            "nothing to do, and the schema stays as it is".into()
+            "nothing to do, and the schema stays unchanged".into()
         } else {
             "it changes something".into()
         },
@@ -97,7 +97,7 @@ fn on_copy(
             "schema-drift",
             Severity::Error,
             "second run",
-            "a second run of the same files changes something, so a replica that starts later changes the schema again",
+            "a second run of the same files changes something, so each replica that starts later changes the schema again",
             "find the migration that removes its own row from the history, or runs outside of it",
         ));
     }
@@ -213,7 +213,7 @@ fn differs(differences: &[SchemaDifference]) -> Option<Finding> {
             "{} from what the migrations make",
             differ(differences.len(), " of the schema")
         ),
-        "write a migration that makes this change, or undo by hand what was changed by hand",
+        "write a migration that makes this change, or undo the manual change",
     );
     let shown =
         differences

@@ -58,7 +58,7 @@ pub(super) fn restore(from: &str, dir: Option<&Path>, job: &Job) -> anyhow::Resu
     };
     if backup::verify(&path)? == Seal::Absent {
         job.env.progress.warning(&format!(
-            "there is no checksum next to {}, so chatctl only checks that it can be read",
+            "there is no checksum next to {}, so chatctl can only check that the file is readable",
             path.display()
         ));
     }

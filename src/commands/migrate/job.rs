@@ -52,7 +52,8 @@ pub(super) async fn run(
                 // A statement that the signal ended did not fail, wherever it was.
                 Ok(done) if !failed(&done) => Ok(done),
                 _ => Err(CliError::interrupted()
-                    .hint("what was committed stays: `chatctl migrate status` shows what is applied, and `chatctl migrate` resumes there")
+                    .hint("committed changes stay: `chatctl migrate status` shows what is applied, and `chatctl \
+                        migrate` resumes there")
                     .into()),
             }
         }

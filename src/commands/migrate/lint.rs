@@ -89,7 +89,8 @@ impl Lints {
             Some(dialect) => vec![dialect],
             None => {
                 env.progress.note(
-                    "dialect: none is given, so only what holds on SQLite, PostgreSQL and MySQL alike is reported; --dialect shows the rest",
+                    "dialect: none is given, so only findings that hold on SQLite, PostgreSQL and MySQL are \
+                        reported; --dialect shows the others",
                 );
                 Engine::ALL.map(migrate::dialect).to_vec()
             }
@@ -193,7 +194,7 @@ fn dialect(args: &Args, env: &Env) -> Result<Option<Dialect>, CliError> {
     let engine = Engine::of_scheme(scheme.split('+').next().unwrap_or_default());
     let engine = engine.ok_or_else(|| {
         CliError::usage(format!(
-            "the database URL begins with `{scheme}`, which is not a dialect that chatctl knows"
+            "the database URL begins with `{scheme}`, which is not a known dialect"
         ))
         .hint(hint)
     })?;

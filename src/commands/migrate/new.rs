@@ -17,7 +17,7 @@ pub(super) fn run(name: &str, dir: &Path) -> anyhow::Result<Done> {
         return Err(CliError::usage(format!(
             "`{name}` has no letter or digit to make a file name of"
         ))
-        .hint("say what it does: `chatctl migrate new \"add notes\"`")
+        .hint("describe what it does: `chatctl migrate new \"add notes\"`")
         .into());
     }
     suits(dir)?;
@@ -47,11 +47,11 @@ fn suits(dir: &Path) -> Result<(), CliError> {
     match format.and_then(|format| format.another) {
         None => Ok(()),
         Some(way) => Err(CliError::refused(format!(
-            "`{}` holds migrations of {}, which are not named as `migrate new` names them",
+            "`{}` holds migrations of {}, whose names differ from those of `migrate new`",
             dir.display(),
             folder.format
         ))
-        .hint(format!("make it as {} does: {way}", folder.format))),
+        .hint(format!("create it in the way of {}: {way}", folder.format))),
     }
 }
 

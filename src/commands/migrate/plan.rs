@@ -85,7 +85,7 @@ fn risk(intent: &Intent<'_>, piece: &Piece<'_>) -> Option<Finding> {
             "is not recognized, so it may destroy anything"
         }
         Destroys::Possibly => "may destroy stored data",
-        Destroys::Certainly => "destroys stored data, if there is any",
+        Destroys::Certainly => "destroys stored data, if any exists",
     };
     let tables: Vec<_> = piece
         .facts
@@ -102,7 +102,7 @@ fn risk(intent: &Intent<'_>, piece: &Piece<'_>) -> Option<Finding> {
         Severity::Warning,
         format!("{}:{}", intent.migration.file_name(), piece.line),
         format!("the statement {harm}{of}"),
-        "check that this is intended; `migrate up` refuses a loss that the file does not acknowledge",
+        "check that this is intended: `migrate up` refuses a loss that the file does not acknowledge",
     )
     .with(Source::File, piece.text);
     finding.place.file = Some(intent.migration.path.display().to_string());
@@ -119,11 +119,11 @@ fn implicit(intent: &Intent<'_>, commits: &[&Piece<'_>]) -> Option<Finding> {
         Severity::Note,
         intent.migration.file_name(),
         format!(
-            "{} of {} statements commit by themselves, and commit what came before them: the file is not a transaction",
+            "{} of {} statements commit implicitly, together with everything before them: the file is not a transaction",
             commits.len(),
             intent.pieces.len()
         ),
-        "nothing to do: it is rehearsed on a copy first, and journalled statement by statement",
+        "nothing to do: chatctl rehearses it on a copy first, and journals each statement",
     );
     finding.place.file = Some(intent.migration.path.display().to_string());
     finding.place.line = Some(first.line);

@@ -110,8 +110,8 @@ fn foreign(seen: &Seen) -> Option<Finding> {
         }
         (None, Some(tool)) if tool != "sqlx" => {
             let fact = match seen.applied.len() {
-                1 => "its history says that 1 version is applied".to_owned(),
-                count => format!("its history says that {count} versions are applied"),
+                1 => "its history has 1 applied version".to_owned(),
+                count => format!("its history has {count} applied versions"),
             };
             (
                 tool,
@@ -122,7 +122,7 @@ fn foreign(seen: &Seen) -> Option<Finding> {
         _ => return None,
     };
     let harm = format!(
-        "{tool} migrated this database, and `migrate up` does not continue from there by itself"
+        "{tool} migrated this database, and `migrate up` does not continue from its history automatically"
     );
     let finding = Finding::new("foreign-history", Severity::Warning, tool, harm, help);
     Some(finding.with(Source::Catalog, fact))
@@ -134,7 +134,7 @@ fn since(state: State, when: &str) -> String {
         State::Dirty => format!(": begun at {when}"),
         State::Changed { by_line_ends } => {
             let what = if by_line_ends {
-                "the file has other line ends since"
+                "the file has different line ends since"
             } else {
                 "the file was edited since"
             };

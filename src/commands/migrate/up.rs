@@ -200,13 +200,14 @@ fn shelve(
     let rounded = session.rounded()?;
     if !rounded.is_empty() {
         progress.warning(&format!(
-            "the backup has the values of {} with six digits, as the server writes a FLOAT: make them DOUBLE if they count",
+            "the backup has the values of {} with six digits, because the server prints FLOAT that way: use \
+                DOUBLE if more digits matter",
             listed(&rounded)
         ));
     }
     let made = journal::backups(session)?;
     let Some(count) = keeps else { return Ok(()) };
-    for path in backup::keep(&made, count) {
+    for path in backup::keep(&made, path, count) {
         progress.note(&format!(
             "removed the older backup {} (--keep-backups {count})",
             path.display()
@@ -254,7 +255,7 @@ fn newer(
             "head".into(),
             Verdict::Held,
             format!(
-                "the database is at version {there}, newer than the files, which end at {files}: nothing was done"
+                "the database is at version {there}, newer than the files, which end at {files}: nothing was changed"
             ),
         )),
         _ => None,
@@ -299,8 +300,8 @@ pub(super) fn tell(outcome: Outcome, acknowledged: &Acknowledgements<'_>, report
             "objects-lost",
             Severity::Warning,
             "schema",
-            "what no statement names was dropped with its table, or switched off",
-            "create it again, or switch it on, in the same migration",
+            "objects that no statement names were dropped with their table, or switched off",
+            "create it again, or switch it on again, in the same migration",
         );
         let finding = objects.iter().fold(finding, |finding, object| {
             finding.with(Source::Catalog, object)
@@ -337,7 +338,9 @@ pub(super) fn tell(outcome: Outcome, acknowledged: &Acknowledgements<'_>, report
 /// What else to do where the statements before it stay: a copy that they made lacks what came since.
 fn start_over(version: &Version) -> String {
     format!(
-        ". Where it is a copy made by this file that lacks them: put them into it, and run `chatctl migrate` again; or undo by hand what the file did so far (drop the copy), and let it start over: `chatctl migrate resolve {version} --as retry --force`"
+        ". If a copy that this file made lacks them: insert them into it, and run `chatctl migrate` again; or \
+            undo by hand what the file did so far (drop the copy), and let it start over: \
+            `chatctl migrate resolve {version} --as retry --force`"
     )
 }
 
@@ -387,7 +390,7 @@ fn proven(evidence: &Evidence) -> (Verdict, String) {
     let explained = evidence.lost.iter().any(|lost| lost.derived.is_some());
     let but = match (explained, acknowledged) {
         (_, true) => ", except what is acknowledged",
-        (true, false) => ", but what the database itself keeps",
+        (true, false) => ", except what the database itself maintains",
         (false, false) => "",
     };
     let touched = evidence.exact.len() + evidence.counted.len();
@@ -406,14 +409,14 @@ fn proven(evidence: &Evidence) -> (Verdict, String) {
     if !evidence.counted.is_empty() {
         let names: Vec<_> = evidence.counted.keys().map(String::as_str).collect();
         parts.push(format!(
-            "only rows and values were counted of {}{but}",
+            "of {}, only rows and values were counted{but}",
             names.join(", ")
         ));
     }
     if !evidence.sampled.is_empty() {
         let names: Vec<_> = evidence.sampled.iter().map(String::as_str).collect();
         parts.push(format!(
-            "of {} only a sample of the rows was rehearsed",
+            "of {}, only a sample of the rows was rehearsed",
             names.join(", ")
         ));
     }
@@ -424,11 +427,11 @@ fn proven(evidence: &Evidence) -> (Verdict, String) {
         ));
     }
     if parts.is_empty() {
-        parts.push("there was no table before".to_owned());
+        parts.push("there were no tables before".to_owned());
     }
     if evidence.bare > 0 && evidence.tried == Tried::Nowhere {
         parts.push(format!(
-            "{} can't run in a transaction and {} not measured",
+            "{} can't run in a transaction, and {} not measured",
             plural(evidence.bare as u64, "statement"),
             if evidence.bare == 1 { "was" } else { "were" }
         ));
@@ -450,15 +453,18 @@ fn proven(evidence: &Evidence) -> (Verdict, String) {
 fn known(migration: &Ran, lost: &Lost) -> Finding {
     let warning = match lost.what {
         What::Unreadable => Some(
-            "if it is meant, nothing; else create a policy or grant the right in the migration",
+            "nothing, if it is intended; otherwise create a policy or grant the right in the migration",
         ),
-        What::Unshown => {
-            Some("if every query names the column, nothing; else make it VISIBLE in the migration")
-        }
+        What::Unshown => Some(
+            "nothing, if every query names the column; otherwise make it VISIBLE in the migration",
+        ),
         What::Loose => Some("leave ENGINE out, or write ENGINE = InnoDB"),
-        What::Cleared => Some("if that row is to go, nothing; else leave the trigger out"),
+        What::Cleared => {
+            Some("nothing, if that row should be deleted; otherwise leave the trigger out")
+        }
         What::Unwritable => Some(
-            "if nothing stores rows by this name any more, nothing; else let the view take them (an INSTEAD OF trigger, or a view of one table without UNION), or keep the name for the table",
+            "nothing, if no application inserts rows under this name any more; otherwise make the view \
+                insertable (an INSTEAD OF trigger, or a view of one table without UNION), or keep the name for the table",
         ),
         _ => None,
     };
@@ -480,14 +486,11 @@ fn known(migration: &Ran, lost: &Lost) -> Finding {
         Some(derived) => {
             let why = match derived {
                 Derived::Clock => "the database itself sets it to the time of a change",
-                Derived::Count => "it counts rows, and every new count is right",
+                Derived::Count => "it counts rows, and every new count is correct",
             };
             (
                 format!("{lost}: {why}"),
-                format!(
-                    "nothing to do; or write into the migration: {}",
-                    allow(lost)
-                ),
+                format!("nothing to do; or add to the migration: {}", allow(lost)),
             )
         }
     };
@@ -557,7 +560,7 @@ fn loss(culprit: &Culprit, acknowledged: &Acknowledgements<'_>, changed: &str) -
     let lost = &culprit.lost;
     let help = match acknowledged.near_miss(culprit) {
         Some(NearMiss::TooFew { place, rows }) => format!(
-            "{place} acknowledges at most {}. Fix the migration; or, if {} may be lost, raise the limit to {}",
+            "{place} acknowledges at most {}: fix the migration; or, if {} may be lost, raise the limit to {}",
             plural(rows, "row"),
             plural(lost.rows, "row"),
             lost.rows

@@ -42,7 +42,7 @@ pub(super) static CATALOG: Catalog = Catalog {
         ) x JOIN information_schema.tables t ON t.table_schema = database() AND t.table_name = x.tbl
         WHERE t.table_type IN ('BASE TABLE', 'SYSTEM VERSIONED')
         ORDER BY x.tbl, x.ranked, x.place, x.item",
-    last_write: "InnoDB remembers the last write only since the server was started",
+    last_write: "InnoDB remembers the last write only since the start of the server",
     elsewhere: Some(Elsewhere {
         columns: "SELECT c.table_schema, c.table_name, c.column_name, c.column_type
         FROM information_schema.columns c JOIN information_schema.tables t

@@ -33,7 +33,7 @@ const ACTS: &[(&[&str], &str)] = &[
     (&["for", "update"], "it locks rows"),
     (&["for", "share"], "it locks rows"),
     (&["lock", "in", "share", "mode"], "it locks rows"),
-    (&["next", "value", "for"], "it counts a sequence up"),
+    (&["next", "value", "for"], "it advances a sequence"),
 ];
 
 /// Functions that act on the server, read its files, or wait for what may never come; `SLEEP` and
@@ -116,7 +116,7 @@ pub(super) async fn run(
         done = read(&mut connection, query) => match done {
             // A function that is broken off gives a value all the same, and no error.
             Ok(()) if begun.elapsed() >= query.timeout => {
-                Err(query.failed(Failure::Late, "the server broke it off").into())
+                Err(query.failed(Failure::Late, "the server cancelled it").into())
             }
             done => done.map_err(|error| failed(target, query, error)),
         },
@@ -176,7 +176,7 @@ async fn loaded(connection: &mut MySqlConnection, called: &[String]) -> anyhow::
         .await;
     let names = names.unwrap_or_default();
     match called.iter().find(|name| names.contains(name)) {
-        Some(name) => Err(refused(&format!("`{name}` was loaded into the server")).into()),
+        Some(name) => Err(refused(&format!("`{name}` is a loadable function")).into()),
         None => Ok(()),
     }
 }

@@ -7,7 +7,7 @@ use crate::model::Cell;
 const SETTINGS: &[Setting] = &[Setting {
     query: "SELECT CAST(@@global.innodb_flush_log_at_trx_commit AS CHAR)",
     safe: "1",
-    fact: "innodb_flush_log_at_trx_commit is not 1: the last commits before a crash are lost",
+    fact: "innodb_flush_log_at_trx_commit is not 1: a crash loses the last commits",
 }];
 
 pub(super) async fn risks(db: &dyn Db, table: &str) -> anyhow::Result<Vec<String>> {
@@ -23,7 +23,7 @@ async fn engine(db: &dyn Db, table: &str) -> anyhow::Result<Vec<String>> {
         .unwrap_or_default();
     Ok(match engine {
         "MEMORY" => vec![format!(
-            "table {table} is in memory: it is empty after a restart of the database server"
+            "table {table} is in memory: a restart of the database server empties it"
         )],
         "MyISAM" => vec![format!("table {table} is MyISAM: a crash may damage it")],
         _ => Vec::new(),

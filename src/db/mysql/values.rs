@@ -16,7 +16,7 @@ impl Driver for MySql {
             Cell::Null => "NULL".to_owned(),
             Cell::Int(number) => number.to_string(),
             Cell::Real(number) => {
-                anyhow::ensure!(number.is_finite(), "MySQL can't hold the number {number}");
+                anyhow::ensure!(number.is_finite(), "MySQL can't store the number {number}");
                 format!("{number:e}")
             }
             Cell::Text(text) => format!("_utf8mb4 x'{}'", hex(text.as_bytes())),

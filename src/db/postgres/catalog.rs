@@ -48,7 +48,7 @@ pub(super) static CATALOG: Catalog = Catalog {
         ) x
         WHERE n.nspname = current_schema() AND c.relkind IN ('r', 'p') AND NOT c.relispartition
         ORDER BY c.relname, x.rank, x.place",
-    last_write: "PostgreSQL does not record the last write to a table",
+    last_write: "PostgreSQL does not record when a table was last written",
     elsewhere: Some(Elsewhere {
         columns: "SELECT n.nspname::text, c.relname::text, a.attname::text, format_type(a.atttypid, a.atttypmod)
         FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace

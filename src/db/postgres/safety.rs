@@ -13,7 +13,7 @@ const SETTINGS: &[Setting] = &[
     Setting {
         query: "SELECT current_setting('synchronous_commit')",
         safe: "on",
-        fact: "synchronous_commit is off: the last commits before a crash are lost",
+        fact: "synchronous_commit is off: a crash loses the last commits",
     },
     Setting {
         query: "SELECT current_setting('full_page_writes')",

@@ -18,7 +18,7 @@ impl Driver for Postgres {
             Cell::Text(text) => {
                 anyhow::ensure!(
                     !text.contains('\0'),
-                    "PostgreSQL can't hold a NUL character in a text"
+                    "PostgreSQL can't store a NUL character in a text"
                 );
                 format!("'{}'", text.replace('\'', "''"))
             }

@@ -54,7 +54,7 @@ pub(in crate::db) fn names(
     if !begins.contains(&first.text(sql).to_lowercase().as_str()) {
         let shown: String = first.text(sql).chars().take(40).collect();
         let stop = refused(&format!(
-            "`{shown}` cannot read; a query begins with {}",
+            "`{shown}` is not a query; a query begins with {}",
             begins.join(", ").to_uppercase()
         ));
         return Err(match meant(first.text(sql), sql, begins) {

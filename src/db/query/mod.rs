@@ -97,7 +97,7 @@ impl Query {
 
     /// The query ended late: not by what the engine says of it, but by the clock.
     pub(super) fn late(&self) -> CliError {
-        self.failed(Failure::Late, "it did not end by itself")
+        self.failed(Failure::Late, "it ran too long")
     }
 
     pub(super) fn failed(&self, failure: Failure, message: &str) -> CliError {

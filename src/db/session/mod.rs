@@ -48,6 +48,43 @@ impl Waits {
     };
 }
 
+/// A row that refers to no row by one of its foreign keys.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Orphan {
+    /// The table that has it.
+    pub child: String,
+    /// The table that the key leads to.
+    pub parent: String,
+    /// The columns of the key in its own table.
+    pub columns: Vec<String>,
+    /// Its number, if it has one.
+    pub row: Option<i64>,
+    /// The values of these columns, as far as they can be read.
+    pub values: Vec<String>,
+}
+
+impl Orphan {
+    /// The tables, by which case never tells two apart.
+    pub fn tables(&self) -> [String; 2] {
+        [&self.child, &self.parent].map(|it| it.to_ascii_lowercase())
+    }
+
+    /// The columns, in the same way.
+    pub fn columns(&self) -> Vec<String> {
+        let columns = self.columns.iter();
+        columns.map(|it| it.to_ascii_lowercase()).collect()
+    }
+
+    /// In words.
+    pub fn words(&self) -> String {
+        let row = self
+            .row
+            .map_or_else(|| "a row".to_owned(), |row| format!("row {row}"));
+        let (child, parent, columns) = (&self.child, &self.parent, self.columns.join("`, `"));
+        format!("{row} of `{child}` refers to no row of `{parent}` by `{columns}`")
+    }
+}
+
 /// A foreign key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ForeignKey {
@@ -253,8 +290,10 @@ pub trait Session: Send {
     /// How far the columns and sequences have come whose numbers the database gives.
     fn numberings(&mut self) -> anyhow::Result<Vec<Numbering>>;
 
-    /// Foreign keys that lead nowhere, in words; none where the engine lets no such key be.
-    fn broken_keys(&mut self) -> anyhow::Result<BTreeSet<String>>;
+    /// Rows that refer to none; none where the engine lets no such row be.
+    fn orphans(&mut self) -> anyhow::Result<Vec<Orphan>> {
+        Ok(Vec::new())
+    }
 
     /// The foreign keys that lead to any of these tables.
     fn keys_to(&mut self, parents: &BTreeSet<&str>) -> anyhow::Result<Vec<ForeignKey>>;

@@ -51,7 +51,7 @@ pub(super) static CATALOG: Catalog = Catalog {
             FROM known m, temp.pragma_index_list(m.name) i WHERE i.origin <> 'pk'
         )
         WHERE name NOT LIKE 'sqlite\\_%' ESCAPE '\\' ORDER BY name, rank, place",
-    last_write: "SQLite does not record the last write to a table",
+    last_write: "SQLite does not record when a table was last written",
     elsewhere: None,
     sessions: None,
     first_columns: "SELECT i.name FROM temp.pragma_index_list(?) l JOIN temp.pragma_index_info(l.name) i ON i.seqno = 0 \

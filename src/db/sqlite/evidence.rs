@@ -20,7 +20,7 @@ static DATABASE: &[Mark] = &[
     mark(
         "schema_version",
         "(SELECT schema_version FROM temp.pragma_schema_version)",
-        "each statement that creates, alters or drops something increases it by one, and so does VACUUM",
+        "each statement that creates, alters or drops something raises it by one, and so does VACUUM",
     ),
     mark(
         "free_pages",
@@ -30,12 +30,12 @@ static DATABASE: &[Mark] = &[
     mark(
         "user_version",
         "(SELECT user_version FROM temp.pragma_user_version)",
-        "the application increased its version",
+        "the application raised its version",
     ),
     mark(
         "application_id",
         "(SELECT application_id FROM temp.pragma_application_id)",
-        "the application says that the file is another kind of file",
+        "the application marks the file as another type",
     ),
 ];
 
@@ -46,7 +46,7 @@ static FILE: &[Mark] = &[
         "",
         "the file was created again: nothing else changes its creation time",
     ),
-    mark("inode", "", "another file has its name"),
+    mark("inode", "", "another file has this name"),
 ];
 
 /// Of a table `m`.
@@ -69,7 +69,7 @@ static OTHERS: &[Mark] = &[
     mark(
         "sentinel",
         "",
-        "the sentinel index is lost only if the table is dropped or somebody removes the index",
+        "the sentinel index is lost only if the table is dropped or somebody removes it",
     ),
     mark("schema", "", "columns, keys, indexes or triggers changed"),
 ];

@@ -17,8 +17,9 @@ const STEPS: i32 = 10_000;
 /// How long a read waits for a writer's commit.
 const WAIT: Duration = Duration::from_secs(5);
 
-/// Each connection of SQLite has a moment of its own.
-const ALONE: &str = "The store is read in one range: connections to SQLite share no moment, and one reads as fast as a file is read.";
+/// Each connection of SQLite has a separate snapshot.
+const ALONE: &str = "The store is read in one range: connections to SQLite cannot share a snapshot, and one \
+    connection already reads at the speed of the file.";
 
 struct Sqlite {
     target: Target,

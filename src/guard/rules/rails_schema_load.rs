@@ -46,7 +46,7 @@ fn check(file: &SourceFile, tree: &Tree, violations: &mut Violations<'_>) {
             let name = found.get(1).expect("the pattern has the group");
             let mut violation = Violation::new(
                 command.at + name.start(),
-                "`DISABLE_DATABASE_ENVIRONMENT_CHECK` takes away the guard that keeps Rails from dropping a production database",
+                "`DISABLE_DATABASE_ENVIRONMENT_CHECK` disables the guard that keeps Rails from dropping a production database",
                 "remove the variable from what starts or deploys the application",
             );
             violation.severity = start.softer;
@@ -65,7 +65,7 @@ fn check(file: &SourceFile, tree: &Tree, violations: &mut Violations<'_>) {
             let mut violation = Violation::new(
                 command.at + task.start(),
                 format!("`{name}` {harm} {}", start.words),
-                "run `bin/rails db:prepare` instead: it creates what is missing and migrates the rest",
+                "run `bin/rails db:prepare` instead: it creates missing tables and migrates the rest",
             );
             violation.severity = start.softer;
             violations.add(file, violation);
@@ -80,7 +80,7 @@ fn check(file: &SourceFile, tree: &Tree, violations: &mut Violations<'_>) {
         let mut violation = Violation::new(
             found.start(),
             format!("`create_table` with `force` drops {table} with its rows if it exists"),
-            "remove `force`; use `if_not_exists: true` where the table may be there",
+            "remove `force`; use `if_not_exists: true` if the table may exist",
         );
         // A migration runs once.
         violation.severity = (file.role == Role::Migration).then_some(Severity::Warning);

@@ -24,8 +24,7 @@ fn check(context: &RuleContext<'_>, violations: &mut Violations<'_>) {
                 context,
                 Violation::new(
                     format!("`CASCADE` drops every column of the type{name}"),
-                    "drop the columns by name, each with its `allow-loss`, then the type \
-                     without `CASCADE`",
+                    "drop each column by name, with an `allow-loss`, and then the type without `CASCADE`",
                 )
                 .only(Severity::Warning),
             );
@@ -73,7 +72,7 @@ fn columns(context: &RuleContext<'_>, violations: &mut Violations<'_>) {
                 list(&lost)
             ),
             format!(
-                "drop it when nothing reads it, and acknowledge the loss: `-- chatctl: \
+                "drop it once nothing reads it, and acknowledge the loss: `-- chatctl: \
                  allow-loss {} reason=\"…\"`",
                 target(table, Some(first))
             ),

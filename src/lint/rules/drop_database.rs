@@ -32,8 +32,7 @@ fn check(context: &RuleContext<'_>, violations: &mut Violations<'_>) {
         context,
         Violation::new(
             format!("{words}{name} with every table"),
-            "drop the tables by name, each with its `allow-loss`; no comment can acknowledge a \
-             whole database",
+            "drop each table by name, with an `allow-loss`; no comment can acknowledge a whole database",
         ),
     );
 }

@@ -40,7 +40,7 @@ fn check(context: &RuleContext<'_>, violations: &mut Violations<'_>) {
         context,
         Violation::new(
             format!(
-                "`IGNORE` leaves out the rows that do not fit into {}, without an error{also}",
+                "`IGNORE` skips the rows that do not fit into {}, without an error{also}",
                 list(&tables)
             ),
             "remove `IGNORE`, and exclude rows with a `WHERE`",

@@ -32,7 +32,7 @@ fn check(context: &RuleContext<'_>, violations: &mut Violations<'_>) {
                 "with `sql_mode = '{value}'` the server cuts values that do not fit, \
              without an error"
             ),
-            "leave `sql_mode` as it is, or name `STRICT_TRANS_TABLES` in it",
+            "leave `sql_mode` unchanged, or include `STRICT_TRANS_TABLES`",
         ),
     );
 }

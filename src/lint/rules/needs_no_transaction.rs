@@ -24,7 +24,7 @@ fn check(context: &RuleContext<'_>, violations: &mut Violations<'_>) {
     let words = context.step().statement.text.split_whitespace().take(4);
     let words = words.collect::<Vec<_>>().join(" ");
     let help = match dialect {
-        Dialect::Sqlite => "run it by hand, outside of the migrations",
+        Dialect::Sqlite => "run it by hand, outside the migrations",
         _ => "put it alone into a file that starts with `-- no-transaction`",
     };
     violations.add(

@@ -43,7 +43,7 @@ fn check(context: &RuleContext<'_>, violations: &mut Violations<'_>) {
 fn violation(what: &str) -> Violation {
     Violation::new(
         format!("{what}; the text does not show which rows it changes"),
-        "write the statements out, or review the code and write `-- chatctl: ignore opaque-code reason=\"…\"`",
+        "write the statements explicitly, or review the code and write `-- chatctl: ignore opaque-code reason=\"…\"`",
     )
     .only(Severity::Warning)
 }

@@ -40,7 +40,7 @@ fn check(context: &RuleContext<'_>, violations: &mut Violations<'_>) {
                 "the statement {why}: when a later one fails, it stays, and the file cannot \
              be run again"
             ),
-            "put each statement into a separate file, or write it so that it can run twice (`IF NOT EXISTS`)",
+            "put each statement into a separate file, or make it repeatable (`IF NOT EXISTS`)",
         ),
     );
 }

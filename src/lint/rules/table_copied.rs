@@ -56,7 +56,7 @@ fn check(context: &RuleContext<'_>, violations: &mut Violations<'_>) {
             format!(
                 "{what} blocks writers of `{table}` while the server copies or reads all of it"
             ),
-            "add `ALGORITHM=INPLACE, LOCK=NONE` and see whether the server accepts it, or use an online schema change",
+            "add `ALGORITHM=INPLACE, LOCK=NONE` and check that the server accepts it, or use an online schema change",
         ),
     );
 }

@@ -1,12 +1,12 @@
 //! What is examined before a COMMIT besides the rows: references, and what would run after the
 //! comparison.
 
-use super::{ApplyOptions, End, Failure, missed};
+use super::{ApplyOptions, End, Failure, missed, orphans};
 use crate::cli_error::CliError;
-use crate::db::{ForeignKey, HISTORY_TABLE, OWN_TABLES, Object, SWITCHED_OFF, Session};
+use crate::db::{ForeignKey, HISTORY_TABLE, OWN_TABLES, Object, Orphan, SWITCHED_OFF, Session};
 use crate::migrate::intent::{Intent, Piece};
 use crate::migrate::preserve;
-use crate::migrate::preserve::{Lost, Meaning, Tables, What};
+use crate::migrate::preserve::{Lost, Meaning, Renames, Tables, What};
 use crate::migrate::source::Version;
 use crate::model::Successor;
 use crate::sql::{Dialect, Kind};
@@ -49,7 +49,7 @@ impl Refused {
 pub(super) struct Opening {
     /// Indexes, triggers and views; none where no file was about to drop one.
     objects: Option<BTreeSet<Object>>,
-    broken: BTreeSet<String>,
+    orphans: Vec<Orphan>,
     /// What hangs on chatctl's own tables.
     history: String,
 }
@@ -58,7 +58,7 @@ impl Opening {
     pub(super) fn look(session: &mut dyn Session) -> anyhow::Result<Self> {
         Ok(Self {
             objects: Some(session.objects()?),
-            broken: session.broken_keys()?,
+            orphans: session.orphans()?,
             history: session.history()?,
         })
     }
@@ -100,7 +100,7 @@ impl Opening {
             "view" => !renamed(&object.name),
             _ => {
                 let mut tables = tables.iter();
-                tables.any(|it| it.name == object.table || it.table == object.table)
+                tables.any(|it| it.name == object.table)
             }
         };
         let gone = gone
@@ -125,30 +125,40 @@ impl Opening {
 
     /// Why what a file did may not be committed.
     pub(super) fn check(
-        &self,
+        &mut self,
         session: &mut dyn Session,
-        file: &str,
+        intent: &Intent<'_>,
     ) -> anyhow::Result<Option<Refused>> {
-        if let Some(refused) = self.broken(session, file)? {
+        if let Some(refused) = self.broken(session, &[intent])? {
             return Ok(Some(refused));
         }
         let objects = session.objects()?;
-        let watched = self.history_is_watched(session, file, &objects)?;
+        let file = intent.migration.file_name();
+        let watched = self.history_is_watched(session, &file, &objects)?;
         Ok(watched.map(Refused::Other))
     }
 
     /// Why what files did may not be committed, for a reference that leads nowhere now. The next files
     /// begin with what is found here.
     pub(super) fn broken(
-        &self,
+        &mut self,
         session: &mut dyn Session,
-        file: &str,
+        part: &[&Intent<'_>],
     ) -> anyhow::Result<Option<Refused>> {
-        let broken = session.broken_keys()?;
-        Ok(broken.difference(&self.broken).next().map(|key| {
-            let message = format!("a foreign key would be broken: {key}");
-            Refused::Key(refusal(file, message, "fix the rows in the migration"))
-        }))
+        let now = session.orphans()?;
+        let mut renames = Renames::default();
+        for intent in part {
+            renames.then(intent.renames.clone());
+        }
+        if let Some(orphan) = orphans::new(&self.orphans, &now, &renames, session.names()) {
+            let file = part.last().map(|intent| intent.migration.file_name());
+            let message = format!("a foreign key would be broken: {}", orphan.words());
+            let help = "fix the rows in the migration";
+            let end = refusal(&file.unwrap_or_default(), message, help);
+            return Ok(Some(Refused::Key(end)));
+        }
+        self.orphans = now;
+        Ok(None)
     }
 
     /// Why the history may not be written: something would act when it is, after everything was
@@ -166,7 +176,7 @@ impl Opening {
             return Ok(Some(refusal(
                 file,
                 format!(
-                    "the trigger `{}` on `{}` runs after everything was compared",
+                    "the trigger `{}` on `{}` runs after the comparison",
                     trigger.name, trigger.table
                 ),
                 "drop it: only chatctl may write the history",
@@ -175,7 +185,8 @@ impl Opening {
         if session.history()? != self.history {
             return Ok(Some(refusal(
                 file,
-                "a rule, a default, a policy or another table would be in the way when the history is written, after everything was compared".to_owned(),
+                "a rule, a default, a policy or another table would interfere when the history is written, \
+                    after the comparison".to_owned(),
                 "leave `_sqlx_migrations` and `_chatctl_journal` alone: only chatctl may write the history",
             )));
         }
@@ -272,7 +283,8 @@ impl References {
                         if rows == 1 { "" } else { "s" },
                         key.parent
                     ),
-                    "delete or change these rows in the migration too; if they are to stay, drop the foreign key in a migration of its own before this one",
+                    "delete or change these rows in the migration too; if they should stay, drop the foreign \
+                        key in a separate migration before this one",
                 )));
             }
         }
@@ -363,7 +375,8 @@ impl Own {
             refusal(
                 &intent.migration.file_name(),
                 format!("code that it runs changes rows of `{table}`"),
-                "leave them to chatctl; or write `DELETE FROM _sqlx_migrations …` as a statement of its own, where its versions have no file any more",
+                "leave them to chatctl; or, if their versions no longer have files, write `DELETE FROM \
+                    _sqlx_migrations …` as a separate statement",
             )
         }))
     }
@@ -407,9 +420,9 @@ impl Pending {
             End::Failed(Failure {
                 file: intent.migration.file_name(),
                 line: None,
-                message: "it removes a version from the history although its file is in the folder"
+                message: "it removes a version from the history although the folder has its file"
                     .into(),
-                help: "delete only rows of versions that have no file any more".into(),
+                help: "delete only rows of versions whose files are gone".into(),
                 busy: false,
             })
         }))

@@ -1,4 +1,6 @@
-//! Queries that count what DDL takes: on the copy before it runs there, and in the database.
+//! Queries that count what DDL would remove: on the copy before it runs, and in the database.
+
+mod rounding;
 
 use super::fallen::There;
 use crate::db::Session;
@@ -20,10 +22,8 @@ fn texts_before(session: &mut dyn Session, facts: &Facts) -> anyhow::Result<Vec<
     if let Kind::AlterTable { actions } = &facts.kind
         && let Some(table) = &facts.table
     {
-        if !actions
-            .iter()
-            .any(|it| takes(it) || rewrites(it) || ignores(it))
-        {
+        let is_counted = |it: &AlterAction| takes(it) || rewrites(it) || ignores(it);
+        if !actions.iter().any(is_counted) {
             return Ok(Vec::new());
         }
         let (there, names) = (session.catalog()?, session.names());
@@ -40,8 +40,13 @@ fn texts_before(session: &mut dyn Session, facts: &Facts) -> anyhow::Result<Vec<
     let Some((tables, false)) = taken(facts) else {
         return Ok(Vec::new());
     };
-    let tables = tables.into_iter().map(|it| all(session, &it.name));
-    Ok(tables.collect())
+    let (there, names) = (session.catalog()?, session.names());
+    let found = tables.into_iter().filter_map(|table| {
+        let is_it = |it: &&Shape| names.tables.same(&it.table, &table.name);
+        let shape = there.iter().find(is_it)?;
+        Some(which(session, shape, &shape.name))
+    });
+    Ok(found.collect())
 }
 
 /// The tables that a statement takes, and whether they stay under another name.
@@ -60,7 +65,9 @@ pub(super) fn taken(facts: &Facts) -> Option<(Vec<&Name>, bool)> {
             Some((renames.iter().map(|(from, _)| from).collect(), true))
         }
         Kind::AlterTable { actions }
-            if matches!(actions.as_slice(), [AlterAction::RenameTable { .. }]) =>
+            if actions
+                .iter()
+                .any(|it| matches!(it, AlterAction::RenameTable { .. })) =>
         {
             Some((facts.tables().collect(), true))
         }
@@ -86,7 +93,40 @@ fn texts(
         _ => None,
     });
     let queries = queries(session, now, dropped.collect(), actions)?;
-    Ok(queries.into_iter().map(|it| it.sql).collect())
+    let rounded = actions.iter().filter_map(|it| rounded(session, now, it));
+    let rounded: Vec<_> = rounded.map(|(_, sql)| sql).collect();
+    Ok(queries
+        .into_iter()
+        .map(|it| it.sql)
+        .chain(rounded)
+        .collect())
+}
+
+/// The column whose values an action rounds, of which the server says nothing in any mode, and a
+/// query for the number of those that become others by it.
+pub(super) fn rounded<'a>(
+    session: &dyn Session,
+    now: &Shape,
+    action: &'a AlterAction,
+) -> Option<(&'a str, String)> {
+    let (column, to) = match action {
+        AlterAction::Modify { column, to } => (column, to),
+        AlterAction::Change {
+            from, definition, ..
+        } => (from, definition),
+        _ => return None,
+    };
+    let names = session.names();
+    let mut columns = now.columns.iter();
+    let was = columns.find(|it| names.columns.same(&it.name, column))?;
+    let becomes = rounding::to(&was.declared, to)?;
+    let value = session.quote(&was.name);
+    let rows = session.quote(&now.name);
+    let sql = format!(
+        "SELECT count(*) FROM {rows} WHERE {value} <> {}",
+        becomes(&value)
+    );
+    Some((column.as_str(), sql))
 }
 
 /// What counts the values of columns that go, each of which is named, and the rows of partitions.
@@ -158,11 +198,6 @@ fn partitions_of(session: &mut dyn Session, table: &Shape) -> anyhow::Result<Vec
         of("subpartition_name")
     ))?;
     Ok(rows.iter().map(|row| row[0].to_string()).collect())
-}
-
-/// A query for the number of rows.
-pub(super) fn all(session: &dyn Session, called: &str) -> String {
-    format!("SELECT count(*) FROM {}", session.quote(called))
 }
 
 /// A query for the number of rows and for their keys, of a table that is called so: one that went

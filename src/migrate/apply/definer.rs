@@ -103,7 +103,8 @@ pub(super) fn all_there(session: &mut dyn Session, intents: &[Intent<'_>]) -> an
         let Definer { user, host } = definer;
         let user = format!("'{user}'@'{}'", host.as_deref().unwrap_or("%"));
         return Err(CliError::refused(format!(
-            "{}:{} names the definer {user}, who does not exist on this server: what it creates would fail each time that it is used, and a trigger would fail every statement that sets it off",
+            "{}:{} names the definer {user}, who does not exist on this server: the new object would fail at \
+                each use, and a trigger would fail every statement that fires it",
             intent.migration.path.display(),
             piece.line
         ))

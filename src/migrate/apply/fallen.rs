@@ -98,9 +98,8 @@ impl<'a> Rehearsal<'a> {
     pub(super) fn before(
         &mut self,
         session: &mut dyn Session,
-        number: usize,
+        (number, facts): (usize, &Facts),
     ) -> anyhow::Result<Result<Vec<Child>, Failure>> {
-        let facts = &self.intent.pieces[number].facts;
         if !deletes(&facts.kind) {
             let keeps_keys = matches!(facts.kind, Kind::Insert { .. } | Kind::Update { .. });
             self.keys = self.keys.take().filter(|_| keeps_keys);
@@ -170,7 +169,8 @@ pub(super) fn unlocked((intent, number): (&Intent<'_>, usize), table: &str) -> F
         file: intent.migration.file_name(),
         line: Some(intent.pieces[number].line),
         message: format!(
-            "rows of `{table}` may go with those that it deletes, and the file does not lock that table, so that nobody can count them"
+            "its deletes may remove rows of `{table}` as well, and the file does not lock that table, so \
+                chatctl cannot count them"
         ),
         help: format!("add `{table}` WRITE to LOCK TABLES in the file"),
         busy: false,

@@ -61,6 +61,7 @@ fn is_of_more(object: &Object, gone: &[&Object], now: &BTreeSet<Object>) -> bool
     others || same.count() > 1 && !is_left
 }
 
+/// By its full name: another schema may have a table of the same name.
 fn called<'a>(tables: &'a [Shape], name: &str) -> Option<&'a Shape> {
-    tables.iter().find(|it| it.name == name || it.table == name)
+    tables.iter().find(|it| it.name == name)
 }

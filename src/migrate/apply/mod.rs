@@ -10,10 +10,13 @@ mod elsewhere;
 mod evidence;
 mod fallen;
 mod fresh;
+mod limits;
 mod missed;
 mod options;
 mod origin;
+mod orphans;
 mod outlook;
+mod prepared;
 mod prove;
 mod reach;
 mod rehearse;
@@ -224,7 +227,7 @@ fn all(session: &mut dyn Session, options: &ApplyOptions<'_>) -> anyhow::Result<
         record = Unfinished::parse(&journal::made(session)?.unwrap_or_default());
         for (number, intent) in intents.iter_mut().enumerate() {
             let part = (&*intent, &mut journal);
-            let (first, began) = match stepwise::rest(session, options, part, &entries)? {
+            let (first, standing) = match stepwise::rest(session, options, part, &entries)? {
                 Ok(rest) => {
                     are_new.push(rest.is_none());
                     rest.unwrap_or_default()
@@ -238,11 +241,12 @@ fn all(session: &mut dyn Session, options: &ApplyOptions<'_>) -> anyhow::Result<
                 shapes: &now,
                 names,
             };
+            limits::lower(intent, &standing, tables);
             let is_first = number == 0;
             if is_first && !(record.is_empty() && first == 0) {
                 record = record.resume(session, intent, first)?;
             }
-            let candidates = match origin::resume(intent, (first, &began), tables) {
+            let candidates = match origin::resume(intent, (first, &standing.began), tables) {
                 None if is_first && first == 0 && !record.is_empty() => Some(origin::all(&now)),
                 candidates => candidates,
             };

@@ -41,24 +41,24 @@ pub(super) fn written(tables: &[Shape]) -> String {
 /// statements that are done, each with the table's name of then. None when it is not known what the
 /// file began with.
 pub(super) fn left(began: &str, done: &Renames, now: Tables<'_>) -> Option<Vec<(Shape, String)>> {
+    let began = began_with(began, now)?.into_iter();
+    let left = began.filter_map(|was| Some((present(&was, done, now)?, was.name)));
+    Some(left.collect())
+}
+
+/// The tables and columns that a file began with. None when it is not known.
+pub(super) fn began_with(began: &str, now: Tables<'_>) -> Option<Vec<Shape>> {
     let began: Began = serde_json::from_str(began).ok()?;
     let schema = now.shapes.first().map(|shape| shape.schema.clone());
-    let mut left = Vec::new();
-    for (name, columns) in began {
-        let was = Shape {
-            name: name.clone(),
-            schema: schema.clone().unwrap_or_default(),
-            table: name.clone(),
-            bare: true,
-            columns: columns.iter().map(|column| called(column)).collect(),
-            ..Shape::default()
-        };
-        let Some(shape) = present(&was, done, now) else {
-            continue;
-        };
-        left.push((shape, name));
-    }
-    Some(left)
+    let shape = |(name, columns): (String, Vec<String>)| Shape {
+        table: name.clone(),
+        name,
+        schema: schema.clone().unwrap_or_default(),
+        bare: true,
+        columns: columns.iter().map(|column| called(column)).collect(),
+        ..Shape::default()
+    };
+    Some(began.into_iter().map(shape).collect())
 }
 
 /// What became of a table by the names that statements gave, without the columns that it did not have.

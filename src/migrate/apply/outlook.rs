@@ -74,7 +74,13 @@ impl Outlook {
         let mut found = Vec::new();
         if let Some(were) = &self.deeds {
             let mut deeds = deeds(&actions(session)?, after.shapes, self.dialect);
-            deeds.retain(|deed| !deed.is_among(were));
+            let renamed = |own: &str| {
+                let shape = before.called(own);
+                let now =
+                    shape.and_then(|it| preserve::successor(it, before, after, &intent.renames));
+                now.map_or_else(|| own.to_owned(), |now| now.table)
+            };
+            deeds.retain(|deed| !deed.is_among(were, renamed));
             // Where it may be its own table that it hangs on, the others are not told of too.
             deeds.sort_by_key(|deed| deed.target == Target::Any);
             let mut told: Vec<&Deed> = Vec::new();

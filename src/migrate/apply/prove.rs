@@ -7,6 +7,8 @@ use super::closing::{Own, References};
 use super::counting::there_before;
 use super::fallen::{Fallen, Rehearsal};
 use super::outlook::Outlook;
+use super::prepared::Prepared;
+use super::unseen::first_word;
 use super::{ApplyOptions, Culprit, End, Evidence, Failure, Guard, definer, fallen, views};
 use crate::cli_error::CliError;
 use crate::clock;
@@ -149,10 +151,11 @@ pub(super) fn attempt(
                     file: intent.migration.file_name(),
                     line: None,
                     message: format!(
-                        "its text does not show that it touches {}, which therefore was not locked before the moment that its transaction sees",
+                        "its text does not show that it touches {}, so chatctl did not lock it before the \
+                            transaction's snapshot",
                         tables.join(", ")
                     ),
-                    help: "leave SET TRANSACTION out, or write the statements out that touch it"
+                    help: "leave SET TRANSACTION out, or write the statements that touch it explicitly"
                         .into(),
                     busy: false,
                 })));
@@ -192,7 +195,8 @@ pub(super) fn attempt(
     Ok(Err(End::Failed(Failure {
         file: intent.migration.file_name(),
         line: None,
-        message: "it touches other tables each time it runs, so its effect can't be proven".into(),
+        message: "it touches different tables each time it runs, so its effect can't be proven"
+            .into(),
         help: "write it so that it does the same each time".into(),
         busy: false,
     })))
@@ -268,7 +272,7 @@ pub(super) fn failure(
         .message
         .contains("cannot run inside a transaction block")
     {
-        "write `-- no-transaction` at the beginning of the file: then it is journalled statement by statement"
+        "write `-- no-transaction` at the beginning of the file: chatctl then journals it statement by statement"
     } else {
         "fix the statement and run it again"
     };
@@ -309,6 +313,13 @@ impl Watched<'_> {
         let intent = self.intent;
         let mut fallen = Fallen::default();
         let mut copy = Rehearsal::new(intent, pieces.start, self.tables(session.names()));
+        let mut prepared = Prepared::default();
+        if !self.evident {
+            let earlier = intent.pieces[..pieces.start].iter();
+            for piece in earlier.filter(|it| first_word(it).eq_ignore_ascii_case("prepare")) {
+                prepared.look(session, piece.text)?;
+            }
+        }
         let mut number = pieces.start;
         while number < pieces.end {
             // A statement that a signal ended early need not have failed.
@@ -316,11 +327,14 @@ impl Watched<'_> {
             let together = together(session, intent, number..pieces.end);
             let mut before = Vec::new();
             if !self.evident {
-                before = match copy.before(session, number)? {
+                let piece = &intent.pieces[number];
+                let hidden = prepared.look(session, piece.text)?;
+                let facts = hidden.as_ref().unwrap_or(&piece.facts);
+                before = match copy.before(session, (number, facts))? {
                     Ok(before) => before,
                     Err(failure) => return Ok(Err(failure)),
                 };
-                let there = there_before(session, &intent.pieces[number].facts);
+                let there = there_before(session, facts);
                 fallen.there.insert(number, there);
             }
             if let Err((failed_at, failed)) = try_all(session, intent, together.clone()) {

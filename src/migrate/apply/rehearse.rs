@@ -502,7 +502,7 @@ fn opaque(files: &[Rest<'_>]) -> Result<(), CliError> {
         };
         if let Some(piece) = intent.pieces.iter().find(hides) {
             return Err(CliError::refused(format!(
-                "{}:{} can't be looked into, and on a copy it could write the real database",
+                "{}:{} can't be inspected, and it could write to the real database from the copy",
                 intent.migration.path.display(),
                 piece.line
             ))

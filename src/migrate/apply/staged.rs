@@ -35,20 +35,34 @@ pub(super) fn attempt(
     let run = Run {
         options,
         intent,
-        stages,
+        copies: &stages.copies,
         before,
     };
-    match run.all(session, remaining, again)? {
+    if stages.finer != stages.parts
+        && let Some(ended) = run.all(session, (&stages.finer, Ends::Passed), remaining, again)?
+    {
+        return Ok(ended);
+    }
+    match run.all(session, (&stages.parts, Ends::OfCopy), remaining, again)? {
         Some(ended) => Ok(ended),
         // In the middle of a rebuild nothing is as it will be.
         None => prove::attempt(session, options, (intent, pieces), remaining, again),
     }
 }
 
+/// What a run in stages decides.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Ends {
+    /// That a file passes.
+    Passed,
+    /// The same, and that a file is refused which destroys a copy.
+    OfCopy,
+}
+
 struct Run<'a> {
     options: &'a ApplyOptions<'a>,
     intent: &'a Intent<'a>,
-    stages: Stages,
+    copies: &'a BTreeSet<String>,
     before: Tables<'a>,
 }
 
@@ -57,23 +71,24 @@ impl Run<'_> {
     fn all(
         &self,
         session: &mut dyn Session,
+        (parts, ends): (&[Range<usize>], Ends),
         remaining: Remaining,
         again: Again<'_>,
     ) -> anyhow::Result<Option<Result<Proven, End>>> {
         let mut proven: Option<Proven> = None;
-        for (number, stage) in self.stages.parts.iter().enumerate() {
-            let remaining = if number + 1 == self.stages.parts.len() {
+        for (number, stage) in parts.iter().enumerate() {
+            let remaining = if number + 1 == parts.len() {
                 remaining
             } else {
                 Remaining::More
             };
             if number > 0 && self.intent.dialect != Dialect::Mysql {
                 session.command(MARK)?;
-                self.set_again(session, stage.start)?;
+                self.set_again(session, parts[0].start..stage.start)?;
             }
             let mut back = |session: &mut dyn Session| {
                 again(session)?;
-                self.catch_up(session, number)
+                self.catch_up(session, &parts[..=number])
             };
             let job = (self.intent, stage.clone());
             match prove::attempt(session, self.options, job, remaining, &mut back)? {
@@ -81,7 +96,9 @@ impl Run<'_> {
                     None => proven = Some(part),
                     Some(all) => all.add(part),
                 },
-                Err(end) if number > 0 && self.is_of_copy(&end) => return Ok(Some(Err(end))),
+                Err(end) if ends == Ends::OfCopy && number > 0 && self.is_of_copy(&end) => {
+                    return Ok(Some(Err(end)));
+                }
                 Err(_) => {
                     again(session)?;
                     self.release(session, number)?;
@@ -92,7 +109,7 @@ impl Run<'_> {
                 }
             }
         }
-        self.release(session, self.stages.parts.len() - 1)?;
+        self.release(session, parts.len() - 1)?;
         Ok(proven.map(|proven| match self.beyond(&proven) {
             refused if refused.is_empty() => Ok(proven),
             refused => Err(End::Lost(refused)),
@@ -109,28 +126,35 @@ impl Run<'_> {
         }
     }
 
-    /// What the statements before a number set for the session: a mark begins without it.
-    fn set_again(&self, session: &mut dyn Session, end: usize) -> Result<(), Failed> {
+    /// What these statements set for the session: a mark begins without it.
+    fn set_again(&self, session: &mut dyn Session, mut before: Range<usize>) -> Result<(), Failed> {
         let sets = |number: &usize| {
             let kind = &self.intent.pieces[*number].facts.kind;
             matches!(kind, Kind::SetVariable { .. })
         };
-        let start = self.stages.parts[0].start;
-        let mut sets = (start..end).filter(sets);
-        sets.try_for_each(|number| prove::try_out(session, self.intent, number))
+        before.try_for_each(|number| {
+            if sets(&number) {
+                prove::try_out(session, self.intent, number)
+            } else {
+                Ok(())
+            }
+        })
     }
 
-    /// From where `again` leads, to where a stage begins.
-    fn catch_up(&self, session: &mut dyn Session, number: usize) -> Result<(), Failed> {
+    /// From where `again` leads, to where the last of these stages begins.
+    fn catch_up(&self, session: &mut dyn Session, stages: &[Range<usize>]) -> Result<(), Failed> {
+        let [earlier @ .., last] = stages else {
+            return Ok(());
+        };
         if self.intent.dialect != Dialect::Mysql {
             // It leads to the mark.
-            return match number {
-                0 => Ok(()),
-                _ => self.set_again(session, self.stages.parts[number].start),
+            return match earlier {
+                [] => Ok(()),
+                [first, ..] => self.set_again(session, first.start..last.start),
             };
         }
-        let unlike = || Failed::because("the file does something else when it runs again");
-        for stage in &self.stages.parts[..number] {
+        let unlike = || Failed::because("the file has another effect when it runs again");
+        for stage in earlier {
             let job = (self.intent, stage.clone());
             let mut never = |_: &mut dyn Session| Err(unlike());
             let ended = prove::attempt(session, self.options, job, Remaining::More, &mut never);
@@ -148,7 +172,7 @@ impl Run<'_> {
         let is_copy = |it: &Culprit| {
             let table = it.lost.table.to_lowercase();
             let bare = table.rsplit('.').next().unwrap_or(&table);
-            self.stages.copies.contains(bare)
+            self.copies.contains(bare)
         };
         match end {
             End::Lost(culprits) => culprits.iter().any(is_copy),
@@ -209,6 +233,8 @@ const MARK: &str = "SAVEPOINT chatctl_file";
 /// The parts of a file, and the tables that may hold copies of what it takes away.
 struct Stages {
     parts: Vec<Range<usize>>,
+    /// The same, where a part ends before a copy is made as well: what went before that is not in it.
+    finer: Vec<Range<usize>>,
     copies: BTreeSet<String>,
 }
 
@@ -225,9 +251,12 @@ fn of(intent: &Intent<'_>, pieces: Range<usize>, before: Tables<'_>) -> Stages {
     let mut links = Vec::new();
     let mut found = Stages {
         parts: Vec::new(),
+        finer: Vec::new(),
         copies: BTreeSet::new(),
     };
     let (mut start, mut is_taken) = (pieces.start, false);
+    // Whether something may have gone in this part, and the first copy that was made behind that.
+    let (mut has_taken, mut copied) = (false, None);
     for number in pieces.clone() {
         let piece = &intent.pieces[number];
         let tables: BTreeSet<_> = piece
@@ -240,8 +269,9 @@ fn of(intent: &Intent<'_>, pieces: Range<usize>, before: Tables<'_>) -> Stages {
             piece.facts.destroys() != Destroys::No && concerns
         };
         if is_taken && may_destroy(&found.copies) {
-            found.parts.push(start..number);
+            found.end(start..number, copied);
             (start, is_taken) = (number, false);
+            (has_taken, copied) = (false, None);
         }
         // One that takes and copies at once is examined with its own copy.
         let is_both = matches!(piece.facts.kind, Kind::With { .. });
@@ -249,6 +279,7 @@ fn of(intent: &Intent<'_>, pieces: Range<usize>, before: Tables<'_>) -> Stages {
         names.extend(tables.iter().cloned());
         // A WITH may fill what it takes from: that is the origin, and no copy.
         let filled = copies::by(piece, &names).into_iter();
+        let known = (links.len(), found.copies.len());
         links.extend(filled.filter(|it| !is_both || it.into != it.from));
         found
             .copies
@@ -257,10 +288,25 @@ fn of(intent: &Intent<'_>, pieces: Range<usize>, before: Tables<'_>) -> Stages {
         if matches!(piece.facts.kind, Kind::Update { .. }) {
             found.copies.extend(tables.intersection(&origins).cloned());
         }
+        if has_taken && known != (links.len(), found.copies.len()) {
+            copied = copied.or(Some(number));
+        }
+        has_taken |= may_destroy(&origins);
         is_taken |= is_both && !found.copies.is_empty() && may_destroy(&origins);
     }
-    found.parts.push(start..pieces.end);
+    found.end(start..pieces.end, copied);
     found
+}
+
+impl Stages {
+    /// A part ends.
+    fn end(&mut self, part: Range<usize>, copied: Option<usize>) {
+        let at = copied.unwrap_or(part.start);
+        let finer = [part.start..at, at..part.end];
+        self.finer
+            .extend(finer.into_iter().filter(|it| !it.is_empty()));
+        self.parts.push(part);
+    }
 }
 
 /// Whether its text need not show which tables it concerns.
@@ -277,8 +323,9 @@ mod tests {
     use crate::migrate::source::{File, Migration, Version};
     use crate::model::{Case, Names, Shape, ShapeColumn};
     use crate::sql::Dialect;
+    use std::ops::Range;
 
-    fn parts(text: &str) -> Vec<(usize, usize)> {
+    fn both(text: &str) -> [Vec<(usize, usize)>; 2] {
         let file = File {
             name: "1_a.sql".to_owned(),
             bytes: text.as_bytes().to_vec(),
@@ -306,8 +353,14 @@ mod tests {
                 quote: '"',
             },
         };
-        let parts = of(&intent, 0..intent.pieces.len(), before).parts;
-        parts.into_iter().map(|it| (it.start, it.end)).collect()
+        let stages = of(&intent, 0..intent.pieces.len(), before);
+        let of = |parts: Vec<Range<usize>>| parts.into_iter().map(|it| (it.start, it.end));
+        [of(stages.parts).collect(), of(stages.finer).collect()]
+    }
+
+    fn parts(text: &str) -> Vec<(usize, usize)> {
+        let [parts, _] = both(text);
+        parts
     }
 
     const ALLOW: &str = "-- chatctl: allow-loss messages.body reason=\"moved\"\n";
@@ -345,6 +398,19 @@ mod tests {
             "{allow}{with} CREATE TABLE staging AS SELECT id FROM messages; DROP TABLE staging;"
         );
         assert_eq!(parts(&staging), [(0, 3)]);
+    }
+
+    #[test]
+    fn a_finer_part_ends_before_a_copy_of_what_is_left() {
+        let allow = "-- chatctl: allow-loss messages rows<=10 reason=\"old\"\n";
+        let staging = "DELETE FROM messages WHERE id <= 10; CREATE TABLE staging AS SELECT id, length(body) AS n FROM messages; ALTER TABLE messages ADD COLUMN n INT; UPDATE messages SET n = s.n FROM staging s WHERE s.id = messages.id; DROP TABLE staging;";
+        let [parts, finer] = both(&format!("{allow}{staging}"));
+        assert_eq!(parts, [(0, 4), (4, 5)]);
+        assert_eq!(finer, [(0, 1), (1, 4), (4, 5)]);
+        let moved = "CREATE TABLE kept AS SELECT * FROM messages; DELETE FROM messages WHERE id <= 10; DROP TABLE kept;";
+        let [parts, finer] = both(&format!("{allow}{moved}"));
+        assert_eq!(parts, [(0, 2), (2, 3)]);
+        assert_eq!(finer, parts);
     }
 
     #[test]

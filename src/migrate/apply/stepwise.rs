@@ -5,6 +5,7 @@
 mod frame;
 mod in_flight;
 mod late;
+mod resumed;
 
 use super::closing::{Opening, Pending, Refused};
 use super::elsewhere::{Inventory, runs_code};
@@ -16,12 +17,13 @@ use crate::cli_error::CliError;
 use crate::clock;
 use crate::db::{Failed, Session};
 use crate::migrate::intent::{Intent, Piece, of_whole_server};
-use crate::migrate::journal::{Entry, Journal, Mark, Standing, State};
+use crate::migrate::journal::{Journal, Mark, Standing, State};
 use crate::migrate::{journal, ledger};
 use crate::sql::{AlterAction, Destroys, Dialect, Kind};
 use std::ops::Range;
 
 pub(super) use frame::allowed as keeps_together;
+pub(super) use resumed::rest;
 
 struct Steps<'a> {
     options: &'a ApplyOptions<'a>,
@@ -107,7 +109,8 @@ pub(super) fn run(
                 None => format!("the table `{table}` is"),
             };
             let why = format!(
-                "{what} gone, which was there at the end of the rehearsal: the file does here what it does not do on a copy, or somebody else removed it"
+                "{what} gone, although it existed at the end of the rehearsal: the file behaves differently \
+                    here than on the copy, or somebody else removed it"
             );
             outcome.stays = Some("all statements of the file are applied and stay".to_owned());
             steps.mark_unlike(session, &why)?;
@@ -172,35 +175,6 @@ pub(super) fn allowed(intent: &Intent<'_>) -> Result<(), CliError> {
         ))
         .hint("run it by hand, then `chatctl migrate baseline` up to this version")),
     }
-}
-
-/// The statement that a file continues with, by its number from 0, and what it began with: what an
-/// earlier run did is done. None where the journal says nothing of it.
-pub(super) fn rest(
-    session: &mut dyn Session,
-    options: &ApplyOptions<'_>,
-    (intent, journal): (&Intent<'_>, &mut Journal),
-    entries: &[Entry],
-) -> anyhow::Result<Result<Option<(usize, String)>, End>> {
-    let Some(standing) = journal::standing(entries, &intent.migration.version) else {
-        return Ok(Ok(None));
-    };
-    let mut steps = Steps {
-        options,
-        intent,
-        journal,
-        begun: true,
-        remaining: Remaining::More,
-        origin: String::new(),
-    };
-    if let Some(end) = steps.edited(&standing) {
-        return Ok(Err(end));
-    }
-    if let Some(end) = steps.left_aside(session, &standing)? {
-        return Ok(Err(end));
-    }
-    let first = steps.resolve_in_flight(session, &standing)?;
-    Ok(Ok(Some((first, standing.began))))
 }
 
 impl Steps<'_> {
@@ -268,7 +242,9 @@ impl Steps<'_> {
             line: None,
             message: why.to_owned(),
             help: format!(
-                "bring it back: {restore}; then write the file so that it does the same in every database and at any time. If all is as it should be, record the file as applied: `chatctl migrate resolve {version} --as applied`"
+                "restore it: {restore}; then write the file so that it has the same effect in every database \
+                    and at any time. If the state is correct, record the file as applied: \
+                    `chatctl migrate resolve {version} --as applied`"
             ),
             busy: false,
         })
@@ -294,32 +270,14 @@ impl Steps<'_> {
                 number + 1
             ),
             help: format!(
-                "restore it and add new statements after statement {}; or apply the rest by hand and record the file as applied: `chatctl migrate resolve {version} --as applied`; or undo what is applied: `chatctl migrate resolve {version} --as retry --force`",
+                "restore it and add new statements after statement {}; or apply the rest by hand and record the \
+                    file as applied: `chatctl migrate resolve {version} --as applied`; or undo the applied \
+                    part: `chatctl migrate resolve {version} --as retry --force`",
                 standing.done.len(),
                 version = self.version()
             ),
             busy: false,
         }))
-    }
-
-    /// Ends a file that an earlier run ended behind a statement that is done, as long as the rows
-    /// are not where they belong.
-    fn left_aside(
-        &self,
-        session: &mut dyn Session,
-        standing: &Standing,
-    ) -> anyhow::Result<Option<End>> {
-        let Some(number) = standing.left_behind() else {
-            return Ok(None);
-        };
-        let piece = (self.intent, number);
-        if let Some(failure) = late::left_aside(session, piece, &standing.began)? {
-            return Ok(Some(End::Failed(failure)));
-        }
-        let hash = journal::hash(self.intent.pieces[number].text);
-        let detail = "the rows that came while it ran are where they belong";
-        self.mark(session, number, (State::Done, &hash), detail)?;
-        Ok(None)
     }
 
     /// The first statement that is not done; one that was in flight when the process ended is
@@ -342,7 +300,9 @@ impl Steps<'_> {
             return Ok(first);
         };
         self.clean(session, piece)?;
-        if in_flight::is_as_noted(session, piece, before)? {
+        let is_undone = in_flight::is_as_noted(session, (piece, self.options.dialect), before)?
+            || in_flight::is_undone(session, piece)?;
+        if is_undone {
             return Ok(first);
         }
         let hash = journal::hash(piece.text);
@@ -436,7 +396,7 @@ impl Steps<'_> {
     fn bare(&mut self, session: &mut dyn Session, number: usize) -> anyhow::Result<Option<End>> {
         let piece = &self.intent.pieces[number];
         self.begin_now(session)?;
-        let schema = in_flight::note(session, piece)?;
+        let schema = in_flight::note(session, (piece, self.options.dialect), late::Others::Write)?;
         self.mark(session, number, (State::Begun, &schema), piece.text)?;
         if self.options.dialect == Dialect::Postgres {
             // It waits for old transactions without keeping anybody from writing.
@@ -507,7 +467,7 @@ impl Steps<'_> {
         } else {
             Remaining::More
         };
-        let opening = Opening::look(session)?;
+        let mut opening = Opening::look(session)?;
         let pending = Pending::look(session, self.options)?;
         session.command("SAVEPOINT chatctl_file")?;
         let mut again = |session: &mut dyn Session| -> Result<(), Failed> {
@@ -524,7 +484,7 @@ impl Steps<'_> {
             Ok(proven) => proven,
             Err(end) => return Ok(Some(Refused::Other(end))),
         };
-        if let Some(refused) = opening.check(session, &self.intent.migration.file_name())? {
+        if let Some(refused) = opening.check(session, self.intent)? {
             return Ok(Some(refused));
         }
         if !proven.spares_own

@@ -136,7 +136,7 @@ fn once(
     if outcome.backup.is_none() {
         outcome.backup = options.back_up(part.iter().copied(), &journal.run)?;
     }
-    let opening = match known {
+    let mut opening = match known {
         Some(mut opening) => {
             if !part.iter().all(|intent| intent.leaves_objects()) {
                 opening.look_for_objects(session)?;
@@ -215,8 +215,7 @@ fn once(
             .ran
             .push(Ran::new(intent.migration, proven.took, proven.evidence));
     }
-    let last = part.last().map(|intent| intent.migration.file_name());
-    if let Some(refused) = opening.broken(session, &last.unwrap_or_default())? {
+    if let Some(refused) = opening.broken(session, &part)? {
         return Ok(Some(refused));
     }
     if !keeps_objects {

@@ -166,13 +166,12 @@ impl Unseen<'_> {
         };
         let (why, exact) = if is_sampled {
             (
-                format!("of which only {SAMPLE} rows are rehearsed"),
-                "rehearse with all of them: `chatctl migrate up --guard exact`; or ",
+                format!("of which only {SAMPLE} rows were rehearsed"),
+                "rehearse all rows: `chatctl migrate up --guard exact`; or",
             )
         } else {
             (
-                "whose former rows are numbered by transactions, so that they can't be rehearsed"
-                    .to_owned(),
+                "whose history is numbered by transactions, so it can't be rehearsed".to_owned(),
                 "",
             )
         };

@@ -71,7 +71,7 @@ pub(super) fn unwritable_since(
 
 fn takes_none(was: &Shape, before: Tables<'_>) -> Lost {
     let words = format!(
-        "`{}` is a view now that takes no new rows: whoever stores one by this name fails",
+        "`{}` is now a view that takes no new rows: an INSERT under this name fails",
         was.name
     );
     preserve::later(What::Unwritable, (was, None), words, before)
@@ -170,8 +170,8 @@ fn unknown(error: anyhow::Error, view: &str) -> anyhow::Error {
         return error;
     }
     CliError::unreachable(format!(
-        "the view `{view}` has the name of a table, and can't be compared with it: this server has no EXCEPT"
+        "the view `{view}` replaces a table, and can't be compared with it: this server has no EXCEPT"
     ))
-    .hint("use MySQL 8.0.31, MariaDB 10.3 or newer; or give the view a name that no table had")
+    .hint("use MySQL 8.0.31, MariaDB 10.3 or newer; or give the view a new name")
     .into()
 }

@@ -67,11 +67,11 @@ pub fn verify(path: &Path) -> Result<Seal, CliError> {
     match sum(path).map_err(|error| unreadable(path, &error))? {
         sum if sum.eq_ignore_ascii_case(wanted) => Ok(Seal::Whole),
         _ => Err(CliError::refused(format!(
-            "the backup `{}` was changed after it was made: its checksum is not that of `{}`",
+            "the backup `{}` was changed after it was made: its checksum differs from `{}`",
             path.display(),
             beside.display()
         ))
-        .hint("take another backup: `chatctl migrate history` lists them")),
+        .hint("use another backup: `chatctl migrate history` lists them")),
     }
 }
 
@@ -100,13 +100,24 @@ pub fn remove(path: &Path) -> std::io::Result<()> {
 
 /// Removes all but the newest backups, of those that a database says it made, oldest first. One that can't
 /// be removed is left. Gives what was removed.
-pub fn keep(made: &[PathBuf], count: usize) -> Vec<PathBuf> {
-    let there: Vec<_> = made.iter().filter(|path| path.is_file()).collect();
+///
+/// A copy of a database says that it made those of the original, too: only those count that lie in the
+/// folder of its `newest` one and are of a database with the same name.
+pub fn keep(made: &[PathBuf], newest: &Path, count: usize) -> Vec<PathBuf> {
+    let is_own = |path: &&PathBuf| path.is_file() && origin(path) == origin(newest);
+    let there: Vec<_> = made.iter().filter(is_own).collect();
     let old = &there[..there.len().saturating_sub(count)];
     old.iter()
         .filter(|path| remove(path).is_ok())
         .map(|path| (*path).clone())
         .collect()
+}
+
+/// The folder of a backup, and the database in its name: `chat.db` of `chat.db.RUN.backup.db`.
+fn origin(path: &Path) -> Option<(&Path, &str)> {
+    let (of_run, _) = path.file_name()?.to_str()?.rsplit_once(".backup.")?;
+    let (database, _) = of_run.rsplit_once('.')?;
+    Some((path.parent()?, database))
 }
 
 #[cfg(test)]
@@ -146,8 +157,10 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let made: Vec<_> = ["1", "2", "3", "4"]
             .iter()
-            .map(|name| backup(&folder, name))
+            .map(|run| backup(&folder, &format!("chat.db.{run}.backup.db")))
             .collect();
+        let newest = made[3].clone();
+        let keep = |made: &[PathBuf], count| keep(made, &newest, count);
         fs::remove_file(&made[2]).unwrap();
         assert_eq!(keep(&made, 2), [made[0].clone()]);
         assert!(!made[0].exists() && !checksum(&made[0]).exists());
@@ -156,5 +169,19 @@ mod tests {
         fs::write(folder.path().join("other"), "").unwrap();
         assert_eq!(keep(&made, 0).len(), 2);
         assert!(folder.path().join("other").exists());
+    }
+
+    #[test]
+    fn a_copy_of_a_database_removes_no_backup_of_the_original() {
+        let (folder, elsewhere) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let own = ["copy.db.4.backup.db", "copy.db.5.backup.db"].map(|it| backup(&folder, it));
+        let others = [
+            backup(&elsewhere, "copy.db.1.backup.db"),
+            backup(&folder, "chat.db.2.backup.db"),
+            backup(&folder, "copy.db.old.3.backup.db"),
+        ];
+        let made = [&others[..], &own[..]].concat();
+        assert_eq!(keep(&made, &own[1], 1), [own[0].clone()]);
+        assert!(others.iter().all(|it| it.is_file()));
     }
 }

@@ -34,7 +34,7 @@ fn read(rows: &[Row]) -> Result<Recorded, CliError> {
             HISTORY.table,
             rows.len()
         ))
-        .hint("delete all rows but the one with the version that the schema has"));
+        .hint("delete all rows except the one with the schema's version"));
     }
     let version = version(row, 0, HISTORY.table)?;
     let position = Applied {

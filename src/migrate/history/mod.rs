@@ -27,6 +27,7 @@ use self::sqlx as sqlx_row;
 use super::plan::{Applied, Reached};
 use super::source::{Migration, Version};
 use crate::cli_error::CliError;
+use crate::model::Shape;
 use crate::sql::Dialect;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -275,10 +276,40 @@ const OF_SERVICES: [&str; 8] = [
     "cron",
 ];
 
+/// Tables that a tool keeps in a schema of its own; each other one is where bare names lead.
+const IN_OWN_SCHEMAS: [(&str, &str); 4] = [
+    ("supabase_migrations", "schema_migrations"),
+    ("drizzle", "__drizzle_migrations"),
+    ("graphile_migrate", "migrations"),
+    ("sqitch", "changes"),
+];
+
+/// Tools that migrate PostgreSQL only. Elsewhere a table called as theirs is the application's own, and
+/// its numbers say nothing of these files.
+const OF_POSTGRES: [&str; 3] = ["tern", "node-pg-migrate", "supabase"];
+
+/// Whether a table can be the history of these files: a tool finds its own by a bare name. That of a
+/// schema off the search path is another service's, or another tenant's.
+pub fn may_be_ours(shape: &Shape) -> bool {
+    let is_it = |(schema, table): &(&str, &str)| {
+        (shape.schema.as_str(), shape.table.as_str()) == (*schema, *table)
+    };
+    shape.bare || shape.on_path || IN_OWN_SCHEMAS.iter().any(is_it)
+}
+
+/// The histories of tools that migrate such databases.
+pub fn recognise_in(tables: &[(String, Vec<String>)], dialect: Dialect) -> Vec<Found> {
+    let mut found = recognise(tables);
+    let is_of =
+        |it: &Found| dialect == Dialect::Postgres || !OF_POSTGRES.contains(&it.history.tool);
+    found.retain(is_of);
+    found
+}
+
 /// The histories among the tables of a database; the names may be `schema.table`.
 ///
 /// Several can be there, when a project has changed its tool.
-pub fn recognise(tables: &[(String, Vec<String>)]) -> Vec<Found> {
+fn recognise(tables: &[(String, Vec<String>)]) -> Vec<Found> {
     let present: BTreeSet<_> = tables.iter().map(|(name, _)| place(name).1).collect();
     let mut found = Vec::new();
     for (table, columns) in tables {
@@ -356,7 +387,7 @@ fn version(row: &Row, at: usize, table: &str) -> Result<Version, CliError> {
     let text = cell(row, at).unwrap_or_default();
     Version::parse(text).ok_or_else(|| {
         CliError::unreachable(format!("`{table}` holds `{text}`, which is not a version")).hint(
-            format!("look at it: `chatctl inspect sql \"SELECT * FROM {table}\"`"),
+            format!("inspect it: `chatctl inspect sql \"SELECT * FROM {table}\"`"),
         )
     })
 }

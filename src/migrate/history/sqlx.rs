@@ -54,7 +54,7 @@ fn unhex(text: &str) -> Result<Vec<u8>, CliError> {
         .collect::<Option<_>>()
         .ok_or_else(|| {
             CliError::unreachable(format!("`{}` holds `{text}`, which is not a checksum", HISTORY.table))
-                .hint("look at it: `chatctl inspect sql \"SELECT version, checksum FROM _sqlx_migrations\"`")
+                .hint("inspect it: `chatctl inspect sql \"SELECT version, checksum FROM _sqlx_migrations\"`")
         })
 }
 

@@ -1,7 +1,8 @@
-use super::{ALL, History, Row, recognise};
+use super::{ALL, History, Row, may_be_ours, recognise, recognise_in};
 use crate::migrate::plan::{Applied, Reached};
 use crate::migrate::source;
 use crate::migrate::source::{File, Migration, Settings};
+use crate::model::Shape;
 use crate::sql::Dialect;
 use std::path::Path;
 
@@ -467,4 +468,43 @@ fn a_refinery_row_is_compared_with_its_own_checksum() {
         applied("refinery", &[row], &files)[0].checksum,
         files[0].checksum
     );
+}
+
+#[test]
+fn a_history_is_where_bare_names_lead_or_in_the_schema_of_its_tool() {
+    let is_ours = |schema: &str, name: &str| {
+        may_be_ours(&Shape {
+            schema: schema.to_owned(),
+            table: name.to_owned(),
+            bare: schema == "app",
+            ..Shape::default()
+        })
+    };
+    for (_, name, _) in TABLES {
+        assert!(is_ours("app", name), "{name}");
+        assert!(!is_ours("billing", name), "{name}");
+    }
+    // A schema behind the one where new tables are made.
+    assert!(may_be_ours(&Shape {
+        on_path: true,
+        ..Shape::default()
+    }));
+    assert!(is_ours("drizzle", "__drizzle_migrations"));
+    assert!(is_ours("supabase_migrations", "schema_migrations"));
+    assert!(!is_ours("drizzle", "_sqlx_migrations"));
+}
+
+#[test]
+fn a_table_called_as_that_of_a_tool_for_postgres_is_the_application_s_own_elsewhere() {
+    for (name, columns, tool) in [
+        ("schema_version", "version", "tern"),
+        ("pgmigrations", "id name run_on", "node-pg-migrate"),
+    ] {
+        let tables = [table(name, columns)];
+        let found = |dialect| recognise_in(&tables, dialect);
+        assert_eq!(found(Dialect::Postgres)[0].history.tool, tool);
+        assert!(found(Dialect::Sqlite).is_empty() && found(Dialect::Mysql).is_empty());
+    }
+    let goose = [table("goose_db_version", "id version_id is_applied tstamp")];
+    assert_eq!(recognise_in(&goose, Dialect::Sqlite).len(), 1);
 }

@@ -3,11 +3,11 @@
 use super::said::Said;
 use super::{Extent, Judge, holds_text, said};
 use crate::model::{Action, Body, On, Shape};
-use crate::sql::Kind;
+use crate::sql::{Kind, Name};
 
 impl Judge<'_> {
     /// Whether a deletion only follows the row that sets the action off.
-    pub(super) fn follows(&self, said: &Said, table: &str) -> bool {
+    pub(super) fn follows(&self, said: &Said, table: &Name) -> bool {
         let on = &self.action.on;
         let (of_new, of_old) = (said.names_row("NEW"), said.names_row("OLD"));
         // As a cascade does. Where it is also called for an UPDATE, only a question keeps it from
@@ -25,7 +25,10 @@ impl Judge<'_> {
             let mut all = self.actions.all.iter().filter(own);
             all.any(|action| {
                 let does = self.does(action);
-                does.said.iter().any(|it| it.inserts_into(table))
+                does.said.iter().any(|it| {
+                    let mut into = it.facts.tables();
+                    it.inserts() && into.any(|name| self.are_same(name, table))
+                })
             })
         };
         cascades || (of_new || of_old) && comes_again()
@@ -34,9 +37,9 @@ impl Judge<'_> {
     /// How many rows a deletion takes each time, as when a draft goes with the message that was made
     /// of it.
     pub(super) fn extent(&self, said: &Said, table: &Shape) -> Extent {
-        let own = self.action.table.as_deref();
-        let own = own.and_then(|own| self.named(own));
-        let may_replace = own.is_some_and(|it| it.name != table.name && has_texts_of(it, table));
+        let may_replace = self
+            .own()
+            .is_some_and(|it| it.name != table.name && has_texts_of(it, table));
         let deletes = matches!(said.facts.kind, Kind::Delete { .. }) && !said.is_put_together;
         let is_of_new = self.action.on == [On::Insert];
         if may_replace && deletes && is_of_new && said.is_held_to_new(&table.key) {

@@ -341,9 +341,8 @@ impl Said {
         }
     }
 
-    pub(super) fn inserts_into(&self, table: &str) -> bool {
-        let inserts = self.is_a(|kind| matches!(kind, Kind::Insert { .. }));
-        inserts && self.facts.tables().any(|name| name.matches(table))
+    pub(super) fn inserts(&self) -> bool {
+        self.is_a(|kind| matches!(kind, Kind::Insert { .. }))
     }
 
     /// Whether it has words of a statement that takes rows or columns away.

@@ -22,7 +22,7 @@ impl Judge<'_> {
 
     /// Whether statements store the written row elsewhere.
     fn stores(&self, said: &[Said], event: On) -> bool {
-        let own = self.action.table.as_deref().and_then(|own| self.named(own));
+        let own = self.own();
         let of = own.into_iter().flat_map(|own| &own.columns);
         let texts = of.filter(|it| holds_text(&it.declared));
         let texts: Vec<_> = texts.map(|it| it.name.as_str()).collect();
@@ -52,7 +52,7 @@ impl Judge<'_> {
             carried.extend(columns);
             for name in insert.facts.tables() {
                 // Of another schema, or a view, nobody knows what it has.
-                let Some(table) = self.named(&name.name) else {
+                let Some(table) = self.named(name) else {
                     return true;
                 };
                 there.extend(table.columns.iter().map(|it| it.name.to_lowercase()));

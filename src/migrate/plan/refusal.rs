@@ -170,7 +170,8 @@ pub(super) fn in_state(wrong: Wrong, rows: &[Row]) -> Result<(), Refusal> {
                 if one { "its" } else { "their" }
             ),
             format!(
-                "restore {}, or use the release that has {}, and run `chatctl migrate`: it resumes with the first statement that is not applied",
+                "restore {}, or use the release that contains {}, and run `chatctl migrate`: it resumes with \
+                    the first statement that is not applied",
                 if one { "the file" } else { "the files" },
                 if one { "it" } else { "them" }
             ),
@@ -183,10 +184,10 @@ pub(super) fn in_state(wrong: Wrong, rows: &[Row]) -> Result<(), Refusal> {
         ),
         Wrong::ChangedByLineEnds => (
             format!(
-                "{who} {} applied with other line ends or byte-order mark than the file has now: `{path}`",
+                "{who} {} applied with different line ends or another byte-order mark than the file has now: `{path}`",
                 was(one)
             ),
-            "nothing else differs; record the file as it is now: `chatctl migrate repair --eol`"
+            "nothing else differs; record the current file: `chatctl migrate repair --eol`"
                 .to_owned(),
         ),
         Wrong::Missing if is_other_folder(rows) => elsewhere(rows),
@@ -296,7 +297,7 @@ pub(super) fn target(
             Wrong::TargetPassed,
             vec![to.clone()],
             format!("the database is at version `{newest}`, which is newer than `{to}`"),
-            "chatctl does not go back: leave `--to` out, or write a migration that undoes the unwanted part".to_owned(),
+            "chatctl only migrates forward: leave `--to` out, or write a migration that undoes the unwanted part".to_owned(),
         ),
         None => Ok(()),
     }
@@ -317,7 +318,7 @@ pub(super) fn unsupported(pending: &[&Migration]) -> Result<(), Refusal> {
         let hint = match instead {
             Some(instead) => instead.clone(),
             None => format!(
-                "{first}run it with its own tool and say so: `chatctl migrate baseline {}`",
+                "{first}run it with its own tool, and record that: `chatctl migrate baseline {}`",
                 file.version
             ),
         };

@@ -339,7 +339,7 @@ fn refuses_a_pending_file_that_only_its_own_tool_can_run() {
     // The baseline alone would skip the first file.
     assert_eq!(
         refusal.hint,
-        "apply the earlier ones: `chatctl migrate up --to 1`; then run it with its own tool and say so: `chatctl migrate baseline 2`"
+        "apply the earlier ones: `chatctl migrate up --to 1`; then run it with its own tool, and record that: `chatctl migrate baseline 2`"
     );
     assert_eq!(CliError::from(refusal).kind, Kind::Refused);
     assert_eq!(pending(&files, &[], &to(1)), [1]);

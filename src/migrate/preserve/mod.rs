@@ -525,11 +525,11 @@ impl fmt::Display for Lost {
             ),
             What::Moved => write!(
                 f,
-                "{rows} of {before} rows of `{table}` are in another order for a query without ORDER BY{in_parts}"
+                "{rows} of {before} rows of `{table}` are returned in another order by a query without ORDER BY{in_parts}"
             ),
             What::Unseen => write!(
                 f,
-                "`{table}` was written, and only counts of its {rows} rows are known{in_parts}"
+                "`{table}` was written, and its {rows} rows were only counted{in_parts}"
             ),
             What::Later
             | What::Cleared
@@ -543,7 +543,8 @@ impl fmt::Display for Lost {
             ),
             What::Loose => write!(
                 f,
-                "the engine of `{table}`, which has {rows} rows, keeps no transactions any more: what is rolled back stays, and a crash of the server can take rows that were committed"
+                "the engine of `{table}`, which has {rows} rows, no longer supports transactions: a rollback \
+                    keeps its rows, and a crash of the server can lose committed rows"
             ),
             What::Volatile if self.by.is_some() => {
                 f.write_str(self.by.as_deref().unwrap_or_default())

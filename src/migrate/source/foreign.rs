@@ -16,18 +16,19 @@ struct Foreign {
 }
 
 /// Where the tool itself writes no plain SQL.
-const BY_ITSELF: &str = "continue with it, or add new migrations as `<VERSION>_<NAME>.sql` in a separate folder and begin there: `chatctl migrate baseline --none`";
+const BY_ITSELF: &str = "continue with it, or add new migrations as `<VERSION>_<NAME>.sql` in a separate \
+    folder, and start there: `chatctl migrate baseline --none`";
 
 const ALL: &[Foreign] = &[
     Foreign {
         tool: "sqitch",
         shows: |files| files.iter().find(|file| file.base() == "sqitch.plan"),
-        way: "copy what `deploy` holds to `<VERSION>_<NAME>.sql` in the order of `sqitch.plan`, in a folder of its own",
+        way: "copy what `deploy` holds to `<VERSION>_<NAME>.sql` in the order of `sqitch.plan`, in a separate folder",
     },
     Foreign {
         tool: "graphile-migrate",
         shows: |files| sql(files, |file| first_line(file).starts_with("--! Previous:")),
-        way: "copy `committed` to a folder of its own, each file as `<VERSION>_<NAME>.sql`: `000001.sql` as `000001_step.sql`",
+        way: "copy `committed` to a separate folder, each file as `<VERSION>_<NAME>.sql`: `000001.sql` as `000001_step.sql`",
     },
     Foreign {
         tool: "Play evolutions",
@@ -38,7 +39,7 @@ const ALL: &[Foreign] = &[
                 })
             })
         },
-        way: "write the part below `!Ups` of each file to `<VERSION>_<NAME>.sql` in a folder of its own",
+        way: "write the part below `!Ups` of each file to `<VERSION>_<NAME>.sql` in a separate folder",
     },
     Foreign {
         tool: "micrate",
@@ -47,7 +48,7 @@ const ALL: &[Foreign] = &[
                 lines(file).any(|line| line.starts_with("-- +micrate "))
             })
         },
-        way: "its marks are goose's but for the word: replace `+micrate` by `+goose` in a copy of the folder",
+        way: "its marks are goose's except for the word: replace `+micrate` by `+goose` in a copy of the folder",
     },
     Foreign {
         tool: "shmig",
@@ -56,17 +57,17 @@ const ALL: &[Foreign] = &[
                 lines(file).any(|line| is_comment(line) && line.contains("==== UP ===="))
             })
         },
-        way: "write the part below `==== UP ====` of each file to `<VERSION>_<NAME>.sql` in a folder of its own",
+        way: "write the part below `==== UP ====` of each file to `<VERSION>_<NAME>.sql` in a separate folder",
     },
     Foreign {
         tool: "postgrator",
         shows: |files| sql(files, |file| is_postgrator(file.base())),
-        way: "copy each `<VERSION>.do.<NAME>.sql` to `<VERSION>_<NAME>.sql` in a folder of its own, without the `undo` files",
+        way: "copy each `<VERSION>.do.<NAME>.sql` to `<VERSION>_<NAME>.sql` in a separate folder, without the `undo` files",
     },
     Foreign {
         tool: "db-migrate",
         shows: |files| sql(files, |file| is_db_migrate(file.base())),
-        way: "copy each `<TIME>-<NAME>-up.sql` to `<TIME>_<NAME>.sql` in a folder of its own, without the `-down.sql` files",
+        way: "copy each `<TIME>-<NAME>-up.sql` to `<TIME>_<NAME>.sql` in a separate folder, without the `-down.sql` files",
     },
     Foreign {
         tool: "yoyo",
@@ -81,7 +82,8 @@ const ALL: &[Foreign] = &[
                 paired || first_line(file).starts_with("-- depends:")
             })
         },
-        way: "copy each file to `<VERSION>_<NAME>.sql` in a folder of its own, in the order of their `depends`, without the `.rollback.sql` files",
+        way: "copy each file to `<VERSION>_<NAME>.sql` in a separate folder, in the order of their `depends`, \
+            without the `.rollback.sql` files",
     },
     Foreign {
         tool: "Liquibase",
@@ -182,7 +184,7 @@ pub(super) fn refuse(files: &[File]) -> Result<(), CliError> {
     for foreign in ALL {
         if let Some(file) = (foreign.shows)(files) {
             return Err(CliError::usage(format!(
-                "the migrations are those of {}, as `{}` shows, and chatctl does not run them",
+                "the migrations belong to {}, as `{}` shows, and chatctl does not run them",
                 foreign.tool, file.name
             ))
             .hint(foreign.way));

@@ -38,7 +38,7 @@ fn liquibase(line: &str) -> Option<String> {
     let found = LIQUIBASE.iter().find(|word| changeset.contains(*word))?;
     let word = found.trim_end_matches(':');
     Some(format!(
-        "Liquibase runs it in a way of its own (`{word}` in `{line}`)"
+        "Liquibase runs it in its own way (`{word}` in `{line}`)"
     ))
 }
 
@@ -49,7 +49,7 @@ fn atlas(line: &str) -> Option<String> {
             Some("it is a checkpoint of Atlas, which replaces the files before it".to_owned())
         }
         "delimiter" => Some(
-            "it sets a delimiter of its own (`-- atlas:delimiter`), which chatctl does not read"
+            "it sets its own delimiter (`-- atlas:delimiter`), which chatctl does not read"
                 .to_owned(),
         ),
         _ => None,

@@ -163,7 +163,7 @@ fn unknown(files: &[File]) -> CliError {
     ));
     match first.rsplit_once('/') {
         Some((folder, _)) => stop.hint(format!(
-            "if the migrations are in one of the folders below, name it: `--dir …/{folder}`"
+            "if the migrations are in a subfolder, name it: `--dir …/{folder}`"
         )),
         None => stop.hint("name the files `<VERSION>_<NAME>.sql`, as in `1_create_chat.sql`"),
     }
@@ -201,7 +201,7 @@ pub fn parse(
     } = (format.parse)(&near, &settings)?;
     if migrations.is_empty() {
         return Err(CliError::usage(format!(
-            "there is no migration in `{}` that {} would run",
+            "`{}` has no migration that {} would run",
             dir.display(),
             format.name
         ))
@@ -210,7 +210,7 @@ pub fn parse(
     for file in far.iter().filter(|file| is_sql(&file.name)) {
         ignored.push((
             PathBuf::from(&file.name),
-            format!("{} does not look into folders below", format.name),
+            format!("{} does not read subfolders", format.name),
         ));
     }
     migrations.sort_by(|a, b| (&a.version, &a.path).cmp(&(&b.version, &b.path)));
@@ -277,7 +277,8 @@ fn one_direction(migration: &mut Migration, bytes: &[u8]) {
     let (whose, way) = match found.tool {
         Some(tool) if ALL.iter().any(|format| format.name == tool) => (
             format!(", a mark of {tool}"),
-            format!("if the folder is {tool}'s, say so: `--source {tool}`; else move those statements out of the file"),
+            format!("if the folder belongs to {tool}, declare it: `--source {tool}`; otherwise move those \
+                statements out of the file"),
         ),
         Some(tool) => (
             format!(", a mark of {tool}, whose files chatctl does not read"),
@@ -285,12 +286,12 @@ fn one_direction(migration: &mut Migration, bytes: &[u8]) {
         ),
         None => (
             String::new(),
-            "move the statements that undo it out of the file; if they are to run, reword the comment".to_owned(),
+            "move the statements that undo it out of the file; if they should run, reword the comment".to_owned(),
         ),
     };
     migration.unsupported.get_or_insert(Unsupported {
         why: format!(
-            "line {line} begins a part that undoes the rest (`{}`{whose}), and both would run",
+            "line {line} begins a part that undoes the rest (`{}`{whose}), and both parts would run",
             found.line
         ),
         instead: Some(way),
@@ -322,10 +323,10 @@ pub(crate) fn one_version(first: &Migration, second: &Migration) -> (String, Str
     let hint = match undoes {
         // With a newer version it would be run.
         Some(it) => format!(
-            "`{}` seems to undo the other: call it `<VERSION>_<NAME>.down.sql`, so that it is not run",
+            "`{}` seems to undo the other: rename it to `<VERSION>_<NAME>.down.sql`, so that it does not run",
             it.file_name()
         ),
-        None => "give the one that is not applied yet a newer version".to_owned(),
+        None => "give the one that is not yet applied a newer version".to_owned(),
     };
     (message, hint)
 }

@@ -50,7 +50,7 @@ pub fn read(dir: &Path, format: Option<&str>) -> Result<Folder, CliError> {
         for name in folders {
             folder.ignored.push((
                 dir.join(name),
-                format!("a folder; {} does not look into it", folder.format),
+                format!("a folder; {} does not read it", folder.format),
             ));
         }
     }
@@ -78,10 +78,10 @@ fn one_kind(dir: &Path, files: &[File], folders: &[String]) -> Result<(), CliErr
     let file = files.iter().find(|file| is_sql(&file.name));
     match (file, inside) {
         (Some(file), Some(inside)) => Err(CliError::usage(format!(
-            "`{}` and `{inside}` are of two kinds, and only one of them would be run",
+            "`{}` and `{inside}` have different layouts, and only one of them would run",
             file.name
         ))
-        .hint("move one of them out of the folder, or say which are meant: `--source sqlx`, `--source prisma`, `--source diesel`")),
+        .hint("move one of them out of the folder, or choose a layout: `--source sqlx`, `--source prisma`, `--source diesel`")),
         _ => Ok(()),
     }
 }
@@ -142,7 +142,7 @@ fn unreadable(path: &Path, error: &std::io::Error) -> CliError {
     match error.kind() {
         ErrorKind::NotFound if path.is_symlink() => {
             CliError::usage(format!("`{shown}` is a broken link"))
-                .hint("restore the file that it leads to, or remove the link")
+                .hint("restore the file that it points to, or remove the link")
         }
         ErrorKind::NotFound => CliError::usage(format!("there is no folder `{shown}`")).hint(
             "name the folder of migrations with --dir DIR, or create the first migration: `chatctl migrate new NAME`",

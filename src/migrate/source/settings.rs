@@ -46,7 +46,7 @@ impl Settings {
                 origin.display(),
                 message.trim_end()
             ))
-            .hint("correct it as sqlx 0.9 wants it, or move it away if it is not sqlx's")
+            .hint("correct it according to sqlx 0.9, or move it elsewhere if it is not sqlx's")
         })?;
         Ok(Self {
             origin: Some(origin.to_owned()),

@@ -78,10 +78,7 @@ fn names_of_no_format_are_distinguished_from_an_empty_folder() {
 #[test]
 fn a_folder_with_only_down_files_has_no_migration() {
     let stop = folder(&[("1_a.down.sql", "")]).unwrap_err();
-    assert_eq!(
-        stop.message,
-        "there is no migration in `db` that sqlx would run"
-    );
+    assert_eq!(stop.message, "`db` has no migration that sqlx would run");
 }
 
 #[test]

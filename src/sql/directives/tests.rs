@@ -171,7 +171,7 @@ fn malformed_directives_are_errors_with_a_suggestion() {
         ("-- chatctl: allow loss m reason=\"x\"", "unknown directive `allow`; did you mean `allow-loss`?"),
         ("-- chatctl: frobnicate", "unknown directive `frobnicate`"),
         ("-- chatctl: ", "unknown directive ``"),
-        ("-- chatctl ignore x reason=\"x\"", "`chatctl` needs a colon behind it; did you mean `chatctl: ignore`?"),
+        ("-- chatctl ignore x reason=\"x\"", "`chatctl` needs a colon after it; did you mean `chatctl: ignore`?"),
         ("-- chatcli: ignore x reason=\"x\"", "`chatcli:` does not address chatctl; did you mean `chatctl: ignore`?"),
         ("-- chatctl: ignore x", "`reason=\"…\"` is missing"),
         ("-- chatctl: ignore reason=\"x\"", "the directive names no code"),

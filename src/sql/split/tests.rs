@@ -55,6 +55,20 @@ fn comments_around_are_the_files_and_those_inside_stay() {
 }
 
 #[test]
+fn what_mariadb_dump_writes_for_its_client_is_a_comment() {
+    let dump = "/*M!999999\\- enable the sandbox mode */ \n-- MariaDB dump\nSELECT 1;\n";
+    assert_eq!(texts(Mysql, dump), ["SELECT 1"]);
+    for other in [
+        "/*M!999999\\- /* a */ b */ SELECT 1",
+        "/*M!999999\\! ls */ SELECT 1",
+        "/*M!100100\\- x */ SELECT 1",
+        "/*M!999999\\- SELECT 1",
+    ] {
+        assert!(error(Mysql, other).contains("the mysql client"), "{other}");
+    }
+}
+
+#[test]
 fn sqlite_triggers_end_at_their_end() {
     one(
         Sqlite,

@@ -80,12 +80,12 @@ const NOTHING: [&str; 2] = ["", ""];
 fn ops() -> Vec<Op<Place>> {
     vec![
         op("nothing", |_| {}, NOTHING, ""),
-        op("restart", Place::restart, NOTHING, "started again"),
+        op("restart", Place::restart, NOTHING, "restarted"),
         op(
             "crash restart",
             |p| p.server.restart(),
             NOTHING,
-            "started again",
+            "restarted",
         ),
         op(
             "insert",

@@ -65,13 +65,13 @@ fn ops() -> Vec<Op<Place>> {
                 p.server.restart();
             },
             NOTHING,
-            "started again",
+            "restarted",
         ),
         op(
             "crash restart",
             |p| p.server.restart(),
             NOTHING,
-            "started again",
+            "restarted",
         ),
         op(
             "insert 1",

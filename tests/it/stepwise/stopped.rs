@@ -143,3 +143,52 @@ DELETE FROM conversations WHERE id = 500;
     store.file("6_again.sql", "DELETE FROM tags WHERE id = 8;\n");
     assert_eq!(loss(&store.up(&[])), ("rows-lost", "tags", 1));
 }
+
+/// What a statement prepared ends with the connection.
+#[test]
+fn what_was_prepared_is_prepared_again_by_the_next_run_on_mysql() {
+    let host = Host::mysql();
+    let store = host.store("prepared");
+    let file = "SET @q = 'ALTER TABLE messages ADD COLUMN state INT';
+PREPARE s FROM @q;
+EXECUTE s;
+DEALLOCATE PREPARE s;
+";
+    store.file("2_change.sql", file);
+    let holder = Holder::of_rows(&store, "messages");
+    let ended = store.up(&["--lock-timeout", "1s", "--retries", "0"]);
+    assert_eq!((ended.exit, ended.failure().0), (1, 3), "{ended:?}");
+    holder.release();
+    let ended = store.up(&[]);
+    assert_eq!(ended.exit, 0, "{ended:?}");
+    assert_eq!(store.status().1, 0);
+}
+
+/// A limit is that of both runs together.
+#[test]
+fn a_run_that_goes_on_counts_what_the_stopped_one_took_on_mysql() {
+    let host = Host::mysql();
+    let store = host.store("limit");
+    let file = "-- chatctl: allow-loss tags rows<=1 reason=\"one of them\"
+DELETE FROM tags WHERE id = 1;
+ALTER TABLE messages ADD COLUMN state INT;
+DELETE FROM tags WHERE label = 'late';
+";
+    store.file("2_change.sql", file);
+    let holder = Holder::of_rows(&store, "messages");
+    let ended = store.up(&["--lock-timeout", "1s", "--retries", "0"]);
+    assert_eq!((ended.exit, ended.failure().0), (1, 3), "{ended:?}");
+    holder.release();
+    write(&store, "INSERT INTO tags VALUES (3, 'late')");
+    let ended = store.up(&[]);
+    assert_eq!(ended.exit, 1, "{ended:?}");
+    assert_eq!(
+        ended.report["findings"][0]["code"], "rows-lost",
+        "{ended:?}"
+    );
+    assert_eq!(store.backend.count(&store.url, "tags"), 2);
+    write(&store, "UPDATE tags SET label = 'early' WHERE id = 3");
+    let ended = store.up(&[]);
+    assert_eq!(ended.exit, 0, "{ended:?}");
+    assert_eq!(store.backend.count(&store.url, "tags"), 2);
+}

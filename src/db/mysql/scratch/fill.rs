@@ -301,7 +301,7 @@ impl Code<'_> {
         let named = [format!("{}.", self.real), format!("{bare}.")];
         if !self.confined && named.iter().any(|name| text.contains(name)) {
             return Err(CliError::refused(format!(
-                "`{}` names its own database, and on a copy it would write the real one",
+                "`{}` names its own database, so on a copy it would write to the real one",
                 row[0]
             ))
             .hint(CONFINE)

@@ -1,6 +1,6 @@
 //! Compares a table of the copy with its earlier state, row by row, in one pass.
 
-use super::sameness::{Side, equal, form};
+use super::sameness::{Side, equal, form, readings};
 use super::{MySql, quoted, sameness};
 use crate::db::session::{Failed, Session as _, compared, numbers};
 use crate::model::{Compared, Shape, ShapeColumn, Successor};
@@ -18,11 +18,40 @@ pub(super) fn save_image(
         .map(|column| quoted(&column.name))
         .collect();
     let (list, table) = (list.join(", "), quoted(&shape.name));
-    session.look_by(&format!(
-        "CREATE TABLE {copy} ENGINE = InnoDB AS SELECT {list} FROM {table}{but}"
-    ))?;
-    key(session, copy, shape.key.iter());
-    Ok(())
+    let query = format!("SELECT {list} FROM {table}{but}");
+    create(session, copy, shape.key.iter(), &query)
+}
+
+/// Makes a table of what a query gives, with this key where it can have it.
+fn create<'a>(
+    session: &mut MySql,
+    copy: &str,
+    key: impl Iterator<Item = &'a String>,
+    query: &str,
+) -> Result<(), Failed> {
+    let key: Vec<_> = key.map(|name| quoted(name)).collect();
+    let key = (!key.is_empty()).then(|| format!("PRIMARY KEY ({})", key.join(", ")));
+    let made = session.look_by(&format!("CREATE TABLE {copy} ENGINE = InnoDB AS {query}"));
+    match made {
+        Ok(()) => {
+            // Only for speed, and not to be had where the key is of a text without end.
+            if let Some(key) = key {
+                let _ = session.look_by(&format!("ALTER TABLE {copy} ADD {key}"));
+            }
+            Ok(())
+        }
+        Err(failed) if failed.lost || failed.busy => Err(failed),
+        // There are servers where each table must be made with a key.
+        Err(failed) => {
+            let number = "chatctl_n BIGINT AUTO_INCREMENT PRIMARY KEY".to_owned();
+            let mut keys = key.into_iter().chain([number]);
+            let is_made = keys.any(|key| {
+                let sql = format!("CREATE TABLE {copy} ({key}) ENGINE = InnoDB AS {query}");
+                session.look_by(&sql).is_ok()
+            });
+            if is_made { Ok(()) } else { Err(failed) }
+        }
+    }
 }
 
 /// Saves the former versions of a table's rows, with the times from when to when they were.
@@ -35,11 +64,12 @@ pub(super) fn save_history_image(
     let list = shape.columns.iter().map(|column| quoted(&column.name));
     let list: Vec<_> = list.collect();
     let (start, end, table) = (quoted(start), quoted(end), quoted(&shape.name));
-    session.look_by(&format!(
-        "CREATE TABLE {copy} ENGINE = InnoDB AS SELECT {}, {start} AS {START}, {end} AS {END} FROM {table} FOR SYSTEM_TIME ALL \
+    let query = format!(
+        "SELECT {}, {start} AS {START}, {end} AS {END} FROM {table} FOR SYSTEM_TIME ALL \
          WHERE {end} < current_timestamp(6) + INTERVAL 1 DAY",
         list.join(", ")
-    ))
+    );
+    create(session, copy, std::iter::empty(), &query)
 }
 
 /// The columns of a period in what is saved.
@@ -121,26 +151,13 @@ pub(super) fn save_rest_image(
     } else {
         format!("{now} AS b")
     };
-    session.look_by(&format!(
-        "CREATE TABLE {copy} ENGINE = InnoDB AS SELECT {list} FROM {joins}"
-    ))?;
-    key(
+    let key = successor.key.iter().map(|(_, new)| &new.name);
+    Ok(create(
         session,
         copy,
-        successor.key.iter().map(|(_, new)| &new.name),
-    );
-    Ok(())
-}
-
-/// Only for speed, and not to be had where the key is of a text without end.
-fn key<'a>(session: &mut MySql, copy: &str, names: impl Iterator<Item = &'a String>) {
-    let names: Vec<_> = names.map(|name| quoted(name)).collect();
-    if !names.is_empty() {
-        let _ = session.look_by(&format!(
-            "ALTER TABLE {copy} ADD PRIMARY KEY ({})",
-            names.join(", ")
-        ));
-    }
+        key,
+        &format!("SELECT {list} FROM {joins}"),
+    )?)
 }
 
 /// Compares a table with the copy that was saved.
@@ -177,11 +194,16 @@ pub(super) fn compare(
                 return format!("{filled}, 0, 0");
             };
             let (a, b) = (sameness::of("a", old), sameness::of("b", new));
-            format!(
-                "{filled}, coalesce(sum({there} AND {a} IS NOT NULL AND {b} IS NULL), 0), \
-                 coalesce(sum({there} AND {a} IS NOT NULL AND {b} IS NOT NULL AND NOT {}), 0)",
-                equal((&a, old), (&b, new))
-            )
+            let are_there = format!("{there} AND {a} IS NOT NULL AND {b} IS");
+            let changed = readings((&a, old), (&b, new)).into_iter();
+            let changed = changed
+                .map(|equal| format!("coalesce(sum({are_there} NOT NULL AND NOT {equal}), 0)"));
+            // One of them for all values of the column, so that unlike ones stay unlike.
+            let fewest = match changed.collect::<Vec<_>>().as_slice() {
+                [one] => one.clone(),
+                all => format!("least({})", all.join(", ")),
+            };
+            format!("{filled}, coalesce(sum({are_there} NULL), 0), {fewest}")
         })
         .collect();
     let sql = format!(

@@ -24,7 +24,7 @@ use crate::db::{Target, server};
 use crate::model::{Actions, Case, Cell, Compared, Content, Names, Numbering, Shape, Successor};
 use crate::text::hex;
 use before_images::BeforeImages;
-use runner::{Waiting, goes_with_others, own, sets_session};
+use runner::{Waiting, counted as told, goes_with_others, own, sets_session};
 use sqlx::mysql::MySqlConnectOptions;
 use sqlx::{Executor as _, MySqlConnection};
 use std::collections::{BTreeMap, BTreeSet};
@@ -62,6 +62,10 @@ pub(in crate::db) fn open_copy(
     session.runner()?;
     Ok(Box::new(session))
 }
+
+/// For so many seconds a connection may have nothing to do, while another one copies or compares
+/// rows; servers give as little as half a minute.
+const IDLE: u32 = 86_400;
 
 /// Whatever a value is, it can be saved.
 const LOOSE: &str = "SET SESSION sql_mode = 'NO_AUTO_VALUE_ON_ZERO,ALLOW_INVALID_DATES';";
@@ -108,8 +112,9 @@ impl MySql {
         let runtime = server::Waiter::new()?;
         // Whole seconds, and at least one: MySQL knows no less.
         let lock = waits.lock.as_secs_f64().ceil().max(1.0);
-        let mut settings =
-            format!("SET SESSION lock_wait_timeout = {lock}, innodb_lock_wait_timeout = {lock}");
+        let mut settings = format!(
+            "SET SESSION wait_timeout = {IDLE}, lock_wait_timeout = {lock}, innodb_lock_wait_timeout = {lock}"
+        );
         if waits.statement > Duration::ZERO {
             // Other servers than MariaDB have no such limit, and take this for a comment.
             let seconds = waits.statement.as_secs_f64();
@@ -173,16 +178,13 @@ impl MySql {
         }
         Ok(())
     }
-
-    /// The name of the lock that sqlx's migrator takes, so that both wait for each other.
-    fn migration_lock(&self) -> String {
-        let key = 0x3d32_ad9e * i64::from(crc32fast::hash(self.database.as_bytes()));
-        format!("{key:x}")
-    }
 }
 
 impl Session for MySql {
     fn command(&mut self, sql: &str) -> Result<(), Failed> {
+        if sql.starts_with("COMMIT") {
+            self.check_lock()?;
+        }
         self.begun &= !["COMMIT", "ROLLBACK"].iter().any(|it| sql.starts_with(it));
         let mut sent = Ok(());
         if sql.starts_with("ROLLBACK") {
@@ -210,6 +212,10 @@ impl Session for MySql {
     }
 
     fn run(&mut self, statement: &str) -> Result<(), Failed> {
+        // What is in a transaction waits for its end.
+        if !self.begun {
+            self.check_lock()?;
+        }
         if goes_with_others(statement) {
             return self.run_plainly(&[statement]).map_err(|(_, failed)| failed);
         }
@@ -219,16 +225,17 @@ impl Session for MySql {
         let runtime = Arc::clone(&self.runtime);
         let sets = sets_session(statement);
         let runner = self.runner().map_err(Failed::of)?;
-        let mut done = runtime.block_on(query.execute(&mut *runner));
+        let mut done = runtime.block_on(told(runner.fetch_many(query)));
         if done
             .as_ref()
             .is_err_and(|it| number(it) == Some(UNSUPPORTED))
         {
-            done = runtime.block_on(runner.execute(sqlx::AssertSqlSafe(statement)));
+            let text = sqlx::AssertSqlSafe(statement);
+            done = runtime.block_on(told(runner.fetch_many(sqlx::raw_sql(text))));
         }
         self.is_set |= sets || done.is_err();
         let done = done.map_err(|error| failed(&error))?;
-        self.changed.push(done.rows_affected());
+        self.changed.push(done);
         Ok(())
     }
 
@@ -245,15 +252,7 @@ impl Session for MySql {
     }
 
     fn lock_migrations(&mut self) -> anyhow::Result<bool> {
-        let sql = format!("SELECT get_lock('{}', 0)", self.migration_lock());
-        if self.migration_lock.is_none() {
-            let connecting = server::connect(&self.target, &self.options);
-            self.migration_lock = Some(self.runtime.block_on(connecting)?);
-        }
-        let Some(migration_lock) = &mut self.migration_lock else {
-            return Ok(false);
-        };
-        Ok(numbers(&self.runtime.block_on(as_written(migration_lock, &sql))?[0])[0] == 1)
+        self.take_lock()
     }
 
     fn begin(&mut self) -> Result<(), Failed> {
@@ -263,6 +262,7 @@ impl Session for MySql {
     }
 
     fn commit_with_next(&mut self) -> Result<(), Failed> {
+        self.check_lock()?;
         self.begun = false;
         self.waiting.commit();
         Ok(())
@@ -328,10 +328,6 @@ impl Session for MySql {
 
     fn numberings(&mut self) -> anyhow::Result<Vec<Numbering>> {
         actions::numberings(self)
-    }
-
-    fn broken_keys(&mut self) -> anyhow::Result<BTreeSet<String>> {
-        Ok(BTreeSet::new())
     }
 
     fn keys_to(&mut self, parents: &BTreeSet<&str>) -> anyhow::Result<Vec<ForeignKey>> {

@@ -1,13 +1,16 @@
 //! The connection that the statements of migrations run on: what chatctl itself writes there goes along with
 //! them, since each way to the server and back costs more than what is done there.
 
-use super::{MySql, connect};
+use super::{IDLE, MySql, connect};
+use crate::db::driver::as_written;
 use crate::db::mysql::error::failed;
-use crate::db::session::{DIVIDED, Failed, SHORT, Session as _};
+use crate::db::server;
+use crate::db::session::{DIVIDED, Failed, SHORT, Session as _, numbers};
 use crate::model::Cell;
 use crate::sql;
 use crate::sql::{Conflict, Dialect, Kind, Statement, TokenKind, tokenize};
-use futures_util::TryStreamExt as _;
+use futures_util::{Stream, TryStreamExt as _};
+use sqlx::mysql::{MySqlQueryResult, MySqlRow};
 use sqlx::{AssertSqlSafe, Either, Executor as _, MySqlConnection};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -55,6 +58,20 @@ pub(super) fn own(sql: &str) -> String {
     }
 }
 
+/// How many rows a statement changed; the server does not say so of one that shows them.
+pub(super) async fn counted(
+    mut told: impl Stream<Item = Result<Either<MySqlQueryResult, MySqlRow>, sqlx::Error>> + Unpin,
+) -> Result<u64, sqlx::Error> {
+    let (mut changed, mut shown) = (0, 0);
+    while let Some(one) = told.try_next().await? {
+        match one {
+            Either::Left(done) => changed = done.rows_affected(),
+            Either::Right(_) => shown += 1,
+        }
+    }
+    Ok(changed.max(shown))
+}
+
 impl MySql {
     /// The connection that statements run on, with all done that was to be done before.
     pub(super) fn runner(&mut self) -> anyhow::Result<&mut MySqlConnection> {
@@ -86,6 +103,51 @@ impl MySql {
         Ok(self.connection.insert(connection))
     }
 
+    /// The name of the lock that sqlx's migrator takes, so that both wait for each other.
+    fn migration_lock(&self) -> String {
+        let key = 0x3d32_ad9e * i64::from(crc32fast::hash(self.database.as_bytes()));
+        format!("{key:x}")
+    }
+
+    /// Takes a place in the row of replicas.
+    pub(super) fn take_lock(&mut self) -> anyhow::Result<bool> {
+        let sql = format!(
+            "SET SESSION wait_timeout = {IDLE}; SELECT get_lock('{}', 0)",
+            self.migration_lock()
+        );
+        let mut lock = match self.migration_lock.take() {
+            Some(lock) => lock,
+            None => {
+                let connecting = server::connect(&self.target, &self.options);
+                self.runtime.block_on(connecting)?
+            }
+        };
+        let got = self.runtime.block_on(as_written(&mut lock, &sql))?;
+        let is_held = numbers(&got[0])[0] == 1;
+        self.migration_lock = is_held.then_some(lock);
+        Ok(is_held)
+    }
+
+    /// Looks whether this run still has its place in the row of replicas: where the connection that
+    /// holds it has ended, another run may do the same.
+    pub(super) fn check_lock(&mut self) -> Result<(), Failed> {
+        let lock = self.migration_lock();
+        let Some(holder) = &mut self.migration_lock else {
+            return Ok(());
+        };
+        let sql = format!("SELECT coalesce(is_used_lock('{lock}') = connection_id(), FALSE)");
+        let held = self.runtime.block_on(as_written(holder, &sql));
+        if held.is_ok_and(|rows| rows[0][0].text() == Some("1")) {
+            return Ok(());
+        }
+        Err(Failed {
+            lost: true,
+            ..Failed::because(
+                "the connection that keeps other runs of chatctl waiting has ended, and nothing more is run",
+            )
+        })
+    }
+
     /// Runs statements that are certainly one each, with what waits, in one message. The error has the number of
     /// the one that failed.
     pub(super) fn run_plainly(&mut self, statements: &[&str]) -> Result<(), (usize, Failed)> {
@@ -100,9 +162,14 @@ impl MySql {
         let mut changed = Vec::new();
         let done: Result<(), sqlx::Error> = runtime.block_on(async {
             let mut told = sqlx::raw_sql(AssertSqlSafe(sql)).fetch_many(connection);
+            let mut shown = 0;
             while let Some(one) = told.try_next().await? {
-                if let Either::Left(done) = one {
-                    changed.push(done.rows_affected());
+                match one {
+                    Either::Left(done) => {
+                        changed.push(done.rows_affected().max(shown));
+                        shown = 0;
+                    }
+                    Either::Right(_) => shown += 1,
                 }
             }
             Ok(())

@@ -60,6 +60,69 @@ pub(super) fn equal((a, was): (&str, &ShapeColumn), (b, now): (&str, &ShapeColum
     )
 }
 
+/// The same in each way in which all values of a column may be the same: a text may stand for bytes,
+/// or be in a document.
+pub(super) fn readings(
+    (a, was): (&str, &ShapeColumn),
+    (b, now): (&str, &ShapeColumn),
+) -> Vec<String> {
+    let mut all = vec![equal((a, was), (b, now))];
+    let (text, bytes) = match (class(was), class(now)) {
+        (Class::Text, Class::Bytes) => (a, b),
+        (Class::Bytes, Class::Text) => (b, a),
+        (Class::Text, Class::Text) if was.declared != now.declared && is_document(now) => {
+            all.extend(PLACES.map(|place| text_within((a, b), place)));
+            return all;
+        }
+        (Class::Text, Class::Exact) => {
+            all.push(same_truth(a, b));
+            return all;
+        }
+        (Class::Exact, Class::Text) => {
+            all.push(same_truth(b, a));
+            return all;
+        }
+        _ => return all,
+    };
+    let hexed = [format!("lower(hex({bytes}))"), format!("hex({bytes})")];
+    all.extend(hexed.map(|it| same_text(text, &it)));
+    let in_one_line = |text: &str| format!("replace({text}, char(10), '')");
+    all.push(same_text(
+        &in_one_line(text),
+        &in_one_line(&format!("to_base64({bytes})")),
+    ));
+    all
+}
+
+/// Where in a document the text may be of which it was made.
+const PLACES: [&str; 4] = ["$", "$[0]", "$.text", "$[0].text"];
+
+/// MariaDB's JSON is a long text.
+fn is_document(column: &ShapeColumn) -> bool {
+    matches!(column.declared.as_str(), "json" | "longtext")
+}
+
+fn text_within((text, document): (&str, &str), place: &str) -> String {
+    let found = format!("json_extract({document}, '{place}')");
+    let found = format!(
+        "if(json_valid({document}), if(json_type({found}) = 'STRING', json_unquote({found}), NULL), NULL)"
+    );
+    same_text(text, &found)
+}
+
+/// Whether a word and a number are both true, or both false.
+fn same_truth(word: &str, number: &str) -> String {
+    format!(
+        "coalesce(CASE lower({word}) WHEN 'true' THEN 1 WHEN 'false' THEN 0 END = {number}, FALSE)"
+    )
+}
+
+/// Whether two texts are the same to the byte, as a condition that is never NULL.
+fn same_text(a: &str, b: &str) -> String {
+    let bytes = |text: &str| format!("CAST(CONVERT({text} USING utf8mb4) AS BINARY)");
+    format!("coalesce({} = {}, FALSE)", bytes(a), bytes(b))
+}
+
 /// A value's bytes in the form that only equal values share, next to a column of another type.
 pub(super) fn form(value: &str, (own, other): (&ShapeColumn, &ShapeColumn), side: Side) -> String {
     let text = match pair(value, (own, other), side) {

@@ -25,10 +25,10 @@ pub(super) async fn obstacle(connection: &mut MySqlConnection) -> anyhow::Result
     let cluster = rows(connection, "SHOW VARIABLES LIKE 'wsrep_on'").await?;
     Ok(if !version.contains("MariaDB") {
         Some(format!(
-            "`{version}` cannot begin two transactions at one moment unless all writers wait"
+            "`{version}` cannot begin two transactions at the same moment unless all writers wait"
         ))
     } else if cluster.iter().any(|row| row[1].text() == Some("ON")) {
-        Some("a node of a cluster cannot block commits without falling behind".to_owned())
+        Some("a node of a cluster falls behind if it blocks commits".to_owned())
     } else {
         None
     })

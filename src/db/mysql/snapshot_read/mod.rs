@@ -160,13 +160,11 @@ fn explained(target: &Target, error: anyhow::Error) -> anyhow::Error {
             "tables of `{target}` are being redefined: no lock for reading within {:?}",
             server::READ
         ))
-        .hint("wait until whatever changes the schema is done, and read again")
+        .hint("wait until the schema change is over, and read again")
         .into(),
-        Some(1047) => {
-            CliError::unreachable(format!("`{target}` is a node that has lost its cluster"))
-                .hint("read from a node whose wsrep_cluster_status is Primary")
-                .into()
-        }
+        Some(1047) => CliError::unreachable(format!("the node `{target}` has lost its cluster"))
+            .hint("read from a node whose wsrep_cluster_status is Primary")
+            .into(),
         _ => server::failed(target, error),
     }
 }

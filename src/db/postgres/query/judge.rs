@@ -234,7 +234,7 @@ impl<'c> Judge<'c> {
         self.bodies += 1;
         let unseen = || {
             refused(&format!(
-                "`{}` is written in SQL that chatctl cannot inspect",
+                "`{}` contains SQL that chatctl cannot inspect",
                 function.full()
             ))
         };

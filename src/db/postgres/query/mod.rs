@@ -147,7 +147,7 @@ fn form(sql: &str) -> Result<Form<'_>, CliError> {
                     let texts: Vec<_> = options.iter().map(|token| token.text(sql)).collect();
                     Ok(Form::Explained(texts.join(" "), &sql[first.start..]))
                 }
-                _ => Err(refused("EXPLAIN of this statement would execute it")),
+                _ => Err(refused("EXPLAIN would execute this statement")),
             }
         }
         _ => Ok(Form::Query(sql)),

@@ -109,7 +109,7 @@ impl Client {
                 "can't open `{target}`: no answer within {:?}",
                 server::CONNECT
             ))
-            .hint("check host and port in --database-url, and the firewalls between")
+            .hint("check host and port in --database-url, and any firewall in between")
             .into()),
         }
     }
@@ -145,7 +145,7 @@ impl Client {
                         .any(|name| Ok(name == sasl::SCRAM_SHA_256))?;
                     anyhow::ensure!(
                         known,
-                        "the server asks for a log-in method that chatctl does not support"
+                        "the server requires a log-in method that chatctl does not support"
                     );
                     let first =
                         sasl::ScramSha256::new(password, sasl::ChannelBinding::unsupported());
@@ -176,7 +176,7 @@ impl Client {
                 Message::ErrorResponse(body) => return Err(refusal(body.fields())?.into()),
                 Message::ReadyForQuery(_) => return Ok(()),
                 _ => anyhow::bail!(
-                    "the server asks for a log-in method that chatctl does not support"
+                    "the server requires a log-in method that chatctl does not support"
                 ),
             }
             self.send(&mut out).await?;

@@ -310,6 +310,7 @@ impl Postgres {
                 id: Some(id),
                 name: self.shown(&schema, &table),
                 bare: schema == self.default,
+                on_path: self.path.lines().any(|it| it == schema),
                 schema,
                 table,
                 volatile: row[7].text() == Some("true"),

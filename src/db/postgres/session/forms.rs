@@ -17,6 +17,10 @@ enum Type {
     Uuid,
     Array,
     Bytes,
+    Address,
+    Money,
+    /// A time of the day, or how long something takes.
+    Span,
     Other,
 }
 
@@ -40,6 +44,9 @@ fn of(column: &ShapeColumn) -> Type {
         "text" | "character" | "character varying" => Type::Text,
         "uuid" => Type::Uuid,
         "bytea" => Type::Bytes,
+        "inet" => Type::Address,
+        "money" => Type::Money,
+        "time" | "interval" => Type::Span,
         _ => Type::Other,
     }
 }
@@ -51,7 +58,10 @@ pub(super) fn form(own: &ShapeColumn, other: &ShapeColumn) -> Field {
     // What a type of the user's own is cast to, a cast of the user's own may say. As its type writes it, two
     // values are never one; a domain is cast to what it is made of by the server.
     let is_of_user = own.declared.contains('.') && of(other) != Type::Boolean;
-    let is_other = matches!(of(own), Type::Array | Type::Other);
+    let is_other = matches!(
+        of(own),
+        Type::Array | Type::Address | Type::Money | Type::Span | Type::Other
+    );
     let as_it_is = Field {
         sql: if is_other && (is_of_user || own.declared == other.declared) {
             column.clone()
@@ -66,10 +76,40 @@ pub(super) fn form(own: &ShapeColumn, other: &ShapeColumn) -> Field {
     let (is, becomes) = (of(own), of(other));
     let pair = (is, becomes);
     let sql = match pair {
-        (Type::Document, Type::Document | Type::Text) | (Type::Text, Type::Document) => {
+        (Type::Document, Type::Document) | (Type::Text, Type::Document) => {
             return Field {
                 sql: raw,
                 form: Form::Document,
+            };
+        }
+        (Type::Document, Type::Text) => {
+            return Field {
+                sql: raw,
+                form: Form::Composed,
+            };
+        }
+        (Type::Text, Type::Array) => {
+            return Field {
+                sql: raw,
+                form: Form::Wrapped,
+            };
+        }
+        (Type::Array, Type::Text) => {
+            return Field {
+                form: Form::Listed,
+                ..as_it_is
+            };
+        }
+        (Type::Text, Type::Bytes) => {
+            return Field {
+                sql: raw,
+                form: Form::Plain,
+            };
+        }
+        (Type::Bytes, Type::Text) => {
+            return Field {
+                sql: format!("pg_catalog.encode({column}, 'hex')"),
+                form: Form::Hex,
             };
         }
         (Type::Array, Type::Document) => {
@@ -97,12 +137,15 @@ pub(super) fn form(own: &ShapeColumn, other: &ShapeColumn) -> Field {
         (Type::Number, Type::Boolean) => {
             format!("CASE {raw} WHEN '0' THEN 'false' WHEN '1' THEN 'true' ELSE {raw} END")
         }
-        (Type::Text, Type::Boolean) => format!(
-            "CASE pg_catalog.lower({raw}) WHEN '0' THEN 'false' WHEN '1' THEN 'true' ELSE pg_catalog.lower({raw}) END"
-        ),
-        (Type::Bytes, Type::Text) => format!("pg_catalog.encode({column}, 'hex')"),
-        (Type::Text, Type::Bytes) => {
-            format!("pg_catalog.encode(pg_catalog.convert_to({column}, 'UTF8'), 'hex')")
+        (Type::Text, Type::Boolean) => truth_of_text(&raw),
+        (Type::Bytes, Type::Uuid) => format!("pg_catalog.encode({column}, 'hex')"),
+        (Type::Uuid, Type::Bytes) => format!("pg_catalog.replace({raw}, '-', '')"),
+        (Type::Address, Type::Text) => address(&column),
+        (Type::Text, Type::Address) => address(&format!("{column}::pg_catalog.inet")),
+        (Type::Text, Type::Span) => span_of_text(&column, (&raw, &other.declared)),
+        (Type::Number, Type::Money) => number(&raw),
+        (Type::Money, Type::Number) => {
+            number(&format!("{column}::pg_catalog.numeric::pg_catalog.text"))
         }
         (Type::Text, Type::Uuid) => format!("{column}::pg_catalog.uuid::pg_catalog.text"),
         _ => return as_it_is,
@@ -128,6 +171,16 @@ fn number_of_text(column: &str, raw: &str) -> String {
     )
 }
 
+/// What the server's own cast takes for true or false; another word stays what it is.
+fn truth_of_text(raw: &str) -> String {
+    let word = format!("pg_catalog.lower(pg_catalog.btrim({raw}))");
+    format!(
+        "CASE WHEN {word} IN ('t', 'tr', 'tru', 'true', 'y', 'ye', 'yes', 'on', '1') THEN 'true' \
+         WHEN {word} IN ('f', 'fa', 'fal', 'fals', 'false', 'n', 'no', 'of', 'off', '0') THEN 'false' \
+         ELSE pg_catalog.lower({raw}) END"
+    )
+}
+
 fn time(column: &str) -> String {
     format!("{column}::pg_catalog.timestamptz::pg_catalog.text")
 }
@@ -138,6 +191,32 @@ fn time_of_text(column: &str, raw: &str) -> String {
         "CASE WHEN {raw} ~ '[.][0-9]{{6}}0*[1-9]' THEN {raw} ELSE {} END",
         time(column)
     )
+}
+
+/// An address without the length of its network, where that is the address alone.
+fn address(address: &str) -> String {
+    format!(
+        "CASE WHEN pg_catalog.masklen({address}) = CASE pg_catalog.family({address}) WHEN 4 THEN 32 ELSE 128 END \
+         THEN pg_catalog.host({address}) ELSE {address}::pg_catalog.text END"
+    )
+}
+
+/// The text of a time of the day or of an interval, unless it has digits that these do not have.
+fn span_of_text(column: &str, (raw, declared): (&str, &str)) -> String {
+    // Without the precision that the type was given, which would round it.
+    // A time of day drops a date that is written before it, and a zone behind it.
+    let of_day = "[0-9]{1,2}:[0-9]{2}(:[0-9]{2}([.][0-9]{1,6}0*)?)?";
+    let (kind, is_one) = if declared.starts_with("interval") {
+        ("interval", format!("{raw} !~ '[.][0-9]{{6}}0*[1-9]'"))
+    } else if declared.ends_with(" with time zone") {
+        (
+            "timetz",
+            format!("{raw} ~ '^{of_day}[-+][0-9]{{2}}(:?[0-9]{{2}})?$'"),
+        )
+    } else {
+        ("time", format!("{raw} ~ '^{of_day}$'"))
+    };
+    format!("CASE WHEN {is_one} THEN {column}::pg_catalog.{kind}::pg_catalog.text ELSE {raw} END")
 }
 
 /// Seconds since 1970 of a number of seconds, or of as many thousandths or millionths as make a time
@@ -168,6 +247,7 @@ mod tests {
             ("public.\"integer\"", Type::Other),
             ("\"json\"", Type::Other),
             ("bytea", Type::Bytes),
+            ("time without time zone", Type::Span),
             ("double precision", Type::Float),
         ] {
             let column = ShapeColumn {

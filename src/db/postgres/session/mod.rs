@@ -64,6 +64,8 @@ struct Postgres {
     database: String,
     /// The schema that a bare name means.
     default: String,
+    /// The schemas in which a bare name is looked for, a line each.
+    path: String,
     /// Schema and name of every table that was ever listed, and whether it is partitioned.
     known: BTreeMap<String, (String, String, bool)>,
     /// The tables when the watch began, by their number.
@@ -110,12 +112,15 @@ impl Postgres {
             .options([
                 ("lock_timeout", waits.lock.as_millis().to_string()),
                 ("statement_timeout", waits.statement.as_millis().to_string()),
+                // A transaction waits for its backup, and while rows are compared.
+                ("idle_in_transaction_session_timeout", "0".to_owned()),
             ]);
         if missing == Missing::Look {
             options = options.options([("default_transaction_read_only", "on")]);
         }
         let mut connection: PgConnection = runtime.block_on(server::connect(target, &options))?;
-        let sql = "SELECT pg_backend_pid()::text, current_database()::text, coalesce(current_schema(), 'public')::text";
+        let sql = "SELECT pg_backend_pid()::text, current_database()::text, coalesce(current_schema(), 'public')::text, \
+            array_to_string(current_schemas(false), E'\\n')";
         let row = runtime
             .block_on(as_written(&mut connection, sql))?
             .remove(0);
@@ -124,6 +129,7 @@ impl Postgres {
             process: row[0].to_string().parse()?,
             database: row[1].to_string(),
             default: row[2].to_string(),
+            path: row[3].to_string(),
             target: target.clone(),
             runtime,
             options,
@@ -201,7 +207,7 @@ impl Postgres {
     fn shape(&mut self, name: &str) -> anyhow::Result<Shape> {
         let mut all = self.seen()?.values().map(|seen| &seen.shape);
         let found = all.find(|shape| shape.name == name).cloned();
-        found.ok_or_else(|| anyhow::anyhow!("`{name}` is not there any more"))
+        found.ok_or_else(|| anyhow::anyhow!("`{name}` no longer exists"))
     }
 }
 
@@ -298,7 +304,10 @@ impl Session for Postgres {
         let key = self.key();
         if self.migration_lock.is_none() {
             let connecting = server::connect(&self.target, &self.options);
-            self.migration_lock = Some(self.runtime.block_on(connecting)?);
+            let mut lock: PgConnection = self.runtime.block_on(connecting)?;
+            // Servers before version 14 end no idle session, and don't know the setting.
+            let _ = self.runtime.block_on(lock.execute(NEVER_TOO_IDLE));
+            self.migration_lock = Some(lock);
             self.let_notice();
         }
         let Some(migration_lock) = &mut self.migration_lock else {
@@ -425,10 +434,6 @@ impl Session for Postgres {
 
     fn numberings(&mut self) -> anyhow::Result<Vec<Numbering>> {
         self.own(Self::all_numberings)
-    }
-
-    fn broken_keys(&mut self) -> anyhow::Result<BTreeSet<String>> {
-        Ok(BTreeSet::new())
     }
 
     fn keys_to(&mut self, parents: &BTreeSet<&str>) -> anyhow::Result<Vec<ForeignKey>> {
@@ -586,6 +591,9 @@ const MARK: &str = "SAVEPOINT chatctl_file";
 
 /// Makes sqlx's key another one that only chatctl takes.
 const OWN_KEY: i64 = 0x0063_6861_7463_746c;
+
+/// Without it the server may end the session that keeps the place in the row of replicas.
+const NEVER_TOO_IDLE: &str = "SET idle_session_timeout = 0";
 
 /// Without it a statement of a killed chatctl waits on for its lock, or works on, and keeps others
 /// from the table.

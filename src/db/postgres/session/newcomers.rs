@@ -25,7 +25,7 @@ const HARMS: [Harm; 6] = [
     (
         "default_transaction_read_only",
         is_on,
-        "would keep rows from being stored in",
+        "would stop rows from being stored in",
     ),
     (
         "session_replication_role",

@@ -123,9 +123,8 @@ impl Postgres {
             }
         }
         if let Some(table) = held.by_hand {
-            let why = format!(
-                "a statement writes rows of `{table}`, by which values may be other ones unseen"
-            );
+            let why =
+                format!("a statement writes rows of `{table}`, which may change values unnoticed");
             anyhow::bail!(CliError::refused(why).hint("use ALTER TABLE or ALTER TYPE"));
         }
         let opened = self.opened.take().filter(|_| self.locked.is_none());

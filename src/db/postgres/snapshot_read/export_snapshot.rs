@@ -29,10 +29,7 @@ pub(super) async fn open(
 ) -> anyhow::Result<Vec<Postgres>> {
     let exported = first.rows("SELECT pg_export_snapshot()", &[]).await?;
     let Cell::Text(name) = &exported[0][0] else {
-        anyhow::bail!(
-            "the server gave no name to the moment of `{}`",
-            first.target()
-        );
+        anyhow::bail!("the server exported no snapshot of `{}`", first.target());
     };
     // The name is the server's own, and is between quotes all the same.
     let name = name.replace('\'', "''");
@@ -69,7 +66,7 @@ async fn another(first: &Postgres, begin: &str) -> anyhow::Result<Postgres> {
 /// A proxy that shares connections out to several servers.
 fn elsewhere(first: &Postgres) -> CliError {
     CliError::unreachable(format!(
-        "two connections to `{}` came to two servers, which share no moment",
+        "two connections to `{}` reached two servers, which cannot share a snapshot",
         first.target()
     ))
     .hint("give the URL of one server, or read without --ranges")

@@ -24,8 +24,8 @@ pub(super) async fn lagging(
     const LAST: &str = "SELECT pg_last_xact_replay_timestamp()::text";
     let rows = rows(connection, LAST).await?;
     let last = match rows[0][0].text() {
-        Some(last) => format!("the last transaction that it has replayed is of {last}"),
-        None => "it has replayed no transaction since it was started".to_owned(),
+        Some(last) => format!("the last replayed transaction is of {last}"),
+        None => "it has replayed no transaction since its start".to_owned(),
     };
     Ok(format!(
         "`{target}` is a standby and does not show later changes: {last}."

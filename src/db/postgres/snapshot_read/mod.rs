@@ -169,7 +169,7 @@ fn unlocked(target: &Target, error: sqlx::Error) -> anyhow::Error {
             "tables of `{target}` are being redefined: no lock for reading within {:?}",
             server::READ
         ))
-        .hint("wait until whatever changes the schema is done, and read again")
+        .hint("wait until the schema change is over, and read again")
         .into(),
         Some("42P01") => redefined(target).into(),
         _ => server::reading(target, error),

@@ -37,16 +37,17 @@ impl Variant {
         match self {
             Self::Postgres => Ok(None),
             Self::Citus => Ok(Some(format!(
-                "`{target}` has Citus: each of its workers shows a moment of its own, and the catalogue \
-                 says nothing about the tables there."
+                "`{target}` has Citus: each of its workers has a separate snapshot, and the catalogue says \
+                    nothing about the tables there."
             ))),
             Self::Yugabyte => Ok(Some(format!(
-                "`{target}` is YugabyteDB: its tables may be redefined while they are read, and it is not known whether its catalogue shows that a table was created again."
+                "`{target}` is YugabyteDB: its tables may be redefined during a read, and it is not known \
+                    whether its catalogue shows that a table was created again."
             ))),
             Self::Other => Err(CliError::refused(format!(
-                "`{target}` only speaks PostgreSQL's protocol, and cannot be read at one moment: `{version}`"
+                "`{target}` only speaks PostgreSQL's protocol, and offers no consistent snapshot: `{version}`"
             ))
-            .hint("see docs/databases.md for what holds there")),
+            .hint("docs/databases.md describes what is known about it")),
         }
     }
 
@@ -82,7 +83,7 @@ mod tests {
                 "PostgreSQL 16.4 on x86_64",
                 true,
                 Variant::Citus,
-                "a moment of its own",
+                "a separate snapshot",
             ),
             (
                 "PostgreSQL 11.2-YB-2.20.1.0-b0 on x86_64",

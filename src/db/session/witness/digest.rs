@@ -1,5 +1,6 @@
 //! Values and rows as numbers that nobody can forge without the key.
 
+use super::codes::{Code, List, decoded, joined};
 use super::{json, moment, number};
 use crate::model::CellRef;
 use siphasher::sip::SipHasher13;
@@ -59,12 +60,32 @@ pub(in crate::db) enum Form {
     Written,
     /// As the time that a text or a number is.
     Moment,
+    /// As true or false, whether it is a word or a number.
+    Truth,
     /// As a document, whatever its spaces and the order of its names.
     Document,
     /// As the text that a document is.
     Unwrapped,
     /// As a text of which such a document or a list was made.
     Wrapped,
+    /// As a document, next to a text that may be in it.
+    Composed,
+    /// As the text that is in a document at this place among its texts.
+    Leaf(usize),
+    /// As an array.
+    Listed,
+    /// As the text of a document's parts with this between them, or of its only part.
+    Joined(Option<&'static str>),
+    /// The same of an array.
+    ArrayJoined(Option<&'static str>),
+    /// As a number, in a column that has bytes on one side.
+    Coded,
+    /// As its bytes, whether they are a text or not.
+    Plain,
+    /// As the bytes that are written in hexadecimal.
+    Hex,
+    /// As the bytes that a text encodes.
+    Bytes(Code),
 }
 
 /// The key of all digests of a run.
@@ -79,7 +100,7 @@ impl Secret {
     pub(super) fn value(self, cell: CellRef<'_>, form: Form) -> Value {
         match (form, cell) {
             (_, CellRef::Null) => NULL,
-            (Form::Number | Form::Time, cell) => match number::canonical(cell) {
+            (Form::Number | Form::Time | Form::Coded, cell) => match number::canonical(cell) {
                 Some(text) => self.bytes(b'n', text.as_bytes()),
                 None => self.raw(cell, Kind::Any),
             },
@@ -87,11 +108,15 @@ impl Secret {
                 Some(text) => self.raw(CellRef::Text(&text), Kind::Any),
                 None => self.raw(cell, Kind::Any),
             },
+            (Form::Truth, cell) => match truth(cell) {
+                Some(is_true) => self.bytes(b'n', if is_true { b"1" } else { b"0" }),
+                None => self.raw(cell, Kind::Any),
+            },
             (Form::Moment, cell) => match moment::canonical(cell) {
                 Some(micros) => self.bytes(b'm', &micros.to_le_bytes()),
                 None => self.raw(cell, Kind::Any),
             },
-            (Form::Document, CellRef::Text(text)) => {
+            (Form::Document | Form::Composed, CellRef::Text(text)) => {
                 let canonical = json::canonical(text);
                 self.bytes(b'd', canonical.as_deref().unwrap_or(text).as_bytes())
             }
@@ -99,10 +124,48 @@ impl Secret {
                 Some(text) => self.bytes(b'u', text.as_bytes()),
                 None => self.bytes(b'd', text.as_bytes()),
             },
-            (Form::Wrapped, CellRef::Text(text)) => self.bytes(b'u', text.as_bytes()),
-            (Form::Raw | Form::Document | Form::Unwrapped | Form::Wrapped, cell) => {
-                self.raw(cell, Kind::Own)
+            (Form::Wrapped | Form::Listed, CellRef::Text(text)) => {
+                self.bytes(b'u', text.as_bytes())
             }
+            (Form::Leaf(place), CellRef::Text(text)) => self.text_of(json::leaf(text, place), text),
+            (Form::Joined(between), CellRef::Text(text)) => {
+                self.text_of(joined(List::Document(text), between), text)
+            }
+            (Form::ArrayJoined(between), CellRef::Text(text)) => {
+                self.text_of(joined(List::Array(text), between), text)
+            }
+            (Form::Plain, cell) => self.raw(cell, Kind::Any),
+            (Form::Hex, CellRef::Text(text)) => self.decoded(Code::Lower, text),
+            (Form::Bytes(code), CellRef::Text(text)) => self.decoded(code, text),
+            (Form::Hex | Form::Bytes(_), cell) => self.raw(cell, Kind::Any),
+            (
+                Form::Raw
+                | Form::Document
+                | Form::Composed
+                | Form::Unwrapped
+                | Form::Wrapped
+                | Form::Leaf(_)
+                | Form::Listed
+                | Form::Joined(_)
+                | Form::ArrayJoined(_),
+                cell,
+            ) => self.raw(cell, Kind::Own),
+        }
+    }
+
+    /// The text that another one stands for, which is that of nothing where it stands for none.
+    fn text_of(self, found: Option<String>, text: &str) -> Value {
+        match found {
+            Some(found) => self.bytes(b'u', found.as_bytes()),
+            None => self.bytes(b'y', text.as_bytes()),
+        }
+    }
+
+    /// The same for bytes.
+    fn decoded(self, code: Code, text: &str) -> Value {
+        match decoded(code, text) {
+            Some(bytes) => self.raw(CellRef::Blob(&bytes), Kind::Any),
+            None => self.bytes(b'y', text.as_bytes()),
         }
     }
 
@@ -144,6 +207,17 @@ impl Secret {
         let mut hasher = RowHasher::new_with_keys(self.0, self.1);
         values.for_each(|value| hasher.write_u64(value));
         hasher.finish128().as_u128()
+    }
+}
+
+/// Whether a word or a number is true or false; none for any other.
+fn truth(cell: CellRef<'_>) -> Option<bool> {
+    match cell {
+        CellRef::Int(0) => Some(false),
+        CellRef::Int(1) => Some(true),
+        CellRef::Text(word) if word.eq_ignore_ascii_case("true") => Some(true),
+        CellRef::Text(word) if word.eq_ignore_ascii_case("false") => Some(false),
+        _ => None,
     }
 }
 

@@ -1,6 +1,7 @@
 //! JSON documents that differ only in white space or in the order of their names.
 
 use super::number;
+use serde_json::Value;
 use std::collections::BTreeMap;
 
 /// A document in one way of writing. A name that is twice in one object keeps it from being one:
@@ -18,6 +19,23 @@ pub(super) fn string(text: &str) -> Option<String> {
     match whole(text)? {
         Parsed::Text(text) => Some(text),
         Parsed::Other(_) => None,
+    }
+}
+
+/// The text that stands in a document at this place among all of its texts.
+pub(super) fn leaf(text: &str, place: usize) -> Option<String> {
+    let document = serde_json::from_str(text).ok()?;
+    let mut found = Vec::new();
+    leaves(document, &mut found);
+    found.into_iter().nth(place)
+}
+
+fn leaves(document: Value, found: &mut Vec<String>) {
+    match document {
+        Value::String(text) => found.push(text),
+        Value::Array(items) => items.into_iter().for_each(|it| leaves(it, found)),
+        Value::Object(members) => members.into_iter().for_each(|(_, it)| leaves(it, found)),
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
     }
 }
 
@@ -142,7 +160,15 @@ impl Rest<'_> {
 
 #[cfg(test)]
 mod tests {
-    use super::{canonical, string};
+    use super::{canonical, leaf, string};
+
+    #[test]
+    fn a_text_is_found_by_its_place_in_a_document() {
+        let parts = r#"[{"type":"text","n":1,"text":"a \"b\""}]"#;
+        assert_eq!(leaf(parts, 1).as_deref(), Some("a \"b\""));
+        assert_eq!(leaf(parts, 2), None);
+        assert_eq!(leaf("plain words", 0), None);
+    }
 
     #[test]
     fn a_text_that_is_a_document_is_not_the_document() {

@@ -1,8 +1,10 @@
 //! What tables held, as chatctl itself remembers it: a keyed digest of each value of each row. It is
 //! in no table, so that nothing a migration does to the database reaches it. Pure.
 
+mod codes;
 mod digest;
 mod json;
+mod likest;
 mod made;
 mod matching;
 mod moment;
@@ -23,6 +25,7 @@ pub(in crate::db) use went::Copies;
 use crate::db::session::copying::{Copying, reached};
 use crate::model::{CellRef, Compared, ComparedColumn, Shape, ShapeColumn, Successor};
 use digest::Secret;
+use likest::likest;
 use made::{Made, OfTable};
 use reading::Known;
 use sides::{OfRun, Pair, Sides};
@@ -174,22 +177,24 @@ impl Witness {
         &mut self,
         shape: &Shape,
         successor: &Successor,
-        (now, after): (&Shape, Reading),
+        (now, mut after): (&Shape, Reading),
     ) -> io::Result<Compared> {
         let nothing = OfTable::default();
         let form = self.form(shape);
         let Some(before) = self.held.get_mut(&shape.name) else {
             return Ok(Compared::default());
         };
-        let pair = |(old, new): &(ShapeColumn, ShapeColumn)| {
+        let mut pairs = Vec::new();
+        for (old, new) in &successor.columns {
             let (a, b) = (form(old, new), form(new, old));
-            Some(Pair {
-                old: shape.columns.iter().position(|it| it == old)?,
-                new: now.columns.iter().position(|it| it == new)?,
-                slots: Reading::slots((&*before, &a), (&after, &b))?,
-            })
-        };
-        let pairs: Vec<_> = successor.columns.iter().filter_map(pair).collect();
+            let slots = Reading::slots((&*before, &a), (&after, &b));
+            let slots = likest((&mut *before, &mut after), slots)?;
+            let old = shape.columns.iter().position(|it| it == old);
+            let new = now.columns.iter().position(|it| it == new);
+            if let (Some(old), Some(new), Some(slots)) = (old, new, slots) {
+                pairs.push(Pair { old, new, slots });
+            }
+        }
         let sides = Sides {
             pairs: &pairs,
             shape,

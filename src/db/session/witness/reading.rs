@@ -1,5 +1,6 @@
 //! The rows of a table while they are read.
 
+use super::codes::Code;
 use super::digest::{Form, NULL, Row, Secret, Value};
 use super::rows::Rows;
 use super::{json, number};
@@ -61,13 +62,8 @@ impl Reading {
                 return place;
             }
             let place = fields.len();
-            let also: &[Form] = match field.form {
-                Form::Number | Form::Time => &[Form::Written, Form::Moment],
-                Form::Document => &[Form::Unwrapped, Form::Wrapped],
-                _ => &[],
-            };
-            let also = also.iter().map(|form| Field {
-                form: *form,
+            let also = also(field.form).into_iter().map(|form| Field {
+                form,
                 ..field.clone()
             });
             let also: Vec<_> = also.collect();
@@ -105,37 +101,35 @@ impl Reading {
     pub(super) fn slots(
         (before, old): (&Self, &Field),
         (after, new): (&Self, &Field),
-    ) -> Option<(usize, usize)> {
-        let (a, b) = (before.slot(old)?, after.slot(new)?);
+    ) -> Vec<(usize, usize)> {
+        let (Some(a), Some(b)) = (before.slot(old), after.slot(new)) else {
+            return Vec::new();
+        };
         let (were, are) = (before.words[a], after.words[b]);
         let is_time = [old.form, new.form].contains(&Form::Time);
+        // A text that is no number is never a number, but it may be the time that one is.
+        let are_times = were.are_texts() && (are.are_none() || is_time && are.are_texts())
+            || are.are_texts() && were.are_none();
         let (more_a, more_b) = match (old.form, new.form) {
-            // A text that is no number is never a number, but it may be the time that one is.
-            (Form::Number | Form::Time, Form::Number | Form::Time)
-                if were.are_texts() && (are.are_none() || is_time && are.are_texts())
-                    || are.are_texts() && were.are_none() =>
-            {
-                (2, 2)
-            }
-            (Form::Number | Form::Time, _) | (_, Form::Number | Form::Time) => {
+            (old, new) if is_number(old) && is_number(new) && are_times => (2, 2),
+            (old, new) if is_number(old) || is_number(new) => {
                 let written = usize::from(were.others && were.special);
-                let of = |field: &Field| {
-                    if matches!(field.form, Form::Number | Form::Time) {
-                        written
-                    } else {
-                        0
-                    }
-                };
+                let of = |form| if is_number(form) { written } else { 0 };
                 (of(old), of(new))
             }
-            (Form::Document, Form::Document) => match (were.is_special(), are.is_special()) {
-                (true, false) => (1, 2),
-                (false, true) => (2, 1),
-                (true, true) | (false, false) => (0, 0),
-            },
+            (Form::Document | Form::Composed, Form::Document | Form::Composed) => {
+                match (were.is_special(), are.is_special()) {
+                    (true, false) => (1, 2),
+                    (false, true) => (2, 1),
+                    (true, true) | (false, false) => (0, 0),
+                }
+            }
             _ => (0, 0),
         };
-        Some((a + more_a, b + more_b))
+        let mut all = vec![(a + more_a, b + more_b)];
+        let others = others(old.form, new.form).into_iter();
+        all.extend(others.map(|(of_a, of_b)| (a + of_a, b + of_b)));
+        all
     }
 
     /// How many values of a row come before its place.
@@ -237,6 +231,84 @@ impl Reading {
     }
 }
 
+const fn is_number(form: Form) -> bool {
+    matches!(form, Form::Number | Form::Time | Form::Coded)
+}
+
+/// The texts in a document that may be the one of which it was made.
+const LEAVES: [Form; 4] = [Form::Leaf(0), Form::Leaf(1), Form::Leaf(2), Form::Leaf(3)];
+/// What may be between the parts of a list in its text; with nothing there, it has one part.
+const BETWEEN: [Option<&str>; 7] = [
+    None,
+    Some(","),
+    Some(", "),
+    Some(";"),
+    Some("|"),
+    Some(" "),
+    Some("\n"),
+];
+/// How a text may encode bytes.
+const BYTES: [Form; 5] = [
+    Form::Bytes(Code::Lower),
+    Form::Bytes(Code::Upper),
+    Form::Bytes(Code::Base64),
+    Form::Bytes(Code::Uuid),
+    Form::Bytes(Code::UpperUuid),
+];
+
+/// The further forms in which a value is read that is read in this one.
+fn also(form: Form) -> Vec<Form> {
+    match form {
+        Form::Number | Form::Time => vec![Form::Written, Form::Moment, Form::Truth],
+        Form::Coded => [&[Form::Written, Form::Moment][..], &BYTES].concat(),
+        Form::Document => vec![Form::Unwrapped, Form::Wrapped],
+        Form::Composed => {
+            let joined = BETWEEN.map(Form::Joined);
+            [&[Form::Unwrapped, Form::Wrapped][..], &LEAVES, &joined].concat()
+        }
+        Form::Listed => BETWEEN.map(Form::ArrayJoined).to_vec(),
+        Form::Plain => BYTES.to_vec(),
+        Form::Raw
+        | Form::Written
+        | Form::Moment
+        | Form::Truth
+        | Form::Unwrapped
+        | Form::Wrapped
+        | Form::Leaf(_)
+        | Form::Joined(_)
+        | Form::ArrayJoined(_)
+        | Form::Hex
+        | Form::Bytes(_) => Vec::new(),
+    }
+}
+
+/// In which of these, by their distances from the first one, a value may be the same before and
+/// after.
+fn others(old: Form, new: Form) -> Vec<(usize, usize)> {
+    let bytes = 1..=BYTES.len();
+    let joined = 1..=BETWEEN.len();
+    let (wrapped, leaves) = (2, LEAVES.len());
+    match (old, new) {
+        (Form::Number, Form::Number) => vec![(3, 3)],
+        (Form::Coded, Form::Coded) => {
+            let as_written = std::iter::once((1, 1));
+            as_written.chain(bytes.map(|it| (2 + it, 2 + it))).collect()
+        }
+        (Form::Plain, Form::Hex) => bytes.map(|it| (it, 0)).collect(),
+        (Form::Hex, Form::Plain) => bytes.map(|it| (0, it)).collect(),
+        (Form::Wrapped, Form::Listed) => joined.map(|it| (0, it)).collect(),
+        (Form::Listed, Form::Wrapped) => joined.map(|it| (it, 0)).collect(),
+        // The rest of the document is what the migration writes.
+        (Form::Document, Form::Composed) => (1..=leaves + BETWEEN.len())
+            .map(|it| (wrapped, wrapped + it))
+            .collect(),
+        (Form::Composed, Form::Document) => {
+            joined.map(|it| (wrapped + leaves + it, wrapped)).collect()
+        }
+        _ => Vec::new(),
+    }
+}
+
 /// Which texts there are among values that are read as numbers, or as documents.
 #[derive(Debug, Clone, Copy, Default)]
 struct Words {
@@ -252,8 +324,8 @@ impl Words {
             return;
         }
         let is_special = match (form, cell) {
-            (Form::Number | Form::Time, CellRef::Text(_)) => number::canonical(cell).is_some(),
-            (Form::Document, CellRef::Text(text)) => json::string(text).is_some(),
+            (form, CellRef::Text(_)) if is_number(form) => number::canonical(cell).is_some(),
+            (Form::Document | Form::Composed, CellRef::Text(text)) => json::string(text).is_some(),
             _ => return,
         };
         self.special |= is_special;

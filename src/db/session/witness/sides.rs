@@ -85,13 +85,16 @@ impl<'a> OfRun<'a> {
 /// How many rows changed their place: all but as many as can be left where they are, one after another.
 pub(super) fn moved(mut order: Vec<(u64, u64)>) -> u64 {
     order.sort_unstable();
-    let mut last = 0;
-    let mut moved = 0;
-    for (_, now) in order {
-        moved += u64::from(now < last);
-        last = last.max(now);
+    // Of the rows that stay in order, for each number of them, the least place that they can end at.
+    let mut ends: Vec<u64> = Vec::new();
+    for (_, now) in &order {
+        let at = ends.partition_point(|end| end <= now);
+        match ends.get_mut(at) {
+            Some(end) => *end = *now,
+            None => ends.push(*now),
+        }
     }
-    moved
+    (order.len() - ends.len()) as u64
 }
 
 /// A table before and after.
@@ -202,6 +205,27 @@ impl Sides<'_> {
         for (column, counts) in compared.columns.iter_mut().enumerate() {
             let is_users = old.value(row, column) != NULL && !of_run.value(old, row, column);
             counts.filled += u64::from(is_users);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::moved;
+
+    #[test]
+    fn only_the_rows_that_changed_their_place_are_counted() {
+        for (places, count) in [
+            (&[][..], 0),
+            (&[1, 2, 5, 9], 0),
+            // One row was replaced, and is behind all others now.
+            (&[9, 2, 3, 4], 1),
+            (&[1, 2, 3, 0], 1),
+            (&[2, 1, 4, 3], 2),
+            (&[4, 3, 2, 1], 3),
+        ] {
+            let order = (0..).zip(places.iter().copied());
+            assert_eq!(moved(order.collect()), count, "{places:?}");
         }
     }
 }

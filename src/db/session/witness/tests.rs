@@ -233,10 +233,10 @@ fn another_type_is_read_in_a_form_of_both() {
     let witness = &mut store.0;
     witness.begin();
     let mut reading = witness.before(&was);
-    // As a number, as it is written, and as the time that it may be.
-    assert_eq!(reading.list(), "id, body, id, id, id");
+    // As a number, as it is written, as the time that it may be, and as true or false.
+    assert_eq!(reading.list(), "id, body, id, id, id, id");
     for row in &before {
-        let cells = [&row[0], &row[1], &row[0], &row[0], &row[0]];
+        let cells = [&row[0], &row[1], &row[0], &row[0], &row[0], &row[0]];
         reading
             .take(cells.iter().map(|cell| (*cell).into()))
             .unwrap();
@@ -245,7 +245,7 @@ fn another_type_is_read_in_a_form_of_both() {
     let successor = successor(&was, &now);
     let mut reading = witness.after(&was, &successor, &now).unwrap();
     for row in &after {
-        let cells = [&row[0], &row[1], &row[0], &row[0], &row[0]];
+        let cells = [&row[0], &row[1], &row[0], &row[0], &row[0], &row[0]];
         reading
             .take(cells.iter().map(|cell| (*cell).into()))
             .unwrap();

@@ -64,23 +64,25 @@ fn empty(size: u64) -> anyhow::Result<Connection> {
         return Connection::open_in_memory().context("making a copy in memory");
     }
     let folder = Folder::new().context("making a folder for a copy")?;
-    let about = nix::sys::statvfs::statvfs(folder.path()).context("looking for room for a copy")?;
+    let about =
+        nix::sys::statvfs::statvfs(folder.path()).context("checking the space for a copy")?;
     let free = temporary::free_bytes(&about);
     // A copy may grow while it is made, and whoever else writes there needs room as well.
     if free / 2 < size {
         return Err(CliError::unreachable(format!(
-            "no space in {} for a copy of the store, {} MB, and reading the store itself would block its writers",
+            "{} has no space for a copy of the store ({} MB), and reading the store itself would block its writers",
             std::env::temp_dir().display(),
             size >> 20
         ))
-        .hint("set TMPDIR to a folder with twice as much room, or switch the store to a write-ahead log: PRAGMA journal_mode = WAL")
+        .hint("set TMPDIR to a folder with twice that space, or switch the store to a write-ahead log: PRAGMA \
+            journal_mode = WAL")
         .into());
     }
     let to = Connection::open(folder.path().join("copy.db")).context("opening a copy")?;
     // Only with its first page is the file there, and its name can be taken away.
     to.execute_batch("PRAGMA journal_mode = OFF; PRAGMA user_version = 1")
         .context("making a copy")?;
-    folder.close().context("taking the name of a copy away")?;
+    folder.close().context("unlinking a copy")?;
     Ok(to)
 }
 

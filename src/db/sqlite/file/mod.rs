@@ -222,13 +222,13 @@ fn about(path: &Path) -> Result<Metadata, CliError> {
     let about = match std::fs::metadata(path) {
         Ok(about) => about,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            return Err(
-                CliError::unreachable(format!("no database at `{shown}`")).hint(where_else(
-                    path,
-                    "check --database-url; chatctl never creates the store that it reads \
+            let hint = format!(
+                "check --database-url{}; chatctl never creates the store that it reads \
                  (SQLAlchemy's sqlite:///chat.db is sqlite:chat.db here)",
-                )),
+                relative_to(path)
             );
+            return Err(CliError::unreachable(format!("no database at `{shown}`"))
+                .hint(where_else(path, &hint)));
         }
         Err(error) => {
             return Err(
@@ -249,6 +249,16 @@ fn about(path: &Path) -> Result<Metadata, CliError> {
         CliError::unreachable(format!("`{shown}` is {what}, not a database file"))
             .hint("give the path of the file itself: sqlite:PATH"),
     )
+}
+
+/// The folder to which a relative path refers: a `chatctl.toml` may be in another folder.
+fn relative_to(path: &Path) -> String {
+    match std::env::current_dir() {
+        Ok(folder) if path.is_relative() => {
+            format!(", whose path is relative to `{}`", folder.display())
+        }
+        Ok(_) | Err(_) => String::new(),
+    }
 }
 
 /// That the folder of a file is there, in which SQLite would make it.
@@ -346,8 +356,8 @@ fn refused(target: &Target, about: &Metadata, error: rusqlite::Error) -> anyhow:
     let owner = about.uid();
     match code {
         Some(ffi::SQLITE_READONLY_ROLLBACK) => CliError::unreachable(format!(
-            "`{shown}` has the journal of a writer that was killed: it can't be read before the \
-             journal is rolled back, and chatctl changes nothing"
+            "`{shown}` has the journal of a writer that was killed: it can't be read until the journal is \
+                rolled back, and chatctl changes nothing"
         ))
         .hint(format!(
             "start the server, which rolls it back, or run as its user: sqlite3 {shown} 'PRAGMA quick_check'"
@@ -362,7 +372,7 @@ fn refused(target: &Target, about: &Metadata, error: rusqlite::Error) -> anyhow:
         }
         _ if is_in_the_way(&error) && has_content(target.path(), "-wal") => {
             CliError::unreachable(format!(
-                "`{shown}` has a write-ahead log: only a user who may write both files can read it now"
+                "`{shown}` has a write-ahead log: only a user who may write both files can read it at the moment"
             ))
             .hint(format!(
                 "run chatctl as the file's owner: sudo -u '#{owner}' chatctl …"

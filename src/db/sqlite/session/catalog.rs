@@ -4,7 +4,7 @@ use super::super::sentinel::INDEX;
 use super::{Sqlite, modules, text_literal};
 use crate::db::catalog::quoted;
 use crate::db::session::{
-    COUNTER, FOREIGN_KEY, ForeignKey, KEEPS_APART, KEY, NOT_NULL, ON_DELETE, OWN, Object,
+    COUNTER, FOREIGN_KEY, ForeignKey, KEEPS_APART, KEY, NOT_NULL, ON_DELETE, OWN, Object, Orphan,
     Session as _, UNIQUE, columns_of,
 };
 use crate::model::{Cell, Numbered, NumberedColumn, Numbering, Shape, ShapeColumn};
@@ -201,38 +201,82 @@ impl Sqlite {
         Ok(all)
     }
 
-    pub(super) fn all_broken_keys(&mut self) -> anyhow::Result<BTreeSet<String>> {
-        let rows = match self.rows("PRAGMA main.foreign_key_check") {
-            Ok(rows) => rows,
+    pub(super) fn all_orphans(&mut self) -> anyhow::Result<Vec<Orphan>> {
+        match self.rows("PRAGMA main.foreign_key_check") {
+            Ok(rows) => self.orphans_of(&rows),
             // One key that can't be checked ends the check of all.
-            Err(_) => self.broken_keys_of_each()?,
-        };
-        // Rows without a number, and the keys of one row to the same table, are told by how many
-        // there are.
-        let mut times: BTreeMap<String, u64> = BTreeMap::new();
-        let words = rows.iter().map(|found| {
-            let leads = format!("of `{}` refers to no row of `{}`", found[0], found[2]);
-            let key = &found[3];
-            let same = match &found[1] {
-                Cell::Null => format!("{leads} {key}"),
-                row => format!("row {row} {leads}"),
-            };
-            let number = times.entry(same.clone()).or_default();
-            *number += 1;
-            match (&found[1], *number) {
-                (Cell::Null, number) => {
-                    format!("row number {number} {leads} by its foreign key {key}")
+            Err(_) => self.orphans_of_each(),
+        }
+    }
+
+    /// What a check found, with the values that it did not find.
+    fn orphans_of(&mut self, found: &[Vec<Cell>]) -> anyhow::Result<Vec<Orphan>> {
+        let mut by_key: BTreeMap<(String, i64), Vec<&Vec<Cell>>> = BTreeMap::new();
+        for row in found {
+            let key = (row[0].to_string(), row[3].int().unwrap_or_default());
+            by_key.entry(key).or_default().push(row);
+        }
+        let mut all = Vec::new();
+        for ((child, key), rows) in by_key {
+            let literal = text_literal(&child);
+            let columns = self.rows(&format!(
+                "SELECT \"from\" FROM temp.pragma_foreign_key_list({literal}, 'main') WHERE id = {key} ORDER BY seq"
+            ))?;
+            let columns: Vec<_> = columns.iter().map(|row| row[0].to_string()).collect();
+            let mut values = self.values_of_orphans(&child, key, &columns)?;
+            all.extend(rows.iter().map(|found| {
+                let row = found[1].int();
+                Orphan {
+                    child: child.clone(),
+                    parent: found[2].to_string(),
+                    columns: columns.clone(),
+                    row,
+                    values: row.and_then(|row| values.remove(&row)).unwrap_or_default(),
                 }
-                (_, 1) => same,
-                (_, number) => format!("{same} by {number} of its foreign keys"),
-            }
+            }));
+        }
+        Ok(all)
+    }
+
+    /// The values of a key's columns in the rows that refer to none, by the rows' numbers, where they have
+    /// any. What is text may become a number, and the other way round.
+    fn values_of_orphans(
+        &mut self,
+        child: &str,
+        key: i64,
+        columns: &[String],
+    ) -> anyhow::Result<BTreeMap<i64, Vec<String>>> {
+        let literal = text_literal(child);
+        let of_table = self.rows(&format!(
+            "SELECT lower(name) FROM temp.pragma_table_xinfo({literal}, 'main')"
+        ))?;
+        let is_free = |name: &&str| of_table.iter().all(|row| row[0].text() != Some(*name));
+        let Some(number) = ["rowid", "_rowid_", "oid"].into_iter().find(is_free) else {
+            return Ok(BTreeMap::new());
+        };
+        let values = columns.iter().map(|name| {
+            let column = format!("c.{}", quoted(name));
+            format!("CASE typeof({column}) WHEN 'blob' THEN quote({column}) ELSE CAST({column} AS TEXT) END")
         });
-        Ok(words.collect())
+        let values: Vec<_> = values.collect();
+        let rows = self.rows(&format!(
+            "SELECT f.\"rowid\", {} FROM temp.pragma_foreign_key_check({literal}, 'main') AS f CROSS JOIN main.{} AS c \
+             WHERE f.fkid = {key} AND f.\"rowid\" IS NOT NULL AND c.{number} = f.\"rowid\"",
+            values.join(", "),
+            quoted(child)
+        ));
+        // A table WITHOUT ROWID has no such column.
+        let rows = rows.unwrap_or_default();
+        let by_number = rows.iter().filter_map(|row| {
+            let values = row[1..].iter().map(ToString::to_string).collect();
+            Some((row[0].int()?, values))
+        });
+        Ok(by_number.collect())
     }
 
     /// The same, table by table; in one with a key that the engine can't check, by comparing its
     /// rows.
-    fn broken_keys_of_each(&mut self) -> anyhow::Result<Vec<Vec<Cell>>> {
+    fn orphans_of_each(&mut self) -> anyhow::Result<Vec<Orphan>> {
         let mut all = Vec::new();
         let with_keys = self.rows(
             "SELECT DISTINCT m.name FROM main.sqlite_master AS m, temp.pragma_foreign_key_list(m.name, 'main') AS f WHERE m.type = 'table'",
@@ -245,17 +289,20 @@ impl Sqlite {
                 "PRAGMA main.foreign_key_check({})",
                 quoted(&table)
             )) {
-                Ok(rows) => all.extend(rows),
+                Ok(rows) => all.extend(self.orphans_of(&rows)?),
                 Err(_) => {
-                    for (number, key) in keys.iter().enumerate() {
-                        let number = Cell::Int(i64::try_from(number).unwrap_or(i64::MAX));
-                        let row = [&key.child, &key.parent].map(|it| Cell::Text(it.clone()));
-                        let [child, parent] = row;
-                        let row = vec![child, Cell::Null, parent, number];
+                    for key in keys {
                         let sql = key.without_parent(self);
                         let count = self.rows(&sql)?[0][0].int();
                         let count = usize::try_from(count.unwrap_or_default()).unwrap_or_default();
-                        all.extend(std::iter::repeat_n(row, count));
+                        let one = Orphan {
+                            child: key.child,
+                            parent: key.parent,
+                            columns: key.columns.into_iter().map(|(own, _)| own).collect(),
+                            row: None,
+                            values: Vec::new(),
+                        };
+                        all.extend(std::iter::repeat_n(one, count));
                     }
                 }
             }

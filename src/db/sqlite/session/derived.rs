@@ -33,22 +33,34 @@ impl Sqlite {
         column: &str,
         unchanged: u64,
     ) -> anyhow::Result<bool> {
-        let kept = self.before.triggers.iter().any(|(of, sql)| {
+        let keeps = |(of, sql): &&(String, String)| {
             of.eq_ignore_ascii_case(table) && derived::trigger_keeps_time(sql, table, column)
-        });
-        if !kept {
+        };
+        let keeping: Vec<_> = self.before.triggers.iter().filter(keeps).collect();
+        if keeping.is_empty() {
             return Ok(false);
         }
+        let is_local = keeping.iter().any(|(_, sql)| {
+            let sql = sql.to_ascii_lowercase();
+            sql.contains("'localtime'")
+        });
         let name = quoted(column);
         let seconds = format!(
             "CASE typeof({name}) WHEN 'text' THEN CAST(strftime('%s', {name}) AS INTEGER) ELSE \
              {name} / CASE WHEN abs({name}) >= 1e14 THEN 1000000 WHEN abs({name}) >= 1e11 THEN 1000 ELSE 1 END END"
         );
+        let began = self.began - 1;
+        let mut in_time =
+            format!("{seconds} BETWEEN {began} AND CAST(strftime('%s', 'now') AS INTEGER) + 1");
+        if is_local {
+            let ahead = "CAST(strftime('%s', 'now', 'localtime') AS INTEGER) - CAST(strftime('%s', 'now') AS INTEGER)";
+            in_time = format!(
+                "{in_time} OR {seconds} BETWEEN {began} + {ahead} AND CAST(strftime('%s', 'now', 'localtime') AS INTEGER) + 1"
+            );
+        }
         let sql = format!(
-            "SELECT count(*) FROM {} WHERE {name} IS NOT NULL AND \
-             ({seconds} BETWEEN {} AND CAST(strftime('%s', 'now') AS INTEGER) + 1) IS NOT TRUE",
-            self.quote(table),
-            self.began - 1
+            "SELECT count(*) FROM {} WHERE {name} IS NOT NULL AND ({in_time}) IS NOT TRUE",
+            self.quote(table)
         );
         Ok(numbers(&self.rows(&sql)?[0])[0] <= unchanged)
     }

@@ -115,7 +115,7 @@ fn forbidden(action: &AuthAction<'_>) -> Option<String> {
             "a migration runs in chatctl's own transaction, which it must not end: write BEGIN and COMMIT in pairs or remove them, and remove ROLLBACK".into(),
         ),
         AuthAction::Attach { .. } | AuthAction::Detach { .. } => {
-            Some("another database can't be measured: remove ATTACH and DETACH".into())
+            Some("chatctl can't measure another database: remove ATTACH and DETACH".into())
         }
         AuthAction::Pragma { pragma_name, pragma_value: Some(_) }
             if ["writable_schema", "schema_version", "query_only"].iter().any(|name| pragma_name.eq_ignore_ascii_case(name)) =>
@@ -136,7 +136,7 @@ fn forbidden(action: &AuthAction<'_>) -> Option<String> {
         AuthAction::CreateTrigger { table_name, .. } | AuthAction::CreateTempTrigger { table_name, .. }
             if own(table_name) =>
         {
-            Some(format!("a trigger on the history `{table_name}` would run after everything was compared"))
+            Some(format!("a trigger on the history `{table_name}` would run after the comparison"))
         }
         _ => None,
     }

@@ -18,7 +18,7 @@ use crate::db::catalog::quoted;
 use crate::db::session::measured::Measured as _;
 use crate::db::session::witness::Witness;
 use crate::db::session::{
-    Copying, Failed, ForeignKey, Interrupter, Measure, Missing, OWN, Object, Session, Waits,
+    Copying, Failed, ForeignKey, Interrupter, Measure, Missing, OWN, Object, Orphan, Session, Waits,
 };
 use crate::model::{Actions, Cell, Compared, Content, Names, Numbering, Shape, Successor};
 use anyhow::Context as _;
@@ -288,8 +288,8 @@ impl Session for Sqlite {
         self.all_numberings()
     }
 
-    fn broken_keys(&mut self) -> anyhow::Result<BTreeSet<String>> {
-        self.all_broken_keys()
+    fn orphans(&mut self) -> anyhow::Result<Vec<Orphan>> {
+        self.all_orphans()
     }
 
     fn keys_to(&mut self, parents: &BTreeSet<&str>) -> anyhow::Result<Vec<ForeignKey>> {

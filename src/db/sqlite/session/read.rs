@@ -16,12 +16,15 @@ pub(super) fn form(own: &ShapeColumn, other: &ShapeColumn) -> Field {
         let declared = column.declared.to_ascii_uppercase();
         declared.contains("DATE") || declared.contains("TIME")
     };
+    let is_bytes = |column: &ShapeColumn| column.declared.eq_ignore_ascii_case("BLOB");
     Field {
         sql: quoted(&own.name),
         form: if own.declared == other.declared {
             Form::Raw
         } else if is_time(own) || is_time(other) {
             Form::Time
+        } else if is_bytes(own) || is_bytes(other) {
+            Form::Coded
         } else {
             Form::Number
         },
@@ -61,8 +64,7 @@ impl Measured for Sqlite {
     ) -> anyhow::Result<Option<Compared>> {
         let all = self.look()?;
         let now = all.tables.iter().find(|it| it.name == successor.table);
-        let now =
-            now.ok_or_else(|| anyhow::anyhow!("`{}` is not there any more", successor.table))?;
+        let now = now.ok_or_else(|| anyhow::anyhow!("`{}` no longer exists", successor.table))?;
         let Some(mut reading) = self.witness.after(shape, successor, now) else {
             return Ok(None);
         };

@@ -59,7 +59,8 @@ impl Sqlite {
             // Without a gap they keep their numbers.
             if counts[0][0] != counts[0][1] || counts[0][2].int() == Some(0) {
                 return Ok(Some(format!(
-                    "VACUUM numbers the rows of `{}` again, by which the index `{}` finds them: give the table an INTEGER PRIMARY KEY, or leave VACUUM out",
+                    "VACUUM renumbers the rows of `{}`, and the index `{}` finds them by number: give the table \
+                        an INTEGER PRIMARY KEY, or leave VACUUM out",
                     shape.name, row[0]
                 )));
             }

@@ -1,10 +1,11 @@
 //! A file of MySQL, statement by statement. What the file holds together stays together: nothing of
 //! its transaction or under its locks is committed before the file says so, or a DDL statement does.
 
-use super::late::{Fallout, Late, Others, Prepared, Shut};
+use super::late::{Fallout, Late, Others, Shut};
 use super::{Steps, helped, in_flight, late};
 use crate::cli_error::CliError;
 use crate::db::{Failed, Session, Why};
+use crate::migrate::apply::prepared::Prepared;
 use crate::migrate::apply::prove::Remaining;
 use crate::migrate::apply::rehearse::Rehearsed;
 use crate::migrate::apply::unfinished::Unfinished;
@@ -89,7 +90,7 @@ pub(in crate::migrate::apply) fn allowed(intent: &Intent<'_>) -> Result<(), CliE
             return refused(
                 number,
                 "does more than commit",
-                "write COMMIT, and START TRANSACTION if another one is meant to follow",
+                "write COMMIT, and START TRANSACTION if another transaction should follow",
             );
         }
         let mut words = piece.text.split_whitespace().map(str::to_ascii_lowercase);
@@ -103,7 +104,7 @@ pub(in crate::migrate::apply) fn allowed(intent: &Intent<'_>) -> Result<(), CliE
         if matches!(kind, Kind::AlterTable { actions } if actions.iter().any(discards)) {
             return refused(
                 number,
-                "takes every row out of a table with the file that it is in",
+                "removes every row of a table together with its file",
                 "leave DISCARD TABLESPACE out, or do it by hand",
             );
         }
@@ -119,7 +120,7 @@ pub(in crate::migrate::apply) fn allowed(intent: &Intent<'_>) -> Result<(), CliE
     match Frame::before(intent, end) {
         Frame::Transaction => refused(
             end - 1,
-            "ends a file that does not commit its transaction, so that the server would take it back",
+            "ends a file that does not commit its transaction, so the server would roll it back",
             "write COMMIT at the end of the file",
         ),
         Frame::Nothing | Frame::Locks(_) => Ok(()),
@@ -258,6 +259,7 @@ impl Walk<'_, '_> {
             }
             // The mark of one would be the transaction that it is about.
             Kind::SetVariable { .. } => self.run(session, number)?,
+            _ if intent.is_of_session(number) => self.run(session, number)?,
             _ if self.is_bare(number) => self.bare(session, number)?,
             _ if self.frame == Frame::Nothing => {
                 patiently(session, self.steps.options, |session| session.begin())?;
@@ -306,7 +308,8 @@ impl Walk<'_, '_> {
         );
         let commits = kind.implicit_commit(Dialect::Mysql);
         let is_free = self.frame == Frame::Nothing;
-        !frames && commits && (is_free || !may_commit(kind))
+        let is_of_session = self.steps.intent.is_of_session(number);
+        !frames && !is_of_session && commits && (is_free || !may_commit(kind))
     }
 
     /// Runs a statement that is marked with those around it.
@@ -386,7 +389,13 @@ impl Walk<'_, '_> {
             }
             None => Shut::default(),
         };
-        let schema = in_flight::note(session, piece)?;
+        let schema = match in_flight::note(session, (piece, Dialect::Mysql), self.others()) {
+            Ok(schema) => schema,
+            Err(error) if waits_for_locks(&error) => {
+                return self.failed(number, error.downcast()?).map(Some);
+            }
+            Err(error) => return Err(error),
+        };
         let is_locked = self.is_locked();
         if !is_locked {
             patiently(session, self.steps.options, |session| session.begin())?;
@@ -412,9 +421,7 @@ impl Walk<'_, '_> {
         if !is_locked {
             patiently(session, self.steps.options, |session| session.begin())?;
         }
-        let hash = journal::hash(piece.text);
-        self.steps
-            .mark(session, number, (State::Done, &hash), piece.text)?;
+        self.mark_done(session, number, piece.text)?;
         self.unmarked.push(number);
         self.remember(session)?;
         if is_locked {
@@ -437,8 +444,7 @@ impl Walk<'_, '_> {
         self.steps.begun = done.is_some();
         let done = done.unwrap_or_default();
         for number in done..self.committed {
-            let hash = journal::hash(self.steps.intent.pieces[number].text);
-            self.steps.mark(session, number, (State::Done, &hash), "")?;
+            self.mark_done(session, number, "")?;
         }
         self.committed = self.committed.max(done);
         Ok(())
@@ -458,12 +464,24 @@ impl Walk<'_, '_> {
     }
 
     fn write_marks(&self, session: &mut dyn Session) -> anyhow::Result<()> {
-        for number in &self.unmarked {
-            let hash = journal::hash(self.steps.intent.pieces[*number].text);
-            self.steps
-                .mark(session, *number, (State::Done, &hash), "")?;
-        }
-        Ok(())
+        let unmarked = self.unmarked.iter();
+        unmarked
+            .copied()
+            .try_for_each(|number| self.mark_done(session, number, ""))
+    }
+
+    /// Writes that a statement is done, and what it took of what has a limit.
+    fn mark_done(
+        &self,
+        session: &mut dyn Session,
+        number: usize,
+        detail: &str,
+    ) -> anyhow::Result<()> {
+        let hash = journal::hash(self.steps.intent.pieces[number].text);
+        let took = self.late.taken.written(number);
+        let detail = took.as_deref().unwrap_or(detail);
+        self.steps
+            .mark(session, number, (State::Done, &hash), detail)
     }
 
     /// Writes what the run made so far, for the case that it comes to a stop. Behind the last statement of

@@ -1,33 +1,54 @@
 //! What is noted before a statement that can't be in a transaction, so that the next run knows whether it
 //! was done when the process ended.
 
+use super::late::Others;
 use crate::db::Session;
 use crate::migrate::apply::reach;
 use crate::migrate::intent::Piece;
 use crate::migrate::journal;
-use crate::sql::Kind;
+use crate::model::{Names, Shape};
+use crate::sql::{AlterAction, Dialect, Facts, Kind, Name};
 
 /// How a note begins that is about the tables of the statement only.
 const OF_TABLES: &str = "tables:";
+/// How one begins that is about routines and events, too: the schema has none of them.
+const WITH_CODE: &str = "code:";
+/// How one begins of the tables of a statement under the locks of its file.
+const UNDER_LOCKS: &str = "locked:";
 
 /// The schema before a statement: of the tables that it names where it changes no others, otherwise all of it.
-pub(super) fn note(session: &mut dyn Session, piece: &Piece<'_>) -> anyhow::Result<String> {
-    if let Some(names) = tables(piece)
+pub(super) fn note(
+    session: &mut dyn Session,
+    (piece, dialect): (&Piece<'_>, Dialect),
+    others: Others,
+) -> anyhow::Result<String> {
+    let names = tables(piece);
+    if let (Some(names), Others::Wait) = (&names, others) {
+        return under_locks(session, names);
+    }
+    if let Some(names) = names
         && let Some(lines) = session.schema_of(&names)?
     {
         return Ok(format!("{OF_TABLES}{}", journal::hash(&lines.join("\n"))));
     }
-    whole(session)
+    match dialect {
+        Dialect::Mysql => with_code(session),
+        Dialect::Postgres | Dialect::Sqlite => whole(session),
+    }
 }
 
 /// Whether the schema is as it was noted before a statement.
 pub(super) fn is_as_noted(
     session: &mut dyn Session,
-    piece: &Piece<'_>,
+    piece: (&Piece<'_>, Dialect),
     noted: &str,
 ) -> anyhow::Result<bool> {
     let now = if noted.starts_with(OF_TABLES) {
-        note(session, piece)?
+        note(session, piece, Others::Write)?
+    } else if noted.starts_with(UNDER_LOCKS) {
+        under_locks(session, &tables(piece.0).unwrap_or_default())?
+    } else if noted.starts_with(WITH_CODE) {
+        with_code(session)?
     } else {
         whole(session)?
     };
@@ -36,6 +57,124 @@ pub(super) fn is_as_noted(
 
 fn whole(session: &mut dyn Session) -> anyhow::Result<String> {
     Ok(journal::hash(&session.schema()?.join("\n")))
+}
+
+/// The tables of a statement, as they are found without waiting for a lock: behind an ALTER, LOCK
+/// TABLES keeps other connections from asking how a table is made.
+fn under_locks(session: &mut dyn Session, names: &[&str]) -> anyhow::Result<String> {
+    let names = names.iter();
+    let names = names.map(|it| format!("'{}'", it.replace('\\', "\\\\").replace('\'', "''")));
+    let names: Vec<_> = names.collect();
+    let of = |table: &str, shown: &str| {
+        format!(
+            "SELECT concat_ws(' ', '{table}', table_name, {shown}) FROM information_schema.{table} \
+             WHERE table_schema = database() AND table_name IN ({})",
+            names.join(", ")
+        )
+    };
+    let all = [
+        of(
+            "columns",
+            "ordinal_position, column_name, column_type, is_nullable, quote(column_default), extra, collation_name",
+        ),
+        of(
+            "statistics",
+            "index_name, seq_in_index, column_name, sub_part, non_unique, index_type",
+        ),
+        of(
+            "key_column_usage",
+            "constraint_name, column_name, referenced_table_name, referenced_column_name",
+        ),
+    ];
+    let rows = session.rows(&format!("{} ORDER BY 1", all.join(" UNION ALL ")))?;
+    let lines: Vec<_> = rows.iter().map(|row| row[0].to_string()).collect();
+    Ok(format!("{UNDER_LOCKS}{}", journal::hash(&lines.join("\n"))))
+}
+
+/// The same of a database of MySQL, with its code.
+fn with_code(session: &mut dyn Session) -> anyhow::Result<String> {
+    let code = session.rows(
+        "SELECT concat_ws(' ', routine_type, routine_name, md5(routine_definition)) FROM information_schema.routines \
+         WHERE routine_schema = database() UNION ALL \
+         SELECT concat_ws(' ', 'EVENT', event_name, md5(event_definition)) FROM information_schema.events \
+         WHERE event_schema = database() ORDER BY 1",
+    )?;
+    let mut lines = session.schema()?;
+    lines.extend(code.iter().map(|row| row[0].to_string()));
+    Ok(format!("{WITH_CODE}{}", journal::hash(&lines.join("\n"))))
+}
+
+/// Whether a statement was certainly not done, though the schema is another one: somebody else may
+/// have changed it.
+pub(super) fn is_undone(session: &mut dyn Session, piece: &Piece<'_>) -> anyhow::Result<bool> {
+    let (there, names) = (session.catalog()?, session.names());
+    Ok(lacks(&piece.facts, (&there, names)))
+}
+
+/// Whether something is not there that a statement makes, or is there that it takes away.
+fn lacks(facts: &Facts, (there, names): (&[Shape], Names)) -> bool {
+    if facts.tables().any(|it| it.schema.is_some()) {
+        return false;
+    }
+    let found = |table: &Name| {
+        let mut there = there.iter();
+        there.find(|it| names.tables.same(&it.table, &table.name))
+    };
+    match (&facts.kind, &facts.table) {
+        (
+            Kind::CreateTable {
+                temporary: false, ..
+            },
+            Some(table),
+        ) => found(table).is_none(),
+        (
+            Kind::DropTable {
+                temporary: false, ..
+            },
+            _,
+        ) => facts.tables().any(|it| found(it).is_some()),
+        (Kind::AlterTable { actions }, Some(table)) => {
+            let renamed = actions.iter().find_map(|action| match action {
+                AlterAction::RenameTable { to } => Some(to),
+                _ => None,
+            });
+            match (renamed, found(table)) {
+                (Some(to), _) => found(to).is_none(),
+                (None, Some(shape)) => actions
+                    .iter()
+                    .any(|it| lacks_action((it, actions), (shape, names))),
+                (None, None) => false,
+            }
+        }
+        _ => false,
+    }
+}
+
+fn lacks_action(
+    (action, all): (&AlterAction, &[AlterAction]),
+    (shape, names): (&Shape, Names),
+) -> bool {
+    // What is no plain name may be read wrongly, and is not looked for.
+    let is_name = |name: &str| name.chars().all(|it| it.is_alphanumeric() || it == '_');
+    let has = |name: &str| {
+        let mut columns = shape.columns.iter();
+        columns.any(|it| names.columns.same(&it.name, name))
+    };
+    let adds = |name: &str| {
+        let is_it = |it: &AlterAction| match it {
+            AlterAction::AddColumn { column, .. } => names.columns.same(column, name),
+            AlterAction::RenameColumn { to, .. } | AlterAction::Change { to, .. } => {
+                names.columns.same(to, name)
+            }
+            _ => false,
+        };
+        all.iter().any(is_it)
+    };
+    match action {
+        AlterAction::AddColumn { column, .. } => is_name(column) && !has(column),
+        AlterAction::DropColumn { column, .. } => has(column) && !adds(column),
+        _ => false,
+    }
 }
 
 /// The tables that a statement changes by their names, and with which it changes nothing else of the
@@ -59,10 +198,11 @@ fn tables<'a>(piece: &'a Piece<'_>) -> Option<Vec<&'a str>> {
 
 #[cfg(test)]
 mod tests {
-    use super::tables;
+    use super::{lacks, tables};
     use crate::migrate::intent::Intent;
     use crate::migrate::source::{File, Migration, Version};
-    use crate::sql::Dialect;
+    use crate::model::{Names, Shape, ShapeColumn};
+    use crate::sql::{Dialect, Statement, facts};
 
     fn of(text: &str) -> Option<Vec<String>> {
         let file = File {
@@ -93,6 +233,42 @@ mod tests {
             found.sort();
             found.dedup();
             assert_eq!(found, names, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_a_statement_would_have_made_or_taken_shows_that_it_was_not_done() {
+        let column = |name: &str| ShapeColumn {
+            id: None,
+            name: name.to_owned(),
+            declared: String::new(),
+        };
+        let there = [Shape {
+            name: "a".to_owned(),
+            table: "a".to_owned(),
+            columns: vec![column("id"), column("body")],
+            ..Shape::default()
+        }];
+        for (text, is) in [
+            ("ALTER TABLE a ADD COLUMN lang INT", true),
+            ("ALTER TABLE a ADD COLUMN body INT", false),
+            ("ALTER TABLE a ADD COLUMN (b INT, c INT)", true),
+            ("ALTER TABLE a DROP COLUMN body", true),
+            ("ALTER TABLE a DROP COLUMN gone", false),
+            (
+                "ALTER TABLE a DROP COLUMN body, ADD COLUMN body JSON",
+                false,
+            ),
+            ("ALTER TABLE a RENAME TO b", true),
+            ("ALTER TABLE a MODIFY body TEXT", false),
+            ("CREATE TABLE b (id INT)", true),
+            ("CREATE TABLE a (id INT)", false),
+            ("DROP TABLE a", true),
+            ("DROP TABLE b", false),
+            ("CREATE INDEX i ON a (body)", false),
+        ] {
+            let facts = facts(&Statement::alone(text), Dialect::Mysql);
+            assert_eq!(lacks(&facts, (&there, Names::SQLITE)), is, "{text}");
         }
     }
 

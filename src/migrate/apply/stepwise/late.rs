@@ -4,16 +4,16 @@
 mod altered;
 mod aside;
 mod fallout;
-mod prepared;
+mod sets;
 mod shut;
 mod taken;
 
 pub(super) use aside::left_aside;
 pub(super) use fallout::Fallout;
-pub(super) use prepared::Prepared;
 pub(super) use shut::Shut;
 
 use crate::db::Session;
+use crate::migrate::apply::limits::{Taken, has_limits};
 use crate::migrate::apply::rehearse::Rehearsed;
 use crate::migrate::apply::{Culprit, End, Failure, origin};
 use crate::migrate::intent::Intent;
@@ -22,6 +22,7 @@ use crate::migrate::preserve::{Lost, Matter, Tables, What, loss};
 use crate::model::{Cell, Shape};
 use crate::sql::{Conflict, Facts, Kind, Name};
 use aside::Aside;
+use sets::sets;
 use std::collections::BTreeMap;
 
 /// What others can do with the tables of a statement while they are examined.
@@ -84,12 +85,17 @@ fn plus(lost: &Lost, more: u64) -> Lost {
 /// What the statements of a file took of each table and column, by their numbers: a limit is that of
 /// all together.
 #[derive(Debug, Default)]
-pub(super) struct Late(BTreeMap<usize, Vec<(String, Option<String>, u64)>>);
+pub(super) struct Late {
+    /// Besides what they did in the rehearsal.
+    more: BTreeMap<usize, Vec<(String, Option<String>, u64)>>,
+    /// All of it, for a run that goes on where this one stops.
+    pub(super) taken: Taken,
+}
 
 impl Late {
     /// What the statements before this one took, of what it takes itself.
     fn before(&self, number: usize, lost: &Lost) -> u64 {
-        let earlier = self.0.range(..number).flat_map(|(_, took)| took);
+        let earlier = self.more.range(..number).flat_map(|(_, took)| took);
         let of_it =
             earlier.filter(|(table, column, _)| (table, column) == (&lost.table, &lost.column));
         of_it.map(|(.., rows)| rows).sum()
@@ -97,7 +103,7 @@ impl Late {
 
     /// What this one is known to have taken already.
     fn by(&self, number: usize, lost: &Lost) -> u64 {
-        let took = self.0.get(&number).into_iter().flatten();
+        let took = self.more.get(&number).into_iter().flatten();
         let of_it =
             took.filter(|(table, column, _)| (table, column) == (&lost.table, &lost.column));
         of_it.map(|(.., rows)| rows).sum()
@@ -106,12 +112,13 @@ impl Late {
     /// Notes what a statement took.
     fn note<'a>(&mut self, number: usize, took: impl Iterator<Item = (&'a Lost, u64)>) {
         let took = took.map(|(lost, rows)| (lost.table.clone(), lost.column.clone(), rows));
-        self.0.entry(number).or_default().extend(took);
+        self.more.entry(number).or_default().extend(took);
     }
 
     /// A statement runs, maybe once more: what it and those behind it took was taken back.
     pub(super) fn forget(&mut self, number: usize) {
-        self.0.split_off(&number);
+        self.more.split_off(&number);
+        self.taken.forget(number);
     }
 }
 
@@ -131,18 +138,38 @@ fn known(rehearsed: &[Lost], lost: &Lost) -> u64 {
     }
 }
 
+/// What the rehearsal had right before a statement.
+#[derive(Debug, Clone, Copy)]
+struct Then {
+    rows: u64,
+    /// Whether the same rows are there now, as far as they are told apart.
+    is_same: bool,
+}
+
 /// What goes with DDL, with what goes by the other statements of the file; and how much of it the
-/// rehearsal did not have, which had so much for this statement, if that is known.
-fn with_others(lost: &Lost, then: Option<u64>, (known, late): (u64, u64)) -> (Lost, u64) {
+/// rehearsal did not have, which had so much for this statement, if that is known. What it put back
+/// behind it is not lost.
+fn with_others(lost: &Lost, then: Option<Then>, (known, late): (u64, u64)) -> (Lost, u64) {
     if lost.rows == 0 {
         return (lost.clone(), 0);
     }
-    let more = lost.rows.saturating_sub(then.unwrap_or(known));
-    let all = match then {
-        Some(_) => lost.rows.max(known.saturating_add(more)),
-        None => lost.rows,
+    let (all, more) = match then {
+        Some(Then { rows, is_same }) => {
+            let more = lost.rows.saturating_sub(rows);
+            // One that went would hide one that came, which nobody puts back.
+            let hides = !is_same && known < rows;
+            let more = more.max(u64::from(hides));
+            (known.saturating_add(more), more)
+        }
+        None => (lost.rows, lost.rows.saturating_sub(known)),
     };
-    (plus(lost, all - lost.rows + late), more)
+    let all = all.saturating_add(late);
+    let lost = Lost {
+        rows: all,
+        before: lost.before.max(all),
+        ..lost.clone()
+    };
+    (lost, more)
 }
 
 /// What a statement does to the rows that it changes.
@@ -179,43 +206,97 @@ pub(super) fn changed(
     let now = session.changed().last().copied();
     let then = rehearsed.rows.get(number).copied().flatten();
     let does = does(&facts.kind);
-    let (Some(then), Some(now), Some(table)) = (then, now, &facts.table) else {
+    let (Some(then), Some(now)) = (then, now) else {
         return Ok(None);
     };
-    if now <= then || does == Does::Nothing {
+    let counts = does == Does::Delete && has_limits(intent);
+    if does == Does::Nothing || now <= then && !counts {
         return Ok(None);
     }
-    let Some((shape, _)) = older(session, (intent, number), rehearsed, table)? else {
-        return Ok(None);
-    };
     let before = were(rehearsed);
     let before = Tables {
         shapes: &before,
         names: session.names(),
     };
-    let lost = more((does, shape), now - then, &rehearsed.evidence.lost, before);
-    let all: Vec<_> = lost
-        .iter()
-        .map(|it| plus(it, late.before(number, it)))
-        .collect();
-    let refused = refused((intent, rehearsed), &all, before);
-    if !refused.is_empty() {
-        return Ok(Some(culprits(intent, number, refused)));
-    }
-    late.note(number, lost.iter().map(|it| (it, now - then)));
-    let is_new = does == Does::Change && lost.is_empty() && then == 0;
-    Ok(is_new.then(|| {
+    let came = |table: &str| {
         End::Failed(Failure {
             file: intent.migration.file_name(),
             line: Some(intent.pieces[number].line),
             message: format!(
-                "it would change {now} rows of `{}` that came after the rehearsal, which had none for it",
-                shape.name
+                "it would change {} rows of `{table}` that were added after the rehearsal, where it changed {then}",
+                now - then
             ),
             help: "run `chatctl migrate` again: it rehearses with these rows".into(),
             busy: false,
         })
-    }))
+    };
+    // Of several tables the server says one number, which may be that of any.
+    for table in facts.tables() {
+        let Some((shape, _)) = older(session, (intent, number), rehearsed, table)? else {
+            if now > then && is_view(session, table)? {
+                return Ok(Some(came(&table.name)));
+            }
+            continue;
+        };
+        if counts {
+            // The file may delete rows of its own as well.
+            let gone = loss(shape, None, (What::RowsGone, 0, 0), before);
+            let known = known(&rehearsed.evidence.lost, &gone);
+            let most = known.saturating_add(now.saturating_sub(then));
+            late.taken.note(number, &gone, now.min(most));
+        }
+        if now <= then {
+            continue;
+        }
+        let lost = more((does, shape), now - then, &rehearsed.evidence.lost, before);
+        let all: Vec<_> = lost
+            .iter()
+            .map(|it| plus(it, late.before(number, it)))
+            .collect();
+        let refused = refused((intent, rehearsed), &all, before);
+        if !refused.is_empty() {
+            return Ok(Some(culprits(intent, number, refused)));
+        }
+        late.note(number, lost.iter().map(|it| (it, now - then)));
+        if does == Does::Change
+            && (overwrites(
+                (intent, number),
+                (rehearsed, facts),
+                (shape, &lost, now - then),
+                before,
+            ))
+        {
+            return Ok(Some(came(&shape.name)));
+        }
+    }
+    Ok(None)
+}
+
+/// Whether a statement may overwrite values of a column of which the rehearsal lost none: that says
+/// nothing of rows that it did not have.
+fn overwrites(
+    (intent, number): (&Intent<'_>, usize),
+    (rehearsed, facts): (&Rehearsed, &Facts),
+    (shape, lost, rows): (&Shape, &[Lost], u64),
+    before: Tables<'_>,
+) -> bool {
+    let set = sets((facts, intent.pieces[number].text), (shape, before.names));
+    let any = set.into_iter().map(|column| {
+        let all = (What::ValuesChanged, rows, rows);
+        loss(shape, Some(column), all, before)
+    });
+    let is_seen = |it: &Lost| lost.iter().any(|seen| seen.column == it.column);
+    let unseen: Vec<_> = any.filter(|it| !is_seen(it)).collect();
+    !refused((intent, rehearsed), &unseen, before).is_empty()
+}
+
+/// Whether rows of tables that a statement does not name are behind its name.
+fn is_view(session: &mut dyn Session, table: &Name) -> anyhow::Result<bool> {
+    let name = table.name.replace('\\', "\\\\").replace('\'', "''");
+    let found = session.rows(&format!(
+        "SELECT 1 FROM information_schema.views WHERE table_schema = database() AND table_name = '{name}'"
+    ))?;
+    Ok(!found.is_empty())
 }
 
 /// The tables that were there before the run, as the file began.
@@ -306,7 +387,7 @@ fn culprits(intent: &Intent<'_>, number: usize, lost: Vec<Lost>) -> End {
 
 #[cfg(test)]
 mod tests {
-    use super::{Late, Seen, known, with_others};
+    use super::{Late, Seen, Then, known, with_others};
     use crate::migrate::preserve::{Lost, Tables, What, loss};
     use crate::model::{Names, Shape};
 
@@ -349,18 +430,21 @@ mod tests {
 
     #[test]
     fn what_ddl_takes_counts_with_what_others_took() {
-        let all = |rows, then, known| {
+        let all = |rows, then: Option<(u64, bool)>, known| {
+            let then = then.map(|(rows, is_same)| Then { rows, is_same });
             let (lost, more) = with_others(&rows_gone(rows), then, known);
             (lost.rows, more)
         };
         // Of three that went one went before it, and one came.
-        assert_eq!(all(3, Some(2), (3, 0)), (4, 1));
-        assert_eq!(all(2, Some(2), (3, 0)), (3, 0));
-        assert_eq!(all(1, Some(2), (3, 1)), (4, 0));
-        // Rows of the file's own were among them.
-        assert_eq!(all(5, Some(5), (0, 0)), (5, 0));
+        assert_eq!(all(3, Some((2, false)), (3, 0)), (4, 1));
+        assert_eq!(all(2, Some((2, true)), (3, 0)), (3, 0));
+        assert_eq!(all(1, Some((2, false)), (3, 1)), (4, 0));
+        // They were put back, or were the file's own; one of them is another one now.
+        assert_eq!(all(5, Some((5, true)), (0, 0)), (0, 0));
+        assert_eq!(all(5, Some((5, false)), (0, 0)), (1, 1));
+        assert_eq!(all(7, Some((5, false)), (0, 0)), (2, 2));
         assert_eq!(all(3, None, (2, 1)), (4, 1));
-        assert_eq!(all(0, Some(0), (3, 1)), (0, 0));
+        assert_eq!(all(0, Some((0, true)), (3, 1)), (0, 0));
     }
 
     #[test]

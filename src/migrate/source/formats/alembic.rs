@@ -64,7 +64,7 @@ fn parse(files: &[File], _settings: &Settings) -> Result<Parsed, CliError> {
         cut(file, text, &mut revisions)?;
         if revisions.len() == before {
             let reason = if text.contains(DOWNGRADE) {
-                "it goes back, and chatctl only goes forward"
+                "it is a downgrade, and chatctl only migrates forward"
             } else {
                 "it has no line `-- Running upgrade`"
             };
@@ -93,7 +93,7 @@ fn cut<'a>(file: &'a File, text: &str, found: &mut Vec<Revision<'a>>) -> Result<
         };
         let Some((from, to)) = step.split_once("->") else {
             return Err(at_line(file, text, at, "a revision without `->`")
-                .hint("write the file again: `alembic upgrade head --sql`"));
+                .hint("generate the file again: `alembic upgrade head --sql`"));
         };
         let id = to.trim().to_owned();
         let after: Vec<_> = from
@@ -106,7 +106,7 @@ fn cut<'a>(file: &'a File, text: &str, found: &mut Vec<Revision<'a>>) -> Result<
                 "`{}` and `{}` both have revision `{id}`",
                 first.file.name, file.name
             ))
-            .hint("keep the file that was applied"));
+            .hint("keep the applied file"));
         }
         found.push(Revision {
             file,
@@ -133,7 +133,7 @@ fn chain(mut waiting: Vec<Revision<'_>>) -> Result<Vec<Revision<'_>>, CliError> 
                 "the revisions `{}` follow each other in a circle",
                 ids.join("`, `")
             ))
-            .hint("write the files again: `alembic upgrade head --sql`"));
+            .hint("generate the files again: `alembic upgrade head --sql`"));
         };
         let revision = waiting.remove(at);
         left.remove(&revision.id);
@@ -167,7 +167,7 @@ fn migration(revision: Revision<'_>, place: usize) -> Result<Migration, CliError
     migration.no_transaction = in_pieces;
     if in_pieces {
         migration.notes.push(
-            "It commits in the middle (`autocommit_block`), so the whole of it runs outside a transaction.".to_owned(),
+            "It commits in the middle (`autocommit_block`), so all of it runs outside a transaction.".to_owned(),
         );
     }
     if says_nothing(&migration.up) {
@@ -345,6 +345,6 @@ mod tests {
         )])
         .unwrap();
         assert!(parsed.migrations.is_empty());
-        assert!(parsed.ignored[0].1.contains("goes back"));
+        assert!(parsed.ignored[0].1.contains("downgrade"));
     }
 }

@@ -165,7 +165,7 @@ fn check(file: &File, text: &str, blocks: &[Block]) -> Result<(), CliError> {
     {
         let message = "one part runs in a transaction and another does not";
         return Err(at_line(file, text, other.range.start, message)
-            .hint("put each part into a file of its own"));
+            .hint("put each part into a separate file"));
     }
     Ok(())
 }

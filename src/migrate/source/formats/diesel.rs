@@ -30,7 +30,7 @@ fn claim(files: &[File]) -> Option<Claim> {
         .find(|file| folder(&file.name, "up.sql").is_some())?;
     Some(Claim {
         weight: 94,
-        reason: format!("`{}` is in a folder of its own", file.name),
+        reason: format!("`{}` is in a separate folder", file.name),
     })
 }
 
@@ -71,7 +71,9 @@ fn migration(folder: &str, file: &File) -> Result<Migration, CliError> {
             "the folder of `{}` must begin with a time or a number, not `{text}`",
             file.name
         ))
-        .hint(format!("rename it, as to `2024-01-01-120000_{folder}`"))
+        .hint(format!(
+            "rename it, for example to `2024-01-01-120000_{folder}`"
+        ))
     })?;
     Migration::whole(version, title.to_owned(), file)
 }

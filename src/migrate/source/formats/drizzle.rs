@@ -87,7 +87,7 @@ fn by_journal(journal: &File, files: &[File]) -> Result<Parsed, CliError> {
             journal.name,
             error.line()
         ))
-        .hint("put it back from version control, or write it again: `drizzle-kit generate`")
+        .hint("restore it from version control, or generate it again: `drizzle-kit generate`")
     })?;
     let mut parsed = Parsed::default();
     for entry in &read.entries {
@@ -97,7 +97,7 @@ fn by_journal(journal: &File, files: &[File]) -> Result<Parsed, CliError> {
                 "the journal lists `{}`, and there is no file `{name}`",
                 entry.tag
             ))
-            .hint("put the file back from version control, or drop it: `drizzle-kit drop`")
+            .hint("restore the file from version control, or drop the entry: `drizzle-kit drop`")
         })?;
         parsed.migrations.push(migration(entry, file)?);
     }
@@ -147,7 +147,9 @@ fn in_order_of_journal(migrations: &[Migration]) -> Result<(), CliError> {
                 pair[0].path.display(),
                 pair[1].path.display()
             ))
-            .hint("make the later one again: `drizzle-kit drop`, then `drizzle-kit generate`"));
+            .hint(
+                "generate the later one again: `drizzle-kit drop`, then `drizzle-kit generate`",
+            ));
         }
     }
     Ok(())

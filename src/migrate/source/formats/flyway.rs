@@ -76,7 +76,7 @@ fn parse(files: &[File], _settings: &Settings) -> Result<Parsed, CliError> {
             Some(Ok(name)) => name,
             Some(Err(reason)) => {
                 return Err(CliError::usage(format!("`{}`: {reason}", file.name))
-                    .hint("rename it, as to `V1_2__add_index.sql`"));
+                    .hint("rename it, for example to `V1_2__add_index.sql`"));
             }
             None => {
                 if !file.name.ends_with(".conf") {
@@ -112,11 +112,11 @@ fn parse(files: &[File], _settings: &Settings) -> Result<Parsed, CliError> {
         if parsed.migrations.iter().any(covered) {
             parsed.ignore(
                 file,
-                "a baseline; chatctl runs the versions below it instead",
+                "a baseline; chatctl runs the versions before it instead",
             );
         } else {
             baseline.unsupported = Some(Unsupported::new(
-                "it is a baseline for new databases, and the versions below it are gone",
+                "it is a baseline for new databases, and the versions before it are missing",
             ));
             parsed.migrations.push(baseline);
         }
@@ -164,7 +164,7 @@ fn configure(migration: &mut Migration, configuration: Option<&File>) -> Result<
     });
     if let Some(word) = found.filter(|_| placeholders) {
         migration.unsupported = Some(Unsupported::new(format!(
-            "it has the placeholder `${{{word}}}`, whose value chatctl does not know"
+            "it has the placeholder `${{{word}}}`, and chatctl does not know its value"
         )));
     }
     Ok(())

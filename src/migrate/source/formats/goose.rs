@@ -196,11 +196,7 @@ impl<'a> Machine<'a> {
                 self.state = State::Up { open: false };
             }
             (Annotation::Up, _) => {
-                return wrong(
-                    at,
-                    "a second `-- +goose Up`",
-                    "put it into a file of its own",
-                );
+                return wrong(at, "a second `-- +goose Up`", "put it into a separate file");
             }
             (Annotation::Down, State::Up { open: false }) => {
                 if let Some(from) = self.from.take()

@@ -117,8 +117,10 @@ fn numbered(
     let version = Version::parse(digits).filter(|version| version.as_number().is_some());
     let Some(version) = version else {
         return Err(
-            CliError::usage(format!("`{}` must begin with a number", file.name))
-                .hint(format!("rename it, as to `1{separator}{}`", file.name)),
+            CliError::usage(format!("`{}` must begin with a number", file.name)).hint(format!(
+                "rename it, for example to `1{separator}{}`",
+                file.name
+            )),
         );
     };
     let title = title.trim_start_matches(['_', '-']).to_owned();

@@ -49,7 +49,7 @@ fn parse(files: &[File], _settings: &Settings) -> Result<Parsed, CliError> {
                 "`{}` must begin with a whole number and `_`, not `{digits}`",
                 file.name
             ))
-            .hint("rename it, as to `20240101120000_create_chat.sql`"));
+            .hint("rename it, for example to `20240101120000_create_chat.sql`"));
         };
         let mut migration = Migration::whole(version, title.replace('_', " "), file)?;
         let divided = divide(&migration.up, |_, line| {
@@ -71,7 +71,7 @@ fn unknown(up: &str) -> Option<Unsupported> {
         .any(|line| is_comment(line) && line.to_ascii_uppercase().contains("@DELIMITER"))
     {
         return Some(Unsupported::new(
-            "it sets a delimiter of its own (`@DELIMITER`), which chatctl does not read",
+            "it sets its own delimiter (`@DELIMITER`), which chatctl does not read",
         ));
     }
     let (_, rest) = up.split_once("${")?;
@@ -79,7 +79,7 @@ fn unknown(up: &str) -> Option<Unsupported> {
     let named = !word.is_empty() && !word.contains(char::is_whitespace);
     named.then(|| {
         Unsupported::new(format!(
-            "it has the placeholder `${{{word}}}`, whose value chatctl does not know"
+            "it has the placeholder `${{{word}}}`, and chatctl does not know its value"
         ))
     })
 }

@@ -62,7 +62,7 @@ fn parse(files: &[File], _settings: &Settings) -> Result<Parsed, CliError> {
                 "`{}` must begin with a number and `_`, not `{digits}`",
                 file.name
             ))
-            .hint("rename it, as to `1700000000000_create-chat.sql`"));
+            .hint("rename it, for example to `1700000000000_create-chat.sql`"));
         };
         let mut migration = Migration::whole(version, title.to_owned(), file)?;
         migration.recorded_as = Some(stem.to_owned());

@@ -32,7 +32,7 @@ fn claim(files: &[File]) -> Option<Claim> {
     let file = files.iter().find(|file| folder(&file.name).is_some())?;
     Some(Claim {
         weight: 94,
-        reason: format!("`{}` is in a folder of its own", file.name),
+        reason: format!("`{}` is in a separate folder", file.name),
     })
 }
 
@@ -70,7 +70,9 @@ pub(super) fn in_folder(folder: &str, file: &File) -> Result<Migration, CliError
             "the folder of `{}` must begin with a number and `_`",
             file.name
         ))
-        .hint(format!("rename it, as to `20240101120000_{folder}`"))
+        .hint(format!(
+            "rename it, for example to `20240101120000_{folder}`"
+        ))
     })?;
     let mut migration = Migration::whole(version, folder.to_owned(), file)?;
     migration.recorded_as = Some(folder.to_owned());
@@ -83,10 +85,10 @@ pub(super) fn one_number_each(migrations: &[Migration]) -> Result<(), CliError> 
     for migration in migrations {
         if let Some(first) = seen.insert(migration.version.as_number(), migration) {
             return Err(CliError::refused(format!(
-                "chatctl makes the same number of the names `{}` and `{}`",
+                "chatctl derives the same number from the names `{}` and `{}`",
                 first.version, migration.version
             ))
-            .hint("rename the folder that is not applied yet"));
+            .hint("rename the folder that is not yet applied"));
         }
     }
     Ok(())

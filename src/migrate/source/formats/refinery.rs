@@ -88,7 +88,7 @@ fn parse(files: &[File], _settings: &Settings) -> Result<Parsed, CliError> {
                     "`{}` must have one integer as its version, not `{}`",
                     file.name, name.number
                 ))
-                .hint("rename it, as to `V12__add_index.sql`")
+                .hint("rename it, for example to `V12__add_index.sql`")
             })?;
         let mut migration = Migration::whole(version, name.title.to_owned(), file)?;
         migration.any_order = name.prefix == 'U';

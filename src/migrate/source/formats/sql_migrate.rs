@@ -63,7 +63,7 @@ fn divided(file: &File, migration: &mut Migration) -> Result<(), CliError> {
     }
     if let (Some(at), Some(_)) = (one, other) {
         let message = "one part runs in a transaction and another does not";
-        return Err(at_line(file, text, at, message).hint("put each part into a file of its own"));
+        return Err(at_line(file, text, at, message).hint("put each part into a separate file"));
     }
     let divided = divide(text, |_, line| direction(line));
     migration.no_transaction = one.is_some();

@@ -89,7 +89,7 @@ fn no_version(name: &str, (number, rest): (&str, &str)) -> CliError {
     CliError::usage(format!(
         "`{name}` must begin with an integer version, not `{number}`"
     ))
-    .hint(format!("rename it, as to `1_{rest}`"))
+    .hint(format!("rename it, for example to `1_{rest}`"))
 }
 
 fn migration(
@@ -182,7 +182,11 @@ mod tests {
         for name in ["x_a.sql", "_a.sql", "1.5_a.sql"] {
             let stop = parse(&[(name, "")]).unwrap_err();
             assert!(stop.message.contains(name), "{}", stop.message);
-            assert!(stop.hint.unwrap().starts_with("rename it, as to `1_"));
+            assert!(
+                stop.hint
+                    .unwrap()
+                    .starts_with("rename it, for example to `1_")
+            );
         }
     }
 

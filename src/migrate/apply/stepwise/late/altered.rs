@@ -1,11 +1,13 @@
 //! Columns and partitions that a statement removes: their current content.
 
 use super::{
-    Found, Late, Others, Seen, asked, culprits, known, loss, older, refused, were, with_others,
+    Found, Late, Others, Seen, Then, asked, culprits, known, loss, older, refused, were,
+    with_others,
 };
 use crate::db::Session;
 use crate::migrate::apply::End;
-use crate::migrate::apply::counting::{Query, numbers, queries, takes};
+use crate::migrate::apply::counting::{Query, numbers, queries, rewrites, rounded, takes};
+use crate::migrate::apply::limits::has_limits;
 use crate::migrate::apply::rehearse::Rehearsed;
 use crate::migrate::intent::{Intent, Piece};
 use crate::migrate::preserve::{Renames, Tables, What};
@@ -23,7 +25,7 @@ pub(super) fn altered(
     let (Kind::AlterTable { actions }, Some(table)) = (&facts.kind, &facts.table) else {
         return Ok(Ok(Found::default()));
     };
-    if !actions.iter().any(takes) {
+    if !actions.iter().any(|it| takes(it) || rewrites(it)) {
         return Ok(Ok(Found::default()));
     }
     let Some((was, now)) = older(session, (intent, number), rehearsed, table)? else {
@@ -41,23 +43,47 @@ pub(super) fn altered(
         (was, &now),
         (&done, before.names),
     );
-    let queries = queries(session, &now, dropped, actions)?;
+    let queries = queries(session, &now, dropped, actions)?.into_iter();
+    let queries = queries.map(|query| (query, What::ColumnGone));
+    let old = |column: &str| {
+        let is_it = |it: &&ShapeColumn| {
+            let called = done.of_column(was, &it.name, before.names);
+            before.names.columns.same(&called, column)
+        };
+        was.columns.iter().find(is_it)
+    };
+    let rounded = actions.iter().filter_map(|action| {
+        let (column, sql) = rounded(session, &now, action)?;
+        let columns = vec![Some(old(column)?.name.as_str())];
+        Some((Query { sql, columns }, What::ValuesChanged))
+    });
+    let queries: Vec<_> = queries.chain(rounded).collect();
     let (mut seen, mut mores) = (Vec::new(), Vec::new());
-    for Query { sql, columns } in queries {
+    for (Query { sql, columns }, of_column) in queries {
         let counts = numbers(&asked(session, &sql, others)?)?;
         let then = rehearsed.fallen.there(number, &sql);
         let lost = columns.iter().zip(&counts).enumerate();
         let lost = lost.map(|(at, (column, there))| {
             let what = match column {
-                Some(_) => What::ColumnGone,
+                Some(_) => of_column,
                 None => What::RowsGone,
             };
             let taken = loss(was, *column, (what, *there, *there), before);
-            let (known, late) = (
+            let (known, earlier) = (
                 known(&rehearsed.evidence.lost, &taken),
                 late.before(number, &taken),
             );
-            let (all, more) = with_others(&taken, then.map(|then| then[at]), (known, late));
+            let (all, more) = with_others(
+                &taken,
+                then.map(|then| Then {
+                    rows: then[at],
+                    is_same: true,
+                }),
+                (known, earlier),
+            );
+            if has_limits(intent) {
+                late.taken.note(number, &taken, *there);
+            }
             mores.push((taken, more));
             all
         });

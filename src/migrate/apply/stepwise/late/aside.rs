@@ -68,11 +68,13 @@ impl Aside {
             file: intent.migration.file_name(),
             line: Some(intent.pieces[number].line),
             message: format!(
-                "{lost}: they came while statements ran, and are in `{}` only",
+                "{lost}: they were added while statements ran, and exist only in `{}`",
                 self.old.name
             ),
             help: format!(
-                "copy them: INSERT INTO {new} SELECT … FROM {old} …; then run `chatctl migrate` again: it continues behind this statement. Where users deleted them since, acknowledge that in the file: -- chatctl: allow-loss {} rows<={} reason=\"…\"",
+                "copy them: INSERT INTO {new} SELECT … FROM {old} …; then run `chatctl migrate` again: it \
+                    continues after this statement. If users have deleted them since, acknowledge that in the \
+                    file: -- chatctl: allow-loss {} rows<={} reason=\"…\"",
                 lost.subject, lost.rows
             ),
             busy: false,

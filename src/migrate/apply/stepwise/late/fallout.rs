@@ -4,6 +4,7 @@ use super::{Late, Others, culprits, known, loss, plus, refused, were};
 use crate::db::Session;
 use crate::migrate::apply::End;
 use crate::migrate::apply::fallen::{Child, any_of, children, is_of_locks, unlocked};
+use crate::migrate::apply::limits::has_limits;
 use crate::migrate::apply::rehearse::Rehearsed;
 use crate::migrate::intent::Intent;
 use crate::migrate::preserve::{Tables, What};
@@ -72,12 +73,18 @@ impl Fallout {
             let gone = child.gone(session)?;
             let rows = beyond(&gone, then.map_or(&[][..], Vec::as_slice));
             let columns = child.columns.iter().map(|it| Some(it.as_str()));
-            for (column, rows) in std::iter::once(None).chain(columns).zip(rows) {
+            let counts = gone.iter().zip(rows);
+            for (column, (gone, rows)) in std::iter::once(None).chain(columns).zip(counts) {
                 let what = match column {
                     Some(_) => What::ValuesGone,
                     None => What::RowsGone,
                 };
                 let lost = loss(was, column, (what, rows, rows), before);
+                if has_limits(intent) {
+                    let gone = u64::try_from(*gone).unwrap_or_default();
+                    let most = known(&rehearsed.evidence.lost, &lost).saturating_add(rows);
+                    late.taken.note(number, &lost, gone.min(most));
+                }
                 if rows == 0 {
                     continue;
                 }

@@ -58,11 +58,11 @@ impl Shut {
             Ok(found) => found,
             Err(end) => return Ok(Err(end)),
         };
-        if found.seen.is_empty() {
-            found = match altered(session, piece, job, (others, late))? {
-                Ok(found) => found,
-                Err(end) => return Ok(Err(end)),
-            };
+        match altered(session, piece, job, (others, late))? {
+            Ok(more) if found.seen.is_empty() => found = more,
+            // It gives its table another name besides.
+            Ok(more) => found.seen.extend(more.seen),
+            Err(end) => return Ok(Err(end)),
         }
         let before = Tables {
             shapes: &found.before,
@@ -181,7 +181,7 @@ impl Shut {
                     file: intent.migration.file_name(),
                     line: Some(intent.pieces[number].line),
                     message: format!(
-                        "rows of `{}` came or went while chatctl compared it",
+                        "rows of `{}` were added or removed while chatctl compared it",
                         seen.table
                     ),
                     help: "run `chatctl migrate` again while fewer rows are written".into(),
@@ -235,7 +235,8 @@ impl Cuts {
         let (does, help) = if self.ignores {
             (
                 "delete rows or cut values among them",
-                "run `chatctl migrate` again: it rehearses with these rows; or delete or change in a statement of its own what a key forbids or a type has no room for, and leave IGNORE out",
+                "run `chatctl migrate` again: it rehearses with these rows; or delete or change the rows that \
+                    do not fit in a separate statement, and leave IGNORE out",
             )
         } else {
             (
@@ -247,7 +248,7 @@ impl Cuts {
             file: intent.migration.file_name(),
             line: Some(intent.pieces[number].line),
             message: format!(
-                "rows of `{}` came or went after the rehearsal, and the statement may {does}: {}",
+                "rows of `{}` were added or removed after the rehearsal, and the statement may {does}: {}",
                 self.table, failed.message
             ),
             help: help.into(),
@@ -301,7 +302,12 @@ fn lock(session: &mut dyn Session, facts: &Facts) -> anyhow::Result<Option<Strin
     let mut locks: Vec<(&Name, &str)> = Vec::new();
     let written = facts.tables().map(|it| (it, "WRITE"));
     for (table, how) in written.chain(facts.reads.iter().map(|it| (it, "READ"))) {
-        if table.schema.is_some() || !is_there(table, &there, names) {
+        let is_there = is_there(table, &there, names);
+        // DROP TABLE IF EXISTS may name some that are not.
+        if !is_there && matches!(facts.kind, Kind::DropTable { .. }) {
+            continue;
+        }
+        if table.schema.is_some() || !is_there {
             return Ok(None);
         }
         if !locks

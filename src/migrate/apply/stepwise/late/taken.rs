@@ -1,9 +1,9 @@
 //! Tables that a statement drops, or renames while another table takes their name.
 
 use super::aside::{Aside, later};
-use super::{Found, Late, Others, Seen, asked, culprits, known, refused, with_others};
+use super::{Found, Late, Others, Seen, Then, asked, culprits, known, refused, with_others};
 use crate::db::{Failed, Session, Why};
-use crate::migrate::apply::counting::{all, numbers, taken, which};
+use crate::migrate::apply::counting::{numbers, taken, which};
 use crate::migrate::apply::rehearse::Rehearsed;
 use crate::migrate::apply::{End, Failure, origin};
 use crate::migrate::intent::Intent;
@@ -104,10 +104,7 @@ impl Look<'_> {
             return Ok(Ok(None));
         }
         // Before the comparison: what comes between the two makes another count.
-        let sql = match &successor {
-            Some(_) => which(session, shape, &shape.name),
-            None => all(session, &shape.name),
-        };
+        let sql = which(session, shape, &shape.name);
         let counts = numbers(&asked(session, &sql, self.others)?)?;
         let compared = match (&successor, self.others) {
             (Some(successor), Others::Write) => session.compare_with(shape, successor)?,
@@ -123,7 +120,10 @@ impl Look<'_> {
         });
         // What the rehearsal had is counted of a table that nothing takes the place of.
         let then = self.rehearsed.fallen.there(number, &sql);
-        let then = then.filter(|_| successor.is_none()).map(|then| then[0]);
+        let then = then.filter(|_| successor.is_none()).map(|then| Then {
+            rows: then[0],
+            is_same: *then == counts[..],
+        });
         let with_others = |lost: &Lost| {
             let known = known(&self.rehearsed.evidence.lost, lost);
             let of_rows = lost.column.is_none() && lost.what.matter() == Matter::Rows;
@@ -131,7 +131,8 @@ impl Look<'_> {
             with_others(lost, then.filter(|_| of_rows), (known, late))
         };
         let lost = preserve::lost(was, successor.as_ref(), &compared, before);
-        let lost: Vec<_> = lost.iter().map(|it| with_others(it).0).collect();
+        let lost = lost.iter().map(|it| with_others(it).0);
+        let lost: Vec<_> = lost.filter(|it| it.rows > 0).collect();
         let refused = refused((intent, self.rehearsed), &lost, before);
         if !refused.is_empty() {
             return Ok(Err(culprits(intent, number, refused)));
@@ -148,8 +149,8 @@ impl Look<'_> {
             table: shape.name.clone(),
             sql,
             counts,
+            copied: successor.is_some() || then.is_some_and(|then| gone.rows < then.rows),
             lost: vec![gone],
-            copied: successor.is_some(),
             aside: successor.filter(|_| self.stays).map(|successor| {
                 let step = intent.renames_of(number..number + 1);
                 Aside::of((was, shape), successor, (self.now, before.names), &step)
@@ -189,7 +190,7 @@ impl Look<'_> {
             file: self.intent.migration.file_name(),
             line: Some(self.intent.pieces[self.number].line),
             message: format!(
-                "under the locks of the file nobody can see whether `{new}` has every row of `{old}`: {failed}"
+                "under the locks of the file chatctl cannot check whether `{new}` has every row of `{old}`: {failed}"
             ),
             help: format!(
                 "lock both: LOCK TABLES `{old}` WRITE, `{new}` WRITE; or write UNLOCK TABLES before this statement"

@@ -1,4 +1,4 @@
-//! The statement that a text or a variable holds which EXECUTE runs.
+//! The statement in a text or variable that EXECUTE runs.
 
 use crate::db::Session;
 use crate::sql;
@@ -7,13 +7,13 @@ use std::collections::BTreeMap;
 
 /// The texts of prepared statements, by their names.
 #[derive(Debug, Default)]
-pub(in super::super) struct Prepared(BTreeMap<String, String>);
+pub(super) struct Prepared(BTreeMap<String, String>);
 
 impl Prepared {
     /// What a statement runs that is put together: as far as that can be asked for without running
     /// anything. The text of one that is prepared is kept: the variable may hold another one when
     /// it is run.
-    pub(in super::super) fn look(
+    pub(super) fn look(
         &mut self,
         session: &mut dyn Session,
         text: &str,
