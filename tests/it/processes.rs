@@ -287,6 +287,62 @@ fn processes_that_are_started_together_are_proven_together() {
     });
 }
 
+/// A worker that saves past the gate while the web process commits something else, which the marker waits
+/// for: that commit is not credited with the answer.
+#[test]
+fn a_worker_past_the_gate_proves_nothing() {
+    let postgres = Postgres::start();
+    let servers = root().join("tests/servers/apart");
+    let run = |name: &str, past: bool| {
+        let url = postgres.database(name);
+        let folder = tempfile::tempdir().unwrap();
+        let config = folder.path().join("chatctl.toml");
+        let python = |words: &str| {
+            format!(
+                "command = \"{} {}/{words}\"",
+                python().display(),
+                servers.display()
+            )
+        };
+        let way = if past {
+            format!("environment = {{ DATABASE_URL = \"{url}\" }}\n")
+        } else {
+            String::new()
+        };
+        let entries = format!(
+            "[[start]]\nname = \"worker\"\nready = \"line:worker: ready\"\n{way}{}\n\n\
+             [[start]]\nname = \"web\"\nready = \"/health\"\ntested = true\n{}\n",
+            python("worker.py --port {port}"),
+            python("web.py --port {port} --worker http://127.0.0.1:{port:worker} --late --visits"),
+        );
+        std::fs::write(&config, entries).unwrap();
+        let mut verify = chatctl();
+        verify
+            .args(["verify-stream", "--trials", "3", "--proof", "gate"])
+            .args(["--database-url", &url, "--config"])
+            .arg(&config);
+        report(&mut verify)
+    };
+    let (around, exit) = run("past", true);
+    let order = case(&around, "/order");
+    assert_eq!(
+        (&order["verdict"], exit),
+        (&"inconclusive".into(), 3),
+        "{around:#}"
+    );
+    assert!(
+        order["reason"].as_str().unwrap().contains("past this gate"),
+        "{order:#}"
+    );
+    let (through, exit) = run("through", false);
+    let order = case(&through, "/order");
+    assert_eq!(
+        (&order["verdict"], exit),
+        (&"violated".into(), 1),
+        "{through:#}"
+    );
+}
+
 /// Who was started last is ended first, also where one of them does not start. Its output is told with its
 /// name, and a wrong entry with its place.
 #[test]

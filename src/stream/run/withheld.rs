@@ -193,22 +193,20 @@ impl Stage<'_> {
             let number = trial.steps.len() + 1;
             withheld_for(commit, moments);
             moments.asked.get_or_insert(commit.since);
-            // Behind a lock that keeps readers out, and writes nothing, the row can't be read.
-            let before = match commit.stage {
-                gate::Stage::Lock => Some(self.row(live).await),
-                gate::Stage::Write | gate::Stage::Commit => None,
-            };
+            let before = self.row_before(live, commit).await;
             let passed = gate.pass(commit.id).await?;
-            let row = match before {
-                Some(row) => row,
-                None => self.row(live).await,
+            // Behind a lock that keeps readers out, and writes nothing, the row can't be read.
+            let row = match commit.stage {
+                gate::Stage::Lock => before,
+                gate::Stage::Write | gate::Stage::Commit => self.row(live).await,
             };
-            let_through(&chosen, number, &passed, row, moments);
+            let_through(&chosen, number, &passed, (before, row), moments);
             let mut step = Step {
                 let_through: passed.let_through,
                 answered: passed.answered,
                 given: None,
                 others: chosen.others.len(),
+                before,
                 row,
             };
             match passed.outcome {
@@ -258,6 +256,18 @@ impl Stage<'_> {
                 Phase::Over | Phase::Nobody => {}
             }
         }
+    }
+
+    /// The row while a commit is withheld. Where the commit keeps readers out, as in a file of SQLite without a
+    /// write-ahead log, waiting for it would cost a second: a copy of the file comes first.
+    async fn row_before(&self, live: &Live, commit: &Withheld) -> RowState {
+        if commit.stage == gate::Stage::Commit && self.world.target.is_file() {
+            let row = self.row_without_commit(live).await;
+            if row != RowState::Unreadable {
+                return row;
+            }
+        }
+        self.row(live).await
     }
 
     /// Waits until a commit has been withheld for a whole hold, or the response ends.
@@ -447,14 +457,14 @@ fn let_through(
     Chosen { commit, others }: &Chosen,
     number: usize,
     passed: &Passed,
-    row: RowState,
+    (before, row): (RowState, RowState),
     moments: &mut Moments,
 ) {
     let withheld = passed.let_through.saturating_sub(commit.since);
-    let is_complete = if row == RowState::Complete {
-        "complete"
-    } else {
-        "not complete"
+    let is_complete = match (before, row) {
+        (RowState::Complete, RowState::Complete) => "complete, as it was before",
+        (_, RowState::Complete) => "complete",
+        (_, RowState::Incomplete | RowState::CommitWaits | RowState::Unreadable) => "not complete",
     };
     let waiting = match others.as_slice() {
         [] => String::new(),

@@ -1,9 +1,10 @@
 """The web process of a chat server whose answers a worker saves.
 
-    python web.py --port 8000 --worker http://127.0.0.1:9000 [--late]
+    python web.py --port 8000 --worker http://127.0.0.1:9000 [--late] [--visits]
 
 It waits until the worker has saved an answer before it sends the final marker; with `--late` it hands
-the answer over and sends the marker at once. OPENAI_BASE_URL is its provider.
+the answer over and sends the marker at once. With `--visits` it commits a row of its own to DATABASE_URL
+before the marker. OPENAI_BASE_URL is its provider.
 """
 
 import argparse
@@ -13,6 +14,7 @@ import sys
 import threading
 import urllib.request
 import uuid
+from contextlib import closing
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -25,6 +27,7 @@ arguments.add_argument("--host", default="127.0.0.1")
 arguments.add_argument("--port", type=int, required=True)
 arguments.add_argument("--worker", required=True)
 arguments.add_argument("--late", action="store_true")
+arguments.add_argument("--visits", action="store_true")
 options = arguments.parse_args()
 
 
@@ -37,6 +40,15 @@ def worker(path: str, value: Any) -> Any:
 
 def save(conversation: str, role: str, content: str) -> None:
     worker("/save", {"conversation_id": conversation, "role": role, "content": content})
+
+
+def visit() -> None:
+    import psycopg2
+
+    with closing(psycopg2.connect(os.environ["DATABASE_URL"])) as connection:
+        with connection, connection.cursor() as cursor:
+            cursor.execute("CREATE TABLE IF NOT EXISTS visit (visited_at timestamptz)")
+            cursor.execute("INSERT INTO visit VALUES (now())")
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -81,6 +93,8 @@ class Handler(BaseHTTPRequestHandler):
         saving.start()
         if not options.late:
             saving.join()
+        if options.visits:
+            visit()
         self.wfile.write(b"data: [DONE]\n\n")
         self.close_connection = True
 

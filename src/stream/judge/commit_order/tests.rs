@@ -11,6 +11,7 @@ fn step(at: u64, row: RowState) -> Step {
         answered: ms(at + 1),
         given: Some(ms(at + 300)),
         others: 0,
+        before: RowState::Incomplete,
         row,
     }
 }
@@ -98,6 +99,53 @@ fn a_row_that_became_complete_after_the_last_step_was_not_let_through() {
         matches!(around, TrialOutcome::Inconclusive(_)),
         "{around:?}"
     );
+}
+
+/// A worker with its own way to the store saves the answer while an update of the conversation is withheld,
+/// which the marker waits for.
+#[test]
+fn a_commit_is_not_credited_with_a_row_that_was_there_before_it() {
+    let with_first = |before, change: fn(&mut Trial)| {
+        with(|t| {
+            t.steps[0].before = before;
+            change(t);
+        })
+    };
+    let around = with_first(RowState::Complete, |_| ());
+    assert!(
+        matches!(&around, TrialOutcome::Inconclusive(why) if why.contains("past this gate")),
+        "{around:?}"
+    );
+    // So it is if the marker came early, and if more is let through.
+    let early = with_first(RowState::Complete, |t| t.steps[0].given = None);
+    assert!(matches!(early, TrialOutcome::Inconclusive(_)), "{early:?}");
+    let more = with_first(RowState::Complete, |t| {
+        t.steps.push(step(900, RowState::Complete));
+        t.final_at = Some(ms(1300));
+    });
+    assert!(matches!(more, TrialOutcome::Inconclusive(_)), "{more:?}");
+    // A row that is gone again is judged by what stored it again.
+    let again = with_first(RowState::Complete, |t| {
+        t.steps[0].row = RowState::Incomplete;
+        t.steps.push(step(900, RowState::Complete));
+        t.final_at = Some(ms(1300));
+    });
+    assert_eq!(again, TrialOutcome::Proven);
+    // A store that keeps readers out says nothing.
+    assert_eq!(
+        with_first(RowState::Unreadable, |_| ()),
+        TrialOutcome::Proven
+    );
+    // A later commit finds the row complete, as the earlier one left it.
+    let later = with(|t| {
+        let next = Step {
+            before: RowState::Complete,
+            ..step(900, RowState::Complete)
+        };
+        t.steps.push(next);
+        t.final_at = Some(ms(1300));
+    });
+    assert_eq!(later, TrialOutcome::Proven);
 }
 
 /// A save that the gate let through by itself completes the row in the step of another commit: the
