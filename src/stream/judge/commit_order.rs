@@ -106,11 +106,11 @@ pub fn judge(trial: &Trial) -> TrialOutcome {
             Some(RowState::Complete) => TrialOutcome::Inconclusive(past_the_gate()),
             _ => TrialOutcome::Inconclusive("the row could not be read at the final marker".into()),
         },
-        Some(step) if final_at < step.let_through => TrialOutcome::Violated(violated(trial)),
         // Whatever the marker waited for, it was not what completed the row.
         Some(step) if step.before == RowState::Complete => {
             TrialOutcome::Inconclusive(past_the_gate())
         }
+        Some(step) if final_at < step.let_through => TrialOutcome::Violated(violated(trial)),
         Some(step) => match step.given {
             None => TrialOutcome::Ambiguous(early()),
             Some(given) if final_at < given => TrialOutcome::Ambiguous(early()),

@@ -171,7 +171,7 @@ impl Stage<'_> {
     ) -> anyhow::Result<End> {
         // What the server waited for last: the gate, or an answer.
         let mut since = closed;
-        let mut went_first = 0;
+        let (mut went_first, mut has_locked) = (0, false);
         loop {
             match self.until_held(live, gate, since, holds).await? {
                 Phase::Final => {
@@ -193,12 +193,20 @@ impl Stage<'_> {
             let number = trial.steps.len() + 1;
             withheld_for(commit, moments);
             moments.asked.get_or_insert(commit.since);
-            let before = self.row_before(live, commit).await;
+            let is_lock = commit.stage == gate::Stage::Lock;
+            let before = if has_locked && !is_lock {
+                // Nobody can read the row now, or store it in another way.
+                RowState::Unreadable
+            } else {
+                self.row_before(live, commit).await
+            };
+            has_locked |= is_lock;
             let passed = gate.pass(commit.id).await?;
-            // Behind a lock that keeps readers out, and writes nothing, the row can't be read.
-            let row = match commit.stage {
-                gate::Stage::Lock => before,
-                gate::Stage::Write | gate::Stage::Commit => self.row(live).await,
+            // A lock keeps readers out, and writes nothing.
+            let row = if is_lock {
+                before
+            } else {
+                self.row(live).await
             };
             let_through(&chosen, number, &passed, (before, row), moments);
             let mut step = Step {
