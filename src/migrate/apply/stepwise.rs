@@ -484,7 +484,7 @@ impl Steps<'_> {
             Ok(proven) => proven,
             Err(end) => return Ok(Some(Refused::Other(end))),
         };
-        if let Some(refused) = opening.check(session, self.intent)? {
+        if let Some(refused) = opening.check(session, self.intent, &part)? {
             return Ok(Some(refused));
         }
         if !proven.spares_own

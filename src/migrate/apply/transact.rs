@@ -20,7 +20,7 @@ pub(super) struct Since(Option<(Pending, Opening)>);
 
 /// Runs the files. Where a reference is broken by it, each runs once more in a transaction of its own in
 /// which the engine acts on foreign keys, so that what hangs on a row that goes is lost with it: as much of
-/// it as the file acknowledges.
+/// it as the file acknowledges. A file that rebuilds a table does not.
 pub(super) fn run(
     session: &mut dyn Session,
     options: &ApplyOptions<'_>,
@@ -215,7 +215,8 @@ fn once(
             .ran
             .push(Ran::new(intent.migration, proven.took, proven.evidence));
     }
-    if let Some(refused) = opening.broken(session, &part)? {
+    let rebuilds = matches!(part[..], [intent] if intent.rebuilds(&(0..intent.pieces.len())));
+    if let Some(refused) = opening.broken(session, &part, rebuilds)? {
         return Ok(Some(refused));
     }
     if !keeps_objects {

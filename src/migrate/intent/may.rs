@@ -5,6 +5,7 @@ use super::{Intent, Piece};
 use crate::model::Shape;
 use crate::sql;
 use crate::sql::{AlterAction, Dialect, Kind, Name};
+use std::ops::Range;
 
 impl Intent<'_> {
     /// Whether the statements may make a trigger, a rule or an event, or switch one on, as far as their
@@ -129,6 +130,28 @@ impl Intent<'_> {
             let called = !piece.facts.calls.is_empty();
             opaque || called || WORDS.iter().any(|word| text.contains(word))
         })
+    }
+
+    /// Whether statements of a part drop a table in whose place the file puts another one.
+    pub fn rebuilds(&self, part: &Range<usize>) -> bool {
+        let renames = |piece: &Piece<'_>| match &piece.facts.kind {
+            Kind::RenameTable { .. } => true,
+            Kind::AlterTable { actions } => actions
+                .iter()
+                .any(|action| matches!(action, AlterAction::RenameTable { .. })),
+            _ => false,
+        };
+        let makes = |piece: &Piece<'_>, name: &Name| {
+            matches!(piece.facts.kind, Kind::CreateTable { .. })
+                && piece.facts.tables().any(|it| it.matches(&name.name))
+        };
+        let replaces = |dropped: &Name| {
+            let mut pieces = self.pieces.iter();
+            pieces.any(|piece| renames(piece) || makes(piece, dropped))
+        };
+        let drops = |piece: &&Piece<'_>| matches!(piece.facts.kind, Kind::DropTable { .. });
+        let dropped = self.pieces[part.clone()].iter().filter(drops);
+        dropped.flat_map(|piece| piece.facts.tables()).any(replaces)
     }
 
     /// Whether a table may be put in the place of another one.
