@@ -1,0 +1,43 @@
+//! What a file sets for its session, or makes in it, is neither the next file's nor lost when the file resumes.
+
+use crate::common::faults::store::{Host, Store};
+use crate::common::servers;
+
+/// Runs two files, in one run or in two.
+fn applied(host: &Host, name: &str, files: [&str; 2], together: bool) -> Store {
+    let store = host.store(name);
+    store.file("2_change.sql", files[0]);
+    if !together {
+        let ended = store.up(&[]);
+        assert_eq!(ended.exit, 0, "{ended:?}");
+    }
+    store.file("3_next.sql", files[1]);
+    let ended = store.up(&[]);
+    assert_eq!(ended.exit, 0, "{ended:?}");
+    store
+}
+
+#[test]
+fn a_temporary_table_ends_with_its_file_on_sqlite() {
+    let next = "CREATE TABLE IF NOT EXISTS staging (id, body);\n\
+        INSERT INTO staging SELECT id, body FROM messages;\n";
+    for (together, drops) in [(true, ""), (false, ""), (true, "DROP TABLE staging;\n")] {
+        let first =
+            format!("-- no-transaction\nCREATE TEMP TABLE staging (id, body);\nVACUUM;\n{drops}");
+        let store = applied(&Host::sqlite(), "staging", [&first, next], together);
+        assert_eq!(store.backend.count(&store.url, "staging"), 1000);
+    }
+}
+
+#[test]
+fn a_search_path_ends_with_its_file_on_postgres() {
+    let host = Host::postgres();
+    let first = "-- no-transaction\nCREATE SCHEMA archive;\nSET search_path = archive, public;\n\
+        CREATE INDEX CONCURRENTLY by_role ON messages (role);\n";
+    let next = "CREATE TABLE kept (id int);\nINSERT INTO kept VALUES (1);\n";
+    for (name, together) in [("together", true), ("apart", false)] {
+        let store = applied(&host, name, [first, next], together);
+        let place = "SELECT table_schema FROM information_schema.tables WHERE table_name = 'kept'";
+        assert_eq!(servers::texts(&store.url, place), ["public"], "{name}");
+    }
+}
