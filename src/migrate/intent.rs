@@ -7,7 +7,7 @@ use super::acknowledged;
 use super::preserve::{Allowed, Named, Renames};
 use super::source::Migration;
 use crate::cli_error::CliError;
-use crate::db::Isolation;
+use crate::db::{Isolation, SESSION_PRAGMAS};
 use crate::model::Shape;
 use crate::sql;
 use crate::sql::{AlterAction, Destroys, Dialect, Facts, Kind, Name, Statement, TokenKind};
@@ -56,8 +56,19 @@ impl<'a> Intent<'a> {
     /// Whether a statement is run, when the file is resumed at its `first`: what a done statement set
     /// for the session is gone with it.
     pub(super) fn is_run(&self, number: usize, first: usize) -> bool {
-        let sets = matches!(self.pieces[number].facts.kind, Kind::SetVariable { .. });
-        number >= first || sets || self.is_left(number, first)
+        number >= first || self.sets(number) || self.is_left(number, first)
+    }
+
+    /// Whether a statement sets something for the session.
+    pub(super) fn sets(&self, number: usize) -> bool {
+        match &self.pieces[number].facts.kind {
+            Kind::SetVariable { .. } => true,
+            Kind::Pragma {
+                name,
+                value: Some(_),
+            } => SESSION_PRAGMAS.contains(&name.as_str()),
+            _ => false,
+        }
     }
 
     /// Whether all that a statement does ends with the session: it prepares another one, or gives

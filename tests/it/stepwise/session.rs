@@ -41,3 +41,27 @@ fn a_search_path_ends_with_its_file_on_postgres() {
         assert_eq!(servers::texts(&store.url, place), ["public"], "{name}");
     }
 }
+
+#[test]
+fn a_resumed_file_sets_its_pragmas_again() {
+    let store = Host::sqlite().store("pragmas");
+    let file = |second: &str| {
+        let text = format!(
+            "-- no-transaction\nPRAGMA legacy_alter_table = ON;\n{second};\n\
+             CREATE TABLE messages (id INTEGER PRIMARY KEY, conversation_id INTEGER NOT NULL REFERENCES conversations (id) ON DELETE CASCADE, \
+             role TEXT NOT NULL, body TEXT, note TEXT, pinned INTEGER);\n\
+             INSERT INTO messages SELECT id, conversation_id, role, body, note, NULL FROM messages_old;\n\
+             DROP TABLE messages_old;\nVACUUM;\n"
+        );
+        store.file("2_change.sql", &text);
+    };
+    file("ALTER TABLE nowhere RENAME TO messages_old");
+    let ended = store.up(&[]);
+    assert_eq!((ended.exit, ended.failure().0), (1, 3), "{ended:?}");
+    file("ALTER TABLE messages RENAME TO messages_old");
+    let ended = store.up(&[]);
+    assert_eq!(ended.exit, 0, "{ended:?}");
+    assert_eq!(store.backend.count(&store.url, "messages"), 1000);
+    let key = "SELECT \"table\" FROM pragma_foreign_key_list('attachments')";
+    assert_eq!(store.backend.texts(&store.url, key), ["messages"]);
+}
