@@ -3,7 +3,7 @@
 use super::history::{Foreign, Found, Recorded};
 use super::journal::{Entry, Journal, Mark, Standing, State as Event};
 use super::plan::{Applied, Reached, State};
-use super::source::{Migration, Version};
+use super::source::{Migration, Settings, Version};
 use super::{history, journal, plan};
 use crate::cli_error::CliError;
 use crate::db::Session;
@@ -21,6 +21,8 @@ pub struct Seen {
     pub applied: Vec<Applied>,
     /// The tool whose history was read; none where there is none that can be read.
     pub tool: Option<&'static str>,
+    /// The table of that history.
+    table: Option<String>,
     /// A history that can only be named; looked for where none can be read.
     pub foreign: Option<Foreign>,
 }
@@ -38,6 +40,7 @@ pub fn look(
         return Ok(Seen {
             applied: read(session, dialect, found, files)?,
             tool: Some(found.history.tool),
+            table: Some(found.table.clone()),
             foreign: None,
         });
     }
@@ -57,12 +60,14 @@ pub fn look(
         return Ok(Seen {
             applied: Vec::new(),
             tool: None,
+            table: None,
             foreign: foreign.filter(|_| used == Some(true)),
         });
     };
     Ok(Seen {
         applied: read(session, dialect, found, files)?,
         tool: Some(found.history.tool),
+        table: Some(found.table.clone()),
         foreign: None,
     })
 }
@@ -122,13 +127,53 @@ pub(super) fn of_sqlx(
 /// The same, but a history that nobody can take over is in nobody's way.
 fn ours(seen: Seen) -> anyhow::Result<Vec<Applied>> {
     match seen.tool {
-        None | Some("sqlx") => Ok(seen.applied),
+        None => Ok(seen.applied),
+        Some("sqlx") => match seen.table {
+            Some(table) if !is_written(&table) => Err(elsewhere(&table).into()),
+            _ => Ok(seen.applied),
+        },
         Some(tool) => Err(CliError::refused(format!(
             "the history in this database was written by {tool}"
         ))
         .hint("take it over with `chatctl migrate adopt`, or continue with the tool that wrote it")
         .into()),
     }
+}
+
+/// Whether this table is the history that is written, with the usual schema or without one.
+fn is_written(table: &str) -> bool {
+    let bare = match table.rsplit_once('.') {
+        Some(("main" | "public", bare)) => bare,
+        _ => table,
+    };
+    bare.eq_ignore_ascii_case(TABLE)
+}
+
+/// Refuses files whose own tool keeps its history in another table than the one that is written: each of
+/// the two would run what the other one has applied.
+pub fn keeps_one_history(settings: &Settings) -> Result<(), CliError> {
+    if is_written(settings.table()) {
+        return Ok(());
+    }
+    let stop = elsewhere(settings.table());
+    Err(match &settings.origin {
+        Some(path) => CliError {
+            message: format!("{} (`table-name` in `{}`)", stop.message, path.display()),
+            ..stop
+        },
+        None => stop,
+    })
+}
+
+fn elsewhere(table: &str) -> CliError {
+    CliError::refused(format!(
+        "sqlx's history of this database is `{table}`, and chatctl writes `{TABLE}`: sqlx would run again what \
+            chatctl applies"
+    ))
+    .hint(format!(
+        "continue with sqlx; or rename the table to `{TABLE}` and remove `table-name` from `sqlx.toml` (or \
+            `dangerous_set_table_name` from the code)"
+    ))
 }
 
 /// The same, where somebody says by hand what is applied: the history of another tool that knows none of
