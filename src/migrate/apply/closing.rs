@@ -131,7 +131,7 @@ impl Opening {
         intent: &Intent<'_>,
         part: &Range<usize>,
     ) -> anyhow::Result<Option<Refused>> {
-        if let Some(refused) = self.broken(session, &[intent], intent.rebuilds(part))? {
+        if let Some(refused) = self.broken(session, &[intent], &intent.replaced(part))? {
             return Ok(Some(refused));
         }
         let objects = session.objects()?;
@@ -141,13 +141,13 @@ impl Opening {
     }
 
     /// Why what files did may not be committed, for a reference that leads nowhere now. The next files
-    /// begin with what is found here. The engine may not act on the keys of a file that rebuilds a table: with
-    /// the old table all that refers to its rows would go.
+    /// begin with what is found here. The engine may not act on the keys of a file that replaces a table: with
+    /// the old one all that refers to its rows would go.
     pub(super) fn broken(
         &mut self,
         session: &mut dyn Session,
         part: &[&Intent<'_>],
-        rebuilds: bool,
+        replaced: &BTreeSet<&str>,
     ) -> anyhow::Result<Option<Refused>> {
         let now = session.orphans()?;
         let mut renames = Renames::default();
@@ -158,7 +158,7 @@ impl Opening {
             let file = part.last().map(|intent| intent.migration.file_name());
             let message = format!("a foreign key would be broken: {}", orphan.words());
             let refused = |help| refusal(&file.unwrap_or_default(), message, help);
-            return Ok(Some(if rebuilds {
+            return Ok(Some(if has_children(session, replaced)? {
                 Refused::Other(refused(
                     "delete in the migration the rows that refer to them, too; or rebuild the table in a file of its own",
                 ))
@@ -201,6 +201,19 @@ impl Opening {
         }
         Ok(None)
     }
+}
+
+/// Whether other tables refer to one of these.
+fn has_children(session: &mut dyn Session, tables: &BTreeSet<&str>) -> anyhow::Result<bool> {
+    if tables.is_empty() {
+        return Ok(false);
+    }
+    let (names, shapes) = (session.names().tables, session.catalog()?);
+    let is_one = |name: &&str| tables.iter().any(|it| names.same(it, name));
+    let called = shapes.iter().map(|shape| shape.name.as_str());
+    let parents = called.filter(is_one).chain(tables.iter().copied());
+    let keys = session.keys_to(&parents.collect())?;
+    Ok(keys.iter().any(|key| key.child != key.parent))
 }
 
 /// The foreign keys that lead to tables of which a file may take rows, as it acknowledges, each

@@ -5,6 +5,7 @@ use super::{Intent, Piece};
 use crate::model::Shape;
 use crate::sql;
 use crate::sql::{AlterAction, Dialect, Kind, Name};
+use std::collections::BTreeSet;
 use std::ops::Range;
 
 impl Intent<'_> {
@@ -132,8 +133,8 @@ impl Intent<'_> {
         })
     }
 
-    /// Whether statements of a part drop a table in whose place the file puts another one.
-    pub fn rebuilds(&self, part: &Range<usize>) -> bool {
+    /// The tables that statements of a part drop, and in whose place the file may put others.
+    pub fn replaced(&self, part: &Range<usize>) -> BTreeSet<&str> {
         let renames = |piece: &Piece<'_>| match &piece.facts.kind {
             Kind::RenameTable { .. } => true,
             Kind::AlterTable { actions } => actions
@@ -145,13 +146,17 @@ impl Intent<'_> {
             matches!(piece.facts.kind, Kind::CreateTable { .. })
                 && piece.facts.tables().any(|it| it.matches(&name.name))
         };
-        let replaces = |dropped: &Name| {
+        let is_replaced = |dropped: &&Name| {
             let mut pieces = self.pieces.iter();
             pieces.any(|piece| renames(piece) || makes(piece, dropped))
         };
         let drops = |piece: &&Piece<'_>| matches!(piece.facts.kind, Kind::DropTable { .. });
         let dropped = self.pieces[part.clone()].iter().filter(drops);
-        dropped.flat_map(|piece| piece.facts.tables()).any(replaces)
+        let dropped = dropped.flat_map(|piece| piece.facts.tables());
+        dropped
+            .filter(is_replaced)
+            .map(|it| it.name.as_str())
+            .collect()
     }
 
     /// Whether a table may be put in the place of another one.

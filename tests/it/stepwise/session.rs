@@ -42,26 +42,30 @@ fn a_search_path_ends_with_its_file_on_postgres() {
     }
 }
 
+/// Without its pragma, the view would follow the table that the file renames and drops.
 #[test]
 fn a_resumed_file_sets_its_pragmas_again() {
     let store = Host::sqlite().store("pragmas");
+    servers::run_sql(&store.url, "CREATE VIEW shown AS SELECT label FROM tags");
     let file = |second: &str| {
         let text = format!(
-            "-- no-transaction\nPRAGMA legacy_alter_table = ON;\n{second};\n\
-             CREATE TABLE messages (id INTEGER PRIMARY KEY, conversation_id INTEGER NOT NULL REFERENCES conversations (id) ON DELETE CASCADE, \
-             role TEXT NOT NULL, body TEXT, note TEXT, pinned INTEGER);\n\
-             INSERT INTO messages SELECT id, conversation_id, role, body, note, NULL FROM messages_old;\n\
-             DROP TABLE messages_old;\nVACUUM;\n"
+            "-- no-transaction\nPRAGMA legacy_alter_table = ON;\n{second};\nBEGIN;\n\
+             ALTER TABLE tags RENAME TO tags_old;\n\
+             CREATE TABLE tags (id INTEGER PRIMARY KEY, label VARCHAR(50), pinned INTEGER);\n\
+             INSERT INTO tags SELECT id, label, NULL FROM tags_old;\n\
+             DROP TABLE tags_old;\nCOMMIT;\nVACUUM;\n"
         );
         store.file("2_change.sql", &text);
     };
-    file("ALTER TABLE nowhere RENAME TO messages_old");
+    file("INSERT INTO nowhere VALUES (1)");
     let ended = store.up(&[]);
     assert_eq!((ended.exit, ended.failure().0), (1, 3), "{ended:?}");
-    file("ALTER TABLE messages RENAME TO messages_old");
+    file("INSERT INTO runs VALUES (1)");
     let ended = store.up(&[]);
     assert_eq!(ended.exit, 0, "{ended:?}");
-    assert_eq!(store.backend.count(&store.url, "messages"), 1000);
-    let key = "SELECT \"table\" FROM pragma_foreign_key_list('attachments')";
-    assert_eq!(store.backend.texts(&store.url, key), ["messages"]);
+    assert_eq!(store.backend.count(&store.url, "tags"), 2);
+    assert_eq!(store.backend.count(&store.url, "runs"), 1);
+    let view = "SELECT sql FROM sqlite_master WHERE name = 'shown'";
+    let text = &store.backend.texts(&store.url, view)[0];
+    assert!(text.ends_with("FROM tags"), "{text}");
 }

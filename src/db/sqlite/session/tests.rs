@@ -134,7 +134,9 @@ fn a_temporary_trigger_that_replaces_is_seen_by_a_later_watch() {
 fn an_object_has_the_name_of_its_table() {
     let (_folder, mut session) = session(STORE);
     session
-        .command("CREATE TRIGGER t AFTER INSERT ON MAIN.M BEGIN SELECT 1; END; CREATE VIEW v AS SELECT 1")
+        .command(
+            "CREATE TRIGGER t AFTER INSERT ON M BEGIN SELECT 1; END; CREATE VIEW v AS SELECT 1",
+        )
         .unwrap();
     let objects = session.objects().unwrap();
     let table = |name: &str| {
