@@ -4,7 +4,6 @@
 mod tool;
 
 use crate::common::faults::store::Host;
-use crate::common::servers;
 use crate::common::sites::{Site, TestBed, on_each_bed};
 use std::fs;
 use tool::Tool;
@@ -227,7 +226,7 @@ fn a_history_of_sqlx_by_another_name_is_not_begun_again() {
         let store = Host::sqlite().store("named");
         if renames {
             let rename = "ALTER TABLE _sqlx_migrations RENAME TO chat_migrations";
-            servers::run_sql(&store.url, rename);
+            store.sqlite().execute_batch(rename).unwrap();
         }
         if let Some(text) = setting {
             fs::write(store.path("sqlx.toml"), text).unwrap();

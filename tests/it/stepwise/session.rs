@@ -46,7 +46,8 @@ fn a_search_path_ends_with_its_file_on_postgres() {
 #[test]
 fn a_resumed_file_sets_its_pragmas_again() {
     let store = Host::sqlite().store("pragmas");
-    servers::run_sql(&store.url, "CREATE VIEW shown AS SELECT label FROM tags");
+    let view = "CREATE VIEW shown AS SELECT label FROM tags";
+    store.sqlite().execute_batch(view).unwrap();
     let file = |second: &str| {
         let text = format!(
             "-- no-transaction\nPRAGMA legacy_alter_table = ON;\n{second};\nBEGIN;\n\
