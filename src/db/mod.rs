@@ -35,7 +35,7 @@ pub use server::grant;
 pub use session::{
     Copied, Copying, Door, Failed, ForeignKey, Found, HISTORY as HISTORY_TABLE, Interrupter,
     Isolation, Measure, Missing, Needs, OWN as OWN_TABLES, Object, Orphan, Placed, PlacedRows,
-    Reached, SWITCHED_OFF, Seeds, Session, Waits, Why, reached,
+    Reached, SESSION_PRAGMAS, SWITCHED_OFF, Seeds, Session, Waits, Why, reached,
 };
 pub use snapshot_read::{Log, Moment, SnapshotRead};
 pub use sqlite::{Undone, stop_reading, where_else};

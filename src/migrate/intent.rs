@@ -2,12 +2,14 @@
 //! The proof does not rest on it; only an acknowledgement does.
 
 mod may;
+#[cfg(test)]
+mod tests;
 
 use super::acknowledged;
 use super::preserve::{Allowed, Named, Renames};
 use super::source::Migration;
 use crate::cli_error::CliError;
-use crate::db::Isolation;
+use crate::db::{Isolation, SESSION_PRAGMAS};
 use crate::model::Shape;
 use crate::sql;
 use crate::sql::{AlterAction, Destroys, Dialect, Facts, Kind, Name, Statement, TokenKind};
@@ -56,8 +58,19 @@ impl<'a> Intent<'a> {
     /// Whether a statement is run, when the file is resumed at its `first`: what a done statement set
     /// for the session is gone with it.
     pub(super) fn is_run(&self, number: usize, first: usize) -> bool {
-        let sets = matches!(self.pieces[number].facts.kind, Kind::SetVariable { .. });
-        number >= first || sets || self.is_left(number, first)
+        number >= first || self.sets(number) || self.is_left(number, first)
+    }
+
+    /// Whether a statement sets something for the session.
+    pub(super) fn sets(&self, number: usize) -> bool {
+        match &self.pieces[number].facts.kind {
+            Kind::SetVariable { .. } => true,
+            Kind::Pragma {
+                name,
+                value: Some(_),
+            } => SESSION_PRAGMAS.contains(&name.as_str()),
+            _ => false,
+        }
     }
 
     /// Whether all that a statement does ends with the session: it prepares another one, or gives
@@ -163,7 +176,7 @@ impl<'a> Intent<'a> {
             (Dialect::Mysql, kind) => kind.implicit_commit(Dialect::Mysql),
             (Dialect::Sqlite, kind) => {
                 matches!(kind, Kind::Vacuum)
-                    || self.migration.no_transaction && changes_journal(kind)
+                    || self.migration.no_transaction && needs_no_transaction(kind)
             }
             (dialect, _) => piece.facts.needs_no_transaction(dialect),
         }
@@ -381,15 +394,20 @@ fn begins_with(text: &str, words: [&str; 2]) -> bool {
     first.eq(words)
 }
 
-/// Whether SQLite keeps what it needs for a rollback in another way, which it does outside of transactions
-/// only. Without any, nothing could be taken back.
-fn changes_journal(kind: &Kind) -> bool {
-    let modes = ["wal", "delete", "truncate", "persist"];
-    match kind {
-        Kind::Pragma {
-            name,
-            value: Some(value),
-        } => name == "journal_mode" && modes.iter().any(|it| value.eq_ignore_ascii_case(it)),
+/// Whether a pragma fails or does nothing in a transaction of SQLite. Not one by which nothing could be taken
+/// back, or a crash could damage the file.
+fn needs_no_transaction(kind: &Kind) -> bool {
+    let Kind::Pragma { name, value } = kind else {
+        return false;
+    };
+    let is_one = |known: &[&str]| {
+        let value = value.as_deref().unwrap_or_default();
+        known.iter().any(|it| value.eq_ignore_ascii_case(it))
+    };
+    match name.as_str() {
+        "journal_mode" => is_one(&["wal", "delete", "truncate", "persist"]),
+        "synchronous" => is_one(&["normal", "full", "extra", "1", "2", "3"]),
+        "wal_checkpoint" => true,
         _ => false,
     }
 }
@@ -465,7 +483,7 @@ fn pieces(migration: &Migration, dialect: Dialect) -> Result<Vec<Piece<'_>>, Cli
     let of = |statement: Statement<'_>| sql::facts(&statement, dialect);
     if let Some(ranges) = &migration.split {
         // The file's own tool divides it, so that a body of a function may hold anything.
-        let pieces = ranges.iter().map(|range| {
+        let pieces = ranges.iter().flat_map(|range| {
             let whole = &migration.up[range.clone()];
             let text = whole.trim();
             let start = range.start + (whole.len() - whole.trim_start().len());
@@ -476,12 +494,26 @@ fn pieces(migration: &Migration, dialect: Dialect) -> Result<Vec<Piece<'_>>, Cli
                 line,
                 column: 1,
             };
-            Piece {
-                text,
-                line: above + line,
-                column: 1,
-                facts: of(statement),
+            let facts = of(statement);
+            let several = match facts.kind {
+                Kind::Other => several(text, dialect),
+                _ => Vec::new(),
+            };
+            if several.is_empty() {
+                return vec![Piece {
+                    text,
+                    line: above + line,
+                    column: 1,
+                    facts,
+                }];
             }
+            let pieces = several.into_iter().map(|statement| Piece {
+                text: statement.text,
+                line: above + line + statement.line - 1,
+                column: statement.column,
+                facts: of(statement),
+            });
+            pieces.collect()
         });
         return Ok(pieces.collect());
     }
@@ -503,6 +535,20 @@ fn pieces(migration: &Migration, dialect: Dialect) -> Result<Vec<Piece<'_>>, Cli
             error.message
         ))
         .hint("close the open quote or comment there, or save the complete file")),
+    }
+}
+
+/// The statements that are sent together as one, where each of them can be read: not the parts of a body.
+fn several(text: &str, dialect: Dialect) -> Vec<Statement<'_>> {
+    let all = sql::split(text, dialect).unwrap_or_default();
+    let is_read = |statement: &Statement<'_>| {
+        let kind = sql::facts(statement, dialect).kind;
+        !matches!(kind, Kind::Other | Kind::Commit | Kind::Rollback { .. })
+    };
+    if all.len() > 1 && all.iter().all(is_read) {
+        all
+    } else {
+        Vec::new()
     }
 }
 

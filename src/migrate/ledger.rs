@@ -1,7 +1,10 @@
 //! The history in a database: read whichever tool wrote it, written as sqlx does.
 
+mod refusals;
+mod single;
+
 use super::history::{Foreign, Found, Recorded};
-use super::journal::{Entry, Journal, Mark, Standing, State as Event};
+use super::journal::{Entry, Journal, Mark, State as Event};
 use super::plan::{Applied, Reached, State};
 use super::source::{Migration, Version};
 use super::{history, journal, plan};
@@ -10,6 +13,9 @@ use crate::db::Session;
 use crate::model::Cell;
 use crate::sql::Dialect;
 use std::time::Duration;
+
+use refusals::{not_missing, skips, would_run_twice};
+pub use single::keeps_one_history;
 
 /// The history that is written: sqlx's own, so that an embedded `sqlx::migrate!` continues from it.
 pub(super) const TABLE: &str = "_sqlx_migrations";
@@ -21,6 +27,8 @@ pub struct Seen {
     pub applied: Vec<Applied>,
     /// The tool whose history was read; none where there is none that can be read.
     pub tool: Option<&'static str>,
+    /// The table of that history.
+    table: Option<String>,
     /// A history that can only be named; looked for where none can be read.
     pub foreign: Option<Foreign>,
 }
@@ -35,11 +43,7 @@ pub fn look(
     if let Some(columns) = session.columns(TABLE)?
         && let [found] = &history::recognise_in(&[(TABLE.to_owned(), columns)], dialect)[..]
     {
-        return Ok(Seen {
-            applied: read(session, dialect, found, files)?,
-            tool: Some(found.history.tool),
-            foreign: None,
-        });
+        return seen(session, dialect, found, files);
     }
     let tables = tables(session)?;
     let found = history::recognise_in(&tables, dialect);
@@ -57,12 +61,23 @@ pub fn look(
         return Ok(Seen {
             applied: Vec::new(),
             tool: None,
+            table: None,
             foreign: foreign.filter(|_| used == Some(true)),
         });
     };
+    seen(session, dialect, found, files)
+}
+
+fn seen(
+    session: &mut dyn Session,
+    dialect: Dialect,
+    found: &Found,
+    files: &[Migration],
+) -> anyhow::Result<Seen> {
     Ok(Seen {
         applied: read(session, dialect, found, files)?,
         tool: Some(found.history.tool),
+        table: Some(found.table.clone()),
         foreign: None,
     })
 }
@@ -122,7 +137,11 @@ pub(super) fn of_sqlx(
 /// The same, but a history that nobody can take over is in nobody's way.
 fn ours(seen: Seen) -> anyhow::Result<Vec<Applied>> {
     match seen.tool {
-        None | Some("sqlx") => Ok(seen.applied),
+        None => Ok(seen.applied),
+        Some("sqlx") => {
+            single::check(seen.table.as_deref())?;
+            Ok(seen.applied)
+        }
         Some(tool) => Err(CliError::refused(format!(
             "the history in this database was written by {tool}"
         ))
@@ -502,57 +521,6 @@ impl Ledger<'_> {
         self.session
             .command(if done.is_ok() { "COMMIT" } else { "ROLLBACK" })?;
         done
-    }
-}
-
-/// Refuses to run again what is applied already.
-fn would_run_twice(version: &Version, standing: Option<Standing>) -> Result<(), CliError> {
-    let Some(standing) = standing else {
-        return Ok(());
-    };
-    let done = standing.done.len() as u64;
-    let what = match (done, standing.in_flight) {
-        (0, None) => return Ok(()),
-        (0, Some((number, _))) => format!(
-            "statement {number} of `{version}` was running when chatctl stopped, and may be applied: `--as \
-                retry` would run it again"
-        ),
-        (1, _) => {
-            format!("1 statement of `{version}` is applied: `--as retry` would run it again")
-        }
-        (done, _) => format!(
-            "{done} statements of `{version}` are applied: `--as retry` would run them again"
-        ),
-    };
-    Err(CliError::refused(what).hint(format!(
-        "resume it: `chatctl migrate`; or undo the applied part by hand, then: `chatctl migrate resolve \
-            {version} --as retry --force`"
-    )))
-}
-
-fn skips(to: &Version, skipped: &[&Migration]) -> CliError {
-    let (first, last) = (&skipped[0].version, &skipped[skipped.len() - 1].version);
-    let list = plan::listed(skipped.iter().map(|file| &file.version));
-    CliError::refused(format!(
-        "`baseline {to}` would record files as applied that were not run here: {list}"
-    ))
-    .hint(format!(
-        "run them: `chatctl migrate up --to {last}`; or, if the changes were made by hand, record one version \
-            after the other as applied: `chatctl migrate baseline {first}`"
-    ))
-}
-
-fn not_missing(version: &Version, state: Option<State>) -> CliError {
-    let is = state.map_or("not applied", State::name);
-    let stop = CliError::refused(match state {
-        Some(State::Dirty) => format!(
-            "version `{version}` is {is}, and only an applied one can be removed from the history"
-        ),
-        _ => format!("version `{version}` is {is}, and its file is not missing"),
-    });
-    match state {
-        Some(State::Newer) => stop.hint("use the release that contains its file"),
-        _ => stop.hint("`chatctl migrate status` shows every version"),
     }
 }
 

@@ -3,6 +3,7 @@
 
 mod tool;
 
+use crate::common::faults::store::Host;
 use crate::common::sites::{Site, TestBed, on_each_bed};
 use std::fs;
 use tool::Tool;
@@ -207,4 +208,42 @@ fn no_history_at_all_asks_for_a_baseline(bed: &TestBed) {
     let report = site.up();
     assert_eq!(report["cases"].as_array().unwrap().len(), 1, "{report:#}");
     assert_eq!(site.status(), 0);
+}
+
+/// Two histories in one database: each tool would run what the other one has applied.
+#[test]
+fn a_history_of_sqlx_by_another_name_is_not_begun_again() {
+    const OTHER: &str = "[migrate]\ntable-name = \"chat_migrations\"\n";
+    const OWN: &str = "[migrate]\ntable-name = \"_sqlx_migrations\"\n";
+    let named = "SELECT name FROM sqlite_master WHERE name LIKE '%\\_migrations' ESCAPE '\\'";
+    for (setting, renames, exit) in [
+        (Some(OTHER), true, 4),
+        (Some(OTHER), false, 4),
+        (None, true, 4),
+        (Some(OWN), false, 0),
+        (None, false, 0),
+    ] {
+        let store = Host::sqlite().store("named");
+        if renames {
+            let rename = "ALTER TABLE _sqlx_migrations RENAME TO chat_migrations";
+            store.sqlite().execute_batch(rename).unwrap();
+        }
+        if let Some(text) = setting {
+            fs::write(store.path("sqlx.toml"), text).unwrap();
+        }
+        let tables = store.backend.texts(&store.url, named);
+        assert_eq!(tables.len(), 1);
+        store.file("2_change.sql", "INSERT INTO runs VALUES (1);\n");
+        let ended = store.up(&[]);
+        assert_eq!(ended.exit, exit, "{setting:?} {renames}: {ended:?}");
+        assert_eq!(store.backend.texts(&store.url, named), tables);
+        if exit == 4 {
+            let other = if renames || setting == Some(OTHER) {
+                "chat_migrations"
+            } else {
+                ""
+            };
+            assert!(ended.errors.contains(other), "{ended:?}");
+        }
+    }
 }

@@ -327,3 +327,51 @@ fn vacuum_does_not_number_rows_again_that_an_index_finds() {
     let found = "SELECT documents.body FROM found JOIN documents ON documents.rowid = found.rowid WHERE found MATCH '\"text 9\"'";
     assert_eq!(store.backend.texts(&store.url, found), ["text 9"]);
 }
+
+/// Of a table that has an index, VACUUM keeps the numbers.
+#[test]
+fn vacuum_runs_next_to_an_index_over_texts_with_keys_of_their_own() {
+    let store = Host::sqlite().store("keyed");
+    store.file(
+        "2_documents.sql",
+        "CREATE TABLE documents (body TEXT, id TEXT PRIMARY KEY);\n\
+         INSERT INTO documents SELECT body, 'key ' || (1000 - id) FROM messages WHERE id <= 20;\n\
+         CREATE VIRTUAL TABLE found USING fts5 (body, content='documents');\n\
+         INSERT INTO found (found) VALUES ('rebuild');\n",
+    );
+    store.file(
+        "3_less.sql",
+        "-- chatctl: allow-loss documents rows<=1 reason=\"it is old\"\n\
+         DELETE FROM documents WHERE body = 'text 3';\n\
+         INSERT INTO found (found) VALUES ('rebuild');\n",
+    );
+    store.file("4_smaller.sql", "-- no-transaction\nVACUUM;\n");
+    let ended = store.up(&[]);
+    assert_eq!(ended.exit, 0, "{ended:?}");
+    let found = "SELECT documents.body FROM found JOIN documents ON documents.rowid = found.rowid WHERE found MATCH '\"text 9\"'";
+    assert_eq!(store.backend.texts(&store.url, found), ["text 9"]);
+}
+
+/// What goose sends as one text: a rename in it is a rename.
+#[test]
+fn a_rename_in_a_block_of_goose_is_one() {
+    let goose = |block: &str| {
+        let store = Host::sqlite().empty("goose");
+        store.file(
+            "1_begin.sql",
+            "-- +goose Up\nCREATE TABLE tags (id INTEGER PRIMARY KEY);\nINSERT INTO tags VALUES (1);\n",
+        );
+        let ended = store.up(&[]);
+        assert_eq!(ended.exit, 0, "{ended:?}");
+        store.file(
+            "2_change.sql",
+            &format!("-- +goose Up\n-- +goose StatementBegin\n{block}\n-- +goose StatementEnd\n"),
+        );
+        store.up(&[])
+    };
+    let renames = "CREATE TABLE marks (id int);\nALTER TABLE tags RENAME TO labels;";
+    let ended = goose(renames);
+    assert_eq!(ended.exit, 0, "{ended:?}");
+    let ended = goose("CREATE TABLE marks (id int);\nDROP TABLE tags;");
+    assert_eq!(ended.exit, 1, "{ended:?}");
+}

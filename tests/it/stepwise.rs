@@ -3,6 +3,7 @@
 
 mod fresh;
 mod half_applied;
+mod session;
 mod stopped;
 
 use crate::common::faults::holder::{Holder, until_waiting};

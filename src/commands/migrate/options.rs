@@ -5,9 +5,9 @@ use crate::cli_error::CliError;
 use crate::commands::Env;
 use crate::commands::moment::duration;
 use crate::migrate::plan::{Newer, OutOfOrder, Policy};
-use crate::migrate::source;
 use crate::migrate::source::acknowledged::Among;
 use crate::migrate::source::{Folder, Migration, acknowledged};
+use crate::migrate::{ledger, source};
 use clap::builder::PossibleValuesParser;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -61,7 +61,11 @@ impl Folders {
             let folder = read(dir, self.source.as_deref(), &job.env)?;
             match &mut all {
                 None => all = Some(folder),
-                Some(all) => all.migrations.extend(folder.migrations),
+                Some(all) => {
+                    let named = folder.settings.table_name;
+                    all.settings.table_name = all.settings.table_name.take().or(named);
+                    all.migrations.extend(folder.migrations);
+                }
             }
         }
         let mut all = match all {
@@ -72,12 +76,24 @@ impl Folders {
         acknowledge(&mut all.migrations, &job.env)?;
         Ok(all)
     }
+
+    /// The same, for what writes the history.
+    pub(super) fn folder_to_write(&self, job: &Job) -> anyhow::Result<Folder> {
+        let folder = self.folder(job)?;
+        ledger::keeps_one_history(&folder.settings)?;
+        Ok(folder)
+    }
 }
 
 impl Options {
     /// The folders, read, with what was found out about them.
     pub(super) fn folder(&self, job: &Job) -> anyhow::Result<Folder> {
         self.folders.folder(job)
+    }
+
+    /// The same, for what writes the history.
+    pub(super) fn folder_to_write(&self, job: &Job) -> anyhow::Result<Folder> {
+        self.folders.folder_to_write(job)
     }
 
     pub(super) fn policy(&self, folder: &Folder) -> anyhow::Result<Policy> {

@@ -18,7 +18,7 @@ pub(super) fn baseline(
     folders: &Folders,
     job: &Job,
 ) -> anyhow::Result<Done> {
-    let folder = folders.folder(job)?;
+    let folder = folders.folder_to_write(job)?;
     let Some(version) = version else {
         with(job, &folder, |mut ledger| ledger.begin())?;
         let count = folder.migrations.len();
@@ -35,13 +35,13 @@ pub(super) fn baseline(
 }
 
 pub(super) fn adopt(folders: &Folders, job: &Job) -> anyhow::Result<Done> {
-    let folder = folders.folder(job)?;
+    let folder = folders.folder_to_write(job)?;
     let (tool, written) = with(job, &folder, |mut ledger| ledger.adopt())?;
     Ok(listed(&format!("taken over from {tool}"), &written))
 }
 
 pub(super) fn repair(missing: &[String], folders: &Folders, job: &Job) -> anyhow::Result<Done> {
-    let folder = folders.folder(job)?;
+    let folder = folders.folder_to_write(job)?;
     if !missing.is_empty() {
         let versions = missing.iter().map(|text| of_history(text, &folder));
         let versions = versions.collect::<Result<Vec<_>, _>>()?;
@@ -59,7 +59,7 @@ pub(super) fn resolve(
     folders: &Folders,
     job: &Job,
 ) -> anyhow::Result<Done> {
-    let folder = folders.folder(job)?;
+    let folder = folders.folder_to_write(job)?;
     let version = of_history(version, &folder)?;
     let unrun = with(job, &folder, |mut ledger| {
         let entries = journal::read(ledger.session)?;

@@ -75,7 +75,7 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: Args, job: &Job) -> anyhow::Result<Done> {
-    let folder = args.options.folder(job)?;
+    let folder = args.options.folder_to_write(job)?;
     let target = job.target()?;
     let dialect = migrate::dialect(target.engine());
     let policy = args.options.policy(&folder)?;

@@ -39,6 +39,16 @@ impl Failed {
         }
     }
 
+    /// Whether PostgreSQL or SQLite say that they run the statement outside of transactions only.
+    pub fn needs_no_transaction(&self) -> bool {
+        const WORDS: [&str; 3] = [
+            "cannot run inside a transaction block",
+            "from within a transaction",
+            "may not be changed inside a transaction",
+        ];
+        WORDS.iter().any(|words| self.message.contains(words))
+    }
+
     /// An error of chatctl's own as that of a statement; what the database said stays what it is.
     pub(crate) fn of(error: anyhow::Error) -> Self {
         match error.downcast() {
@@ -55,3 +65,28 @@ impl fmt::Display for Failed {
 }
 
 impl std::error::Error for Failed {}
+
+#[cfg(test)]
+mod tests {
+    use super::Failed;
+
+    #[test]
+    fn what_runs_outside_of_transactions_only_is_known_by_what_the_engine_says() {
+        for (message, needs) in [
+            ("cannot VACUUM from within a transaction", true),
+            (
+                "cannot change into wal mode from within a transaction",
+                true,
+            ),
+            ("Safety level may not be changed inside a transaction", true),
+            (
+                "CREATE INDEX CONCURRENTLY cannot run inside a transaction block",
+                true,
+            ),
+            ("no such table: transaction", false),
+        ] {
+            let failed = Failed::because(message);
+            assert_eq!(failed.needs_no_transaction(), needs, "{message}");
+        }
+    }
+}

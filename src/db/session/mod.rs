@@ -512,6 +512,16 @@ pub const OWN: [&str; 2] = [HISTORY, "_chatctl_journal"];
 /// The history of versions: of these, a migration may delete rows of versions without a file.
 pub const HISTORY: &str = "_sqlx_migrations";
 
+/// What a file may set by PRAGMA for its own statements: the next file begins with all of them off, and a
+/// resumed one sets them again.
+pub const SESSION_PRAGMAS: [&str; 5] = [
+    "case_sensitive_like",
+    "ignore_check_constraints",
+    "legacy_alter_table",
+    "recursive_triggers",
+    "reverse_unordered_selects",
+];
+
 /// The counts of a table next to those that were kept of it.
 pub(super) fn by_counts(
     was: &Content,

@@ -3,7 +3,7 @@
 use super::super::{Rule, RuleContext, Violation, Violations};
 use super::TRANSACTIONAL;
 use crate::report::Severity;
-use crate::sql::{Dialect, Kind};
+use crate::sql::Kind;
 
 pub(super) const RULE: Rule = Rule {
     code: "needs-no-transaction",
@@ -23,9 +23,16 @@ fn check(context: &RuleContext<'_>, violations: &mut Violations<'_>) {
     }
     let words = context.step().statement.text.split_whitespace().take(4);
     let words = words.collect::<Vec<_>>().join(" ");
-    let help = match dialect {
-        Dialect::Sqlite => "run it by hand, outside the migrations",
-        _ => "put it alone into a file that starts with `-- no-transaction`",
+    // What chatctl runs in no file at all.
+    let by_hand = match &facts.kind {
+        Kind::Detach => true,
+        Kind::Pragma { name, .. } => name == "temp_store",
+        _ => false,
+    };
+    let help = if by_hand {
+        "run it by hand, outside the migrations"
+    } else {
+        "put it alone into a file that starts with `-- no-transaction`"
     };
     violations.add(
         context,

@@ -11,6 +11,7 @@ use crate::migrate::source::Version;
 use crate::model::Successor;
 use crate::sql::{Dialect, Kind};
 use std::collections::BTreeSet;
+use std::ops::Range;
 
 /// The last statement that may have taken an object along, in words; of a file that names it.
 fn place(part: &[&Intent<'_>], object: &Object) -> String {
@@ -31,7 +32,7 @@ fn place(part: &[&Intent<'_>], object: &Object) -> String {
 
 /// Why what a file did may not be committed.
 pub(super) enum Refused {
-    /// A reference leads nowhere now.
+    /// A reference leads nowhere now, and the engine may act on it.
     Key(End),
     /// Something else.
     Other(End),
@@ -128,8 +129,9 @@ impl Opening {
         &mut self,
         session: &mut dyn Session,
         intent: &Intent<'_>,
+        part: &Range<usize>,
     ) -> anyhow::Result<Option<Refused>> {
-        if let Some(refused) = self.broken(session, &[intent])? {
+        if let Some(refused) = self.broken(session, &[intent], &intent.replaced(part))? {
             return Ok(Some(refused));
         }
         let objects = session.objects()?;
@@ -139,11 +141,13 @@ impl Opening {
     }
 
     /// Why what files did may not be committed, for a reference that leads nowhere now. The next files
-    /// begin with what is found here.
+    /// begin with what is found here. The engine may not act on the keys of a file that replaces a table: with
+    /// the old one all that refers to its rows would go.
     pub(super) fn broken(
         &mut self,
         session: &mut dyn Session,
         part: &[&Intent<'_>],
+        replaced: &BTreeSet<&str>,
     ) -> anyhow::Result<Option<Refused>> {
         let now = session.orphans()?;
         let mut renames = Renames::default();
@@ -153,9 +157,14 @@ impl Opening {
         if let Some(orphan) = orphans::new(&self.orphans, &now, &renames, session.names()) {
             let file = part.last().map(|intent| intent.migration.file_name());
             let message = format!("a foreign key would be broken: {}", orphan.words());
-            let help = "fix the rows in the migration";
-            let end = refusal(&file.unwrap_or_default(), message, help);
-            return Ok(Some(Refused::Key(end)));
+            let refused = |help| refusal(&file.unwrap_or_default(), message, help);
+            return Ok(Some(if has_children(session, replaced)? {
+                Refused::Other(refused(
+                    "delete in the migration the rows that refer to them, too; or rebuild the table in a file of its own",
+                ))
+            } else {
+                Refused::Key(refused("fix the rows in the migration"))
+            }));
         }
         self.orphans = now;
         Ok(None)
@@ -192,6 +201,19 @@ impl Opening {
         }
         Ok(None)
     }
+}
+
+/// Whether other tables refer to one of these.
+fn has_children(session: &mut dyn Session, tables: &BTreeSet<&str>) -> anyhow::Result<bool> {
+    if tables.is_empty() {
+        return Ok(false);
+    }
+    let (names, shapes) = (session.names().tables, session.catalog()?);
+    let is_one = |name: &&str| tables.iter().any(|it| names.same(it, name));
+    let called = shapes.iter().map(|shape| shape.name.as_str());
+    let parents = called.filter(is_one).chain(tables.iter().copied());
+    let keys = session.keys_to(&parents.collect())?;
+    Ok(keys.iter().any(|key| key.child != key.parent))
 }
 
 /// The foreign keys that lead to tables of which a file may take rows, as it acknowledges, each

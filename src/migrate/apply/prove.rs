@@ -268,10 +268,8 @@ pub(super) fn failure(
     if failed.lost {
         return Err(failed.into());
     }
-    let help = if failed
-        .message
-        .contains("cannot run inside a transaction block")
-    {
+    let needs_mark = !intent.migration.no_transaction && failed.needs_no_transaction();
+    let help = if needs_mark {
         "write `-- no-transaction` at the beginning of the file: chatctl then journals it statement by statement"
     } else {
         "fix the statement and run it again"

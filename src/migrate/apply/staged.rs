@@ -128,12 +128,8 @@ impl Run<'_> {
 
     /// What these statements set for the session: a mark begins without it.
     fn set_again(&self, session: &mut dyn Session, mut before: Range<usize>) -> Result<(), Failed> {
-        let sets = |number: &usize| {
-            let kind = &self.intent.pieces[*number].facts.kind;
-            matches!(kind, Kind::SetVariable { .. })
-        };
         before.try_for_each(|number| {
-            if sets(&number) {
+            if self.intent.sets(number) {
                 prove::try_out(session, self.intent, number)
             } else {
                 Ok(())

@@ -136,6 +136,10 @@ pub(super) fn run(
     };
     steps.journal.write_made(session, made)?;
     session.command("COMMIT")?;
+    if remaining == Remaining::More {
+        // The next file begins with a session of its own.
+        session.reset()?;
+    }
     if let Some(opening) = opening {
         let objects = session.objects()?;
         let mut gone = opening.gone(session, &objects, &[intent])?;
@@ -484,7 +488,7 @@ impl Steps<'_> {
             Ok(proven) => proven,
             Err(end) => return Ok(Some(Refused::Other(end))),
         };
-        if let Some(refused) = opening.check(session, self.intent)? {
+        if let Some(refused) = opening.check(session, self.intent, &part)? {
             return Ok(Some(refused));
         }
         if !proven.spares_own

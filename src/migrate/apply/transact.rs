@@ -9,6 +9,7 @@ use crate::migrate::intent::Intent;
 use crate::migrate::journal::{Journal, Mark, State};
 use crate::migrate::{journal, ledger};
 use crate::sql::Dialect;
+use std::collections::BTreeSet;
 
 /// Files, and what they are run with.
 type Part<'a, 'b> = (&'a [Intent<'b>], &'a mut Journal, Remaining, &'a mut Since);
@@ -20,7 +21,8 @@ pub(super) struct Since(Option<(Pending, Opening)>);
 
 /// Runs the files. Where a reference is broken by it, each runs once more in a transaction of its own in
 /// which the engine acts on foreign keys, so that what hangs on a row that goes is lost with it: as much of
-/// it as the file acknowledges.
+/// it as the file acknowledges. A file that rebuilds a table to which others
+/// refer does not.
 pub(super) fn run(
     session: &mut dyn Session,
     options: &ApplyOptions<'_>,
@@ -215,7 +217,11 @@ fn once(
             .ran
             .push(Ran::new(intent.migration, proven.took, proven.evidence));
     }
-    if let Some(refused) = opening.broken(session, &part)? {
+    let replaced = match part[..] {
+        [intent] => intent.replaced(&(0..intent.pieces.len())),
+        _ => BTreeSet::new(),
+    };
+    if let Some(refused) = opening.broken(session, &part, &replaced)? {
         return Ok(Some(refused));
     }
     if !keeps_objects {

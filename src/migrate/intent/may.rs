@@ -5,6 +5,8 @@ use super::{Intent, Piece};
 use crate::model::Shape;
 use crate::sql;
 use crate::sql::{AlterAction, Dialect, Kind, Name};
+use std::collections::BTreeSet;
+use std::ops::Range;
 
 impl Intent<'_> {
     /// Whether the statements may make a trigger, a rule or an event, or switch one on, as far as their
@@ -129,6 +131,32 @@ impl Intent<'_> {
             let called = !piece.facts.calls.is_empty();
             opaque || called || WORDS.iter().any(|word| text.contains(word))
         })
+    }
+
+    /// The tables that statements of a part drop, and in whose place the file may put others.
+    pub fn replaced(&self, part: &Range<usize>) -> BTreeSet<&str> {
+        let renames = |piece: &Piece<'_>| match &piece.facts.kind {
+            Kind::RenameTable { .. } => true,
+            Kind::AlterTable { actions } => actions
+                .iter()
+                .any(|action| matches!(action, AlterAction::RenameTable { .. })),
+            _ => false,
+        };
+        let makes = |piece: &Piece<'_>, name: &Name| {
+            matches!(piece.facts.kind, Kind::CreateTable { .. })
+                && piece.facts.tables().any(|it| it.matches(&name.name))
+        };
+        let is_replaced = |dropped: &&Name| {
+            let mut pieces = self.pieces.iter();
+            pieces.any(|piece| renames(piece) || makes(piece, dropped))
+        };
+        let drops = |piece: &&Piece<'_>| matches!(piece.facts.kind, Kind::DropTable { .. });
+        let dropped = self.pieces[part.clone()].iter().filter(drops);
+        let dropped = dropped.flat_map(|piece| piece.facts.tables());
+        dropped
+            .filter(is_replaced)
+            .map(|it| it.name.as_str())
+            .collect()
     }
 
     /// Whether a table may be put in the place of another one.

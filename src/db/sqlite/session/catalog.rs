@@ -37,15 +37,17 @@ impl Sqlite {
         let texts = self.rows(
             "SELECT type = 'trigger', tbl_name, sql FROM main.sqlite_master WHERE sql IS NOT NULL",
         )?;
+        // What fires may be temporary.
+        let temporary = self.rows("SELECT sql FROM temp.sqlite_master WHERE sql IS NOT NULL")?;
         let triggers = texts.iter().filter(|row| row[0].int() == Some(1));
         let triggers = triggers.map(|row| (row[1].to_string(), row[2].to_string()));
         let replaces = |row: &Vec<Cell>| {
-            let text = row[2].text().unwrap_or_default();
+            let text = row.last().and_then(Cell::text).unwrap_or_default();
             text.to_ascii_lowercase().contains("replace")
         };
         let looked = Arc::new(Looked {
             triggers: triggers.collect(),
-            replaces: texts.iter().any(replaces),
+            replaces: texts.iter().chain(&temporary).any(replaces),
             tables: self.all_tables(&names)?,
             virtuals: names
                 .into_iter()
@@ -135,7 +137,8 @@ impl Sqlite {
 
     pub(super) fn all_objects(&mut self) -> anyhow::Result<BTreeSet<Object>> {
         let rows = self.rows(
-            "SELECT m.type, m.name, m.tbl_name, (SELECT group_concat(coalesce(i.name, ''), char(10)) FROM temp.pragma_index_info(m.name, 'main') AS i) \
+            "SELECT m.type, m.name, coalesce((SELECT t.name FROM main.sqlite_master AS t WHERE t.type = 'table' \
+             AND t.name = m.tbl_name COLLATE NOCASE), m.tbl_name), (SELECT group_concat(coalesce(i.name, ''), char(10)) FROM temp.pragma_index_info(m.name, 'main') AS i) \
              FROM main.sqlite_master AS m WHERE m.type IN ('index', 'trigger', 'view') AND m.sql IS NOT NULL",
         )?;
         let keys = self.rows(&format!(

@@ -30,6 +30,9 @@ impl Notes {
             self.denied = Some(why);
             return Authorization::Deny;
         }
+        if gives_the_journal_up(action) {
+            return Authorization::Ignore;
+        }
         match action {
             AuthAction::Delete { table_name }
             | AuthAction::DropTable { table_name }
@@ -105,6 +108,23 @@ impl Notes {
             .chain(updated)
             .any(of_it)
     }
+}
+
+/// Whether a pragma would take away what a rollback needs, also after a crash. Its effect is only on this
+/// connection, so that it is passed over. The engine takes any beginning of a mode's name.
+fn gives_the_journal_up(action: &AuthAction<'_>) -> bool {
+    let AuthAction::Pragma {
+        pragma_name,
+        pragma_value: Some(value),
+    } = action
+    else {
+        return false;
+    };
+    let begins = |mode: &&str| {
+        let beginning = mode.get(..value.len());
+        beginning.is_some_and(|it| it.eq_ignore_ascii_case(value))
+    };
+    pragma_name.eq_ignore_ascii_case("journal_mode") && ["off", "memory"].iter().any(begins)
 }
 
 /// Why a statement must not be in a migration: it would get around what is measured.

@@ -18,7 +18,8 @@ use crate::db::catalog::quoted;
 use crate::db::session::measured::Measured as _;
 use crate::db::session::witness::Witness;
 use crate::db::session::{
-    Copying, Failed, ForeignKey, Interrupter, Measure, Missing, OWN, Object, Orphan, Session, Waits,
+    Copying, Failed, ForeignKey, Interrupter, Measure, Missing, OWN, Object, Orphan,
+    SESSION_PRAGMAS, Session, Waits,
 };
 use crate::model::{Actions, Cell, Compared, Content, Names, Numbering, Shape, Successor};
 use anyhow::Context as _;
@@ -314,11 +315,8 @@ impl Session for Sqlite {
             let name = quoted(&row[1].to_string());
             self.command(&format!("DROP {} IF EXISTS temp.{name}", row[0]))?;
         }
-        self.command(
-            "PRAGMA case_sensitive_like = OFF; PRAGMA ignore_check_constraints = OFF; \
-             PRAGMA legacy_alter_table = OFF; PRAGMA recursive_triggers = OFF; \
-             PRAGMA reverse_unordered_selects = OFF",
-        )
+        let off = SESSION_PRAGMAS.map(|name| format!("PRAGMA {name} = OFF"));
+        self.command(&off.join("; "))
     }
 
     fn names(&self) -> Names {

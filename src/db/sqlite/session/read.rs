@@ -23,12 +23,21 @@ pub(super) fn form(own: &ShapeColumn, other: &ShapeColumn) -> Field {
             Form::Raw
         } else if is_time(own) || is_time(other) {
             Form::Time
+        } else if is_text(&own.declared) && is_text(&other.declared) {
+            Form::Raw
         } else if is_bytes(own) || is_bytes(other) {
             Form::Coded
         } else {
             Form::Number
         },
     }
+}
+
+/// Whether the engine stores numbers as texts in a column of this type (sqlite.org/datatype3.html#determination_of_column_affinity).
+fn is_text(declared: &str) -> bool {
+    let declared = declared.to_ascii_uppercase();
+    let mut texts = ["CHAR", "CLOB", "TEXT"].into_iter();
+    !declared.contains("INT") && texts.any(|it| declared.contains(it))
 }
 
 impl Measured for Sqlite {
@@ -212,8 +221,32 @@ fn read<'a>(rest: &mut &'a [u8]) -> CellRef<'a> {
 
 #[cfg(test)]
 mod tests {
-    use super::{ValueRef, read, write};
+    use super::{Form, ShapeColumn, ValueRef, form, read, write};
     use crate::model::CellRef;
+
+    #[test]
+    fn two_types_of_texts_hold_the_same_texts_only() {
+        let of = |own: &str, other: &str| {
+            let [own, other] = [own, other].map(|declared| ShapeColumn {
+                id: None,
+                name: "c".into(),
+                declared: declared.into(),
+            });
+            form(&own, &other).form
+        };
+        for (own, other, expected) in [
+            ("text", "TEXT", Form::Raw),
+            ("VARCHAR(255)", "TEXT", Form::Raw),
+            ("CLOB", "nvarchar(9)", Form::Raw),
+            ("VARCHAR", "BLOB", Form::Coded),
+            ("TEXT", "DATETIME", Form::Time),
+            ("TEXT", "INTEGER", Form::Number),
+            ("CHARINT", "TEXT", Form::Number),
+            ("TEXT", "JSON", Form::Number),
+        ] {
+            assert_eq!(of(own, other), expected, "{own} {other}");
+        }
+    }
 
     #[test]
     fn a_page_gives_the_values_that_were_written() {

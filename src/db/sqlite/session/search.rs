@@ -49,7 +49,7 @@ impl Sqlite {
             let Some(shape) = tables.iter().find(is_it) else {
                 continue;
             };
-            if !self.has_row_numbers(&shape.name)? {
+            if !self.has_row_numbers(&shape.name)? || self.has_an_index(&shape.name)? {
                 continue;
             }
             let name = self.quote(&shape.name);
@@ -66,6 +66,15 @@ impl Sqlite {
             }
         }
         Ok(None)
+    }
+
+    /// Whether a table has an index, be it that of its key: the engine then keeps the numbers.
+    fn has_an_index(&mut self, table: &str) -> anyhow::Result<bool> {
+        let rows = self.rows(&format!(
+            "SELECT 1 FROM temp.pragma_index_list({}, 'main')",
+            text_literal(table)
+        ))?;
+        Ok(!rows.is_empty())
     }
 
     /// Lets the engine check an index, where a table is one that it can check.

@@ -112,6 +112,43 @@ fn whatever_may_take_a_row_or_a_value_away_is_seen() {
 }
 
 #[test]
+fn a_temporary_trigger_that_replaces_is_seen_by_a_later_watch() {
+    let (_folder, mut session) = session(STORE);
+    session.command("BEGIN IMMEDIATE").unwrap();
+    let plain =
+        "CREATE TEMP TRIGGER p AFTER INSERT ON other BEGIN INSERT INTO m VALUES (9, 'z'); END";
+    let replacing = "CREATE TEMP TRIGGER r AFTER INSERT ON other BEGIN INSERT OR REPLACE INTO m VALUES (1, 'z'); END";
+    for (trigger, takes) in [(plain, false), (replacing, true)] {
+        session.run(trigger).unwrap();
+        session.watch(&[], Measure::Values).unwrap();
+        session
+            .run("INSERT INTO other (body) VALUES ('x')")
+            .unwrap();
+        assert_eq!(session.touched().unwrap().contains("m"), takes, "{trigger}");
+        session.reset().unwrap();
+    }
+}
+
+/// A trigger keeps the name of its table as it was written.
+#[test]
+fn an_object_has_the_name_of_its_table() {
+    let (_folder, mut session) = session(STORE);
+    session
+        .command(
+            "CREATE TRIGGER t AFTER INSERT ON M BEGIN SELECT 1; END; CREATE VIEW v AS SELECT 1",
+        )
+        .unwrap();
+    let objects = session.objects().unwrap();
+    let table = |name: &str| {
+        objects
+            .iter()
+            .find(|it| it.name == name)
+            .map(|it| it.table.as_str())
+    };
+    assert_eq!((table("t"), table("v")), (Some("m"), Some("v")));
+}
+
+#[test]
 fn a_virtual_table_is_touched_by_whatever_is_said_to_it() {
     for statement in [
         "INSERT INTO f (f) VALUES ('rebuild')",
@@ -206,4 +243,52 @@ fn what_would_get_around_the_measure_is_not_let_through() {
         .run("SAVEPOINT a; RELEASE a; PRAGMA foreign_keys = OFF")
         .unwrap();
     session.command("COMMIT").unwrap();
+}
+
+/// The manual says only that it may change them.
+#[test]
+fn vacuum_keeps_the_numbers_of_rows_that_have_an_index() {
+    for (columns, keeps) in [
+        ("id TEXT PRIMARY KEY, body", true),
+        ("body, id TEXT UNIQUE", true),
+        ("body, id TEXT", false),
+    ] {
+        let (_folder, mut session) = session(&format!(
+            "CREATE TABLE d ({columns}); CREATE VIRTUAL TABLE i USING fts5(body, content='d');
+             INSERT INTO d (id, body) VALUES ('c', 'x'), ('b', 'y'), ('a', 'z'); DELETE FROM d WHERE id = 'c'"
+        ));
+        let rows = "SELECT rowid, id FROM d ORDER BY 1";
+        let before = session.rows(rows).unwrap();
+        assert_eq!(
+            session.keeps_numbers().unwrap().is_none(),
+            keeps,
+            "{columns}"
+        );
+        session.command("VACUUM").unwrap();
+        assert_eq!(session.rows(rows).unwrap() == before, keeps, "{columns}");
+    }
+}
+
+#[test]
+fn the_journal_stays_that_takes_a_file_back() {
+    for sql in [
+        "PRAGMA journal_mode = OFF",
+        "PRAGMA journal_mode = o",
+        "PRAGMA journal_mode = 'memory'",
+        "PRAGMA main.journal_mode(Mem)",
+    ] {
+        let (_folder, mut session) = session(STORE);
+        session.command("BEGIN IMMEDIATE").unwrap();
+        session.command("SAVEPOINT chatctl_file").unwrap();
+        session.run(sql).unwrap();
+        session.run("DELETE FROM m").unwrap();
+        session.command("ROLLBACK TO chatctl_file").unwrap();
+        let mut one = |sql: &str| session.rows(sql).unwrap()[0][0].to_string();
+        assert_eq!(one("SELECT count(*) FROM m"), "3", "{sql}");
+        assert_eq!(one("PRAGMA journal_mode"), "delete", "{sql}");
+    }
+    let (_folder, mut session) = session(STORE);
+    session.run("PRAGMA journal_mode = WAL").unwrap();
+    let mode = session.rows("PRAGMA journal_mode").unwrap();
+    assert_eq!(mode[0][0].to_string(), "wal");
 }

@@ -191,6 +191,11 @@ impl Store {
         self.folder.path().join(name)
     }
 
+    /// A connection of somebody else's to a database of SQLite.
+    pub fn sqlite(&self) -> rusqlite::Connection {
+        rusqlite::Connection::open(self.path("chat.db")).unwrap()
+    }
+
     pub fn command(&self, sub: &str) -> Command {
         let mut command = chatctl();
         command.args(["migrate", sub, "--database-url", &self.url, "--dir"]);
