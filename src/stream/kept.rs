@@ -228,7 +228,8 @@ fn holds(text: &str, part: &str) -> bool {
     !part.is_empty() && text.contains(part)
 }
 
-fn squeezed(text: &str) -> String {
+/// A text without its white space.
+pub fn squeezed(text: &str) -> String {
     text.split_whitespace().collect()
 }
 
