@@ -33,6 +33,8 @@ pub struct Step {
     pub given: Option<Tick>,
     /// How many others waited when it was let through: at the gate, or for a lock in the store.
     pub others: usize,
+    /// Whether the row was seen complete before it was let through.
+    pub was_complete: bool,
     /// The row, read while the answer was withheld.
     pub row: RowState,
 }
@@ -101,12 +103,11 @@ pub fn judge(trial: &Trial) -> TrialOutcome {
         // The store was asked again when the marker was there, so a commit that came by another
         // way in between is seen.
         None => match trial.row_at_final {
-            Some(RowState::Complete) => TrialOutcome::Inconclusive(
-                "the row became complete while every commit was withheld: the server also writes past this gate"
-                    .into(),
-            ),
+            Some(RowState::Complete) => TrialOutcome::Inconclusive(past_the_gate()),
             _ => TrialOutcome::Inconclusive("the row could not be read at the final marker".into()),
         },
+        // Another process stored it: the marker waited for a commit that did not.
+        Some(step) if step.was_complete => TrialOutcome::Inconclusive(past_the_gate()),
         Some(step) if final_at < step.let_through => TrialOutcome::Violated(violated(trial)),
         Some(step) => match step.given {
             None => TrialOutcome::Ambiguous(early()),
@@ -166,6 +167,11 @@ fn violated(trial: &Trial) -> String {
         0 => "the final marker was received while the answer's row was not complete".into(),
         _ => "the final marker was received while the answer's commit was withheld".into(),
     }
+}
+
+fn past_the_gate() -> String {
+    "the row became complete while every commit was withheld: the server also writes past this gate"
+        .into()
 }
 
 fn early() -> String {

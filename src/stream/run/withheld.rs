@@ -171,7 +171,7 @@ impl Stage<'_> {
     ) -> anyhow::Result<End> {
         // What the server waited for last: the gate, or an answer.
         let mut since = closed;
-        let mut went_first = 0;
+        let (mut went_first, mut has_locked) = (0, false);
         loop {
             match self.until_held(live, gate, since, holds).await? {
                 Phase::Final => {
@@ -193,15 +193,21 @@ impl Stage<'_> {
             let number = trial.steps.len() + 1;
             withheld_for(commit, moments);
             moments.asked.get_or_insert(commit.since);
-            // Behind a lock that keeps readers out, and writes nothing, the row can't be read.
-            let before = match commit.stage {
-                gate::Stage::Lock => Some(self.row(live).await),
-                gate::Stage::Write | gate::Stage::Commit => None,
+            // Behind a lock that keeps readers out, the row can't be read, nor beside one who writes a file.
+            let is_lock = commit.stage == gate::Stage::Lock;
+            let can_be_read = is_lock || !(has_locked || self.world.target.is_file());
+            has_locked |= is_lock;
+            let before = if can_be_read {
+                self.row(live).await
+            } else {
+                RowState::Unreadable
             };
             let passed = gate.pass(commit.id).await?;
-            let row = match before {
-                Some(row) => row,
-                None => self.row(live).await,
+            // A lock commits nothing.
+            let row = if is_lock {
+                before
+            } else {
+                self.row(live).await
             };
             let_through(&chosen, number, &passed, row, moments);
             let mut step = Step {
@@ -209,6 +215,7 @@ impl Stage<'_> {
                 answered: passed.answered,
                 given: None,
                 others: chosen.others.len(),
+                was_complete: before == RowState::Complete,
                 row,
             };
             match passed.outcome {

@@ -11,6 +11,7 @@ fn step(at: u64, row: RowState) -> Step {
         answered: ms(at + 1),
         given: Some(ms(at + 300)),
         others: 0,
+        was_complete: false,
         row,
     }
 }
@@ -196,6 +197,26 @@ fn a_row_that_no_commit_at_the_gate_completed_means_another_way() {
         with(|t| t.steps.clear()),
         TrialOutcome::Inconclusive(_)
     ));
+}
+
+/// A worker saves the answer past the gate while another commit of the turn is withheld.
+#[test]
+fn a_row_that_was_complete_before_its_step_means_another_way() {
+    let past = with(|t| t.steps[0].was_complete = true);
+    assert!(
+        matches!(&past, TrialOutcome::Inconclusive(why) if why.contains("past this gate")),
+        "{past:?}"
+    );
+    // A commit behind the one that completed it finds it complete.
+    let behind = with(|t| {
+        let behind = Step {
+            was_complete: true,
+            ..step(900, RowState::Complete)
+        };
+        t.steps.push(behind);
+        t.final_at = Some(ms(1300));
+    });
+    assert_eq!(behind, TrialOutcome::Proven);
 }
 
 #[test]
