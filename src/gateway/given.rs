@@ -102,7 +102,8 @@ pub(super) async fn given(
     (path, body): (&str, &Value),
 ) -> Result<Given, Refusal> {
     let bad = |why| Refusal::new(StatusCode::BAD_REQUEST, why);
-    let question = (provider.ask)(path, body).map_err(bad)?;
+    let mut question = (provider.ask)(path, body).map_err(bad)?;
+    question.resolve(|id| state.named(id));
     let before = match &question.previous {
         None => Known::default(),
         Some(id) => {
@@ -150,10 +151,11 @@ pub(super) async fn given(
     if !question.wants_all {
         reel.leave_out_what_is_on_request(provider);
     }
-    if let Some(id) = provider.keeps {
+    if let Some(keeps) = &provider.keeps {
         let mut known = asked.known.clone();
         known.hears(reel.said.as_deref().unwrap_or_default());
-        state.remember(id(&reel.stamp), known);
+        state.remember((keeps.id)(&reel.stamp), known);
+        state.keep_items(reel.items(provider, keeps, asked.stream));
     }
     if call == Call::Main {
         play.hear(provider, &question);

@@ -66,6 +66,8 @@ struct State {
     requests: Mutex<VecDeque<Recorded>>,
     /// Conversations that a provider keeps, by the id of their last answer; the newest ones.
     kept: Mutex<VecDeque<(String, Known)>>,
+    /// Their answers that a request may name: the id and the text; the newest ones.
+    items: Mutex<VecDeque<(String, String)>>,
     connections: Arc<AtomicU64>,
     aside: Aside,
     own: Mutex<Own>,
@@ -86,6 +88,21 @@ impl State {
         let kept = self.kept.lock().expect("no holder panics");
         let found = kept.iter().rev().find(|(own, _)| own == id);
         found.map(|(_, known)| known.clone())
+    }
+
+    /// Keeps an answer that a later request may name.
+    fn keep_items(&self, items: Vec<(String, String)>) {
+        let mut kept = self.items.lock().expect("no holder panics");
+        kept.extend(items);
+        let too_many = kept.len().saturating_sub(KEPT_CONVERSATIONS);
+        kept.drain(..too_many);
+    }
+
+    /// The text of the answer of that id.
+    fn named(&self, id: &str) -> Option<String> {
+        let kept = self.items.lock().expect("no holder panics");
+        let found = kept.iter().rev().find(|(own, _)| own == id);
+        found.map(|(_, text)| text.clone())
     }
 
     fn keep(&self, call: ProviderCall) {

@@ -1,7 +1,7 @@
 //! The answers of the gateway in one turn, and its signals to and from the trial.
 
 use super::matching::{Asked, Own};
-use super::providers::{Form, Message, Provider, Question};
+use super::providers::{Form, Keeps, Message, Provider, Question};
 use crate::clock;
 use crate::clock::Tick;
 use crate::model::{Call, ProviderEnd};
@@ -81,6 +81,24 @@ impl Reel {
                 *bytes = kept.map(|at| body[at]).collect();
             }
         }
+    }
+
+    /// The messages in it that a later request may name.
+    pub(super) fn items(
+        &self,
+        provider: &Provider,
+        keeps: &Keeps,
+        streams: bool,
+    ) -> Vec<(String, String)> {
+        if !streams {
+            let whole = serde_json::from_slice(&self.whole);
+            return whole.map_or_else(|_| Vec::new(), |whole| (keeps.items)(&whole));
+        }
+        let steps = self.before.iter().chain(&self.held);
+        let body: Vec<u8> = steps.flat_map(Step::bytes).copied().collect();
+        let data = provider.framing.blocks(&body).into_iter();
+        let events = data.filter_map(|block| serde_json::from_slice(&block.data?).ok());
+        events.flat_map(|event| (keeps.items)(&event)).collect()
     }
 
     /// How many chunks it has.

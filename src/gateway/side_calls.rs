@@ -5,7 +5,7 @@ use crate::model::Call;
 use axum::http::Method;
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 /// Such a request, and a valid answer that says nothing.
 pub(super) struct SideCall {
@@ -20,6 +20,23 @@ pub(super) struct SideCall {
 const DIMENSIONS: u64 = 1536;
 /// The largest number of dimensions that is served, and the most texts in one request.
 const AT_MOST: usize = 4096;
+
+/// What OpenAI's moderation looks for.
+const CATEGORIES: &[&str] = &[
+    "harassment",
+    "harassment/threatening",
+    "hate",
+    "hate/threatening",
+    "illicit",
+    "illicit/violent",
+    "self-harm",
+    "self-harm/instructions",
+    "self-harm/intent",
+    "sexual",
+    "sexual/minors",
+    "violence",
+    "violence/graphic",
+];
 
 static ALL: &[SideCall] = &[
     SideCall {
@@ -63,6 +80,18 @@ static ALL: &[SideCall] = &[
                 "total_duration": 1, "load_duration": 1, "prompt_eval_count": 1,
             })
         },
+    },
+    SideCall {
+        method: Method::POST,
+        route: "/api/embeddings",
+        call: Call::Embeddings,
+        answer: |body, _| json!({"embedding": vector(body)}),
+    },
+    SideCall {
+        method: Method::POST,
+        route: "/moderations",
+        call: Call::Models,
+        answer: |body, _| moderations(body),
     },
     SideCall {
         method: Method::POST,
@@ -177,4 +206,60 @@ fn openai_embeddings(body: &Value) -> Value {
         "object": "list", "data": data.collect::<Vec<_>>(), "model": MODEL,
         "usage": {"prompt_tokens": 1, "total_tokens": 1},
     })
+}
+
+/// Nothing in any of the texts is worth a word.
+fn moderations(body: &Value) -> Value {
+    let of_each = |value: Value| -> Map<String, Value> {
+        let categories = CATEGORIES.iter();
+        categories
+            .map(|it| ((*it).to_owned(), value.clone()))
+            .collect()
+    };
+    let result = json!({
+        "flagged": false, "categories": of_each(false.into()),
+        "category_scores": of_each(0.0.into()), "category_applied_input_types": of_each(json!(["text"])),
+    });
+    let results = vec![result; texts(&body["input"])];
+    json!({"id": "modr-chatctl", "model": MODEL, "results": results})
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Method, at};
+    use crate::gateway::providers;
+    use serde_json::{Value, json};
+
+    fn post(path: &str, body: &Value) -> Option<Value> {
+        at(&Method::POST, path).map(|call| (call.answer)(body, 0))
+    }
+
+    #[test]
+    fn each_text_is_answered_for() {
+        let said = post("/v1/moderations", &json!({"input": ["a", "b"]})).unwrap();
+        assert_eq!(said["results"].as_array().map(Vec::len), Some(2));
+        assert_eq!(said["results"][1]["flagged"], false);
+        let said = post("/v1/moderations", &json!({"input": "a"})).unwrap();
+        assert_eq!(said["results"].as_array().map(Vec::len), Some(1));
+        let of_ollama = post("/api/embeddings", &json!({"prompt": "a"})).unwrap();
+        assert!(of_ollama["embedding"].is_array(), "{of_ollama}");
+        let of_openai = post("/v1/embeddings", &json!({"input": "a"})).unwrap();
+        assert!(of_openai["data"].is_array(), "{of_openai}");
+    }
+
+    #[test]
+    fn a_base_is_one_that_a_client_adds() {
+        let vertex = "/v1beta1/projects/p/locations/l/publishers/google/models/m";
+        assert!(post(&format!("{vertex}:countTokens"), &Value::Null).is_some());
+        let streams = format!("{vertex}:streamGenerateContent");
+        assert_eq!(providers::at(&streams).map(|it| it.name), Some("gemini"));
+        for bad in [
+            "/x/v1/projects",
+            "/x/moderations",
+            "/projects:countTokens",
+            "/y/api/embeddings",
+        ] {
+            assert!(post(bad, &Value::Null).is_none(), "{bad}");
+        }
+    }
 }

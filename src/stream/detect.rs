@@ -331,6 +331,17 @@ mod tests {
         }
     }
 
+    #[test]
+    fn langserve_is_known_by_texts_and_by_parts() {
+        let parts = r#"[{"type":"text","text":"TEXT","index":0}]"#;
+        for content in ["\"TEXT\"", parts] {
+            let chunk = format!("{{\"content\":{content},\"type\":\"AIMessageChunk\"}}");
+            let body = format!("event: data\ndata: {chunk}\n\nevent: end\n\n");
+            let found = found("text/event-stream", &body);
+            assert_eq!(found, is("langserve", true), "{body}");
+        }
+    }
+
     /// A normal answer of each profile is taken for what it is.
     #[test]
     fn every_profile_is_told_from_all_others() {

@@ -88,6 +88,18 @@ pub static ALL: &[Dialect] = &[
         events: |text| by_lines(text.split(is_python_line_end)),
         is_text: is_trimmed,
     },
+    // They read the events that have a name, and no others.
+    Dialect {
+        name: "Anthropic's SDKs",
+        framing: Framing::Sse,
+        reads: |profile| profile == "anthropic",
+        events: |text| {
+            let mut events = openai(text);
+            events.retain(|event| !event.name.is_empty());
+            events
+        },
+        is_text: is_equal,
+    },
     // As Ollama's client for JavaScript: it takes what follows the last line feed, too.
     Dialect {
         name: "a client that splits at line feeds",
@@ -262,31 +274,52 @@ mod tests {
         for (body, expected) in [
             (
                 "data: a\n\ndata: [DONE]\n\n",
-                [true, true, true, true, true],
+                [true, true, true, true, true, false],
             ),
-            ("data: [DONE]\r\n\r\n", [true, true, false, true, true]),
+            (
+                "data: [DONE]\r\n\r\n",
+                [true, true, false, true, true, false],
+            ),
             (
                 "data: a\r\rdata: [DONE]\r\r",
-                [true, true, false, false, true],
+                [true, true, false, false, true, false],
             ),
-            ("data:[DONE]\n\n", [true, true, true, true, true]),
-            ("data: [DONE]\n", [false, false, true, true, true]),
-            ("data: [DONE]", [false, false, true, true, true]),
-            ("data: [DONE] \n\n", [false, true, false, true, true]),
-            ("data:\t[DONE]\n\n", [false, false, false, true, true]),
-            ("data: [DONE]\ndata:\n\n", [false, true, false, true, true]),
-            ("\u{feff}data: [DONE]\n\n", [true, false, true, true, false]),
+            ("data:[DONE]\n\n", [true, true, true, true, true, false]),
+            ("data: [DONE]\n", [false, false, true, true, true, false]),
+            ("data: [DONE]", [false, false, true, true, true, false]),
+            ("data: [DONE] \n\n", [false, true, false, true, true, false]),
+            (
+                "data:\t[DONE]\n\n",
+                [false, false, false, true, true, false],
+            ),
+            (
+                "data: [DONE]\ndata:\n\n",
+                [false, true, false, true, true, false],
+            ),
+            (
+                "\u{feff}data: [DONE]\n\n",
+                [true, false, true, true, false, false],
+            ),
         ] {
             assert_eq!(seen(body, &done), expected, "{body:?}");
         }
         let end = FinalMarker::Event("end".to_owned());
         assert_eq!(
             seen("event: end\n\n", &end),
-            [false, true, false, true, true]
+            [false, true, false, true, true, true]
         );
         let finished = profiles::named("ag-ui").unwrap().marker();
         let body = "data: {\"type\":\"RUN_FINISHED\",\"result\":\"a\u{2028}b\"}\n\n";
-        assert_eq!(seen(body, &finished), [true, true, true, true, false]);
+        assert_eq!(
+            seen(body, &finished),
+            [true, true, true, true, false, false]
+        );
+        // The name is all that Anthropic's SDKs look at first.
+        let stop = profiles::named("anthropic").unwrap().marker();
+        let data = "data: {\"type\":\"message_stop\"}\n\n";
+        assert_eq!(seen(data, &stop).last(), Some(&false));
+        let named = format!("event: message_stop\n{data}");
+        assert_eq!(seen(&named, &stop), [true; 6]);
     }
 
     /// The first column is what Ollama's client for JavaScript (0.6.4) made of the same bytes, and the last one what that

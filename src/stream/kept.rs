@@ -174,6 +174,14 @@ pub fn has_more(answer: &str, text: &str) -> bool {
     !answer.starts_with(&text)
 }
 
+/// Whether two texts are one in two forms: one is in the other, or they begin alike. An empty one is like none.
+pub fn is_alike(one: &str, other: &str) -> bool {
+    let (one, other) = (squeezed(one), squeezed(other));
+    let is_any = !one.is_empty() && !other.is_empty();
+    let is_in = || one.contains(&other) || other.contains(&one);
+    is_any && (is_in() || one.starts_with(&prefix(&other, ENOUGH)))
+}
+
 /// Whether a text is JSON objects one after the other: frames that were taken for text.
 pub fn is_json_frames(text: &str) -> bool {
     type Object = serde_json::Map<String, serde_json::Value>;
@@ -228,7 +236,8 @@ fn holds(text: &str, part: &str) -> bool {
     !part.is_empty() && text.contains(part)
 }
 
-fn squeezed(text: &str) -> String {
+/// A text without its white space.
+pub fn squeezed(text: &str) -> String {
     text.split_whitespace().collect()
 }
 

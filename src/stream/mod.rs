@@ -14,6 +14,7 @@ pub mod kept;
 pub mod last_event;
 pub mod marker;
 pub mod marks;
+pub mod own_words;
 pub mod path;
 pub mod policy;
 pub mod profiles;

@@ -1,5 +1,6 @@
 //! One answer as it came over the wire: a state machine over lines and frames.
 
+use super::kept;
 use super::marker::FinalMarker;
 use super::profiles::{Reader, StreamEvent};
 use super::sse::Item;
@@ -173,7 +174,10 @@ impl Turn {
             }
             StreamEvent::TextWhole(text) => {
                 self.piece(frame.at);
-                self.text.truncate(self.settled);
+                // What is not like the pieces is another part, whose own pieces were not sent.
+                if kept::is_alike(&self.text[self.settled..], &text) {
+                    self.text.truncate(self.settled);
+                }
                 self.text.push_str(&text);
                 self.settled = self.text.len();
             }
@@ -341,6 +345,56 @@ mod tests {
                 "{body}"
             );
         }
+    }
+
+    /// A node of LangGraph that returns a message of its own sends it after its pieces.
+    #[test]
+    fn a_message_that_comes_whole_after_its_pieces_is_read_once() {
+        let message = |kind: &str, content: &str| {
+            format!(
+                "event: messages\ndata: [{{\"type\":\"{kind}\",\"content\":{content}}},{{}}]\n\n"
+            )
+        };
+        let piece = |text: &str| message("AIMessageChunk", &format!("\"{text}\""));
+        let whole = |text: &str| message("ai", &format!("\"{text}\""));
+        let parts = message("ai", r#"[{"type":"text","text":"Task added."}]"#);
+        for (body, text) in [
+            (
+                [piece("Task "), piece("added.\\n"), whole("Task added.")],
+                "Task added.",
+            ),
+            ([piece("Task "), piece("added."), parts], "Task added."),
+            (
+                [whole("Task added."), String::new(), String::new()],
+                "Task added.",
+            ),
+            // What another node says is more text.
+            (
+                [piece("Task "), piece("added."), whole(" All right?")],
+                "Task added. All right?",
+            ),
+            // The calls of tools come with no text.
+            ([piece("Task "), whole(""), piece("added.")], "Task added."),
+            ([piece("A"), whole("A"), piece("B")], "AB"),
+        ] {
+            assert_eq!(turn("langgraph", &body.concat()).text, text);
+        }
+    }
+
+    /// A server relays the events as messages over a WebSocket, or as data without their names.
+    #[test]
+    fn anthropics_events_need_no_names() {
+        let events = [
+            r#"{"type":"content_block_delta","index":0,"delta":{"type":"text_delta","text":"Hello"}}"#,
+            r#"{"type":"message_stop"}"#,
+        ];
+        let body = events.map(|event| format!("data: {event}\n\n")).concat();
+        let turn = turn("anthropic", &body);
+        assert_eq!(turn.text, "Hello");
+        assert!(
+            turn.final_at.is_some() && turn.faults.is_empty(),
+            "{turn:?}"
+        );
     }
 
     /// A server that relays the events of a model sends the end of each of its responses.

@@ -80,6 +80,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("stream/turn.rs", &["model", "stream"]),
     ("stream/judge", &["model", "report", "stream"]),
     ("stream/kept.rs", &["model"]),
+    ("stream/own_words.rs", &["stream/kept"]),
     ("stream/marks.rs", &[]),
     ("stream/policy.rs", &[]),
     ("stream/resumed.rs", &["stream"]),

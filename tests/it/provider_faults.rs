@@ -66,6 +66,21 @@ fn a_server_that_hides_failures_is_found() {
     );
 }
 
+/// Words that come with every answer are no word of a failure.
+#[test]
+fn a_server_with_words_of_its_own_is_found_too() {
+    let cases = ["error-in-stream", "rst", "http-503"];
+    let expected = ["part-stored-as-whole", "provider-error-hidden"];
+    fires("hides_errors_in_words", &cases, &expected);
+    let chat = Chat::new("reports_in_words").stack("async");
+    let (report, exit) = run(&chat, &cases.join(","));
+    for name in cases {
+        let case = case(&report, &format!("/provider-{name}"));
+        assert_eq!(case["verdict"], "held", "{name}: {report:#}");
+    }
+    assert_eq!((errors(&report).len(), exit), (0, 0), "{report:#}");
+}
+
 #[test]
 fn the_text_of_an_error_in_the_place_of_an_answer_is_found() {
     fires(

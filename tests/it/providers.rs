@@ -222,6 +222,38 @@ async fn a_response_continues_an_earlier_one() {
     assert!(said.contains("it continues `resp_x`"), "{said}");
 }
 
+/// The AI SDK names an earlier answer of the assistant by its id, in place of the text.
+#[tokio::test]
+async fn a_request_may_name_an_earlier_answer() {
+    let (gateway, client) = gateway().await;
+    for stream in [true, false] {
+        let play = play();
+        play.release();
+        gateway.play(&play);
+        let first = json!({"stream": stream, "input": USER});
+        let first = client.send(&post("/responses", &first)).await.unwrap();
+        let text = String::from_utf8(first.body).unwrap();
+        let id = text.split("\"id\":\"msg_").nth(1).unwrap();
+        let id = format!("msg_{}", id.split('"').next().unwrap());
+        for (id, texts) in [
+            (id.as_str(), &["and bread", ANSWER, USER][..]),
+            ("msg_other", &["and bread", USER]),
+        ] {
+            let next = json!({"stream": true, "input": [
+                {"role": "user", "content": USER},
+                {"type": "item_reference", "id": id},
+                {"role": "user", "content": "and bread"},
+            ]});
+            let again = self::play();
+            again.release();
+            gateway.play(&again);
+            client.send(&post("/responses", &next)).await.unwrap();
+            let heard = again.heard().expect("the turn's own request came");
+            assert_eq!(heard.texts(), texts, "{id}");
+        }
+    }
+}
+
 /// A message over a WebSocket.
 async fn message(socket: &mut Opened) -> Value {
     let message = tokio::time::timeout(Duration::from_secs(20), socket.chunk());

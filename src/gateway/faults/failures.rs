@@ -12,7 +12,7 @@ pub(super) const ERROR_IN_STREAM: Fault = Fault {
     sends: Some(|steps, scene, rng| {
         let mut steps = up_to_the_middle(steps, scene, rng)?;
         let error = error_text("The server had an error while it answered", scene.mark);
-        steps.push(Step::send(scene.provider.error_event(&error)));
+        steps.push(Step::send(scene.provider.error_after(steps.len(), &error)));
         Some(steps)
     }),
     ends: Ends::BrokenOff,

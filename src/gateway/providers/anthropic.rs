@@ -47,6 +47,7 @@ pub(super) const PROVIDER: Provider = Provider {
         message(making, content, Value::from(reason))
     },
     keeps: None,
+    error_event: None,
     error: |why| json!({ "type": "error", "error": { "type": "invalid_request_error", "message": why } }),
     call,
     without_text: None,
@@ -60,6 +61,7 @@ fn ask(_: &str, body: &Value) -> Result<Question, String> {
             // The results of tools come in the user's name, and have no text.
             is_user: message["role"] == "user" && !text.is_empty(),
             text,
+            named: None,
         }
     });
     Ok(Question {
@@ -72,9 +74,13 @@ fn ask(_: &str, body: &Value) -> Result<Question, String> {
 
 /// A tool that must be called, or the schema of the text.
 fn form(body: &Value) -> Option<Form> {
-    if body["tool_choice"]["type"] == "tool" {
-        let tools: Vec<_> = body["tools"].as_array().into_iter().flatten().collect();
-        return Form::call(&body["tool_choice"]["name"], &tools, &["input_schema"]);
+    let tools: Vec<_> = body["tools"].as_array().into_iter().flatten().collect();
+    match body["tool_choice"]["type"].as_str() {
+        Some("tool") => {
+            return Form::call(&body["tool_choice"]["name"], &tools, &["input_schema"]);
+        }
+        Some("any") => return Form::any_call(&tools, &["input_schema"]),
+        Some(_) | None => {}
     }
     let format = [&body["output_config"]["format"], &body["output_format"]];
     let schema = format.into_iter().find_map(|format| format.get("schema"));

@@ -48,6 +48,12 @@ impl Form {
         })
     }
 
+    /// A call of any of these tools: the least answer calls the first one.
+    pub(super) fn any_call(tools: &[&Value], places: &[&str]) -> Option<Self> {
+        let mut named = tools.iter();
+        named.find_map(|tool| Self::call(&tool["name"], tools, places))
+    }
+
     /// The least answer of this form.
     pub(crate) fn answer(&self, stamp: &Stamp) -> Answer {
         match self {

@@ -46,6 +46,7 @@ pub(super) const PROVIDER: Provider = Provider {
         chunk(making, parts, Some("STOP"))
     },
     keeps: None,
+    error_event: None,
     error: |why| json!({ "error": { "code": 400, "message": why, "status": "INVALID_ARGUMENT" } }),
     call: |call, making| {
         let part = json!({ "functionCall": { "name": call.name, "args": arguments(call) } });
@@ -66,6 +67,7 @@ fn ask(path: &str, body: &Value) -> Result<Question, String> {
             // The results of functions come in the user's name, and have no text.
             is_user: content["role"] != "model" && !text.is_empty(),
             text,
+            named: None,
         }
     });
     Ok(Question {
@@ -76,23 +78,42 @@ fn ask(path: &str, body: &Value) -> Result<Question, String> {
     })
 }
 
-/// The one function that must be called, or JSON with or without a schema.
+/// A field, whose name the API also takes with underscores.
+fn field<'v>(value: &'v Value, [camel, snake]: [&str; 2]) -> &'v Value {
+    value.get(camel).unwrap_or(&value[snake])
+}
+
+/// The function that must be called, or JSON with or without a schema.
 fn form(body: &Value) -> Option<Form> {
-    let calling = &body["toolConfig"]["functionCallingConfig"];
-    if let Some([only]) = calling["allowedFunctionNames"]
-        .as_array()
-        .map(Vec::as_slice)
-    {
+    let calling = field(
+        field(body, ["toolConfig", "tool_config"]),
+        ["functionCallingConfig", "function_calling_config"],
+    );
+    if calling["mode"] == "ANY" {
         let tools = body["tools"].as_array().into_iter().flatten();
-        let tools = tools.filter_map(|tool| tool["functionDeclarations"].as_array());
+        let declared = ["functionDeclarations", "function_declarations"];
+        let tools = tools.filter_map(|tool| field(tool, declared).as_array());
         let tools: Vec<_> = tools.flatten().collect();
-        let places = ["parameters", "parametersJsonSchema"];
-        return Form::call(only, &tools, &places).filter(|_| calling["mode"] == "ANY");
+        let places = [
+            "parameters",
+            "parametersJsonSchema",
+            "parameters_json_schema",
+        ];
+        let allowed = ["allowedFunctionNames", "allowed_function_names"];
+        return match &field(calling, allowed)[0] {
+            Value::Null => Form::any_call(&tools, &places),
+            first => Form::call(first, &tools, &places),
+        };
     }
-    let config = &body["generationConfig"];
-    let places = ["responseSchema", "responseJsonSchema"];
+    let config = field(body, ["generationConfig", "generation_config"]);
+    let places = [
+        "responseSchema",
+        "response_schema",
+        "responseJsonSchema",
+        "response_json_schema",
+    ];
     let schema = places.iter().find_map(|place| config.get(*place));
-    let is_json = config["responseMimeType"] == "application/json";
+    let is_json = field(config, ["responseMimeType", "response_mime_type"]) == "application/json";
     is_json.then(|| schema.cloned().map_or_else(Form::object, Form::Json))
 }
 

@@ -73,12 +73,22 @@ pub struct Provider {
     pub whole: fn(&Answer, &Making<'_>) -> Value,
     /// A stream that says nothing and calls one tool, as events.
     pub call: fn(&ToolCall, &Making<'_>) -> Vec<Vec<u8>>,
-    /// The id under which the provider keeps the conversation, where it does.
-    pub keeps: Option<fn(&Stamp) -> String>,
+    /// How it keeps conversations, where it does.
+    pub keeps: Option<Keeps>,
     /// An error as the provider's clients expect it.
     pub error: fn(&str) -> Value,
+    /// The same after so many events of a stream, where it has another form there.
+    pub error_event: Option<fn(&str, usize) -> Value>,
     /// A whole stream without text, as events; absent where none is known.
     pub without_text: Option<WithoutText>,
+}
+
+/// How a provider keeps conversations.
+pub struct Keeps {
+    /// The id of an answer, under which all up to it is kept.
+    pub id: fn(&Stamp) -> String,
+    /// The messages in an event or in a whole answer that a request may name by their id: the id and the text.
+    pub items: fn(&Value) -> Vec<(String, String)>,
 }
 
 /// Makes the events of a stream without text.
@@ -123,6 +133,22 @@ pub struct Message {
     pub is_user: bool,
     /// The text.
     pub text: String,
+    /// The id by which the request names an answer that the provider keeps, in place of the text.
+    pub named: Option<String>,
+}
+
+impl Question {
+    /// Gives the messages that are only named the text that they have; what is unknown is no message.
+    pub(super) fn resolve(&mut self, text_of: impl Fn(&str) -> Option<String>) {
+        self.messages.retain_mut(|message| {
+            let Some(id) = message.named.take() else {
+                return true;
+            };
+            let text = text_of(&id);
+            message.text = text.clone().unwrap_or_default();
+            text.is_some()
+        });
+    }
 }
 
 /// Every provider.
@@ -168,8 +194,10 @@ pub(super) fn is_base(base: &str) -> bool {
     let mut segments = base.split('/').filter(|segment| !segment.is_empty());
     while let Some(segment) = segments.next() {
         let known = match segment {
-            "v1" | "v1beta" | "v1alpha" | "openai" => true,
-            "models" | "deployments" => segments.next().is_some(),
+            "v1" | "v1beta" | "v1beta1" | "v1alpha" | "openai" => true,
+            "models" | "deployments" | "projects" | "locations" | "publishers" => {
+                segments.next().is_some()
+            }
             _ => false,
         };
         if !known {
@@ -244,9 +272,12 @@ impl Provider {
         events.into_iter().filter(is_sent).flatten().collect()
     }
 
-    /// An error in the stream.
-    pub fn error_event(&self, message: &str) -> Vec<u8> {
-        let error = (self.error)(message);
+    /// An error in the stream, after so many events.
+    pub fn error_after(&self, events: usize, message: &str) -> Vec<u8> {
+        let error = match self.error_event {
+            Some(error) => error(message, events),
+            None => (self.error)(message),
+        };
         match self.framing {
             Framing::Sse => sse(error["type"].as_str(), &error),
             Framing::Lines => format!("{error}\n").into_bytes(),
@@ -284,6 +315,7 @@ fn parts(content: &Value) -> String {
 mod tests {
     use super::{ALL, Answer, Making, Stamp, ToolCall};
     use crate::gateway::cut::split;
+    use serde_json::{Value, json};
 
     #[test]
     fn an_answer_is_a_whole_stream() {
@@ -354,6 +386,79 @@ mod tests {
                 "{provider:?}"
             );
         }
+    }
+
+    /// A router demands the call of some tool, in the words of each provider.
+    #[test]
+    fn a_request_that_demands_some_call_is_given_one() {
+        let function = json!({ "name": "route", "parameters": { "required": ["to"] } });
+        let as_openai = json!([{ "type": "function", "function": function }]);
+        let flat = json!([{ "type": "web_search" }, { "type": "function", "name": "route" }]);
+        let declared = json!([{ "function_declarations": [{ "name": "other" }, function] }]);
+        let calling = |more: Value| {
+            let mut config = json!({ "mode": "ANY" });
+            config["allowed_function_names"] = more;
+            json!({ "tool_config": { "function_calling_config": config }, "tools": declared })
+        };
+        for (provider, demands, name) in [
+            (
+                "openai-chat",
+                json!({ "tool_choice": "required", "tools": as_openai }),
+                "route",
+            ),
+            (
+                "openai-responses",
+                json!({ "tool_choice": "required", "tools": flat }),
+                "route",
+            ),
+            (
+                "anthropic",
+                json!({ "tool_choice": { "type": "any" }, "tools": [{ "name": "route" }] }),
+                "route",
+            ),
+            ("gemini", calling(Value::Null), "other"),
+            ("gemini", calling(json!(["route", "other"])), "route"),
+        ] {
+            let provider = super::named(provider).unwrap();
+            let form = (provider.ask)("", &demands).unwrap().form;
+            let answer = form.map(|form| form.answer(&Stamp::sample()));
+            let answer = answer.unwrap_or_else(|| panic!("{provider:?} sees no form"));
+            assert_eq!(answer.tool_calls[0].name, name, "{provider:?}");
+            let mut free = demands;
+            free["tool_choice"] = json!("auto");
+            free["tool_config"] = json!({ "function_calling_config": { "mode": "AUTO" } });
+            assert_eq!(
+                (provider.ask)("", &free).unwrap().form,
+                None,
+                "{provider:?}"
+            );
+        }
+        let json = json!({ "generation_config": { "response_mime_type": "application/json" } });
+        let form = (super::gemini::PROVIDER.ask)("", &json).unwrap().form;
+        assert_eq!(form, Some(super::Form::object()));
+    }
+
+    /// What the gateway sends as an error is one to whoever reads the format.
+    #[test]
+    fn an_error_in_a_stream_is_read_as_one() {
+        for provider in ALL {
+            let cassette = super::Cassette {
+                header: None,
+                chunks: vec![super::Chunk {
+                    at: std::time::Duration::ZERO,
+                    bytes: provider.error_after(3, "it failed"),
+                }],
+            };
+            let error = provider.answer(&cassette).unwrap().error;
+            let error = error.unwrap_or_else(|| panic!("{provider:?} reads no error"));
+            assert!(error.to_string().contains("it failed"), "{provider:?}");
+        }
+        let error = super::openai_responses::PROVIDER.error_after(3, "it failed");
+        let error = String::from_utf8(error).unwrap();
+        assert!(error.starts_with("event: error\ndata: {"), "{error}");
+        assert!(error.contains("\"sequence_number\":3"), "{error}");
+        // The official client libraries raise where an event has this key, and this one has none.
+        assert!(!error.contains("\"error\":"), "{error}");
     }
 
     #[test]

@@ -17,6 +17,7 @@ pub(super) const PROVIDER: Provider = Provider {
         let messages = messages.map(|message| Message {
             is_user: message["role"] == "user",
             text: parts(&message["content"]),
+            named: None,
         });
         Ok(Question {
             streams: streams(body),
@@ -43,6 +44,7 @@ pub(super) const PROVIDER: Provider = Provider {
         whole
     },
     keeps: None,
+    error_event: None,
     error,
     call: |call, making| {
         let mut said = said("");

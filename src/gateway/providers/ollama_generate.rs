@@ -19,6 +19,7 @@ pub(super) const PROVIDER: Provider = Provider {
             messages: vec![Message {
                 is_user: true,
                 text: body["prompt"].as_str().unwrap_or_default().to_owned(),
+                named: None,
             }],
             ..Question::default()
         })
@@ -39,6 +40,7 @@ pub(super) const PROVIDER: Provider = Provider {
     fresh: FRESH,
     whole: |answer, making| last(making, said(&answer.text)),
     keeps: None,
+    error_event: None,
     error,
     // It has no tools.
     call: |_, making| lines(&[], making, said),

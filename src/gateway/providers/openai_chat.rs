@@ -27,6 +27,7 @@ pub(super) const PROVIDER: Provider = Provider {
     },
     whole,
     keeps: None,
+    error_event: None,
     error: |why| {
         json!({"error": {
             "message": why, "type": "invalid_request_error", "param": null,
@@ -48,19 +49,23 @@ fn ask(_: &str, body: &Value) -> Result<Question, String> {
             .map(|message| Message {
                 is_user: message["role"] == "user",
                 text: parts(&message["content"]),
+                named: None,
             })
             .collect(),
         previous: None,
     })
 }
 
-/// The one function that must be called, or JSON with or without a schema.
+/// The function that must be called, or JSON with or without a schema.
 fn form(body: &Value) -> Option<Form> {
+    let tools = body["tools"].as_array().into_iter().flatten();
+    let tools: Vec<_> = tools.map(|tool| &tool["function"]).collect();
     let forced = &body["tool_choice"]["function"]["name"];
     if !forced.is_null() {
-        let tools = body["tools"].as_array().into_iter().flatten();
-        let tools: Vec<_> = tools.map(|tool| &tool["function"]).collect();
         return Form::call(forced, &tools, &["parameters"]);
+    }
+    if body["tool_choice"] == "required" {
+        return Form::any_call(&tools, &["parameters"]);
     }
     let format = &body["response_format"];
     match format["type"].as_str()? {

@@ -1,7 +1,7 @@
 //! OpenAI Responses (platform.openai.com/docs/api-reference/responses). The provider keeps
 //! conversations: `previous_response_id` continues one.
 
-use super::{Form, Making, Message, Provider, Question, parts, sse};
+use super::{Form, Keeps, Making, Message, Provider, Question, parts, sse};
 use crate::gateway::answer::{Answer, ProviderError, ToolCall};
 use crate::stream::cassette::{Framing, Fresh, Stamp};
 use serde_json::{Value, json};
@@ -52,12 +52,18 @@ pub(super) const PROVIDER: Provider = Provider {
         items.extend(calls.map(|call| called(call, "completed", &call.arguments)));
         response(making, "completed", items)
     },
-    keeps: Some(id),
+    keeps: Some(Keeps { id, items }),
     error: |why| {
         json!({"error": {
             "message": why, "type": "invalid_request_error", "param": null,
             "code": "chatctl_unmatched"}})
     },
+    error_event: Some(|why, number| {
+        json!({
+            "type": "error", "code": "server_error", "message": why, "param": null,
+            "sequence_number": number,
+        })
+    }),
     call,
     without_text: None,
 };
@@ -67,16 +73,11 @@ fn ask(_: &str, body: &Value) -> Result<Question, String> {
         Value::String(text) => vec![Message {
             is_user: true,
             text: text.clone(),
+            named: None,
         }],
         input => {
             let items = input.as_array().into_iter().flatten();
-            // Tool calls and their results have no role.
-            let said = items.filter(|item| item["role"].is_string());
-            said.map(|item| Message {
-                is_user: item["role"] == "user",
-                text: parts(&item["content"]),
-            })
-            .collect()
+            items.filter_map(said).collect()
         }
     };
     Ok(Question {
@@ -88,11 +89,40 @@ fn ask(_: &str, body: &Value) -> Result<Question, String> {
     })
 }
 
-/// The one function that must be called, or JSON with or without a schema.
+/// A message among the items of a request, or the name of one. Tool calls and their results have no role.
+fn said(item: &Value) -> Option<Message> {
+    if item["type"] == "item_reference" {
+        return Some(Message {
+            named: Some(item["id"].as_str()?.to_owned()),
+            ..Message::default()
+        });
+    }
+    item["role"].as_str().map(|role| Message {
+        is_user: role == "user",
+        text: parts(&item["content"]),
+        named: None,
+    })
+}
+
+/// The messages in an event or in a whole answer.
+fn items(said: &Value) -> Vec<(String, String)> {
+    let done = (said["type"] == "response.output_item.done").then(|| &said["item"]);
+    let whole = said["output"].as_array().into_iter().flatten();
+    let messages = done.into_iter().chain(whole);
+    messages
+        .filter(|item| item["type"] == "message")
+        .filter_map(|item| Some((item["id"].as_str()?.to_owned(), parts(&item["content"]))))
+        .collect()
+}
+
+/// The function that must be called, or JSON with or without a schema.
 fn form(body: &Value) -> Option<Form> {
+    let tools: Vec<_> = body["tools"].as_array().into_iter().flatten().collect();
     if body["tool_choice"]["type"] == "function" {
-        let tools: Vec<_> = body["tools"].as_array().into_iter().flatten().collect();
         return Form::call(&body["tool_choice"]["name"], &tools, &["parameters"]);
+    }
+    if body["tool_choice"] == "required" {
+        return Form::any_call(&tools, &["parameters"]);
     }
     let format = &body["text"]["format"];
     match format["type"].as_str()? {

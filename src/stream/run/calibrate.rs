@@ -174,6 +174,9 @@ impl Stage<'_> {
         self.check_rounds(&live, &seen)?;
         self.learn_end(&live, &seen);
         self.learn_reading(&live, &seen);
+        if index == 0 {
+            self.learn_own_words(&live, &seen.turn.text);
+        }
         self.slowest_turn = self.slowest_turn.max(clock::now() - live.sent);
         if let Some(heard) = live.play.heard() {
             self.provider = Some(heard.provider);

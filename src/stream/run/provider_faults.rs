@@ -9,6 +9,7 @@ use super::client::Watching;
 use super::exchange::ResponseProgress;
 use super::live::Live;
 use super::next_turn;
+use super::reading::Reading;
 use super::sought::{Found, Sought};
 use super::stage::Stage;
 use super::suite::Suite;
@@ -23,6 +24,7 @@ use crate::stream::judge::provider_faults::{
 };
 use crate::stream::kept;
 use crate::stream::kept::{AnswerFate, ExpectedAnswer};
+use crate::stream::own_words::Shows;
 use crate::text::plural;
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -153,7 +155,7 @@ impl Stage<'_> {
         let _ = tokio::time::timeout(patience, live.play.until_idle()).await;
         moments.now(Lane::Gateway, mix.what());
         let said = said(&mix, &live);
-        let told = client_told(&live, &saw, said);
+        let told = self.client_told(&live, &saw, said);
         moments.now(Lane::Client, response_words(&told.end));
         let met = if is_over {
             self.fault_met(&live, &mix)
@@ -203,6 +205,48 @@ impl Stage<'_> {
                 plural(chunks as u64, "chunk")
             )),
             ProviderEnd::Whole => Ok(()),
+        }
+    }
+
+    /// What a turn without a fault shows besides its answer.
+    pub(super) fn learn_own_words(&mut self, live: &Live, shown: &str) {
+        let answer = live.answer.as_deref().unwrap_or(&live.expected);
+        self.own_words
+            .learn(shown, answer, [&live.tag, &live.nonce]);
+    }
+
+    /// What a reader of the response knows.
+    fn client_told(&self, live: &Live, saw: &ResponseProgress, said: Said) -> ClientTold {
+        let answer = without_marks(&live.answer.clone().unwrap_or_default());
+        let text = self.own_words.without(&saw.turn.text, &live.tag);
+        let is_read = !kept::is_json_frames(&saw.turn.text);
+        let characters = kept::seen(&answer, &text);
+        let end = match (&saw.head, &saw.over) {
+            (Some(head), _) if !(200..300).contains(&head.status) => {
+                ResponseEnd::Failed(format!("status {}", head.status))
+            }
+            (_, Some(Err(why))) => ResponseEnd::Failed(why.clone()),
+            _ => match (&saw.turn.failed, saw.turn.final_at) {
+                (Some(said), _) => ResponseEnd::Failed(said.clone()),
+                (None, None) => ResponseEnd::Failed("the final marker did not come".to_owned()),
+                (None, Some(_)) if !is_read => ResponseEnd::Unread,
+                (None, Some(_)) => match said {
+                    // What was said whole may be shown in another form.
+                    Said::Whole | Said::NoText => ResponseEnd::Well,
+                    _ if self.reading != Reading::Text => ResponseEnd::Unread,
+                    Said::BrokenOff | Said::Early | Said::Refused => {
+                        match self.own_words.shows(&answer, &text) {
+                            Shows::Nothing => ResponseEnd::Well,
+                            Shows::Words => ResponseEnd::WithWords,
+                            Shows::Unknown => ResponseEnd::Unread,
+                        }
+                    }
+                },
+            },
+        };
+        ClientTold {
+            characters: is_read.then_some(characters),
+            end,
         }
     }
 
@@ -328,40 +372,6 @@ fn said(mix: &Mix, live: &Live) -> Said {
         Ends::Refused(_) => Said::Refused,
         Ends::RefusedOnce(_) if live.play.asked() > 1 => Said::Whole,
         Ends::RefusedOnce(_) => Said::Refused,
-    }
-}
-
-/// What a reader of the response knows.
-fn client_told(live: &Live, saw: &ResponseProgress, said: Said) -> ClientTold {
-    let answer = without_marks(&live.answer.clone().unwrap_or_default());
-    let text = &saw.turn.text;
-    let is_read = !kept::is_json_frames(text);
-    let characters = kept::seen(&answer, text);
-    let end = match (&saw.head, &saw.over) {
-        (Some(head), _) if !(200..300).contains(&head.status) => {
-            ResponseEnd::Failed(format!("status {}", head.status))
-        }
-        (_, Some(Err(why))) => ResponseEnd::Failed(why.clone()),
-        _ => match (&saw.turn.failed, saw.turn.final_at) {
-            (Some(said), _) => ResponseEnd::Failed(said.clone()),
-            (None, None) => ResponseEnd::Failed("the final marker did not come".to_owned()),
-            (None, Some(_)) if !is_read => ResponseEnd::Unread,
-            (None, Some(_)) => match said {
-                // What was said whole may be shown in another form.
-                Said::Whole | Said::NoText => ResponseEnd::Well,
-                Said::BrokenOff | Said::Early | Said::Refused => {
-                    if kept::has_more(&answer, text) {
-                        ResponseEnd::WithWords
-                    } else {
-                        ResponseEnd::Well
-                    }
-                }
-            },
-        },
-    };
-    ClientTold {
-        characters: is_read.then_some(characters),
-        end,
     }
 }
 

@@ -16,6 +16,7 @@ use crate::stream::judge::tool_calls_differ::Habit;
 use crate::stream::judge::{Drafts, MarkerBasis, Observed};
 use crate::stream::kept::Ending;
 use crate::stream::marker::FinalMarker;
+use crate::stream::own_words::OwnWords;
 use crate::stream::profiles::Profile;
 use crate::stream::session::{Follows, Request, Session};
 use std::collections::BTreeMap;
@@ -38,6 +39,8 @@ pub struct Stage<'a> {
     pub(super) misread: Option<String>,
     /// Whether the profile reads the answer's text.
     pub(super) reading: Reading,
+    /// What the server shows with each answer of the first turn.
+    pub(super) own_words: OwnWords,
     pub(super) options: &'a Options,
     pub(super) rng: fastrand::Rng,
     /// Known from the first chat on.
@@ -116,6 +119,7 @@ impl<'a> Stage<'a> {
             unknown_end: None,
             misread: None,
             reading: Reading::Unknown,
+            own_words: OwnWords::default(),
             options,
             rng: fastrand::Rng::with_seed(options.seed),
             mapping: None,

@@ -74,6 +74,8 @@ _OTHER = [
     s.late_second_turn,
     s.error_as_answer,
     s.hides_errors,
+    s.hides_errors_in_words,
+    s.reports_in_words,
     s.empty_placeholder,
     s.narrow_column,
     s.wrong_role,

@@ -472,6 +472,28 @@ async def hides_errors(turn: Turn) -> Events:
     yield DONE
 
 
+async def hides_errors_in_words(turn: Turn) -> Events:
+    """The same, with words of its own around each answer."""
+    yield text_chunk("Here is what I found:\n")
+    async for event in hides_errors(turn):
+        if event is DONE:
+            yield text_chunk("\n\nSources: [1]")
+        yield event
+
+
+async def reports_in_words(turn: Turn) -> Events:
+    """Says in the answer that it failed, and stores no part of it."""
+    yield text_chunk("Here is what I found:\n")
+    try:
+        async for chunk in turn.relay():
+            yield chunk
+    except ProviderError:
+        yield text_chunk("Sorry, something went wrong.")
+    else:
+        await turn.save()
+    yield DONE
+
+
 async def empty_placeholder(turn: Turn) -> Events:
     """The row that is there from the start stays when the provider fails."""
     [row] = await turn.store.write(turn.row(""))

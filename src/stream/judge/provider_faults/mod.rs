@@ -9,7 +9,7 @@ mod tests;
 
 use super::ended_early::NextTurn;
 use super::judged::{self, Judged, LATE};
-use crate::stream::kept::AnswerFate;
+use crate::stream::kept::{AnswerFate, Marked};
 
 pub use same::{same, without_marks};
 
@@ -124,6 +124,12 @@ fn doubt(seen: &ProviderFailed, stored: &Stored) -> Option<String> {
         _ if seen.said == Said::NoText => None,
         AnswerFate::Unknown(why) if !told => Some((*why).to_owned()),
         AnswerFate::Unknown(_) => None,
+        // Right whatever the user saw.
+        AnswerFate::Cut { marked, .. }
+            if *marked != Marked::No && stored.is_verbatim && seen.said != Said::Whole =>
+        {
+            None
+        }
         AnswerFate::Nothing | AnswerFate::Cut { .. } if seen.client.end == ResponseEnd::Unread => {
             Some(
                 "the text of the response can't be read, so it is not known what the user saw"

@@ -206,6 +206,14 @@ fn what_is_not_known_is_inconclusive() {
         end: ResponseEnd::Unread,
     };
     assert_eq!(verdict(&unreadable), Verdict::Inconclusive);
+    for (marked, expected) in [
+        (Marked::No, Verdict::Inconclusive),
+        (Marked::Status("interrupted".to_owned()), Verdict::Held),
+    ] {
+        let mut unreadable = turn(Said::BrokenOff, part(marked));
+        unreadable.client.end = ResponseEnd::Unread;
+        assert_eq!(verdict(&unreadable), expected);
+    }
     let other_form = |it: &mut Stored| it.is_verbatim = false;
     for answer in [AnswerFate::Nothing, part(Marked::No)] {
         let seen = stored(turn(Said::BrokenOff, answer), other_form);
