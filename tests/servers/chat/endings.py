@@ -93,6 +93,18 @@ async def unlocks(turn: Turn) -> Events:
         busy.discard(turn.conversation_id)
 
 
+async def unlocks_late(turn: Turn) -> Events:
+    """The turn goes on without its client, or ends at stop, and unlocks a moment after its commit."""
+    async for event in _alone(turn, True):
+        yield event
+
+
+async def locks_at_stop(turn: Turn) -> Events:
+    """The lock of a turn that the user stops stays."""
+    async for event in _alone(turn, False):
+        yield event
+
+
 async def saves_no_more(turn: Turn) -> Events:
     """Once its client has left a turn, no later answer of the conversation is stored."""
     try:
@@ -234,6 +246,33 @@ async def _stoppable(turn: Turn, status: str | None) -> Events:
 
     task = asyncio.create_task(work())
     running[turn.conversation_id] = task
+    async for event in _listen(queue):
+        yield event
+
+
+async def _alone(turn: Turn, unlocks_at_stop: bool) -> Events:
+    busy.add(turn.conversation_id)
+    flag = newest[turn.conversation_id] = asyncio.Event()
+    queue: asyncio.Queue[Event | Exception] = asyncio.Queue()
+
+    async def work() -> None:
+        async for chunk in turn.relay():
+            if flag.is_set():
+                if chunk.text:
+                    # Nobody has seen it.
+                    turn.parts.pop()
+                break
+            queue.put_nowait(chunk)
+        if not flag.is_set():
+            await turn.save()
+        elif turn.parts:
+            await _store(turn, INTERRUPTED)
+        if unlocks_at_stop or not flag.is_set():
+            await asyncio.sleep(0.2)
+            busy.discard(turn.conversation_id)
+        queue.put_nowait(DONE)
+
+    turn.spawn(work())
     async for event in _listen(queue):
         yield event
 

@@ -132,7 +132,7 @@ async def chat(
         await asyncio.sleep(3600)
     if settings.mode == "slow_first" and len(begun_here) == 1:
         await asyncio.sleep(SLOW_FIRST)
-    if settings.mode in ("locks", "unlocks") and conversation_id in endings.busy:
+    if conversation_id in endings.busy:
         raise HTTPException(409, "a turn is under way")
     key = request.headers.get("idempotency-key") if settings.mode == "once_by_key" else None
     again = endings.is_again(key)

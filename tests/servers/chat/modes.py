@@ -90,6 +90,8 @@ _ENDINGS = [
     e.question_with_answer,
     e.locks,
     e.unlocks,
+    e.unlocks_late,
+    e.locks_at_stop,
     e.saves_no_more,
     e.stop_keeps_part,
     e.stop_keeps_part_late,
