@@ -209,6 +209,13 @@ fn a_lock_that_stays_for_a_moment_refuses_nothing() {
     fires("locks_at_stop", "finish", &stop, "next-turn-refused");
 }
 
+/// Nobody was told that the turn is over, so a cache of the history may be cleared after the commit.
+#[test]
+fn a_history_that_comes_out_of_a_cache_may_be_late() {
+    silent("clears_cache_late", "finish", "");
+    fires("keeps_cache", "finish", "", "history-differs");
+}
+
 /// What is shown of the next turn has to be stored, too.
 #[test]
 fn a_next_turn_that_is_not_stored_is_found() {

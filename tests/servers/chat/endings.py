@@ -9,7 +9,7 @@ import os
 from collections.abc import AsyncIterator
 
 from chat.events import DONE, Event, text_chunk
-from chat.store import Insert
+from chat.store import Insert, Line
 from chat.turn import Turn
 
 Events = AsyncIterator[Event]
@@ -22,6 +22,8 @@ _LEFT = (asyncio.CancelledError, GeneratorExit)
 busy: set[str] = set()
 # Conversations whose user has left once.
 left: set[str] = set()
+# The histories of conversations as they were before their newest turn: see `app`.
+cached: dict[str, list[Line]] = {}
 # What each key's first request comes to.
 answers: dict[str | None, asyncio.Future[str]] = {}
 # Whether the newest turn of a conversation is to stop.
@@ -116,6 +118,34 @@ async def saves_no_more(turn: Turn) -> Events:
     except _LEFT:
         left.add(turn.conversation_id)
         raise
+
+
+# --- the history comes out of a cache, which the client's turn makes old ---
+
+
+async def clears_cache_late(turn: Turn) -> Events:
+    """The cache is cleared a moment after the commit, with or without a client."""
+    queue: asyncio.Queue[Event | Exception] = asyncio.Queue()
+
+    async def work() -> None:
+        async for chunk in turn.relay():
+            queue.put_nowait(chunk)
+        await turn.save()
+        await asyncio.sleep(0.2)
+        cached.pop(turn.conversation_id, None)
+        queue.put_nowait(DONE)
+
+    turn.spawn(work())
+    async for event in _listen(queue):
+        yield event
+
+
+async def keeps_cache(turn: Turn) -> Events:
+    """The cache of a turn whose client has left is not cleared."""
+    async for event in finishes(turn):
+        if event is DONE:
+            cached.pop(turn.conversation_id, None)
+        yield event
 
 
 # --- the user presses stop: `POST /conversations/{id}/stop` cancels the work ---

@@ -54,7 +54,9 @@ async def create_conversation(request: Request, user_id: int | None, title: str 
 
 
 async def messages(request: Request, user_id: int | None, conversation_id: str) -> list[dict[str, Any]]:
-    lines = await find_history(request, conversation_id, user_id)
+    lines = endings.cached.get(conversation_id)
+    if lines is None:
+        lines = await find_history(request, conversation_id, user_id)
     if settings.mode == "hides_part":
         lines = [x for x in lines if x.status != endings.INTERRUPTED]
     if settings.mode == "history_reversed":
@@ -140,6 +142,8 @@ async def chat(
     if claim and endings.is_claimed(claim, os.environ["KEYS"]):
         raise HTTPException(409, "this turn was sent before")
     lines = await find_history(request, conversation_id, user_id)
+    if settings.mode in ("clears_cache_late", "keeps_cache"):
+        endings.cached[conversation_id] = lines
     store, provider = request.app.state.store, request.app.state.provider
     is_lost = settings.mode == "loses_second_question" and conversation_id in crowded.busy
     if settings.mode not in ("user_lost", "question_with_answer") and not again and not is_lost:

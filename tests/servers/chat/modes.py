@@ -93,6 +93,8 @@ _ENDINGS = [
     e.unlocks_late,
     e.locks_at_stop,
     e.saves_no_more,
+    e.clears_cache_late,
+    e.keeps_cache,
     e.stop_keeps_part,
     e.stop_keeps_part_late,
     e.stop_loses_part,
