@@ -241,7 +241,7 @@ impl Stage<'_> {
             let new = self.rows_with(&again.nonce, Role::Assistant).await?;
             leave_former(&mut shown, &old, &new);
         }
-        Ok(shown.len())
+        Ok(self.learnt.questions(&shown))
     }
 
     /// Where the answer of a turn is by now.

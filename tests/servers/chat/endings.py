@@ -16,6 +16,8 @@ Events = AsyncIterator[Event]
 
 # What a part is stored with.
 INTERRUPTED = "interrupted"
+# What the first version of a question is stored with.
+RECEIVED = "received"
 
 _LEFT = (asyncio.CancelledError, GeneratorExit)
 # Conversations with a turn under way.
@@ -217,6 +219,17 @@ async def once_by_key(turn: Turn) -> Events:
 
 async def once_by_file(turn: Turn) -> Events:
     """Every replica sees the file of a key: see `app`."""
+    async for event in finishes(turn):
+        yield event
+
+
+# Each question is stored as it was received, and once more: see `app`.
+async def versions_by_key(turn: Turn) -> Events:
+    async for event in once_by_key(turn):
+        yield event
+
+
+async def versions_question(turn: Turn) -> Events:
     async for event in finishes(turn):
         yield event
 

@@ -59,6 +59,7 @@ async def messages(request: Request, user_id: int | None, conversation_id: str) 
         lines = await find_history(request, conversation_id, user_id)
     if settings.mode == "hides_part":
         lines = [x for x in lines if x.status != endings.INTERRUPTED]
+    lines = [x for x in lines if x.status != endings.RECEIVED]
     if settings.mode == "history_reversed":
         lines.reverse()
     if settings.mode == "history_paged":
@@ -136,7 +137,8 @@ async def chat(
         await asyncio.sleep(SLOW_FIRST)
     if conversation_id in endings.busy:
         raise HTTPException(409, "a turn is under way")
-    key = request.headers.get("idempotency-key") if settings.mode == "once_by_key" else None
+    knows_keys = settings.mode in ("once_by_key", "versions_by_key")
+    key = request.headers.get("idempotency-key") if knows_keys else None
     again = endings.is_again(key)
     claim = request.headers.get("idempotency-key") if settings.mode == "once_by_file" else None
     if claim and endings.is_claimed(claim, os.environ["KEYS"]):
@@ -147,7 +149,9 @@ async def chat(
     store, provider = request.app.state.store, request.app.state.provider
     is_lost = settings.mode == "loses_second_question" and conversation_id in crowded.busy
     if settings.mode not in ("user_lost", "question_with_answer") and not again and not is_lost:
-        await store.write(Insert(conversation_id, "user", message))
+        has_versions = settings.mode in ("versions_by_key", "versions_question")
+        statuses = [endings.RECEIVED, "complete"] if has_versions else ["complete"]
+        await store.write(*[Insert(conversation_id, "user", message, status) for status in statuses])
     await ask_aside(provider, message)
     messages = (told or prompt(lines, message)) if settings.mode != "forgets_context" else prompt([], message)
     turn = Turn(store, provider, conversation_id, user_id, messages, session, key=key, is_again=again)

@@ -101,6 +101,8 @@ _ENDINGS = [
     e.stop_keeps_whole,
     e.once_by_key,
     e.once_by_file,
+    e.versions_by_key,
+    e.versions_question,
     r.resumes,
     r.resumes_twice,
     r.resumes_from_now,
