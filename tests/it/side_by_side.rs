@@ -45,7 +45,11 @@ answer = "Task 'Buy milk' has been added. Is there anything else that I can do f
 #[test]
 fn a_server_that_keeps_turns_apart_is_right() {
     side_by_side(
-        &[("finishes", MESSAGE), ("correct", MESSAGES)],
+        &[
+            ("finishes", MESSAGE),
+            ("correct", MESSAGES),
+            ("interrupts", MESSAGE),
+        ],
         |(mode, sends)| {
             let (report, exit) = run(mode, sends);
             for name in ["/two-turns-at-once", "/side-by-side", "/aborted-streams"] {
@@ -76,6 +80,12 @@ fn turns_that_meet_are_found() {
             "shared_buffer",
             MESSAGE,
             "answer-differs",
+            "/two-turns-at-once",
+        ),
+        (
+            "interrupts_and_drops",
+            MESSAGE,
+            "never-saved",
             "/two-turns-at-once",
         ),
         (

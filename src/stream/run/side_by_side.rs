@@ -216,6 +216,7 @@ impl Stage<'_> {
                     chat: *chat,
                     asked: live.play.heard().is_some(),
                     answered: answered.clone(),
+                    provider: live.play.provider_end(),
                 });
             }
             let seen = SideBySide {

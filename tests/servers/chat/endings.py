@@ -205,6 +205,19 @@ async def stop(conversation_id: str) -> bool:
     return True
 
 
+# --- another turn of the conversation comes: `app` stops the one under way ---
+
+
+async def interrupts(turn: Turn) -> Events:
+    async for event in _stoppable(turn, INTERRUPTED):
+        yield event
+
+
+async def interrupts_and_drops(turn: Turn) -> Events:
+    async for event in _stoppable(turn, None):
+        yield event
+
+
 # --- the request comes twice ---
 
 

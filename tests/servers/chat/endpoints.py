@@ -137,6 +137,8 @@ async def chat(
         await asyncio.sleep(SLOW_FIRST)
     if conversation_id in endings.busy:
         raise HTTPException(409, "a turn is under way")
+    if settings.mode in ("interrupts", "interrupts_and_drops"):
+        await endings.stop(conversation_id)
     knows_keys = settings.mode in ("once_by_key", "versions_by_key")
     key = request.headers.get("idempotency-key") if knows_keys else None
     again = endings.is_again(key)

@@ -99,6 +99,8 @@ _ENDINGS = [
     e.stop_keeps_part_late,
     e.stop_loses_part,
     e.stop_keeps_whole,
+    e.interrupts,
+    e.interrupts_and_drops,
     e.once_by_key,
     e.once_by_file,
     e.versions_by_key,
