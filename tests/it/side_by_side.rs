@@ -119,6 +119,35 @@ fn turns_that_meet_are_found() {
     });
 }
 
+/// A server with one worker mixes nothing; a stream that is aborted may keep the worker.
+#[test]
+fn a_server_that_answers_one_turn_at_a_time_is_judged() {
+    side_by_side(&["settled", "stays"], |serial| {
+        let folder = tempfile::tempdir().unwrap();
+        let url = format!("sqlite:{}", folder.path().join("chat.db").display());
+        let start = small::start(&["--serial", serial]);
+        let mut command = chatctl();
+        command.args(["verify-stream", "--ready", "/health"]);
+        command.args(["--database-url", &url, "--start", &start]);
+        command.args(["--proof", "observe", "--suite", "full"]);
+        command.args(["--cases", "side-by-side,aborted", "--settle", "500ms"]);
+        let (report, exit) = report(command.args(["--response-timeout", "4s"]));
+        let together = case(&report, "/side-by-side");
+        assert_eq!(together["verdict"], "held", "{serial}: {report:#}");
+        let reason = together["reason"].as_str().unwrap();
+        assert!(reason.contains("one turn at a time"), "{reason}");
+        let stays = *serial == "stays";
+        let verdict = if stays { "violated" } else { "held" };
+        assert_eq!(
+            case(&report, "/aborted-streams")["verdict"],
+            verdict,
+            "{report:#}"
+        );
+        let found = errors(&report).contains(&"pool-exhausted");
+        assert_eq!((found, exit), (stays, i32::from(stays)), "{report:#}");
+    });
+}
+
 /// A job that asks for a title next to the turn, and is answered after it.
 #[test]
 fn a_job_that_writes_an_old_conversation_is_found() {

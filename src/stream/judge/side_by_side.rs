@@ -92,13 +92,24 @@ pub struct SideBySide {
     pub case: String,
     /// The turns.
     pub turns: Vec<Beside>,
+    /// Whether they were under way at the same time.
+    pub overlap: Overlap,
     /// The server's requests to its provider meanwhile.
     pub calls: Vec<ProviderCall>,
     /// What the chats without a gate showed.
     pub usual: Usual,
 }
 
-/// Judges turns that were under way at the same time.
+/// Whether turns that were sent at the same time overlapped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Overlap {
+    /// They did.
+    Together,
+    /// The server began none as long as it answered another one.
+    OneAtATime,
+}
+
+/// Judges turns that were sent at the same time.
 pub fn judge(seen: &SideBySide) -> Judged {
     let of_each = seen.turns.iter().flat_map(|turn| stored(turn, seen));
     let mut findings: Vec<Finding> = of_each.collect();
@@ -123,11 +134,15 @@ fn tell(seen: &SideBySide) -> String {
     let for_next = for_next.count();
     let whole = count(|it| matches!(it, Answered::ToTheEnd)) - for_next;
     let refused = count(|it| matches!(it, Answered::Refused(_)));
-    let others = seen.turns.len() - whole - for_next - refused;
-    let mut told = format!(
-        "{whole} of {} simultaneous turns were answered completely",
-        seen.turns.len()
-    );
+    let others = all - whole - for_next - refused;
+    let mut told = match seen.overlap {
+        Overlap::Together => {
+            format!("{whole} of {all} simultaneous turns were answered completely")
+        }
+        Overlap::OneAtATime => format!(
+            "the server answers one turn at a time, so no turns overlapped: {whole} of {all} were answered completely"
+        ),
+    };
     if for_next > 0 {
         told.push_str(&format!(", {for_next} ended when the next one came"));
     }
@@ -235,7 +250,7 @@ fn mixed(seen: &SideBySide) -> Option<Finding> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Answered, Beside, Observed, SideBySide, TurnSeen, Usual, judge};
+    use super::{Answered, Beside, Observed, Overlap, SideBySide, TurnSeen, Usual, judge};
     use crate::model::{Call, ProviderCall, ProviderEnd, Role, StoredMessage};
     use crate::report::{Severity, Verdict};
 
@@ -328,6 +343,7 @@ mod tests {
         told_of(SideBySide {
             case,
             turns,
+            overlap: Overlap::Together,
             calls,
             usual,
         })
@@ -396,6 +412,7 @@ mod tests {
             told_of(SideBySide {
                 case: "hello/side-by-side".to_owned(),
                 turns: vec![turn(0, 1), twice],
+                overlap: Overlap::Together,
                 calls: Vec::new(),
                 usual: Usual {
                     whole_answers: true,
