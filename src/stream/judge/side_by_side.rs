@@ -127,6 +127,7 @@ fn tell(seen: &SideBySide) -> String {
         let turns = seen.turns.iter();
         turns.filter(|turn| is(&turn.answered)).count()
     };
+    let all = seen.turns.len();
     let for_next = seen
         .turns
         .iter()
