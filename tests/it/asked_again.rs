@@ -1,7 +1,7 @@
 //! Answers that are asked for again, and files that are sent with a question: each bad server gets its finding, and the
 //! good one none.
 
-use crate::common::{Chat, case, errors, report, side_by_side};
+use crate::common::{Chat, case, chatctl, errors, python, report, root, side_by_side};
 use serde_json::Value;
 use std::fs;
 
@@ -97,6 +97,75 @@ fn an_answer_that_is_lost_or_left_is_found() {
         }
         assert_eq!(exit, 1, "{mode}: {report:#}");
     });
+}
+
+/// A store that has question and answer in one row.
+fn run_pairs(again: &str, old_answer: &str) -> (Value, i32) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("pairs.toml");
+    let text = format!(
+        r#"
+[[setup]]
+request = "POST /conversations"
+json = {{}}
+capture = {{ conversation_id = "$.id" }}
+
+[request]
+request = "POST /chat"
+json = {{ conversation_id = "{{conversation_id}}", message = "{{user}}" }}
+
+[regenerate]
+request = "POST /conversations/{{conversation_id}}/again"
+json = {{}}
+old_answer = "{old_answer}"
+
+[[turn]]
+user = "Add a task to buy milk"
+answer = "Task 'Buy milk' has been added."
+{SECOND}
+
+[history]
+request = "GET /conversations/{{conversation_id}}/messages"
+"#
+    );
+    fs::write(&path, text).unwrap();
+    let start = format!(
+        "{} {} --db {{database_path}} --port {{port}} --gateway {{gateway_url}} --again {again}",
+        python().display(),
+        root().join("tests/servers/pairs.py").display(),
+    );
+    let url = format!("sqlite:{}", folder.path().join("chat.db").display());
+    let mut command = chatctl();
+    command.args(["verify-stream", "--ready", "/health", "--profile", "plain"]);
+    command.args(["--database-url", &url, "--start", &start]);
+    let only = ["--proof", "observe", "--suite", "full", "--settle", "400ms"];
+    report(
+        command
+            .arg(path)
+            .args(only)
+            .args(["--cases", "regenerated"]),
+    )
+}
+
+#[test]
+fn a_row_of_question_and_answer_may_be_replaced_or_have_versions() {
+    let right = [
+        ("insert", "replace"),
+        ("update", "replace"),
+        ("version", "keep"),
+    ];
+    side_by_side(&right, |(again, old_answer)| {
+        let (report, exit) = run_pairs(again, old_answer);
+        for name in CASES.iter().filter(|name| name.contains("regenerated")) {
+            let verdict = &case(&report, name)["verdict"];
+            assert_eq!(verdict, "held", "{again}: {name}: {report:#}");
+        }
+        assert_eq!((errors(&report).len(), exit), (0, 0), "{again}: {report:#}");
+    });
+    let (report, exit) = run_pairs("twice", "keep");
+    assert_eq!(case(&report, "/regenerated")["verdict"], "violated");
+    assert!(errors(&report).contains(&"turn-stored-twice"), "{report:#}");
+    assert_eq!(exit, 1, "{report:#}");
 }
 
 /// All is there, and not as it was said.

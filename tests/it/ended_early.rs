@@ -195,6 +195,27 @@ fn a_lock_that_stays_refuses_the_next_turn() {
     silent("unlocks", "drop-answer", "");
 }
 
+/// The lock of a turn may outlive its commit, or the response to a stop, by a moment.
+#[test]
+fn a_lock_that_stays_for_a_moment_refuses_nothing() {
+    let stop = format!("{STOP}on_stop = \"keep-part\"\n");
+    let (report, exit) = run("unlocks_late", "finish", &stop);
+    let (left, stopped) = (cases(&report, "left-at-"), cases(&report, "stopped-at-"));
+    assert_eq!((left.len(), stopped.len()), (8, 4), "{report:#}");
+    for (name, verdict) in left.iter().chain(&stopped) {
+        assert_ne!(*verdict, "violated", "{name}: {report:#}");
+    }
+    assert_eq!((codes(&report, "error"), exit), (vec![], 0), "{report:#}");
+    fires("locks_at_stop", "finish", &stop, "next-turn-refused");
+}
+
+/// Nobody was told that the turn is over, so a cache of the history may be cleared after the commit.
+#[test]
+fn a_history_that_comes_out_of_a_cache_may_be_late() {
+    silent("clears_cache_late", "finish", "");
+    fires("keeps_cache", "finish", "", "history-differs");
+}
+
 /// What is shown of the next turn has to be stored, too.
 #[test]
 fn a_next_turn_that_is_not_stored_is_found() {

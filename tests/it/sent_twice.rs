@@ -40,6 +40,11 @@ answer = "Task 'Buy milk' has been added."
     )
 }
 
+const HISTORY: &str = r#"
+[history]
+request = "GET /conversations/{conversation_id}/messages"
+"#;
+
 const KEY: &str = "headers = { idempotency-key = \"{idempotency_key}\" }";
 
 #[test]
@@ -61,6 +66,38 @@ fn a_server_that_takes_the_key_for_nothing_stores_two() {
         }
         assert_eq!((errors(&report), exit), (vec!["turn-stored-twice"; 3], 1));
     }
+}
+
+/// A store that only appends has two rows of each question.
+#[test]
+fn former_versions_of_a_question_are_no_second_turn() {
+    let bad = [
+        ("versions_by_key", "held"),
+        ("versions_question", "violated"),
+    ];
+    side_by_side(&bad, |(mode, verdict)| {
+        let chat = Chat::new(mode).stack("async");
+        let path = chat.folder.path().join("twice.toml");
+        fs::write(&path, session(KEY) + HISTORY).unwrap();
+        let only = ["--proof", "observe", "--suite", "full", "--settle", "400ms"];
+        let mut command = chat.verify();
+        command.arg(path).args(only).args(["--cases", "sent-twice"]);
+        let (report, exit) = report(&mut command);
+        for name in CASES {
+            assert_eq!(
+                case(&report, name)["verdict"],
+                *verdict,
+                "{mode}: {report:#}"
+            );
+        }
+        let is_bad = *verdict == "violated";
+        let found = errors(&report).contains(&"turn-stored-twice");
+        assert_eq!(
+            (found, exit),
+            (is_bad, i32::from(is_bad)),
+            "{mode}: {report:#}"
+        );
+    });
 }
 
 /// A server that promises nothing is not wrong: two requests may be two turns.

@@ -45,7 +45,11 @@ answer = "Task 'Buy milk' has been added. Is there anything else that I can do f
 #[test]
 fn a_server_that_keeps_turns_apart_is_right() {
     side_by_side(
-        &[("finishes", MESSAGE), ("correct", MESSAGES)],
+        &[
+            ("finishes", MESSAGE),
+            ("correct", MESSAGES),
+            ("interrupts", MESSAGE),
+        ],
         |(mode, sends)| {
             let (report, exit) = run(mode, sends);
             for name in ["/two-turns-at-once", "/side-by-side", "/aborted-streams"] {
@@ -79,6 +83,12 @@ fn turns_that_meet_are_found() {
             "/two-turns-at-once",
         ),
         (
+            "interrupts_and_drops",
+            MESSAGE,
+            "never-saved",
+            "/two-turns-at-once",
+        ),
+        (
             "loses_second_question",
             MESSAGE,
             "user-message-lost",
@@ -106,6 +116,35 @@ fn turns_that_meet_are_found() {
         );
         assert!(codes(&report, "error").contains(code), "{mode}: {report:#}");
         assert_eq!(exit, 1, "{mode}: {report:#}");
+    });
+}
+
+/// A server with one worker mixes nothing; a stream that is aborted may keep the worker.
+#[test]
+fn a_server_that_answers_one_turn_at_a_time_is_judged() {
+    side_by_side(&["settled", "stays"], |serial| {
+        let folder = tempfile::tempdir().unwrap();
+        let url = format!("sqlite:{}", folder.path().join("chat.db").display());
+        let start = small::start(&["--serial", serial]);
+        let mut command = chatctl();
+        command.args(["verify-stream", "--ready", "/health"]);
+        command.args(["--database-url", &url, "--start", &start]);
+        command.args(["--proof", "observe", "--suite", "full"]);
+        command.args(["--cases", "side-by-side,aborted", "--settle", "500ms"]);
+        let (report, exit) = report(command.args(["--response-timeout", "4s"]));
+        let together = case(&report, "/side-by-side");
+        assert_eq!(together["verdict"], "held", "{serial}: {report:#}");
+        let reason = together["reason"].as_str().unwrap();
+        assert!(reason.contains("one turn at a time"), "{reason}");
+        let stays = *serial == "stays";
+        let verdict = if stays { "violated" } else { "held" };
+        assert_eq!(
+            case(&report, "/aborted-streams")["verdict"],
+            verdict,
+            "{report:#}"
+        );
+        let found = errors(&report).contains(&"pool-exhausted");
+        assert_eq!((found, exit), (stays, i32::from(stays)), "{report:#}");
     });
 }
 

@@ -50,6 +50,8 @@ that a kill ended stays, `settled`: it is removed at the next start.
 `--open HOW` (with `--keep status`): the answer's row is there from the start, with the status streaming; `stays` and
 `settled` as above.
 `--stumble once|always`: after a turn whose client has left, the conversation's next request is answered 500, or each of them.
+`--serial HOW`: one turn at a time is answered, and others wait; `settled`: also after a turn whose client has left, `stays`: not
+any more after one.
 `--title HOW`: a job asks for a title at the beginning of a turn, and then writes it: `own` to a table of its own, `stale`
 with the whole conversation as it was when the job began.
 `--short`: the browser is sent the first piece of an answer only.
@@ -106,6 +108,7 @@ arguments.add_argument("--late", type=int)
 arguments.add_argument("--busy", choices=["stays", "settled"])
 arguments.add_argument("--open", choices=["stays", "settled"])
 arguments.add_argument("--stumble", choices=["once", "always"])
+arguments.add_argument("--serial", choices=["stays", "settled"])
 arguments.add_argument("--title", choices=["own", "stale"])
 arguments.add_argument("--mute", action="store_true")
 arguments.add_argument("--replica", type=int, default=0)
@@ -159,6 +162,8 @@ turns = itertools.count(1)
 # Conversations in which a client has left.
 broken_off: set[str] = set()
 lock = threading.Lock()
+# Whoever has it is answered.
+alone = threading.Lock()
 # When the replica has a row.
 replicated_at: dict[int, float] = {}
 # What is kept until there is a file.
@@ -372,6 +377,7 @@ def mark() -> None:
 
 class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    is_cut = False
 
     def log_message(self, *_: Any) -> None:
         pass
@@ -395,6 +401,13 @@ class Handler(BaseHTTPRequestHandler):
         if self.path == "/conversations":
             self.body()
             self.reply(201, {"id": str(uuid.uuid4())})
+        elif options.serial:
+            alone.acquire()
+            try:
+                self.chat(self.body())
+            finally:
+                if options.serial == "settled" or not self.is_cut:
+                    alone.release()
         else:
             self.chat(self.body())
 
@@ -562,7 +575,7 @@ class Handler(BaseHTTPRequestHandler):
                 self.event(*piece.split("\n"))
         except OSError:
             # Nobody listens any more; the answer is still to be saved.
-            pass
+            self.is_cut = True
 
     def event(self, *lines: str) -> None:
         self.send("".join(f"data: {line}\n" for line in lines).encode() + b"\n")

@@ -6,9 +6,9 @@ use super::judged::Judged;
 use super::sent_twice::Answered;
 use super::whole_turn::Usual;
 use super::{Observed, TurnSeen};
-use crate::model::ProviderCall;
+use crate::model::{ProviderCall, ProviderEnd, Role, State, StoredMessage};
 use crate::report::{Finding, Severity, Source};
-use crate::stream::marks;
+use crate::stream::{kept, marks};
 use std::collections::BTreeSet;
 
 /// Findings on the question.
@@ -32,6 +32,8 @@ pub struct Beside {
     pub asked: bool,
     /// What its request was answered.
     pub answered: Answered,
+    /// How the server's requests to its provider ended.
+    pub provider: ProviderEnd,
 }
 
 impl Beside {
@@ -53,6 +55,31 @@ impl Beside {
         }
     }
 
+    /// How many characters of its answer the client has, where the server ended the answer there, and said so to both
+    /// sides.
+    fn ended_at(&self) -> Option<usize> {
+        let is_ended = matches!(self.provider, ProviderEnd::HungUp { .. })
+            && self.answered == Answered::ToTheEnd;
+        let TurnSeen { expected, turn, .. } = self.seen();
+        let is_part = is_ended && kept::is_beginning(expected, &turn.text);
+        is_part.then(|| kept::seen(expected, &turn.text))
+    }
+
+    /// Whether a message that is of no other answer has so much of it.
+    fn has_stored(&self, characters: usize) -> bool {
+        let seen = self.seen();
+        let is_of_another = |row: &StoredMessage| {
+            let mut marks = marks::of(&row.content).into_iter();
+            marks.any(|mark| mark.starts_with(marks::ANSWER) && mark != seen.nonce)
+        };
+        seen.stored.iter().any(|row| {
+            row.role == Role::Assistant
+                && row.state != State::Deleted
+                && kept::seen(&seen.expected, &row.content) >= characters
+                && !is_of_another(row)
+        })
+    }
+
     fn name(&self) -> String {
         format!("turn {} of chat {}", self.seen().number, self.chat + 1)
     }
@@ -65,15 +92,26 @@ pub struct SideBySide {
     pub case: String,
     /// The turns.
     pub turns: Vec<Beside>,
+    /// Whether they were under way at the same time.
+    pub overlap: Overlap,
     /// The server's requests to its provider meanwhile.
     pub calls: Vec<ProviderCall>,
     /// What the chats without a gate showed.
     pub usual: Usual,
 }
 
-/// Judges turns that were under way at the same time.
+/// Whether turns that were sent at the same time overlapped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Overlap {
+    /// They did.
+    Together,
+    /// The server began none as long as it answered another one.
+    OneAtATime,
+}
+
+/// Judges turns that were sent at the same time.
 pub fn judge(seen: &SideBySide) -> Judged {
-    let of_each = seen.turns.iter().flat_map(|turn| stored(turn, &seen.usual));
+    let of_each = seen.turns.iter().flat_map(|turn| stored(turn, seen));
     let mut findings: Vec<Finding> = of_each.collect();
     findings.extend(seen.turns.iter().filter_map(|turn| crossed(turn, seen)));
     findings.extend(mixed(seen));
@@ -89,13 +127,26 @@ fn tell(seen: &SideBySide) -> String {
         let turns = seen.turns.iter();
         turns.filter(|turn| is(&turn.answered)).count()
     };
-    let whole = count(|it| matches!(it, Answered::ToTheEnd));
+    let all = seen.turns.len();
+    let for_next = seen
+        .turns
+        .iter()
+        .filter(|turn| is_ended_for_next(turn, seen));
+    let for_next = for_next.count();
+    let whole = count(|it| matches!(it, Answered::ToTheEnd)) - for_next;
     let refused = count(|it| matches!(it, Answered::Refused(_)));
-    let others = seen.turns.len() - whole - refused;
-    let mut told = format!(
-        "{whole} of {} simultaneous turns were answered completely",
-        seen.turns.len()
-    );
+    let others = all - whole - for_next - refused;
+    let mut told = match seen.overlap {
+        Overlap::Together => {
+            format!("{whole} of {all} simultaneous turns were answered completely")
+        }
+        Overlap::OneAtATime => format!(
+            "the server answers one turn at a time, so no turns overlapped: {whole} of {all} were answered completely"
+        ),
+    };
+    if for_next > 0 {
+        told.push_str(&format!(", {for_next} ended when the next one came"));
+    }
     if refused > 0 {
         told.push_str(&format!(", {refused} refused"));
     }
@@ -105,10 +156,21 @@ fn tell(seen: &SideBySide) -> String {
     told
 }
 
+/// Whether the server ended a turn when the next one of its conversation came.
+fn is_ended_for_next(turn: &Beside, seen: &SideBySide) -> bool {
+    let is_next = |other: &Beside| other.chat == turn.chat && other.marks() != turn.marks();
+    turn.ended_at().is_some() && seen.turns.iter().any(is_next)
+}
+
 /// What is wrong with what is stored of one turn, by the checks that look at any turn.
-fn stored(turn: &Beside, usual: &Usual) -> Vec<Finding> {
+fn stored(turn: &Beside, seen: &SideBySide) -> Vec<Finding> {
     let mut found = super::findings(&turn.observed);
-    found.retain(|finding| !usual.allows(finding.code, &turn.observed.turns));
+    found.retain(|finding| !seen.usual.allows(finding.code, &turn.observed.turns));
+    let has_part = || turn.ended_at().is_some_and(|at| turn.has_stored(at));
+    if is_ended_for_next(turn, seen) && has_part() {
+        // The client has no more than that.
+        found.retain(|finding| !["never-saved", "answer-differs"].contains(&finding.code));
+    }
     found.retain(|finding| {
         let is_question = OF_THE_QUESTION.contains(&finding.code) && turn.is_taken();
         let is_answer = OF_THE_ANSWER.contains(&finding.code)
@@ -189,8 +251,8 @@ fn mixed(seen: &SideBySide) -> Option<Finding> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Answered, Beside, Observed, SideBySide, TurnSeen, Usual, judge};
-    use crate::model::{Call, ProviderCall, Role, StoredMessage};
+    use super::{Answered, Beside, Observed, Overlap, SideBySide, TurnSeen, Usual, judge};
+    use crate::model::{Call, ProviderCall, ProviderEnd, Role, StoredMessage};
     use crate::report::{Severity, Verdict};
 
     fn row(chat: usize, role: Role, content: &str) -> StoredMessage {
@@ -227,7 +289,48 @@ mod tests {
             chat,
             asked: true,
             answered: Answered::ToTheEnd,
+            provider: ProviderEnd::Whole,
         }
+    }
+
+    /// A first turn that the server ends in mid-answer, with this much of it in a row, and the one that comes then.
+    fn interrupted(part: Option<&str>) -> Vec<Beside> {
+        let mut first = turn(0, 1);
+        first.provider = ProviderEnd::HungUp { chunks: 2 };
+        let seen = &mut first.observed.turns[0];
+        seen.turn.text = "Good day to".to_owned();
+        seen.expected = seen.expected.replace("Good day", "Good day to you");
+        seen.with_nonce.clear();
+        seen.stored.truncate(1);
+        seen.stored
+            .extend(part.map(|part| row(0, Role::Assistant, part)));
+        let second = turn(0, 2);
+        let next = second.observed.turns[0].stored.clone();
+        first.observed.turns[0].stored.extend(next);
+        vec![first, second]
+    }
+
+    #[test]
+    fn of_a_turn_that_ends_for_the_next_one_the_part_that_was_shown_is_kept() {
+        let told_of = |turns| told(turns, Vec::new());
+        assert_eq!(told_of(interrupted(Some("Good day to"))), HELD);
+        assert_eq!(
+            told_of(interrupted(Some("Good day to you [stopped]"))),
+            HELD
+        );
+        // The answer of the next turn may begin in the same way.
+        for part in [None, Some("Good d")] {
+            assert_eq!(told_of(interrupted(part)).0, Verdict::Violated, "{part:?}");
+        }
+        let mut whole = interrupted(Some("Good day to"));
+        whole[0].provider = ProviderEnd::Whole;
+        assert_eq!(told_of(whole).0, Verdict::Violated);
+        let mut sent_all = interrupted(Some("Good day to"));
+        sent_all[0].observed.turns[0].turn.text = sent_all[0].observed.turns[0].expected.clone();
+        assert_eq!(told_of(sent_all).0, Verdict::Violated);
+        let mut alone = interrupted(Some("Good day to"));
+        alone.truncate(1);
+        assert_eq!(told_of(alone).0, Verdict::Violated);
     }
 
     fn told(turns: Vec<Beside>, calls: Vec<ProviderCall>) -> (Verdict, Vec<&'static str>) {
@@ -241,6 +344,7 @@ mod tests {
         told_of(SideBySide {
             case,
             turns,
+            overlap: Overlap::Together,
             calls,
             usual,
         })
@@ -309,6 +413,7 @@ mod tests {
             told_of(SideBySide {
                 case: "hello/side-by-side".to_owned(),
                 turns: vec![turn(0, 1), twice],
+                overlap: Overlap::Together,
                 calls: Vec::new(),
                 usual: Usual {
                     whole_answers: true,

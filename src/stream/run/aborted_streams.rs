@@ -3,6 +3,7 @@
 
 use super::case::Moments;
 use super::chat::{AS_RECORDED, Among, Vary};
+use super::side_by_side::BEGUN_BY_THEN;
 use super::stage::Stage;
 use super::suite::Suite;
 use crate::clock;
@@ -58,13 +59,17 @@ impl Stage<'_> {
         let mut case = self.begin_case(NAME, &NONE, Way::Reset.client());
         let mut moments = Moments::default();
         let since = clock::now();
-        let mut aborted = 0;
+        let (mut aborted, mut together) = (0, TOGETHER);
         while aborted < STREAMS {
-            // The turn after it shows whether the server answers still.
-            if self.abort_some().await.is_err() {
-                break;
+            match self.abort_some(together).await {
+                // The turn after it shows whether the server answers still.
+                Err(_) | Ok(0) => break,
+                Ok(some) => {
+                    aborted += some;
+                    // It may answer no more at the same time.
+                    together = if some < together { 1 } else { together };
+                }
             }
-            aborted += TOGETHER;
         }
         moments.now(Lane::Client, format!("{aborted} streams were aborted"));
         let mut failed = Vec::new();
@@ -100,27 +105,42 @@ impl Stage<'_> {
         Ok(())
     }
 
-    async fn abort_some(&mut self) -> anyhow::Result<()> {
+    /// Aborts so many streams at the same time, or as many of them as the server begins. Says how many.
+    async fn abort_some(&mut self, together: usize) -> anyhow::Result<usize> {
         let vary = Vary {
             pieces: None,
             fault: &STEP_BY_STEP,
             client: Way::Reset.client(),
         };
         let mut running = Vec::new();
-        let mut among = Among::Nobody;
-        for _ in 0..TOGETHER {
+        // A turn that was aborted before it was begun may be begun yet.
+        let mut among = if together == 1 {
+            Among::Others
+        } else {
+            Among::Nobody
+        };
+        for _ in 0..together {
             let chat = self.set_up().await?;
             running.push(self.begin_on_line(&chat, 0, vary, among).await?);
             among = Among::Others;
         }
+        let all_begun = async {
+            for live in &running {
+                live.play.until_sent(0).await;
+            }
+        };
+        let _ = tokio::time::timeout(BEGUN_BY_THEN, all_begun).await;
+        let mut reached = Vec::new();
         for live in &running {
-            let reached = self
-                .reach(live, Point::Event(1), &mut Moments::default())
-                .await;
-            reached.map_err(anyhow::Error::msg)?;
+            let is_begun = reached.is_empty() || live.play.heard().is_some();
+            let moments = &mut Moments::default();
+            let is_reached = is_begun && self.reach(live, Point::Event(1), moments).await.is_ok();
+            reached.push(is_reached);
         }
-        for live in &mut running {
-            live.watching.leave(Way::Reset).await?;
+        let mut aborted = 0;
+        for (live, is_reached) in running.iter_mut().zip(reached) {
+            let has_left = live.watching.leave(Way::Reset).await.is_ok();
+            aborted += usize::from(is_reached && has_left);
         }
         for live in &running {
             live.play.release();
@@ -128,7 +148,7 @@ impl Stage<'_> {
         for live in &running {
             self.until_idle(live).await;
         }
-        Ok(())
+        Ok(aborted)
     }
 
     /// One turn with nothing in its way.

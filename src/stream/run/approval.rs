@@ -7,10 +7,11 @@ use super::ended_early::HEARD_BY_THEN;
 use super::exchange::ResponseProgress;
 use super::live::Live;
 use super::next_turn;
+use super::rows::copies_of;
 use super::stage::Stage;
 use super::suite::Suite;
 use crate::http::Again;
-use crate::model::{Role, StoredMessage, ToolCall};
+use crate::model::{Role, ToolCall};
 use crate::report::{Lane, Report, Verdict};
 use crate::stream::faults::{NONE, READ_TO_END, Way};
 use crate::stream::judge::approval::{
@@ -20,7 +21,6 @@ use crate::stream::judge::sent_twice::Answered;
 use crate::stream::judge::tool_calls_differ::is_same;
 use crate::stream::session::{Approval, Request, Turn};
 use crate::{clock, store};
-use std::collections::BTreeSet;
 use std::time::Duration;
 
 /// So long a response that stays open while the turn waits has nothing to say.
@@ -238,8 +238,8 @@ impl Stage<'_> {
         let questions = self.rows_with(&live.tag, Role::User).await?;
         let answers = self.rows_with(&live.nonce, Role::Assistant).await?;
         let copies = Copies {
-            questions: distinct(&questions),
-            answers: distinct(&answers),
+            questions: self.learnt.questions(&questions),
+            answers: copies_of(&answers, &Role::Assistant, self.learnt.has_versions),
         };
         let key = questions.first().and_then(|row| row.conversation.as_ref());
         let (Some(mapping), Some(key)) = (&self.mapping, key) else {
@@ -269,11 +269,6 @@ pub(super) fn is_taken(seen: &ResponseProgress) -> bool {
     seen.head
         .as_ref()
         .is_some_and(super::exchange::Head::is_success)
-}
-
-fn distinct(rows: &[StoredMessage]) -> usize {
-    let keys = rows.iter().map(|row| (&row.conversation, &row.key));
-    keys.collect::<BTreeSet<_>>().len()
 }
 
 fn copies_in(texts: &[String], live: &Live) -> Copies {

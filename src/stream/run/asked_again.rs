@@ -11,6 +11,7 @@ use super::suite::Suite;
 use crate::model::{Role, State, StoredMessage};
 use crate::report::{Lane, Report};
 use crate::store;
+use crate::store::{Mapping, Shape};
 use crate::stream::faults::{NONE, READ_TO_END};
 use crate::stream::judge::asked_again::{self, Again, AskedAgain, Old, Parts};
 use crate::stream::judge::order::RowState;
@@ -208,7 +209,7 @@ impl Stage<'_> {
             return Ok(None);
         };
         let messages = store::conversation(self.world.db(), mapping, key).await?;
-        let has_parents = messages.iter().any(|it| it.parent.is_some());
+        let has_parents = names_parents(mapping) && messages.iter().any(|it| it.parent.is_some());
         let same = messages.iter().find(|it| it.key == row.key);
         Ok(same.filter(|_| has_parents).map(|it| it.on_branch))
     }
@@ -216,19 +217,31 @@ impl Stage<'_> {
     async fn stored_parts(&self, first: &Live, live: &Live) -> anyhow::Result<Parts> {
         let answer = self.rows_with(&live.nonce, Role::Assistant).await?;
         Ok(Parts {
-            questions: self.questions_shown(&live.tag).await?,
+            questions: self.questions_shown(first, live).await?,
             answer: !answer.is_empty(),
             old: self.old_answer(first).await?,
         })
     }
 
-    /// How many rows that are shown hold a question.
-    pub(super) async fn questions_shown(&self, tag: &str) -> anyhow::Result<usize> {
-        let mut questions = 0;
-        for row in self.rows_with(tag, Role::User).await? {
-            questions += usize::from(self.on_branch(&row).await? != Some(false));
+    /// How many rows that are shown hold the question of a turn that was asked again.
+    pub(super) async fn questions_shown(
+        &self,
+        first: &Live,
+        again: &Live,
+    ) -> anyhow::Result<usize> {
+        let mut shown = Vec::new();
+        for row in self.rows_with(&again.tag, Role::User).await? {
+            if self.on_branch(&row).await? != Some(false) {
+                shown.push(row);
+            }
         }
-        Ok(questions)
+        let is_of_pairs = |it: &Mapping| it.store().shape == Shape::Turn;
+        if self.mapping.as_ref().is_some_and(is_of_pairs) {
+            let old = self.rows_with(&first.nonce, Role::Assistant).await?;
+            let new = self.rows_with(&again.nonce, Role::Assistant).await?;
+            leave_former(&mut shown, &old, &new);
+        }
+        Ok(self.learnt.questions(&shown))
     }
 
     /// Where the answer of a turn is by now.
@@ -260,29 +273,61 @@ impl Stage<'_> {
         old: &Rows,
         live: &Live,
     ) -> anyhow::Result<Option<String>> {
-        let parent = |row: Option<&StoredMessage>| row.and_then(|row| row.parent.clone());
         let answers = self.rows_with(&live.nonce, Role::Assistant).await?;
         let questions = self.rows_with(&live.tag, Role::User).await?;
-        let (Some(was), Some(is)) = (parent(Some(&old.answer)), parent(answers.first())) else {
-            return Ok(None);
-        };
-        let told = |what: &str, is: &str, wanted: &str| {
-            Some(format!(
-                "{what} is linked to `{is}`, and belongs to `{wanted}`"
-            ))
-        };
-        Ok(match (again, questions.first()) {
-            (Again::Regenerated, _) if is != was => told("the new answer", &is, &was),
-            (Again::Edited, Some(question)) if is != question.key => {
-                told("the new answer", &is, &question.key)
-            }
-            (Again::Edited, Some(question)) if question.parent != parent(old.question.as_ref()) => {
-                let key = |key: Option<String>| key.unwrap_or_else(|| "-".to_owned());
-                let wanted = key(parent(old.question.as_ref()));
-                told("the new question", &key(question.parent.clone()), &wanted)
-            }
-            (Again::Regenerated | Again::Edited, _) => None,
-        })
+        Ok(wrong_link(again, old, answers.first(), &questions))
+    }
+}
+
+/// Whether a column of the store names the message before each one: that an answer follows the question in its own row
+/// says nothing of branches.
+fn names_parents(mapping: &Mapping) -> bool {
+    let store = mapping.store();
+    store.shape != Shape::Turn || store.message.parent.is_some()
+}
+
+/// Leaves out the questions in the rows of old answers, where the new one has a row with its question, too: such a row
+/// is a version of the turn.
+fn leave_former(questions: &mut Vec<StoredMessage>, old: &[StoredMessage], new: &[StoredMessage]) {
+    let is_of = |question: &StoredMessage, answers: &[StoredMessage]| {
+        let mut parents = answers.iter().filter_map(|row| row.parent.as_ref());
+        parents.any(|key| *key == question.key)
+    };
+    let is_former = |question: &StoredMessage| is_of(question, old) && !is_of(question, new);
+    if questions.iter().any(|question| is_of(question, new)) {
+        questions.retain(|question| !is_former(question));
+    }
+}
+
+/// Which link is wrong of a new answer, and of the rows that hold its question.
+fn wrong_link(
+    again: Again,
+    old: &Rows,
+    answer: Option<&StoredMessage>,
+    questions: &[StoredMessage],
+) -> Option<String> {
+    let (was, is) = (old.answer.parent.as_ref()?, answer?.parent.as_ref()?);
+    let told = |what: &str, is: &str, wanted: &str| {
+        Some(format!(
+            "{what} is linked to `{is}`, and belongs to `{wanted}`"
+        ))
+    };
+    // Question and answer may both have been stored again.
+    let follows_question = questions.iter().any(|question| question.key == *is);
+    let before = old.question.as_ref().and_then(|row| row.parent.as_ref());
+    match (again, questions.first()) {
+        (Again::Regenerated, _) if is != was && !follows_question => {
+            told("the new answer", is, was)
+        }
+        (Again::Edited, Some(question)) if *is != question.key => {
+            told("the new answer", is, &question.key)
+        }
+        (Again::Edited, Some(question)) if question.parent.as_ref() != before => {
+            let key = |key: Option<&String>| key.map_or("-", String::as_str).to_owned();
+            let is = key(question.parent.as_ref());
+            told("the new question", &is, &key(before))
+        }
+        (Again::Regenerated | Again::Edited, _) => None,
     }
 }
 
@@ -371,7 +416,7 @@ fn parts_in(texts: &[String], first: &Live, live: &Live) -> Parts {
 
 #[cfg(test)]
 mod tests {
-    use super::{Ending, RowState, Whole, is_in_all};
+    use super::{Again, Ending, RowState, Rows, Whole, is_in_all, leave_former, wrong_link};
     use crate::model::{Role, State, StoredMessage};
 
     #[test]
@@ -380,6 +425,59 @@ mod tests {
         let both = format!("{old}\n---\n{new}");
         assert!(is_in_all(&[&old, &new], &both));
         assert!(!is_in_all(&[&old, &new], "one. a1\n---\nThe new one. a2"));
+    }
+
+    fn linked(key: &str, role: Role, parent: &str) -> StoredMessage {
+        StoredMessage {
+            parent: Some(parent.to_owned()),
+            ..StoredMessage::new(key, role, "so")
+        }
+    }
+
+    /// The question and the answer of a row that holds both.
+    fn pair(key: &str) -> [StoredMessage; 2] {
+        let question = format!("{key}#prompt");
+        let answer = linked(&format!("{key}#response"), Role::Assistant, &question);
+        [StoredMessage::new(question, Role::User, "so"), answer]
+    }
+
+    #[test]
+    fn a_new_answer_follows_its_question_or_the_same_one_again() {
+        let [question, answer] = pair("7");
+        let old = Rows {
+            question: Some(question.clone()),
+            answer: answer.clone(),
+        };
+        let is_right = |answer: &StoredMessage, question: &StoredMessage| {
+            let questions = [question.clone()];
+            wrong_link(Again::Regenerated, &old, Some(answer), &questions).is_none()
+        };
+        // Updated in its place, or deleted and inserted.
+        assert!(is_right(&answer, &question));
+        let [asked_again, answered_again] = pair("8");
+        assert!(is_right(&answered_again, &asked_again));
+        let strayed = linked("9", Role::Assistant, "3#prompt");
+        assert!(!is_right(&strayed, &question));
+        assert!(!is_right(
+            &linked("9", Role::Assistant, "7#response"),
+            &question
+        ));
+    }
+
+    #[test]
+    fn a_row_of_both_next_to_the_new_one_is_a_version() {
+        let count = |shown: &[&[StoredMessage; 2]], new: &[StoredMessage; 2]| {
+            let mut questions: Vec<_> = shown.iter().map(|[it, _]| it.clone()).collect();
+            leave_former(&mut questions, &pair("7")[1..], &new[1..]);
+            questions.len()
+        };
+        let [old, new, copy] = [pair("7"), pair("8"), pair("9")];
+        assert_eq!(count(&[&old, &new], &new), 1);
+        assert_eq!(count(&[&old, &new, &copy], &new), 2);
+        assert_eq!(count(&[&old], &old), 1);
+        // As long as no row has the new answer and its question, each counts.
+        let elsewhere = pair("1");
+        assert_eq!(count(&[&old, &new], &elsewhere), 2);
     }
 
     fn row(status: &str) -> StoredMessage {

@@ -235,7 +235,7 @@ impl Stage<'_> {
         let error = error_mark(&again.nonce);
         let errors = self.rows_with(&error, Role::Assistant).await?;
         Ok(Remains {
-            questions: self.questions_shown(&again.tag).await?,
+            questions: self.questions_shown(first, again).await?,
             old_question: !old_question.is_empty(),
             new: self.new_answer(turns).await?,
             old: self.old_answer(first).await?,

@@ -6,17 +6,16 @@ use super::chat::{AS_RECORDED, Among, Chat, Vary};
 use super::exchange::ResponseProgress;
 use super::live::Live;
 use super::next_turn;
-use super::next_turn::is_known;
 use super::sought::{Found, Sought, client_saw, in_store};
 use super::stage::Stage;
 use super::suite::Suite;
 use crate::clock;
 use crate::clock::Tick;
 use crate::gateway::providers::Provider;
-use crate::model::{ProviderEnd, StoredMessage};
+use crate::model::ProviderEnd;
 use crate::report::{ClientMoment, Lane, Report, Verdict};
 use crate::stream::faults::{ClientBehaviour, Cut, NONE, Point, STEP_BY_STEP, STOP, Way};
-use crate::stream::judge::ended_early::{self, Cause, EndedEarly, Reload};
+use crate::stream::judge::ended_early::{self, Cause, EndedEarly};
 use crate::stream::kept::{AnswerFate, Marked};
 use crate::stream::policy::{Keep, Policy};
 use crate::stream::session::StopBy;
@@ -324,7 +323,13 @@ impl Stage<'_> {
         };
         moments.now(Lane::Store, in_store(&stored));
         let rows = found.map(|found| found.rows).unwrap_or_default();
-        let reload = self.reload(&mut chat, &sought, &rows).await?;
+        // Whoever got the marker may reload at once.
+        let patience = if promised {
+            Duration::ZERO
+        } else {
+            self.options.settle
+        };
+        let reload = self.reload(&mut chat, (&sought, &rows), patience).await?;
         if play.ends != Ends::Stopped && met.is_ok() {
             let shown = rows.clone();
             let following = self.send_next(&chat, play.turn, moments).await?;
@@ -521,28 +526,6 @@ impl Stage<'_> {
             }
             AnswerFate::Nothing | AnswerFate::Unknown(_) => false,
         }
-    }
-
-    /// What a reload of the page shows.
-    async fn reload(
-        &self,
-        chat: &mut Chat,
-        sought: &Sought,
-        rows: &[StoredMessage],
-    ) -> anyhow::Result<Option<Reload>> {
-        let Some(recalled) = self.recall(chat).await? else {
-            return Ok(None);
-        };
-        let messages = match recalled.messages {
-            Ok(messages) => messages,
-            Err(why) => return Ok(Some(Reload::Unreadable(why))),
-        };
-        let texts: Vec<&str> = messages.iter().map(|it| it.content.as_str()).collect();
-        let text = texts.join("\n");
-        Ok(Some(Reload::Shows {
-            question: text.contains(&sought.tag),
-            answer: is_known(rows, sought, &text),
-        }))
     }
 
     /// What is wrong may be only late: it is checked again, after as much time again. And what is

@@ -6,6 +6,7 @@ use super::client::Watching;
 use super::exchange::ResponseProgress;
 use super::live::Live;
 use super::next_turn;
+use super::rows::copies_of;
 use super::stage::Stage;
 use super::suite::Suite;
 use crate::model::{Mark, Role, State, StoredMessage, ToolCall};
@@ -17,7 +18,6 @@ use crate::stream::judge::tool_calls_differ::is_same;
 use crate::stream::kept;
 use crate::stream::session::Turn;
 use crate::{clock, store};
-use std::collections::BTreeSet;
 
 /// The case.
 const CASE: &str = "tool-fails";
@@ -135,7 +135,6 @@ impl Stage<'_> {
         let live = sought.live;
         let questions = self.rows_with(&live.tag, Role::User).await?;
         let answers = self.rows_with(&live.nonce, Role::Assistant).await?;
-        let keys: BTreeSet<_> = answers.iter().map(|row| &row.key).collect();
         let key = questions.first().and_then(|row| row.conversation.as_ref());
         let rows = match (&self.mapping, key) {
             (Some(mapping), Some(key)) => {
@@ -178,7 +177,7 @@ impl Stage<'_> {
         Ok(Stored {
             question: !questions.is_empty(),
             before: at.is_none() || kept::is_all_in(&sought.before, &texts.join("\n")),
-            answers: keys.len(),
+            answers: copies_of(&answers, &Role::Assistant, self.learnt.has_versions),
             calls: if has_tools {
                 called.collect()
             } else {

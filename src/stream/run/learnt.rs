@@ -1,6 +1,7 @@
 //! What the chats without a gate showed about the server.
 
 use super::live::Live;
+use super::rows::copies_of;
 use crate::model::{Role, StoredMessage};
 use crate::stream::judge::{TurnSeen, plain};
 use crate::stream::kept;
@@ -14,6 +15,8 @@ pub(super) struct Learnt {
     pub(super) whole_questions: bool,
     /// One row holds the question.
     pub(super) one_question: bool,
+    /// How many rows hold a question at least, of those with the same status where a question has several.
+    question_rows: Option<usize>,
     /// An answer is the only message of the assistant in its turn.
     pub(super) one_answer: bool,
     /// Each answer is in a conversation.
@@ -40,6 +43,7 @@ impl Learnt {
         whole_answers: true,
         whole_questions: true,
         one_question: true,
+        question_rows: None,
         one_answer: true,
         in_conversation: true,
         in_its_own: true,
@@ -65,6 +69,17 @@ impl Learnt {
         self.whole_questions &= seen.with_tag.iter().any(is_whole);
         self.one_question &= seen.is_asked_once();
         self.one_answer &= seen.is_answered_once();
+        let rows = copies_of(&seen.with_tag, &Role::User, !seen.is_asked_once());
+        if rows > 0 {
+            let least = self.question_rows.map_or(rows, |least| least.min(rows));
+            self.question_rows = Some(least);
+        }
+    }
+
+    /// How often a question is stored by these rows, where so many rows are once in every chat.
+    pub(super) fn questions(self, rows: &[StoredMessage]) -> usize {
+        let rows = copies_of(rows, &Role::User, !self.one_question);
+        rows.div_ceil(self.question_rows.unwrap_or(1))
     }
 
     /// The key may come with the response, and after this row.
@@ -92,8 +107,49 @@ fn is_in(key: Option<&str>, row: &StoredMessage) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::is_in;
+    use super::{Learnt, is_in};
     use crate::model::{Role, StoredMessage};
+    use crate::stream::judge::TurnSeen;
+
+    /// How often a question counts as stored by rows with these statuses, where each question has such rows.
+    fn questions(usual: &[&str], now: &[&str]) -> usize {
+        let rows = |statuses: &[&str]| -> Vec<_> {
+            let rows = statuses
+                .iter()
+                .enumerate()
+                .map(|(at, status)| StoredMessage {
+                    status: Some((*status).to_owned()),
+                    ..StoredMessage::new(at.to_string(), Role::User, "Hello [u1]")
+                });
+            rows.collect()
+        };
+        let mut learnt = Learnt::ALL;
+        learnt.turn(&TurnSeen {
+            user: "Hello [u1]".to_owned(),
+            tag: "u1".to_owned(),
+            with_tag: rows(usual),
+            ..TurnSeen::blank(1)
+        });
+        learnt.questions(&rows(now))
+    }
+
+    #[test]
+    fn a_question_with_as_many_rows_as_usual_is_stored_once() {
+        let versions = ["received", "processed"];
+        assert_eq!(questions(&versions, &versions), 1);
+        assert_eq!(questions(&versions, &["received"]), 1);
+        assert_eq!(questions(&versions, &[]), 0);
+        // A second turn has each of them again, and perhaps only the first one yet.
+        let twice = ["received", "processed", "received", "processed"];
+        assert_eq!(questions(&versions, &twice), 2);
+        assert_eq!(questions(&versions, &twice[..3]), 2);
+        // Rows that are alike are counted.
+        assert_eq!(questions(&["done"; 2], &["done"; 2]), 1);
+        assert_eq!(questions(&["done"; 2], &["done"; 3]), 2);
+        // Where a question has one row, two are two, whatever their status.
+        assert_eq!(questions(&["done"], &["done", "failed"]), 2);
+        assert_eq!(questions(&[], &["done"; 2]), 2);
+    }
 
     #[test]
     fn a_row_is_in_the_conversation_that_was_given_out() {

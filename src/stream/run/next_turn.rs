@@ -22,6 +22,8 @@ use std::time::Duration;
 
 /// Between two looks at what is stored.
 const ASK: Duration = Duration::from_millis(20);
+/// How a server answers while another turn holds its lock. It may hold it a moment longer than the commit takes.
+const BUSY: [u16; 3] = [409, 423, 425];
 
 /// What became of the next turn, before it is compared with the store.
 pub(super) enum NextOutcome {
@@ -121,8 +123,8 @@ impl Stage<'_> {
         Ok(live)
     }
 
-    /// Follows it to its end. One that the server fails is sent once more: a store that is busy for a moment says
-    /// nothing of the conversation. Also gives tag and nonce of that second try.
+    /// Follows it to its end. One that the server fails is sent once more: a store or a lock that is busy for a moment
+    /// says nothing of the conversation. Also gives tag and nonce of that second try.
     pub(super) async fn finish_or_again(
         &mut self,
         (chat, turn): (&Chat, usize),
@@ -248,10 +250,10 @@ impl Stage<'_> {
 }
 
 impl NextOutcome {
-    /// Whether the server failed, which it may do for a moment.
+    /// Whether the server failed, or was busy, which it may be for a moment.
     fn is_trouble(&self) -> bool {
         match self {
-            Self::Refused { status, .. } => *status >= 500,
+            Self::Refused { status, .. } => *status >= 500 || BUSY.contains(status),
             Self::Failed(_) => true,
             Self::Answered { .. } => false,
         }
@@ -327,8 +329,18 @@ pub(super) fn is_known(rows: &[StoredMessage], sought: &Sought, text: &str) -> b
 
 #[cfg(test)]
 mod tests {
-    use super::{NextDoubt, Wrong, by_then};
+    use super::{NextDoubt, NextOutcome, Wrong, by_then};
     use crate::report::Source;
+
+    #[test]
+    fn a_server_that_is_busy_is_asked_once_more() {
+        let is_trouble = |status| {
+            let said = String::new();
+            NextOutcome::Refused { status, said }.is_trouble()
+        };
+        assert!([409, 423, 425, 500, 503].into_iter().all(is_trouble));
+        assert!(![400, 401, 403, 404, 422, 429].into_iter().any(is_trouble));
+    }
 
     /// A store that can't be read is never a pass.
     #[test]

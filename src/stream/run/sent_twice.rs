@@ -246,7 +246,7 @@ impl Stage<'_> {
             match (with_tag, with_nonce) {
                 (Ok(questions), Ok(answers)) => {
                     return Ok(Copies {
-                        questions: copies_of(&questions, &Role::User, false),
+                        questions: self.learnt.questions(&questions),
                         answers: copies_of(&answers, &Role::Assistant, has_versions),
                     });
                 }

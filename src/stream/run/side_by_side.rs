@@ -10,13 +10,15 @@ use super::suite::Suite;
 use crate::model::{Role, State, StoredMessage};
 use crate::report::{Finding, Lane, Report, Severity, Source, Verdict};
 use crate::stream::faults::{NONE, Point, READ_TO_END, STEP_BY_STEP};
-use crate::stream::judge::side_by_side::{self, Beside, SideBySide};
+use crate::stream::judge::side_by_side::{self, Beside, Overlap, SideBySide};
 use crate::stream::judge::{Observed, sent_twice::Answered};
 use crate::{clock, store};
 use std::time::Duration;
 
 /// A server that takes two turns at once has begun the second one by then.
-const BEGUN_BY_THEN: Duration = Duration::from_millis(500);
+pub(super) const BEGUN_BY_THEN: Duration = Duration::from_millis(500);
+/// Between two looks whether it has.
+const LOOK: Duration = Duration::from_millis(20);
 
 /// The case of a page that does not know the last turn.
 const STALE: &str = "stale-page";
@@ -25,6 +27,11 @@ const STALE: &str = "stale-page";
 struct Running {
     live: Live,
     chat: usize,
+}
+
+/// Whether the server has asked its provider for the turn.
+fn is_begun(running: &&Running) -> bool {
+    running.live.play.heard().is_some()
 }
 
 impl Stage<'_> {
@@ -63,11 +70,17 @@ impl Stage<'_> {
         let mut moments = Moments::default();
         let since = clock::now();
         let running = match together {
-            Together::OneChat => self.two_turns(&mut moments).await,
+            Together::OneChat => {
+                let running = self.two_turns(&mut moments).await;
+                running.map(|running| (running, Overlap::Together))
+            }
             Together::Chats(chats) => self.many_chats(chats, &mut moments).await,
         };
         let seen = match running {
-            Ok(running) => self.seen_together(&case.name, running, since).await,
+            Ok((running, overlap)) => {
+                let seen = self.seen_together(&case.name, running, since).await;
+                seen.map(|seen| SideBySide { overlap, ..seen })
+            }
             Err(error) => Err(error),
         };
         self.end_judged(case, moments, seen, side_by_side::judge, report);
@@ -121,7 +134,7 @@ impl Stage<'_> {
         &mut self,
         chats: usize,
         moments: &mut Moments,
-    ) -> anyhow::Result<Vec<Running>> {
+    ) -> anyhow::Result<(Vec<Running>, Overlap)> {
         let mut pages = Vec::new();
         for _ in 0..chats {
             pages.push(self.set_up().await?);
@@ -155,31 +168,49 @@ impl Stage<'_> {
         };
         // A server may take fewer at once; two are enough to see whether they are mixed.
         let _ = tokio::time::timeout(BEGUN_BY_THEN, all_begun).await;
-        let begun = |it: &&Running| it.live.play.heard().is_some();
-        let count = running.iter().filter(begun).count();
-        moments.now(Lane::Gateway, format!("{count} turns are under way"));
-        if count < 2 {
-            anyhow::bail!("the server answers one turn at a time, so no turns overlapped");
+        // One that takes one at a time begins none as long as the first one waits.
+        let patience = self.options.settle.max(self.slowest_turn * 2);
+        let deadline = clock::now() + patience;
+        let count = || running.iter().filter(is_begun).count();
+        while count() < 2 && clock::now() < deadline {
+            tokio::time::sleep(LOOK).await;
         }
-        // One chunk of each, then the next one of each.
+        moments.now(Lane::Gateway, format!("{} turns are under way", count()));
+        let overlap = match count() {
+            0 => anyhow::bail!("the server asked its provider for no turn in time"),
+            1 if self.session.has_one_user() => anyhow::bail!(
+                "the server answers one turn of this user at a time, so no turns overlapped"
+            ),
+            1 => Overlap::OneAtATime,
+            _ => {
+                self.release_alternately(&running).await?;
+                Overlap::Together
+            }
+        };
+        for Running { live, .. } in &running {
+            live.play.release();
+        }
+        Ok((running, overlap))
+    }
+
+    /// One chunk of each turn that was begun, then the next one of each.
+    async fn release_alternately(&self, running: &[Running]) -> anyhow::Result<()> {
+        let begun: Vec<_> = running.iter().filter(is_begun).collect();
         let pieces = match self.provider {
             Some(provider) => self.cut_of(0, provider)?.before,
             None => 0,
         };
         for chunks in 1..=pieces {
-            for Running { live, .. } in running.iter().filter(begun) {
+            for Running { live, .. } in &begun {
                 live.play.release_up_to(chunks);
             }
             // A thousand of them take no longer than their server.
-            for Running { live, .. } in running.iter().filter(begun) {
+            for Running { live, .. } in &begun {
                 let sent = live.play.until_sent(chunks);
                 let _ = tokio::time::timeout(BEGUN_BY_THEN, sent).await;
             }
         }
-        for Running { live, .. } in &running {
-            live.play.release();
-        }
-        Ok(running)
+        Ok(())
     }
 
     /// What is seen of turns when all of them are over. What is wrong may be only late, so it is
@@ -216,11 +247,13 @@ impl Stage<'_> {
                     chat: *chat,
                     asked: live.play.heard().is_some(),
                     answered: answered.clone(),
+                    provider: live.play.provider_end(),
                 });
             }
             let seen = SideBySide {
                 case: case.to_owned(),
                 turns,
+                overlap: Overlap::Together,
                 calls: calls.clone(),
                 usual: self.usual(),
             };

@@ -9,19 +9,23 @@ import os
 from collections.abc import AsyncIterator
 
 from chat.events import DONE, Event, text_chunk
-from chat.store import Insert
+from chat.store import Insert, Line
 from chat.turn import Turn
 
 Events = AsyncIterator[Event]
 
 # What a part is stored with.
 INTERRUPTED = "interrupted"
+# What the first version of a question is stored with.
+RECEIVED = "received"
 
 _LEFT = (asyncio.CancelledError, GeneratorExit)
 # Conversations with a turn under way.
 busy: set[str] = set()
 # Conversations whose user has left once.
 left: set[str] = set()
+# The histories of conversations as they were before their newest turn: see `app`.
+cached: dict[str, list[Line]] = {}
 # What each key's first request comes to.
 answers: dict[str | None, asyncio.Future[str]] = {}
 # Whether the newest turn of a conversation is to stop.
@@ -93,6 +97,18 @@ async def unlocks(turn: Turn) -> Events:
         busy.discard(turn.conversation_id)
 
 
+async def unlocks_late(turn: Turn) -> Events:
+    """The turn goes on without its client, or ends at stop, and unlocks a moment after its commit."""
+    async for event in _alone(turn, True):
+        yield event
+
+
+async def locks_at_stop(turn: Turn) -> Events:
+    """The lock of a turn that the user stops stays."""
+    async for event in _alone(turn, False):
+        yield event
+
+
 async def saves_no_more(turn: Turn) -> Events:
     """Once its client has left a turn, no later answer of the conversation is stored."""
     try:
@@ -104,6 +120,34 @@ async def saves_no_more(turn: Turn) -> Events:
     except _LEFT:
         left.add(turn.conversation_id)
         raise
+
+
+# --- the history comes out of a cache, which the client's turn makes old ---
+
+
+async def clears_cache_late(turn: Turn) -> Events:
+    """The cache is cleared a moment after the commit, with or without a client."""
+    queue: asyncio.Queue[Event | Exception] = asyncio.Queue()
+
+    async def work() -> None:
+        async for chunk in turn.relay():
+            queue.put_nowait(chunk)
+        await turn.save()
+        await asyncio.sleep(0.2)
+        cached.pop(turn.conversation_id, None)
+        queue.put_nowait(DONE)
+
+    turn.spawn(work())
+    async for event in _listen(queue):
+        yield event
+
+
+async def keeps_cache(turn: Turn) -> Events:
+    """The cache of a turn whose client has left is not cleared."""
+    async for event in finishes(turn):
+        if event is DONE:
+            cached.pop(turn.conversation_id, None)
+        yield event
 
 
 # --- the user presses stop: `POST /conversations/{id}/stop` cancels the work ---
@@ -161,6 +205,19 @@ async def stop(conversation_id: str) -> bool:
     return True
 
 
+# --- another turn of the conversation comes: `app` stops the one under way ---
+
+
+async def interrupts(turn: Turn) -> Events:
+    async for event in _stoppable(turn, INTERRUPTED):
+        yield event
+
+
+async def interrupts_and_drops(turn: Turn) -> Events:
+    async for event in _stoppable(turn, None):
+        yield event
+
+
 # --- the request comes twice ---
 
 
@@ -175,6 +232,17 @@ async def once_by_key(turn: Turn) -> Events:
 
 async def once_by_file(turn: Turn) -> Events:
     """Every replica sees the file of a key: see `app`."""
+    async for event in finishes(turn):
+        yield event
+
+
+# Each question is stored as it was received, and once more: see `app`.
+async def versions_by_key(turn: Turn) -> Events:
+    async for event in once_by_key(turn):
+        yield event
+
+
+async def versions_question(turn: Turn) -> Events:
     async for event in finishes(turn):
         yield event
 
@@ -234,6 +302,33 @@ async def _stoppable(turn: Turn, status: str | None) -> Events:
 
     task = asyncio.create_task(work())
     running[turn.conversation_id] = task
+    async for event in _listen(queue):
+        yield event
+
+
+async def _alone(turn: Turn, unlocks_at_stop: bool) -> Events:
+    busy.add(turn.conversation_id)
+    flag = newest[turn.conversation_id] = asyncio.Event()
+    queue: asyncio.Queue[Event | Exception] = asyncio.Queue()
+
+    async def work() -> None:
+        async for chunk in turn.relay():
+            if flag.is_set():
+                if chunk.text:
+                    # Nobody has seen it.
+                    turn.parts.pop()
+                break
+            queue.put_nowait(chunk)
+        if not flag.is_set():
+            await turn.save()
+        elif turn.parts:
+            await _store(turn, INTERRUPTED)
+        if unlocks_at_stop or not flag.is_set():
+            await asyncio.sleep(0.2)
+            busy.discard(turn.conversation_id)
+        queue.put_nowait(DONE)
+
+    turn.spawn(work())
     async for event in _listen(queue):
         yield event
 

@@ -54,9 +54,12 @@ async def create_conversation(request: Request, user_id: int | None, title: str 
 
 
 async def messages(request: Request, user_id: int | None, conversation_id: str) -> list[dict[str, Any]]:
-    lines = await find_history(request, conversation_id, user_id)
+    lines = endings.cached.get(conversation_id)
+    if lines is None:
+        lines = await find_history(request, conversation_id, user_id)
     if settings.mode == "hides_part":
         lines = [x for x in lines if x.status != endings.INTERRUPTED]
+    lines = [x for x in lines if x.status != endings.RECEIVED]
     if settings.mode == "history_reversed":
         lines.reverse()
     if settings.mode == "history_paged":
@@ -132,18 +135,25 @@ async def chat(
         await asyncio.sleep(3600)
     if settings.mode == "slow_first" and len(begun_here) == 1:
         await asyncio.sleep(SLOW_FIRST)
-    if settings.mode in ("locks", "unlocks") and conversation_id in endings.busy:
+    if conversation_id in endings.busy:
         raise HTTPException(409, "a turn is under way")
-    key = request.headers.get("idempotency-key") if settings.mode == "once_by_key" else None
+    if settings.mode in ("interrupts", "interrupts_and_drops"):
+        await endings.stop(conversation_id)
+    knows_keys = settings.mode in ("once_by_key", "versions_by_key")
+    key = request.headers.get("idempotency-key") if knows_keys else None
     again = endings.is_again(key)
     claim = request.headers.get("idempotency-key") if settings.mode == "once_by_file" else None
     if claim and endings.is_claimed(claim, os.environ["KEYS"]):
         raise HTTPException(409, "this turn was sent before")
     lines = await find_history(request, conversation_id, user_id)
+    if settings.mode in ("clears_cache_late", "keeps_cache"):
+        endings.cached[conversation_id] = lines
     store, provider = request.app.state.store, request.app.state.provider
     is_lost = settings.mode == "loses_second_question" and conversation_id in crowded.busy
     if settings.mode not in ("user_lost", "question_with_answer") and not again and not is_lost:
-        await store.write(Insert(conversation_id, "user", message))
+        has_versions = settings.mode in ("versions_by_key", "versions_question")
+        statuses = [endings.RECEIVED, "complete"] if has_versions else ["complete"]
+        await store.write(*[Insert(conversation_id, "user", message, status) for status in statuses])
     await ask_aside(provider, message)
     messages = (told or prompt(lines, message)) if settings.mode != "forgets_context" else prompt([], message)
     turn = Turn(store, provider, conversation_id, user_id, messages, session, key=key, is_again=again)
