@@ -290,7 +290,7 @@ impl Stage<'_> {
             unmet => unmet,
         };
         let had = client_saw(&sought, &live.watching.seen(), promised);
-        sought.client = had.characters.unwrap_or(0);
+        sought.answer.client = had.characters.unwrap_or(0);
         let mut next = None;
         // At once: the user who pressed stop types on.
         let immediate = match play.ends {

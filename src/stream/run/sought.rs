@@ -15,8 +15,6 @@ use std::collections::HashSet;
 
 /// As many characters of an answer are searched for.
 const BEGINNING: usize = 24;
-/// As many characters of its beginning are a part of it, whatever the client had.
-const ENOUGH: usize = 8;
 
 /// A turn that was sent, as it is searched for in the store.
 pub(super) struct Sought {
@@ -34,8 +32,6 @@ pub(super) struct Sought {
     /// Messages that began like the answer before it was asked for; absent where nobody looked.
     pub(super) before: Option<HashSet<String>>,
     pub(super) answer: ExpectedAnswer,
-    /// How many characters of it the client had when the turn ended; nothing where it had none, or nobody knows.
-    pub(super) client: usize,
     /// Whether its answer is the only message of the assistant, as far as was seen of whole turns.
     pub(super) is_alone: bool,
 }
@@ -85,7 +81,6 @@ impl Sought {
             next: Vec::new(),
             before: None,
             answer: live.whole_answer(),
-            client: 0,
             is_alone: false,
         }
     }
@@ -179,17 +174,9 @@ impl Sought {
                     .iter()
                     .any(|whole| whole.tells() && whole.is_like(row))
                 && kept::kept(&[*row], &self.answer, finished) == AnswerFate::Nothing
-                && !self.is_short_part(row)
         };
         let note = self.in_place(messages).find(is_note)?;
         Some(Spoilt::Note(note.content.clone()))
-    }
-
-    /// Whether a message holds as much of the answer's beginning as the client had, however short, and then perhaps words
-    /// of the server's own.
-    fn is_short_part(&self, row: &StoredMessage) -> bool {
-        let least = self.client.min(ENOUGH);
-        least > 0 && kept::seen(&self.answer.text, &row.content) >= least
     }
 
     /// The keys of the messages that say the answer, if there are several of them: whole ones, and those that
@@ -413,8 +400,8 @@ mod tests {
                 is_all: true,
                 expected: text.to_owned(),
                 nonce: "n1".to_owned(),
+                client: 0,
             },
-            client: 0,
             is_alone: true,
         }
     }
@@ -492,7 +479,7 @@ mod tests {
             found(&sought, marked, "done"),
             Some(Spoilt::Note(marked.to_owned()))
         );
-        sought.client = 4;
+        sought.answer.client = 4;
         assert_eq!(found(&sought, marked, "done"), None);
         assert_eq!(found(&sought, note, "done"), spoilt);
         // Where whole turns have further messages it may be one of those.
