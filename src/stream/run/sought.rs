@@ -181,10 +181,14 @@ impl Sought {
 
     /// The keys of the messages that say the answer, if there are several of them: whole ones, and those that
     /// are its beginning and look like a whole one, unless something tells such beginnings from it.
-    fn copies(&self, messages: &[StoredMessage], drafts: &Drafts) -> Vec<String> {
+    /// `by_end`: what holds the answer's end is all of it, in whatever form its text is stored.
+    fn copies(&self, messages: &[StoredMessage], drafts: &Drafts, by_end: bool) -> Vec<String> {
         let answers = self.answers(messages);
         let answers: Vec<_> = answers.into_iter().filter(is_answer).collect();
-        let is_whole = |row: &StoredMessage| kept::is_all_in(&self.answer.text, &row.content);
+        let is_whole = |row: &StoredMessage| {
+            kept::is_all_in(&self.answer.text, &row.content)
+                || by_end && row.content.contains(&self.nonce)
+        };
         let Some(whole) = answers.iter().find(|row| is_whole(row)) else {
             return Vec::new();
         };
@@ -266,7 +270,8 @@ impl Stage<'_> {
             if let Some(key) = key {
                 let messages = store::conversation(db, mapping, key).await?;
                 if !self.learnt.has_versions {
-                    found.copies = sought.copies(&messages, &self.drafts);
+                    let by_end = !self.is_verbatim && self.learnt.one_answer;
+                    found.copies = sought.copies(&messages, &self.drafts, by_end);
                 }
                 found.spoilt.extend(sought.note(&messages, finished));
             }
@@ -416,14 +421,20 @@ mod tests {
             let rows =
                 rows.map(|(text, key)| StoredMessage::new(key.to_string(), Role::Assistant, *text));
             let rows: Vec<_> = std::iter::once(asked).chain(rows).collect();
-            sought(text).copies(&rows, drafts).len()
+            [false, true].map(|by_end| sought(text).copies(&rows, drafts, by_end).len())
         };
         let column = Drafts::Column("is_final".to_owned());
         let draft = "Task 'Buy milk'";
-        assert_eq!(copies(&[draft, text], &Drafts::Untold), 2);
-        assert_eq!(copies(&[draft, text], &column), 0);
-        assert_eq!(copies(&[text, text], &column), 2);
-        assert_eq!(copies(&[text], &column), 0);
+        assert_eq!(copies(&[draft, text], &Drafts::Untold), [2, 2]);
+        assert_eq!(copies(&[draft, text], &column), [0, 0]);
+        assert_eq!(copies(&[text, text], &column), [2, 2]);
+        assert_eq!(copies(&[text], &column), [0, 0]);
+        // In a form of the store's own, an answer is known by its end.
+        let escaped = "Task &#39;Buy milk&#39; has been added. n1";
+        assert_eq!(copies(&[escaped, escaped], &Drafts::Untold), [0, 2]);
+        assert_eq!(copies(&[escaped], &Drafts::Untold), [0, 0]);
+        let part = "Task &#39;Buy milk&#39;";
+        assert_eq!(copies(&[part, escaped], &Drafts::Untold), [0, 0]);
     }
 
     /// A part that a stop stores twice is not a draft, which looks like a whole answer.
