@@ -138,6 +138,11 @@ fn a_server_that_finishes_keeps_all() {
 }
 
 #[test]
+fn an_answer_with_doubled_words_is_found() {
+    fires("appends_twice", "finish", "", "answer-differs");
+}
+
+#[test]
 fn a_cancelled_save_loses_the_answer() {
     fires("correct", "finish", "", "answer-lost-on-disconnect");
 }

@@ -507,7 +507,7 @@ impl Stage<'_> {
 
     /// Whether what is stored stays so, as far as anybody can tell, and is what was declared.
     fn is_final(&self, found: &Found, play: Play, provider: ProviderEnd) -> bool {
-        if !found.question || self.open_row(found).is_some() {
+        if !found.question || self.open_row(found).is_some() || found.altered.is_some() {
             return false;
         }
         let keep = self.policy(play.ends).map(|policy| policy.keep);

@@ -313,6 +313,7 @@ impl Stage<'_> {
                 place: Place::Conversation,
                 rows: Vec::new(),
                 copies: Vec::new(),
+                altered: None,
                 spoilt: Vec::new(),
             },
         };

@@ -9,6 +9,7 @@ use crate::store;
 use crate::store::Shape;
 use crate::stream::judge::Drafts;
 use crate::stream::judge::ended_early::{ClientSaw, Spoilt, Stored};
+use crate::stream::judge::provider_faults::same;
 use crate::stream::kept::{AnswerFate, Ending, ExpectedAnswer};
 use crate::stream::{kept, marks};
 use std::collections::HashSet;
@@ -55,6 +56,8 @@ pub(super) struct Found {
     pub(super) rows: Vec<StoredMessage>,
     /// The keys of its messages, where it is stored more than once in its conversation.
     pub(super) copies: Vec<String>,
+    /// How it differs from what was said, where its end is stored.
+    pub(super) altered: Option<String>,
     /// What is wrong around it.
     pub(super) spoilt: Vec<Spoilt>,
 }
@@ -213,6 +216,21 @@ impl Sought {
         }
     }
 
+    /// How the texts that hold the answer's end differ from the answer, where none of them holds all of it.
+    fn altered(&self, texts: &[String]) -> Option<String> {
+        let ExpectedAnswer { text, expected, .. } = &self.answer;
+        let is_said = |stored: &String| {
+            [text, expected]
+                .iter()
+                .any(|all| same(all, stored).is_none())
+        };
+        if !self.answer.is_all || texts.iter().any(is_said) {
+            return None;
+        }
+        let stored = texts.iter().find(|it| it.contains(&self.answer.nonce))?;
+        same(expected, stored)
+    }
+
     fn judged<'m>(
         &self,
         rows: impl IntoIterator<Item = &'m StoredMessage>,
@@ -256,6 +274,7 @@ impl Stage<'_> {
             place: Place::Conversation,
             rows: Vec::new(),
             copies: Vec::new(),
+            altered: None,
             spoilt: self.spoilt(sought, &with_tag).await?,
         };
         let of_question = question.and_then(|question| question.conversation.as_deref());
@@ -263,18 +282,25 @@ impl Stage<'_> {
             .into_iter()
             .chain(sought.conversation.as_deref())
             .collect();
+        // Only a store that keeps whole answers as they are said shows what was changed.
+        let is_exact = self.is_verbatim && !self.endings.is_empty();
         if found.kept == AnswerFate::Whole {
+            let mut answers: Vec<_> = with_nonce.iter().filter(is_answer).collect();
+            let mut texts: Vec<_> = answers.iter().map(|row| row.content.clone()).collect();
             let answer = with_nonce.iter().find(is_answer);
             let own = answer.and_then(|answer| answer.conversation.as_deref());
             let key = own.or(keys.first().copied());
             if let Some(key) = key {
                 let messages = store::conversation(db, mapping, key).await?;
+                answers = sought.answers(&messages);
+                texts.push(joined(&answers));
                 if !self.learnt.has_versions {
                     let by_end = !self.is_verbatim && self.learnt.one_answer;
                     found.copies = sought.copies(&messages, &self.drafts, by_end);
                 }
                 found.spoilt.extend(sought.note(&messages, finished));
             }
+            found.altered = sought.altered(&texts).filter(|_| is_exact);
             found.rows = with_nonce;
             return Ok(found);
         }
@@ -287,6 +313,7 @@ impl Stage<'_> {
                 }
                 found.spoilt.extend(sought.note(&messages, finished));
                 found.kept = sought.judged(answers.iter().copied(), finished);
+                found.altered = sought.altered(&[joined(&answers)]).filter(|_| is_exact);
                 found.rows = answers.into_iter().cloned().collect();
                 return Ok(found);
             }
@@ -337,6 +364,7 @@ impl Stage<'_> {
             tells_whole: self.endings.iter().any(kept::Ending::tells),
             open: self.open_row(found),
             copies: found.copies.clone(),
+            altered: found.altered.clone(),
             spoilt: found.spoilt.clone(),
         }
     }
@@ -380,6 +408,11 @@ fn head(answer: &str) -> Option<String> {
     let line = answer.trim().lines().next()?;
     let head: String = line.chars().take(BEGINNING).collect();
     (head.chars().count() > BEGINNING / 3).then_some(head)
+}
+
+fn joined(answers: &[&StoredMessage]) -> String {
+    let answers = answers.iter().copied().filter(is_answer);
+    answers.map(|row| row.content.as_str()).collect()
 }
 
 fn is_answer(message: &&StoredMessage) -> bool {
@@ -435,6 +468,37 @@ mod tests {
         assert_eq!(copies(&[escaped], &Drafts::Untold), [0, 0]);
         let part = "Task &#39;Buy milk&#39;";
         assert_eq!(copies(&[part, escaped], &Drafts::Untold), [0, 0]);
+    }
+
+    #[test]
+    fn an_answer_whose_end_is_stored_has_the_words_that_were_said() {
+        let text = "Task 'Buy milk' has been added. n1";
+        let altered = |texts: &[&str]| {
+            let texts: Vec<_> = texts.iter().map(|text| (*text).to_owned()).collect();
+            sought(text).altered(&texts).is_some()
+        };
+        for changed in [
+            "Task Task 'Buy 'Buy milk' milk' has has been been added. added. n1",
+            "Task milk' has been added. n1 _(the connection was lost)_",
+            "Task 'Buy milk' been has added. n1",
+            "has been added. n1",
+        ] {
+            assert!(altered(&[changed]), "{changed}");
+            // A row that holds all of it, or several together.
+            assert!(!altered(&[changed, text]), "{changed}");
+        }
+        let with_notice = format!("<p>{text}</p> [resumed]");
+        for right in [
+            text,
+            &with_notice,
+            "Task 'Buy milk'\nhas been added.\n\nn1",
+            "Task 'Buy",
+        ] {
+            assert!(!altered(&[right]), "{right}");
+        }
+        let mut unread = sought(text);
+        unread.answer.is_all = false;
+        assert_eq!(unread.altered(&["has been added. n1".to_owned()]), None);
     }
 
     /// A part that a stop stores twice is not a draft, which looks like a whole answer.

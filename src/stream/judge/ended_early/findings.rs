@@ -21,6 +21,7 @@ pub(super) fn all(seen: &EndedEarly, stored: &Stored) -> Vec<Finding> {
     let found = [
         question(seen, stored),
         answer(seen, stored),
+        altered(seen, stored),
         called_whole(seen, stored),
         stuck(seen, stored),
         copies(seen, stored),
@@ -122,6 +123,22 @@ fn answer(seen: &EndedEarly, stored: &Stored) -> Option<Finding> {
     };
     let harm = format!("{what} {}", when(seen.cause));
     Some(finding(seen, code, Severity::Error, harm, help).with(Source::Store, fact))
+}
+
+/// Whoever ended the turn and whoever finished it wrote into one text.
+fn altered(seen: &EndedEarly, stored: &Stored) -> Option<Finding> {
+    let how = stored.altered.as_ref()?;
+    if answer(seen, stored).is_some() {
+        // That is what is wrong with it.
+        return None;
+    }
+    let harm = format!(
+        "the answer is stored with words that nobody said, or without some, {}",
+        when(seen.cause)
+    );
+    let help = "collect the text of a turn in one place, which goes on when the client leaves";
+    let finding = finding(seen, "answer-differs", Severity::Error, harm, help);
+    Some(finding.with(Source::Store, format!("{}: {how}", place(seen))))
 }
 
 /// The code of an answer that is lost, and what helps. What a restart loses of what was promised has another account.

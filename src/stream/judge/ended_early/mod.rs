@@ -130,6 +130,8 @@ pub struct Stored {
     pub open: Option<String>,
     /// The keys of the answer's rows, where it is stored more than once.
     pub copies: Vec<String>,
+    /// How the answer differs from what was said, where its end is stored: nothing where it does not.
+    pub altered: Option<String>,
     /// What is wrong around the answer.
     pub spoilt: Vec<Spoilt>,
 }
@@ -346,6 +348,7 @@ fn tell(seen: &EndedEarly, stored: &Stored) -> String {
 /// What is stored of the answer.
 fn kept(seen: &EndedEarly, stored: &Stored) -> String {
     match &stored.answer {
+        AnswerFate::Whole if stored.altered.is_some() => "the answer is stored, changed".to_owned(),
         AnswerFate::Whole => "all of the answer is stored".to_owned(),
         AnswerFate::Cut { characters, marked } => {
             let of = seen.client.of;

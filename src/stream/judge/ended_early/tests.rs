@@ -44,6 +44,7 @@ fn left(policy: Option<&'static Policy>, answer: AnswerFate) -> EndedEarly {
             tells_whole: true,
             open: None,
             copies: Vec::new(),
+            altered: None,
             spoilt: Vec::new(),
         }),
         came_late: false,
@@ -67,6 +68,27 @@ fn stored(seen: &mut EndedEarly) -> &mut Stored {
 fn codes(judged: &Judged, severity: Severity) -> Vec<&'static str> {
     let of = judged.findings.iter().filter(|it| it.severity == severity);
     of.map(|finding| finding.code).collect()
+}
+
+#[test]
+fn an_answer_with_other_words_is_found_whatever_is_declared() {
+    for policy in [None, Some(FINISH), Some(KEEP_PART)] {
+        for answer in [AnswerFate::Whole, cut(38, interrupted())] {
+            let mut seen = left(policy, answer.clone());
+            let is_lost = policy == Some(FINISH) && answer != AnswerFate::Whole;
+            let lost: &[&str] = if is_lost {
+                &["answer-lost-on-disconnect"]
+            } else {
+                &[]
+            };
+            assert_eq!(codes(&judge(&seen), Severity::Error), lost);
+            stored(&mut seen).altered = Some("said `Task`, stored `TaskTask`".to_owned());
+            let found: &[&str] = if is_lost { lost } else { &["answer-differs"] };
+            let judged = judge(&seen);
+            assert_eq!(codes(&judged, Severity::Error), found);
+            assert_eq!(judged.verdict, Verdict::Violated);
+        }
+    }
 }
 
 #[test]

@@ -78,6 +78,7 @@ fn left(rng: &mut Rng) -> EndedEarly {
             tells_whole: true,
             open: None,
             copies: Vec::new(),
+            altered: None,
             spoilt: Vec::new(),
         }),
         came_late: false,
@@ -138,6 +139,11 @@ const STOPPED: &[Mutant<EndedEarly>] = &[
         what: "the answer is stored twice",
         owner: "answer-duplicated",
         mutate: |turn, _| stored(turn).copies = vec!["7".to_owned(), "8".to_owned()],
+    },
+    Mutant {
+        what: "words of the answer are doubled",
+        owner: "answer-differs",
+        mutate: |turn, rng| stored(turn).altered = Some(word(rng)),
     },
     Mutant {
         what: "a part of the question is stored",
