@@ -143,6 +143,11 @@ fn an_answer_with_doubled_words_is_found() {
 }
 
 #[test]
+fn an_answer_in_another_conversation_is_found() {
+    fires("saves_elsewhere", "finish", "", "wrong-conversation");
+}
+
+#[test]
 fn a_cancelled_save_loses_the_answer() {
     fires("correct", "finish", "", "answer-lost-on-disconnect");
 }

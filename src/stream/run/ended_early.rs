@@ -507,7 +507,8 @@ impl Stage<'_> {
 
     /// Whether what is stored stays so, as far as anybody can tell, and is what was declared.
     fn is_final(&self, found: &Found, play: Play, provider: ProviderEnd) -> bool {
-        if !found.question || self.open_row(found).is_some() || found.altered.is_some() {
+        let is_wrong = found.altered.is_some() || !found.spoilt.is_empty();
+        if !found.question || self.open_row(found).is_some() || is_wrong {
             return false;
         }
         let keep = self.policy(play.ends).map(|policy| policy.keep);

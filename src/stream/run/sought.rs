@@ -275,7 +275,7 @@ impl Stage<'_> {
             rows: Vec::new(),
             copies: Vec::new(),
             altered: None,
-            spoilt: self.spoilt(sought, &with_tag).await?,
+            spoilt: self.spoilt(sought, &with_tag, &with_nonce).await?,
         };
         let of_question = question.and_then(|question| question.conversation.as_deref());
         let keys: Vec<_> = of_question

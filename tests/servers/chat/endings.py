@@ -59,6 +59,24 @@ async def appends_twice(turn: Turn) -> Events:
         yield event
 
 
+async def saves_elsewhere(turn: Turn) -> Events:
+    """As `finishes`, and an answer whose client has left goes to another conversation."""
+
+    async def work(queue: asyncio.Queue[Event | Exception]) -> None:
+        async for chunk in turn.relay():
+            queue.put_nowait(chunk)
+        if turn.conversation_id in left:
+            left.discard(turn.conversation_id)
+            other = await turn.store.run(turn.store.queries.other_conversation, turn.conversation_id)
+            await turn.store.write(Insert(other, "assistant", turn.answer))
+        else:
+            await turn.save()
+        queue.put_nowait(DONE)
+
+    async for event in _followed(turn, work):
+        yield event
+
+
 async def keeps_part(turn: Turn) -> Events:
     async for event in _keeping(turn, INTERRUPTED):
         yield event

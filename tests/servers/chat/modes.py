@@ -84,6 +84,7 @@ _OTHER = [
 _ENDINGS = [
     e.finishes,
     e.appends_twice,
+    e.saves_elsewhere,
     e.keeps_part,
     e.part_as_whole,
     e.leaves_part_out,

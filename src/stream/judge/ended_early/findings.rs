@@ -172,6 +172,9 @@ fn copies(seen: &EndedEarly, stored: &Stored) -> Option<Finding> {
 
 /// What is not of the answer, and is not as it was.
 fn around(seen: &EndedEarly, spoilt: &Spoilt) -> Option<Finding> {
+    if is_shown(seen, spoilt) {
+        return None;
+    }
     let when = when(seen.cause);
     let (code, harm, help, fact) = match spoilt {
         Spoilt::QuestionCut(text) => (
@@ -179,6 +182,30 @@ fn around(seen: &EndedEarly, spoilt: &Spoilt) -> Option<Finding> {
             format!("a part of the question is lost {when}"),
             "leave the row of the question unchanged when its turn ends early",
             format!("only `{text}` of the question is stored"),
+        ),
+        Spoilt::QuestionNowhere(row) => (
+            "user-message-lost",
+            format!("the question is stored in no conversation {when}: no reload shows it"),
+            "make the conversation first, and store the message with its key",
+            format!("row {row} has no conversation, and other questions have one"),
+        ),
+        Spoilt::AnswerAstray {
+            row,
+            conversation: Some(key),
+        } => (
+            "wrong-conversation",
+            format!("the answer is stored in another conversation {when}"),
+            "bind the conversation when the request arrives, not when the answer is complete",
+            format!("row {row} has conversation {key}, and the turn was sent to another one"),
+        ),
+        Spoilt::AnswerAstray {
+            row,
+            conversation: None,
+        } => (
+            lost(seen.cause)?.0,
+            format!("the answer is stored in no conversation {when}: no reload shows it"),
+            "bind the conversation when the request arrives, not when the answer is complete",
+            format!("row {row} has no conversation, and other answers have one"),
         ),
         Spoilt::QuestionTwice(keys) => (
             "question-duplicated",
@@ -212,12 +239,29 @@ fn around(seen: &EndedEarly, spoilt: &Spoilt) -> Option<Finding> {
     let severity = match spoilt {
         // Where nothing is declared, words of the server's own may be its way to say that the turn ended.
         Spoilt::Note(_) => declared(seen),
-        Spoilt::QuestionCut(_) | Spoilt::QuestionTwice(_) | Spoilt::Earlier { .. } => {
-            Severity::Error
-        }
+        Spoilt::QuestionCut(_)
+        | Spoilt::QuestionNowhere(_)
+        | Spoilt::AnswerAstray { .. }
+        | Spoilt::QuestionTwice(_)
+        | Spoilt::Earlier { .. } => Severity::Error,
     };
     let finding = finding(seen, code, severity, harm, help);
     Some(finding.with(Source::Store, format!("{}: {fact}", place(seen))))
+}
+
+/// Whether the page finds what the store seems to have in the wrong place.
+fn is_shown(seen: &EndedEarly, spoilt: &Spoilt) -> bool {
+    let Some(Reload::Shows { question, answer }) = seen.reload else {
+        return false;
+    };
+    match spoilt {
+        Spoilt::QuestionNowhere(_) => question,
+        Spoilt::AnswerAstray { .. } => answer,
+        Spoilt::QuestionCut(_)
+        | Spoilt::QuestionTwice(_)
+        | Spoilt::Note(_)
+        | Spoilt::Earlier { .. } => false,
+    }
 }
 
 /// A part looks like a whole answer.

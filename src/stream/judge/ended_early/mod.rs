@@ -141,6 +141,15 @@ pub struct Stored {
 pub enum Spoilt {
     /// Of its question only this is stored, where other questions are stored whole.
     QuestionCut(String),
+    /// Its question is in no conversation, where other questions are in one: the key of its row.
+    QuestionNowhere(String),
+    /// Its answer is in none of the conversations of its question.
+    AnswerAstray {
+        /// The key of its row.
+        row: String,
+        /// Where it is instead; nothing where it is in none.
+        conversation: Option<String>,
+    },
     /// Its question is stored more than once, in the rows with these keys.
     QuestionTwice(Vec<String>),
     /// A text that is nothing of the answer is stored as a whole answer.

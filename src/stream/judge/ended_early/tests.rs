@@ -71,6 +71,25 @@ fn codes(judged: &Judged, severity: Severity) -> Vec<&'static str> {
 }
 
 #[test]
+fn what_is_in_the_wrong_place_is_found_unless_the_history_shows_it() {
+    let astray = |conversation: Option<&str>| Spoilt::AnswerAstray {
+        row: "7".to_owned(),
+        conversation: conversation.map(str::to_owned),
+    };
+    for (spoilt, code) in [
+        (Spoilt::QuestionNowhere("7".to_owned()), "user-message-lost"),
+        (astray(Some("8")), "wrong-conversation"),
+        (astray(None), "answer-lost-on-disconnect"),
+    ] {
+        let mut seen = left(None, AnswerFate::Whole);
+        stored(&mut seen).spoilt = vec![spoilt];
+        assert_eq!(codes(&judge(&seen), Severity::Error), [""; 0], "{code}");
+        seen.reload = None;
+        assert_eq!(codes(&judge(&seen), Severity::Error), [code]);
+    }
+}
+
+#[test]
 fn an_answer_with_other_words_is_found_whatever_is_declared() {
     for policy in [None, Some(FINISH), Some(KEEP_PART)] {
         for answer in [AnswerFate::Whole, cut(38, interrupted())] {

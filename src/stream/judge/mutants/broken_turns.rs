@@ -111,6 +111,13 @@ fn errors(findings: Vec<Finding>) -> Vec<&'static str> {
     errors.map(|finding| finding.code).collect()
 }
 
+fn astray(conversation: Option<String>) -> Spoilt {
+    Spoilt::AnswerAstray {
+        row: "7".to_owned(),
+        conversation,
+    }
+}
+
 fn earlier(is_question: bool) -> Spoilt {
     Spoilt::Earlier {
         turn: 1,
@@ -149,6 +156,22 @@ const STOPPED: &[Mutant<EndedEarly>] = &[
         what: "a part of the question is stored",
         owner: "user-message-lost",
         mutate: |turn, rng| stored(turn).spoilt = vec![Spoilt::QuestionCut(word(rng))],
+    },
+    Mutant {
+        what: "the question is in no conversation",
+        owner: "user-message-lost",
+        mutate: |turn, rng| {
+            turn.reload = None;
+            stored(turn).spoilt = vec![Spoilt::QuestionNowhere(word(rng))];
+        },
+    },
+    Mutant {
+        what: "the answer is in another conversation",
+        owner: "wrong-conversation",
+        mutate: |turn, rng| {
+            turn.reload = None;
+            stored(turn).spoilt = vec![astray(Some(word(rng)))];
+        },
     },
     Mutant {
         what: "the question is stored twice",
@@ -205,6 +228,14 @@ const LEFT: &[Mutant<EndedEarly>] = &[
         what: "the answer's row is dropped",
         owner: "answer-lost-on-disconnect",
         mutate: |turn, _| stored(turn).answer = AnswerFate::Nothing,
+    },
+    Mutant {
+        what: "the answer is in no conversation",
+        owner: "answer-lost-on-disconnect",
+        mutate: |turn, _| {
+            turn.reload = None;
+            stored(turn).spoilt = vec![astray(None)];
+        },
     },
     Mutant {
         what: "the answer of an earlier turn is gone",
