@@ -37,7 +37,16 @@ impl Stage<'_> {
         with_tag: &[StoredMessage],
         with_nonce: &[StoredMessage],
     ) -> anyhow::Result<Vec<Spoilt>> {
-        let mut spoilt: Vec<_> = self.cut_question(sought, with_tag).into_iter().collect();
+        let mut spoilt = Vec::new();
+        let mut asked = with_tag.iter().filter(|row| row.role == Role::User);
+        let placed = asked.find(|row| row.conversation.is_some());
+        // The next turn may make the row. What can't be read shows nothing.
+        if let Some(question) = placed.filter(|_| sought.next.is_empty())
+            && self.lacks_head(question).await.unwrap_or(false)
+        {
+            spoilt.push(Spoilt::Head);
+        }
+        spoilt.extend(self.cut_question(sought, with_tag));
         if self.learnt.asked_in_conversation {
             spoilt.extend(nowhere(with_tag));
         }

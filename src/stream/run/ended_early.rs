@@ -16,7 +16,7 @@ use crate::gateway::providers::Provider;
 use crate::model::{ProviderEnd, StoredMessage};
 use crate::report::{ClientMoment, Lane, Report, Verdict};
 use crate::stream::faults::{ClientBehaviour, Cut, NONE, Point, STEP_BY_STEP, STOP, Way};
-use crate::stream::judge::ended_early::{self, Cause, EndedEarly, Reload};
+use crate::stream::judge::ended_early::{self, Cause, EndedEarly, Reload, Spoilt};
 use crate::stream::kept::{AnswerFate, Marked};
 use crate::stream::policy::{Keep, Policy};
 use crate::stream::session::StopBy;
@@ -314,9 +314,15 @@ impl Stage<'_> {
             sought.next.extend(again);
             next = Some((outcome, shown));
         }
-        let found = self
+        let mut found = self
             .await_fate(&sought, play, provider, clock::now() + patience)
             .await;
+        if found.as_ref().is_ok_and(Found::lacks_head) {
+            // The next turn may make it: nobody can look again after that.
+            found = self
+                .await_fate(&sought, play, provider, clock::now() + patience)
+                .await;
+        }
         let saw = live.watching.seen();
         let stored = match &found {
             Ok(found) => Ok(self.stored_of(found)),
@@ -562,8 +568,12 @@ impl Stage<'_> {
             let Ok(found) = self.look(&played.sought, &self.endings).await else {
                 continue;
             };
+            let mut stored = self.stored_of(&found);
+            let before = played.seen.stored.iter().flat_map(|stored| &stored.spoilt);
+            let lacked = before.filter(|spoilt| **spoilt == Spoilt::Head);
+            stored.spoilt.splice(0..0, lacked.cloned());
             let now = EndedEarly {
-                stored: Ok(self.stored_of(&found)),
+                stored: Ok(stored),
                 came_late: was_wrong,
                 ..played.seen.clone()
             };

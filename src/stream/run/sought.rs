@@ -62,6 +62,12 @@ pub(super) struct Found {
     pub(super) spoilt: Vec<Spoilt>,
 }
 
+impl Found {
+    pub(super) fn lacks_head(&self) -> bool {
+        self.spoilt.contains(&Spoilt::Head)
+    }
+}
+
 /// Where an answer without its end is searched for.
 #[derive(PartialEq, Eq)]
 pub(super) enum Place {

@@ -269,7 +269,8 @@ fn old_shown(seen: &AskedAgain) -> Option<Finding> {
 fn earlier(seen: &AskedAgain) -> Option<Finding> {
     let (turn, is_question) = seen.lost.iter().find_map(|lost| match lost {
         Spoilt::Earlier { turn, is_question } => Some((turn, *is_question)),
-        Spoilt::QuestionCut(_)
+        Spoilt::Head
+        | Spoilt::QuestionCut(_)
         | Spoilt::QuestionNowhere(_)
         | Spoilt::AnswerAstray { .. }
         | Spoilt::QuestionTwice(_)

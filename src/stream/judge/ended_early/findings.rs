@@ -177,6 +177,13 @@ fn around(seen: &EndedEarly, spoilt: &Spoilt) -> Option<Finding> {
     }
     let when = when(seen.cause);
     let (code, harm, help, fact) = match spoilt {
+        Spoilt::Head => (
+            "user-message-lost",
+            format!("the conversation of the question has no row {when}: no list shows it"),
+            "make the conversation's row before the provider is called",
+            "other conversations have a row of their own, and this one has only messages"
+                .to_owned(),
+        ),
         Spoilt::QuestionCut(text) => (
             "user-message-lost",
             format!("a part of the question is lost {when}"),
@@ -237,9 +244,13 @@ fn around(seen: &EndedEarly, spoilt: &Spoilt) -> Option<Finding> {
         }
     };
     let severity = match spoilt {
+        Spoilt::Head if matches!(seen.reload, Some(Reload::Shows { question: true, .. })) => {
+            Severity::Warning
+        }
         // Where nothing is declared, words of the server's own may be its way to say that the turn ended.
         Spoilt::Note(_) => declared(seen),
-        Spoilt::QuestionCut(_)
+        Spoilt::Head
+        | Spoilt::QuestionCut(_)
         | Spoilt::QuestionNowhere(_)
         | Spoilt::AnswerAstray { .. }
         | Spoilt::QuestionTwice(_)
@@ -257,7 +268,8 @@ fn is_shown(seen: &EndedEarly, spoilt: &Spoilt) -> bool {
     match spoilt {
         Spoilt::QuestionNowhere(_) => question,
         Spoilt::AnswerAstray { .. } => answer,
-        Spoilt::QuestionCut(_)
+        Spoilt::Head
+        | Spoilt::QuestionCut(_)
         | Spoilt::QuestionTwice(_)
         | Spoilt::Note(_)
         | Spoilt::Earlier { .. } => false,

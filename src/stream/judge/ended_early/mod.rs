@@ -139,6 +139,8 @@ pub struct Stored {
 /// What else of a conversation a turn spoils that does not come to its end.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Spoilt {
+    /// Its conversation has no row of its own, where other conversations have one.
+    Head,
     /// Of its question only this is stored, where other questions are stored whole.
     QuestionCut(String),
     /// Its question is in no conversation, where other questions are in one: the key of its row.

@@ -90,6 +90,18 @@ fn what_is_in_the_wrong_place_is_found_unless_the_history_shows_it() {
 }
 
 #[test]
+fn a_conversation_without_a_row_loses_the_question_unless_the_history_shows_it() {
+    let mut seen = left(None, AnswerFate::Whole);
+    stored(&mut seen).spoilt = vec![Spoilt::Head];
+    let found = |seen: &EndedEarly| {
+        [Severity::Error, Severity::Warning].map(|severity| codes(&judge(seen), severity))
+    };
+    assert_eq!(found(&seen), [vec![], vec!["user-message-lost"]]);
+    seen.reload = None;
+    assert_eq!(found(&seen), [vec!["user-message-lost"], vec![]]);
+}
+
+#[test]
 fn an_answer_with_other_words_is_found_whatever_is_declared() {
     for policy in [None, Some(FINISH), Some(KEEP_PART)] {
         for answer in [AnswerFate::Whole, cut(38, interrupted())] {

@@ -166,6 +166,14 @@ const STOPPED: &[Mutant<EndedEarly>] = &[
         },
     },
     Mutant {
+        what: "the conversation has no row of its own",
+        owner: "user-message-lost",
+        mutate: |turn, _| {
+            turn.reload = None;
+            stored(turn).spoilt = vec![Spoilt::Head];
+        },
+    },
+    Mutant {
         what: "the answer is in another conversation",
         owner: "wrong-conversation",
         mutate: |turn, rng| {
