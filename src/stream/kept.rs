@@ -20,6 +20,8 @@ pub struct ExpectedAnswer {
     pub expected: String,
     /// Is at the answer's end and nowhere else.
     pub nonce: String,
+    /// How many characters of it the client had when the turn ended; nothing where it had none, or nobody knows.
+    pub client: usize,
 }
 
 /// What became of an answer.
@@ -134,7 +136,9 @@ pub fn kept(stored: &[&StoredMessage], known: &ExpectedAnswer, finished: &[Endin
         };
     }
     let text = &texts[at];
-    let is_part = reached >= ENOUGH || reached > 0 && reached == text.chars().count();
+    let is_part = reached >= ENOUGH
+        || reached > 0 && reached == text.chars().count()
+        || is_short_part(&stored[at].content, known);
     if !is_part {
         return AnswerFate::Nothing;
     }
@@ -153,6 +157,28 @@ pub fn kept(stored: &[&StoredMessage], known: &ExpectedAnswer, finished: &[Endin
         }
         marked => AnswerFate::Cut { characters, marked },
     }
+}
+
+/// Whether a text has all of the little that the client had of an answer, and no letter right before or behind it: then
+/// the rest are words of the server's own.
+fn is_short_part(text: &str, known: &ExpectedAnswer) -> bool {
+    let had = known.text.chars().take(known.client);
+    let part: Vec<char> = had.filter(|c| !c.is_whitespace()).collect();
+    let all: Vec<char> = text.chars().collect();
+    let black: Vec<usize> = (0..all.len())
+        .filter(|at| !all[*at].is_whitespace())
+        .collect();
+    let is_letter = |at: Option<usize>| {
+        let character = at.and_then(|at| all.get(at));
+        character.is_some_and(|c| c.is_alphanumeric())
+    };
+    let is_it = |places: &[usize]| {
+        let (first, last) = (places[0], places[places.len() - 1]);
+        places.iter().map(|at| all[*at]).eq(part.iter().copied())
+            && !is_letter(first.checked_sub(1))
+            && !is_letter(Some(last + 1))
+    };
+    (1..ENOUGH).contains(&part.len()) && black.windows(part.len()).any(is_it)
 }
 
 /// How many characters of an answer, from its beginning, are in a text.
@@ -302,6 +328,7 @@ mod tests {
             is_all,
             expected: text.to_owned(),
             nonce: "chatctl-a77".to_owned(),
+            client: 0,
         }
     }
 
@@ -411,6 +438,36 @@ mod tests {
             vec![with("", "CANCELLED")],
         ] {
             assert_eq!(told(&nothing), AnswerFate::Nothing, "{nothing:?}");
+        }
+    }
+
+    #[test]
+    fn the_little_that_the_client_had_is_a_part_next_to_other_words() {
+        let told = |content: &str, client: usize| {
+            let known = ExpectedAnswer {
+                client,
+                ..known(true)
+            };
+            kept(&[&row(content)], &known, &[])
+        };
+        let part = || cut(4, Marked::Words);
+        assert_eq!(told("Task\n\n[stopped]", 4), part());
+        assert_eq!(told("<i>Task</i> [stopped]", 4), part());
+        assert_eq!(told("Task 'Buy [stopped]", 7), cut(9, Marked::Words));
+        for (content, client) in [
+            ("Task [stopped]", 0),
+            // Less than the client had, and words that only begin or end alike.
+            ("Task [stopped]", 7),
+            ("Terminated.", 4),
+            ("Terminated.", 1),
+            ("Tasks are cancelled.", 4),
+            ("MultiTask stopped.", 4),
+        ] {
+            assert_eq!(
+                told(content, client),
+                AnswerFate::Nothing,
+                "{content} {client}"
+            );
         }
     }
 

@@ -138,6 +138,16 @@ fn a_server_that_finishes_keeps_all() {
 }
 
 #[test]
+fn an_answer_with_doubled_words_is_found() {
+    fires("appends_twice", "finish", "", "answer-differs");
+}
+
+#[test]
+fn an_answer_in_another_conversation_is_found() {
+    fires("saves_elsewhere", "finish", "", "wrong-conversation");
+}
+
+#[test]
 fn a_cancelled_save_loses_the_answer() {
     fires("correct", "finish", "", "answer-lost-on-disconnect");
 }
@@ -312,6 +322,37 @@ fn what_stop_does_is_held_against_what_is_declared() {
     assert!(codes(&report, "note").contains(&"provider-call-goes-on"));
     is_found("stop_keeps_whole", (report, exit), "policy-not-kept");
     fires("finishes", "drop-answer", "", "policy-not-kept");
+}
+
+/// A row that is only made at the end of a turn is never made where the client leaves before.
+#[test]
+fn a_conversation_without_a_row_is_found() {
+    side_by_side(&["first", "late", "end"], |heads| {
+        let folder = tempfile::tempdir().unwrap();
+        let url = format!("sqlite:{}", folder.path().join("chat.db").display());
+        let options = ["--left", "marked", "--keep", "status", "--heads", heads];
+        let mut command = chatctl();
+        command.args([
+            "verify-stream",
+            "--ready",
+            "/health",
+            "--database-url",
+            &url,
+        ]);
+        command.args(["--start", &small::start(&options)]);
+        command.args(["--proof", "observe", "--suite", "full"]);
+        command.args(["--cases", "left-at-event-2-by-fin", "--settle", "500ms"]);
+        let (report, exit) = report(&mut command);
+        let mut found = errors(&report);
+        found.extend(codes(&report, "warning"));
+        let is_found = found.contains(&"user-message-lost");
+        assert_eq!(is_found, *heads == "end", "{heads}: {report:#}");
+        assert_eq!(
+            exit,
+            i32::from(!errors(&report).is_empty()),
+            "{heads}: {report:#}"
+        );
+    });
 }
 
 /// A server that fails for a moment has refused nothing.

@@ -54,6 +54,7 @@ that a kill ended stays, `settled`: it is removed at the next start.
 any more after one.
 `--title HOW`: a job asks for a title at the beginning of a turn, and then writes it: `own` to a table of its own, `stale`
 with the whole conversation as it was when the job began.
+`--heads first|end|late`: a conversation has a row of its own, made with the question, at the end of a turn, or 300 ms after the question.
 `--short`: the browser is sent the first piece of an answer only.
 `--loud`: questions are stored in capitals.
 `--late MS`: the file is made so many milliseconds after the first message, and the tables in it a moment later.
@@ -131,6 +132,7 @@ arguments.add_argument("--swallow", action="store_true")
 arguments.add_argument("--swap", action="store_true")
 arguments.add_argument("--archive", action="store_true")
 arguments.add_argument("--beat", type=int)
+arguments.add_argument("--heads", choices=["first", "end", "late"])
 arguments.add_argument("--short", action="store_true")
 arguments.add_argument("--loud", action="store_true")
 options = arguments.parse_args()
@@ -194,6 +196,8 @@ def make() -> None:
             db.execute("CREATE TABLE IF NOT EXISTS alive (at REAL)")
         if options.tip:
             db.execute("CREATE TABLE IF NOT EXISTS newest (chat TEXT PRIMARY KEY, shown INTEGER)")
+        if options.heads:
+            db.execute("CREATE TABLE IF NOT EXISTS conversation (id TEXT PRIMARY KEY, title TEXT)")
         if options.busy or options.title:
             db.executescript(BESIDE)
         if options.busy == "settled":
@@ -232,6 +236,10 @@ def keep_message(key: str | None, role: str, text: str, status: str) -> None:
     number = f"{0 if role == 'assistant' else 1}-{uuid.uuid4()}" if options.keep == "seconds" else None
     row = [number, key, role, text, now()] + ([status] if options.keep == "status" else [])
     write(f"INSERT INTO message VALUES ({', '.join('?' * len(row))})", *row)
+
+
+def keep_head(key: str) -> None:
+    write("INSERT OR IGNORE INTO conversation VALUES (?, 'a chat')", key)
 
 
 def show_newest(key: str) -> None:
@@ -427,6 +435,10 @@ class Handler(BaseHTTPRequestHandler):
             keep_words(key, f"Somebody said: {question}\n")
         elif options.keep != "turns" and not self.is_doubtful:
             self.keep_question(key, question)
+        if options.heads == "first":
+            keep_head(key)
+        if options.heads == "late":
+            threading.Timer(0.3, keep_head, (key,)).start()
         if options.busy:
             write("INSERT INTO running VALUES (?)", key)
         if options.open:
@@ -481,6 +493,8 @@ class Handler(BaseHTTPRequestHandler):
             except sqlite3.Error:
                 if not options.swallow:
                     raise
+        if options.heads == "end":
+            keep_head(key)
         is_twice = options.spoil == "twice" and self.has_left()
         if is_twice:
             self.save(key, question, said)

@@ -5,6 +5,7 @@ use super::stage::Stage;
 use crate::model::{Role, State, StoredMessage};
 use crate::store;
 use crate::stream::judge::ended_early::Spoilt;
+use crate::stream::judge::plain;
 use crate::stream::judge::saved_row_changed_later::is_lost;
 use crate::stream::kept;
 
@@ -29,13 +30,29 @@ impl Stage<'_> {
         stored
     }
 
-    /// What is wrong around the answer, with the rows that hold the turn's question.
+    /// What is wrong around the answer, with the rows that hold the turn's question, and those that hold the answer's end.
     pub(super) async fn spoilt(
         &self,
         sought: &Sought,
         with_tag: &[StoredMessage],
+        with_nonce: &[StoredMessage],
     ) -> anyhow::Result<Vec<Spoilt>> {
-        let mut spoilt: Vec<_> = self.cut_question(sought, with_tag).into_iter().collect();
+        let mut spoilt = Vec::new();
+        let mut asked = with_tag.iter().filter(|row| row.role == Role::User);
+        let placed = asked.find(|row| row.conversation.is_some());
+        // The next turn may make the row. What can't be read shows nothing.
+        if let Some(question) = placed.filter(|_| sought.next.is_empty())
+            && self.lacks_head(question).await.unwrap_or(false)
+        {
+            spoilt.push(Spoilt::Head);
+        }
+        spoilt.extend(self.cut_question(sought, with_tag));
+        if self.learnt.asked_in_conversation {
+            spoilt.extend(nowhere(with_tag));
+        }
+        if self.learnt.in_its_own {
+            spoilt.extend(astray(sought.conversation.as_deref(), with_tag, with_nonce));
+        }
         if self.learnt.one_question {
             spoilt.extend(doubled(with_tag).map(Spoilt::QuestionTwice));
         }
@@ -71,6 +88,44 @@ impl Stage<'_> {
     }
 }
 
+/// A question that is in no conversation.
+fn nowhere(with_tag: &[StoredMessage]) -> Option<Spoilt> {
+    if with_tag.iter().any(|row| row.conversation.is_some()) {
+        return None;
+    }
+    let row = with_tag.iter().find(|row| row.role == Role::User)?;
+    Some(Spoilt::QuestionNowhere(row.key.clone()))
+}
+
+/// An answer that is not in the conversation with that key; where none is known, in none of those that hold its question.
+fn astray(
+    home: Option<&str>,
+    with_tag: &[StoredMessage],
+    with_nonce: &[StoredMessage],
+) -> Option<Spoilt> {
+    let of_question = with_tag
+        .iter()
+        .filter_map(|row| row.conversation.as_deref());
+    let homes: Vec<_> = match home {
+        Some(home) => vec![plain(home)],
+        None => of_question.map(plain).collect(),
+    };
+    let is_answer =
+        |row: &&StoredMessage| row.role == Role::Assistant && row.state != State::Deleted;
+    let is_home = |row: &StoredMessage| {
+        let key = row.conversation.as_deref();
+        key.is_some_and(|key| homes.contains(&plain(key)))
+    };
+    let mut answers = with_nonce.iter().filter(is_answer);
+    if homes.is_empty() || answers.clone().any(is_home) {
+        return None;
+    }
+    answers.next().map(|row| Spoilt::AnswerAstray {
+        row: row.key.clone(),
+        conversation: row.conversation.clone(),
+    })
+}
+
 /// The keys of rows that are the user's and say the same in one conversation, where there are several.
 fn doubled(with_tag: &[StoredMessage]) -> Option<Vec<String>> {
     let is_asked = |row: &&StoredMessage| row.role == Role::User && row.state != State::Deleted;
@@ -87,8 +142,53 @@ fn doubled(with_tag: &[StoredMessage]) -> Option<Vec<String>> {
 
 #[cfg(test)]
 mod tests {
-    use super::doubled;
+    use super::{Spoilt, astray, doubled, nowhere};
     use crate::model::{Role, State, StoredMessage};
+
+    fn placed(role: Role, conversation: Option<&str>) -> StoredMessage {
+        StoredMessage {
+            conversation: conversation.map(str::to_owned),
+            ..StoredMessage::new("7", role, "Hello [u1] n1")
+        }
+    }
+
+    #[test]
+    fn a_question_in_no_conversation_is_found_unless_another_row_has_it() {
+        let [placed, lost] = [Some("c"), None].map(|key| placed(Role::User, key));
+        let found = Some(Spoilt::QuestionNowhere("7".to_owned()));
+        assert_eq!(nowhere(std::slice::from_ref(&lost)), found);
+        assert_eq!(nowhere(std::slice::from_ref(&placed)), None);
+        assert_eq!(nowhere(&[lost, placed]), None);
+        assert_eq!(nowhere(&[]), None);
+    }
+
+    #[test]
+    fn an_answer_belongs_to_the_conversation_of_its_question() {
+        let asked = [placed(Role::User, Some("A1-b2"))];
+        let answer = |key: Option<&str>| placed(Role::Assistant, key);
+        let astray_to = |key: Option<&str>| {
+            Some(Spoilt::AnswerAstray {
+                row: "7".to_owned(),
+                conversation: key.map(str::to_owned),
+            })
+        };
+        for home in [None, Some("a1b2")] {
+            let found = |answers: &[StoredMessage]| astray(home, &asked, answers);
+            assert_eq!(found(&[answer(Some("c2"))]), astray_to(Some("c2")));
+            assert_eq!(found(&[answer(None)]), astray_to(None));
+            assert_eq!(found(&[answer(Some("a1b2"))]), None);
+            // A copy in another conversation is no loss, and a summary is no answer.
+            assert_eq!(found(&[answer(Some("c2")), answer(Some("a1b2"))]), None);
+            assert_eq!(
+                found(&[placed(Role::Other("summary".to_owned()), None)]),
+                None
+            );
+            assert_eq!(found(&[]), None);
+        }
+        // A store that names no conversations.
+        let nowhere = [placed(Role::User, None)];
+        assert_eq!(astray(None, &nowhere, &[answer(Some("c2"))]), None);
+    }
 
     #[test]
     fn a_question_is_doubled_by_the_same_words_in_its_conversation() {

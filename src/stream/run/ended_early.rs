@@ -15,7 +15,7 @@ use crate::gateway::providers::Provider;
 use crate::model::ProviderEnd;
 use crate::report::{ClientMoment, Lane, Report, Verdict};
 use crate::stream::faults::{ClientBehaviour, Cut, NONE, Point, STEP_BY_STEP, STOP, Way};
-use crate::stream::judge::ended_early::{self, Cause, EndedEarly};
+use crate::stream::judge::ended_early::{self, Cause, EndedEarly, Spoilt};
 use crate::stream::kept::{AnswerFate, Marked};
 use crate::stream::policy::{Keep, Policy};
 use crate::stream::session::StopBy;
@@ -289,7 +289,7 @@ impl Stage<'_> {
             unmet => unmet,
         };
         let had = client_saw(&sought, &live.watching.seen(), promised);
-        sought.client = had.characters.unwrap_or(0);
+        sought.answer.client = had.characters.unwrap_or(0);
         let mut next = None;
         // At once: the user who pressed stop types on.
         let immediate = match play.ends {
@@ -313,9 +313,15 @@ impl Stage<'_> {
             sought.next.extend(again);
             next = Some((outcome, shown));
         }
-        let found = self
+        let mut found = self
             .await_fate(&sought, play, provider, clock::now() + patience)
             .await;
+        if found.as_ref().is_ok_and(Found::lacks_head) {
+            // The next turn may make it: nobody can look again after that.
+            found = self
+                .await_fate(&sought, play, provider, clock::now() + patience)
+                .await;
+        }
         let saw = live.watching.seen();
         let stored = match &found {
             Ok(found) => Ok(self.stored_of(found)),
@@ -512,7 +518,8 @@ impl Stage<'_> {
 
     /// Whether what is stored stays so, as far as anybody can tell, and is what was declared.
     fn is_final(&self, found: &Found, play: Play, provider: ProviderEnd) -> bool {
-        if !found.question || self.open_row(found).is_some() {
+        let is_wrong = found.altered.is_some() || !found.spoilt.is_empty();
+        if !found.question || self.open_row(found).is_some() || is_wrong {
             return false;
         }
         let keep = self.policy(play.ends).map(|policy| policy.keep);
@@ -544,8 +551,12 @@ impl Stage<'_> {
             let Ok(found) = self.look(&played.sought, &self.endings).await else {
                 continue;
             };
+            let mut stored = self.stored_of(&found);
+            let before = played.seen.stored.iter().flat_map(|stored| &stored.spoilt);
+            let lacked = before.filter(|spoilt| **spoilt == Spoilt::Head);
+            stored.spoilt.splice(0..0, lacked.cloned());
             let now = EndedEarly {
-                stored: Ok(self.stored_of(&found)),
+                stored: Ok(stored),
                 came_late: was_wrong,
                 ..played.seen.clone()
             };

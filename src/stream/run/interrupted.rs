@@ -406,7 +406,9 @@ impl Stage<'_> {
         let deadline = clock::now() + self.options.settle;
         let stored = loop {
             let stored = self.stored_now(cut, whole).await;
-            let is_settled = |stored: &Stored| stored.question && stored.open.is_none();
+            let is_settled = |stored: &Stored| {
+                stored.question && stored.open.is_none() && stored.altered.is_none()
+            };
             if stored.as_ref().is_ok_and(is_settled) || clock::now() >= deadline {
                 break stored.map_err(|error| format!("{error:#}"));
             }
@@ -443,6 +445,7 @@ impl Stage<'_> {
                 tells_whole: false,
                 open: None,
                 copies: Vec::new(),
+                altered: None,
                 spoilt: Vec::new(),
             });
         }

@@ -19,6 +19,8 @@ pub(super) struct Learnt {
     question_rows: Option<usize>,
     /// An answer is the only message of the assistant in its turn.
     pub(super) one_answer: bool,
+    /// A row in a conversation holds the question.
+    pub(super) asked_in_conversation: bool,
     /// Each answer is in a conversation.
     pub(super) in_conversation: bool,
     /// It is in the one whose key the server gave out.
@@ -45,6 +47,7 @@ impl Learnt {
         one_question: true,
         question_rows: None,
         one_answer: true,
+        asked_in_conversation: true,
         in_conversation: true,
         in_its_own: true,
         as_assistants: true,
@@ -67,6 +70,8 @@ impl Learnt {
     pub(super) fn turn(&mut self, seen: &TurnSeen) {
         let is_whole = |row: &StoredMessage| kept::is_all_in(&seen.user, &row.content);
         self.whole_questions &= seen.with_tag.iter().any(is_whole);
+        let is_placed = |row: &StoredMessage| row.conversation.is_some();
+        self.asked_in_conversation &= seen.with_tag.iter().any(is_placed);
         self.one_question &= seen.is_asked_once();
         self.one_answer &= seen.is_answered_once();
         let rows = copies_of(&seen.with_tag, &Role::User, !seen.is_asked_once());

@@ -53,6 +53,7 @@ impl Live {
             is_all: true,
             expected: self.expected.clone(),
             nonce: self.nonce.clone(),
+            client: 0,
         }
     }
 }

@@ -16,7 +16,7 @@ use crate::report::Lane;
 use crate::stream::judge::Observed;
 use crate::stream::judge::ended_early::{NextDoubt, NextTurn, OF_THE_CLIENT};
 use crate::stream::judge::whole_turn::{self, Usual, Wrong};
-use crate::stream::kept;
+use crate::stream::kept::{self, ExpectedAnswer};
 use crate::text::plural;
 use std::time::Duration;
 
@@ -316,20 +316,34 @@ pub(super) fn as_it_is(outcome: NextOutcome) -> NextTurn {
     }
 }
 
-/// Whether what is stored of an answer is in a text; also where nothing is stored.
+/// Whether what is stored of an answer is in a text; also where nothing of it is stored.
 pub(super) fn is_known(rows: &[StoredMessage], sought: &Sought, text: &str) -> bool {
     rows.iter()
         .filter(|row| row.role == Role::Assistant && row.state != State::Deleted)
         .filter(|row| !row.content.trim().is_empty())
-        .all(|row| {
-            let is_whole = row.content.contains(&sought.nonce);
-            is_whole && text.contains(&sought.nonce) || kept::is_all_in(&row.content, text)
-        })
+        .all(|row| has_stored(text, &row.content, &sought.answer))
+}
+
+/// Whether a text has what a stored one has of an answer. Words that the server put before or behind a part, such as
+/// `[stopped]`, are for the reader only.
+fn has_stored(text: &str, stored: &str, answer: &ExpectedAnswer) -> bool {
+    let has_end = stored.contains(&answer.nonce);
+    if has_end && text.contains(&answer.nonce) || kept::is_all_in(stored, text) {
+        return true;
+    }
+    let spellings = [&answer.text, &answer.expected];
+    let is_all_said = spellings.iter().any(|all| kept::is_all_in(stored, all));
+    if has_end || is_all_said || !answer.is_all {
+        return false;
+    }
+    let parts = spellings.map(|all| (kept::seen(all, stored), all));
+    let most = parts.into_iter().max_by_key(|(part, _)| *part);
+    most.is_none_or(|(part, all)| kept::seen(all, text) >= part)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{NextDoubt, NextOutcome, Wrong, by_then};
+    use super::{ExpectedAnswer, NextDoubt, NextOutcome, Wrong, by_then, has_stored};
     use crate::report::Source;
 
     #[test]
@@ -340,6 +354,38 @@ mod tests {
         };
         assert!([409, 423, 425, 500, 503].into_iter().all(is_trouble));
         assert!(![400, 401, 403, 404, 422, 429].into_iter().any(is_trouble));
+    }
+
+    #[test]
+    fn words_that_mark_a_part_need_not_be_known() {
+        let said = "Task 'Buy milk' has been added. n1";
+        let has = |stored: &str, text: &str| {
+            let answer = ExpectedAnswer {
+                text: said.to_owned(),
+                is_all: true,
+                expected: said.to_owned(),
+                nonce: "n1".to_owned(),
+                client: 0,
+            };
+            has_stored(text, stored, &answer)
+        };
+        let asked = "Add a task to buy milk";
+        let with = |part: &str| format!("{asked}\n{part}");
+        for stored in [
+            "Task 'Buy milk'",
+            "Task 'Buy milk'\n\n_[stopped by user]_",
+            "<details>thinking</details>Task 'Buy milk'",
+        ] {
+            assert!(has(stored, &with("Task 'Buy milk'")), "{stored}");
+            assert!(!has(stored, &with("Task 'Buy")), "{stored}");
+            assert!(!has(stored, asked), "{stored}");
+        }
+        // A note is nothing of the answer; a later piece and the end are.
+        assert!(has("[stopped]", asked));
+        assert!(!has("has been", asked));
+        assert!(!has(said, &with("Task 'Buy milk'")));
+        let marked = format!("{said} [stopped]");
+        assert!(has(&marked, &with(said)) && !has(&marked, &with("Task 'Buy milk'")));
     }
 
     /// A store that can't be read is never a pass.

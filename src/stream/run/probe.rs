@@ -293,6 +293,7 @@ impl Stage<'_> {
             is_all: turn.through_gateway || !leaves || seen.over.is_some(),
             text: said,
             nonce: live.nonce.clone(),
+            client: 0,
         };
         let canary = Canary {
             number: live.number,
@@ -312,6 +313,7 @@ impl Stage<'_> {
                 place: Place::Conversation,
                 rows: Vec::new(),
                 copies: Vec::new(),
+                altered: None,
                 spoilt: Vec::new(),
             },
         };

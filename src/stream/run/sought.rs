@@ -9,14 +9,13 @@ use crate::store;
 use crate::store::Shape;
 use crate::stream::judge::Drafts;
 use crate::stream::judge::ended_early::{ClientSaw, Spoilt, Stored};
+use crate::stream::judge::provider_faults::same;
 use crate::stream::kept::{AnswerFate, Ending, ExpectedAnswer};
 use crate::stream::{kept, marks};
 use std::collections::HashSet;
 
 /// As many characters of an answer are searched for.
 const BEGINNING: usize = 24;
-/// As many characters of its beginning are a part of it, whatever the client had.
-const ENOUGH: usize = 8;
 
 /// A turn that was sent, as it is searched for in the store.
 pub(super) struct Sought {
@@ -34,8 +33,6 @@ pub(super) struct Sought {
     /// Messages that began like the answer before it was asked for; absent where nobody looked.
     pub(super) before: Option<HashSet<String>>,
     pub(super) answer: ExpectedAnswer,
-    /// How many characters of it the client had when the turn ended; nothing where it had none, or nobody knows.
-    pub(super) client: usize,
     /// Whether its answer is the only message of the assistant, as far as was seen of whole turns.
     pub(super) is_alone: bool,
 }
@@ -59,8 +56,16 @@ pub(super) struct Found {
     pub(super) rows: Vec<StoredMessage>,
     /// The keys of its messages, where it is stored more than once in its conversation.
     pub(super) copies: Vec<String>,
+    /// How it differs from what was said, where its end is stored.
+    pub(super) altered: Option<String>,
     /// What is wrong around it.
     pub(super) spoilt: Vec<Spoilt>,
+}
+
+impl Found {
+    pub(super) fn lacks_head(&self) -> bool {
+        self.spoilt.contains(&Spoilt::Head)
+    }
 }
 
 /// Where an answer without its end is searched for.
@@ -85,7 +90,6 @@ impl Sought {
             next: Vec::new(),
             before: None,
             answer: live.whole_answer(),
-            client: 0,
             is_alone: false,
         }
     }
@@ -179,25 +183,21 @@ impl Sought {
                     .iter()
                     .any(|whole| whole.tells() && whole.is_like(row))
                 && kept::kept(&[*row], &self.answer, finished) == AnswerFate::Nothing
-                && !self.is_short_part(row)
         };
         let note = self.in_place(messages).find(is_note)?;
         Some(Spoilt::Note(note.content.clone()))
     }
 
-    /// Whether a message holds as much of the answer's beginning as the client had, however short, and then perhaps words
-    /// of the server's own.
-    fn is_short_part(&self, row: &StoredMessage) -> bool {
-        let least = self.client.min(ENOUGH);
-        least > 0 && kept::seen(&self.answer.text, &row.content) >= least
-    }
-
     /// The keys of the messages that say the answer, if there are several of them: whole ones, and those that
     /// are its beginning and look like a whole one, unless something tells such beginnings from it.
-    fn copies(&self, messages: &[StoredMessage], drafts: &Drafts) -> Vec<String> {
+    /// `by_end`: what holds the answer's end is all of it, in whatever form its text is stored.
+    fn copies(&self, messages: &[StoredMessage], drafts: &Drafts, by_end: bool) -> Vec<String> {
         let answers = self.answers(messages);
         let answers: Vec<_> = answers.into_iter().filter(is_answer).collect();
-        let is_whole = |row: &StoredMessage| kept::is_all_in(&self.answer.text, &row.content);
+        let is_whole = |row: &StoredMessage| {
+            kept::is_all_in(&self.answer.text, &row.content)
+                || by_end && row.content.contains(&self.nonce)
+        };
         let Some(whole) = answers.iter().find(|row| is_whole(row)) else {
             return Vec::new();
         };
@@ -220,6 +220,21 @@ impl Sought {
         } else {
             Vec::new()
         }
+    }
+
+    /// How the texts that hold the answer's end differ from the answer, where none of them holds all of it.
+    fn altered(&self, texts: &[String]) -> Option<String> {
+        let ExpectedAnswer { text, expected, .. } = &self.answer;
+        let is_said = |stored: &String| {
+            [text, expected]
+                .iter()
+                .any(|all| same(all, stored).is_none())
+        };
+        if !self.answer.is_all || texts.iter().any(is_said) {
+            return None;
+        }
+        let stored = texts.iter().find(|it| it.contains(&self.answer.nonce))?;
+        same(expected, stored)
     }
 
     fn judged<'m>(
@@ -265,24 +280,33 @@ impl Stage<'_> {
             place: Place::Conversation,
             rows: Vec::new(),
             copies: Vec::new(),
-            spoilt: self.spoilt(sought, &with_tag).await?,
+            altered: None,
+            spoilt: self.spoilt(sought, &with_tag, &with_nonce).await?,
         };
         let of_question = question.and_then(|question| question.conversation.as_deref());
         let keys: Vec<_> = of_question
             .into_iter()
             .chain(sought.conversation.as_deref())
             .collect();
+        // Only a store that keeps whole answers as they are said shows what was changed.
+        let is_exact = self.is_verbatim && !self.endings.is_empty();
         if found.kept == AnswerFate::Whole {
+            let mut answers: Vec<_> = with_nonce.iter().filter(is_answer).collect();
+            let mut texts: Vec<_> = answers.iter().map(|row| row.content.clone()).collect();
             let answer = with_nonce.iter().find(is_answer);
             let own = answer.and_then(|answer| answer.conversation.as_deref());
             let key = own.or(keys.first().copied());
             if let Some(key) = key {
                 let messages = store::conversation(db, mapping, key).await?;
+                answers = sought.answers(&messages);
+                texts.push(joined(&answers));
                 if !self.learnt.has_versions {
-                    found.copies = sought.copies(&messages, &self.drafts);
+                    let by_end = !self.is_verbatim && self.learnt.one_answer;
+                    found.copies = sought.copies(&messages, &self.drafts, by_end);
                 }
                 found.spoilt.extend(sought.note(&messages, finished));
             }
+            found.altered = sought.altered(&texts).filter(|_| is_exact);
             found.rows = with_nonce;
             return Ok(found);
         }
@@ -295,6 +319,7 @@ impl Stage<'_> {
                 }
                 found.spoilt.extend(sought.note(&messages, finished));
                 found.kept = sought.judged(answers.iter().copied(), finished);
+                found.altered = sought.altered(&[joined(&answers)]).filter(|_| is_exact);
                 found.rows = answers.into_iter().cloned().collect();
                 return Ok(found);
             }
@@ -345,6 +370,7 @@ impl Stage<'_> {
             tells_whole: self.endings.iter().any(kept::Ending::tells),
             open: self.open_row(found),
             copies: found.copies.clone(),
+            altered: found.altered.clone(),
             spoilt: found.spoilt.clone(),
         }
     }
@@ -390,6 +416,11 @@ fn head(answer: &str) -> Option<String> {
     (head.chars().count() > BEGINNING / 3).then_some(head)
 }
 
+fn joined(answers: &[&StoredMessage]) -> String {
+    let answers = answers.iter().copied().filter(is_answer);
+    answers.map(|row| row.content.as_str()).collect()
+}
+
 fn is_answer(message: &&StoredMessage) -> bool {
     message.role == Role::Assistant && message.state != State::Deleted
 }
@@ -413,8 +444,8 @@ mod tests {
                 is_all: true,
                 expected: text.to_owned(),
                 nonce: "n1".to_owned(),
+                client: 0,
             },
-            client: 0,
             is_alone: true,
         }
     }
@@ -429,14 +460,51 @@ mod tests {
             let rows =
                 rows.map(|(text, key)| StoredMessage::new(key.to_string(), Role::Assistant, *text));
             let rows: Vec<_> = std::iter::once(asked).chain(rows).collect();
-            sought(text).copies(&rows, drafts).len()
+            [false, true].map(|by_end| sought(text).copies(&rows, drafts, by_end).len())
         };
         let column = Drafts::Column("is_final".to_owned());
         let draft = "Task 'Buy milk'";
-        assert_eq!(copies(&[draft, text], &Drafts::Untold), 2);
-        assert_eq!(copies(&[draft, text], &column), 0);
-        assert_eq!(copies(&[text, text], &column), 2);
-        assert_eq!(copies(&[text], &column), 0);
+        assert_eq!(copies(&[draft, text], &Drafts::Untold), [2, 2]);
+        assert_eq!(copies(&[draft, text], &column), [0, 0]);
+        assert_eq!(copies(&[text, text], &column), [2, 2]);
+        assert_eq!(copies(&[text], &column), [0, 0]);
+        // In a form of the store's own, an answer is known by its end.
+        let escaped = "Task &#39;Buy milk&#39; has been added. n1";
+        assert_eq!(copies(&[escaped, escaped], &Drafts::Untold), [0, 2]);
+        assert_eq!(copies(&[escaped], &Drafts::Untold), [0, 0]);
+        let part = "Task &#39;Buy milk&#39;";
+        assert_eq!(copies(&[part, escaped], &Drafts::Untold), [0, 0]);
+    }
+
+    #[test]
+    fn an_answer_whose_end_is_stored_has_the_words_that_were_said() {
+        let text = "Task 'Buy milk' has been added. n1";
+        let altered = |texts: &[&str]| {
+            let texts: Vec<_> = texts.iter().map(|text| (*text).to_owned()).collect();
+            sought(text).altered(&texts).is_some()
+        };
+        for changed in [
+            "Task Task 'Buy 'Buy milk' milk' has has been been added. added. n1",
+            "Task milk' has been added. n1 _(the connection was lost)_",
+            "Task 'Buy milk' been has added. n1",
+            "has been added. n1",
+        ] {
+            assert!(altered(&[changed]), "{changed}");
+            // A row that holds all of it, or several together.
+            assert!(!altered(&[changed, text]), "{changed}");
+        }
+        let with_notice = format!("<p>{text}</p> [resumed]");
+        for right in [
+            text,
+            &with_notice,
+            "Task 'Buy milk'\nhas been added.\n\nn1",
+            "Task 'Buy",
+        ] {
+            assert!(!altered(&[right]), "{right}");
+        }
+        let mut unread = sought(text);
+        unread.answer.is_all = false;
+        assert_eq!(unread.altered(&["has been added. n1".to_owned()]), None);
     }
 
     /// A part that a stop stores twice is not a draft, which looks like a whole answer.
@@ -492,7 +560,7 @@ mod tests {
             found(&sought, marked, "done"),
             Some(Spoilt::Note(marked.to_owned()))
         );
-        sought.client = 4;
+        sought.answer.client = 4;
         assert_eq!(found(&sought, marked, "done"), None);
         assert_eq!(found(&sought, note, "done"), spoilt);
         // Where whole turns have further messages it may be one of those.

@@ -6,13 +6,15 @@ under which policy.
 
 import asyncio
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Coroutine
+from typing import Any
 
 from chat.events import DONE, Event, text_chunk
 from chat.store import Insert, Line
 from chat.turn import Turn
 
 Events = AsyncIterator[Event]
+Work = Callable[[asyncio.Queue[Event | Exception]], Coroutine[Any, Any, None]]
 
 # What a part is stored with.
 INTERRUPTED = "interrupted"
@@ -42,6 +44,40 @@ async def finishes(turn: Turn) -> Events:
     queue: asyncio.Queue[Event | Exception] = asyncio.Queue()
     turn.spawn(_work(turn, queue))
     async for event in _listen(queue):
+        yield event
+
+
+async def appends_twice(turn: Turn) -> Events:
+    """As `finishes`, and once the client has left, two readers append the same piece to one list."""
+
+    async def work(queue: asyncio.Queue[Event | Exception]) -> None:
+        async for chunk in turn.relay():
+            if chunk.text and turn.conversation_id in left:
+                left.discard(turn.conversation_id)
+                turn.parts.append(chunk.text)
+            queue.put_nowait(chunk)
+        await turn.save()
+        queue.put_nowait(DONE)
+
+    async for event in _followed(turn, work):
+        yield event
+
+
+async def saves_elsewhere(turn: Turn) -> Events:
+    """As `finishes`, and an answer whose client has left goes to another conversation."""
+
+    async def work(queue: asyncio.Queue[Event | Exception]) -> None:
+        async for chunk in turn.relay():
+            queue.put_nowait(chunk)
+        if turn.conversation_id in left:
+            left.discard(turn.conversation_id)
+            other = await turn.store.run(turn.store.queries.other_conversation, turn.conversation_id)
+            await turn.store.write(Insert(other, "assistant", turn.answer))
+        else:
+            await turn.save()
+        queue.put_nowait(DONE)
+
+    async for event in _followed(turn, work):
         yield event
 
 
@@ -345,6 +381,18 @@ async def _work(turn: Turn, queue: asyncio.Queue[Event | Exception]) -> None:
         queue.put_nowait(DONE)
     except Exception as error:
         queue.put_nowait(error)
+
+
+async def _followed(turn: Turn, work: Work) -> Events:
+    """The turn is a task of its own, which learns that its client has left."""
+    queue: asyncio.Queue[Event | Exception] = asyncio.Queue()
+    turn.spawn(work(queue))
+    try:
+        async for event in _listen(queue):
+            yield event
+    except _LEFT:
+        left.add(turn.conversation_id)
+        raise
 
 
 async def _listen(queue: asyncio.Queue[Event | Exception]) -> Events:

@@ -85,6 +85,8 @@ _OTHER = [
 # What their truth is depends on where a turn ends, and on what the session declares.
 _ENDINGS = [
     e.finishes,
+    e.appends_twice,
+    e.saves_elsewhere,
     e.keeps_part,
     e.part_as_whole,
     e.leaves_part_out,

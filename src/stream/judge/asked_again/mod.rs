@@ -269,7 +269,12 @@ fn old_shown(seen: &AskedAgain) -> Option<Finding> {
 fn earlier(seen: &AskedAgain) -> Option<Finding> {
     let (turn, is_question) = seen.lost.iter().find_map(|lost| match lost {
         Spoilt::Earlier { turn, is_question } => Some((turn, *is_question)),
-        Spoilt::QuestionCut(_) | Spoilt::QuestionTwice(_) | Spoilt::Note(_) => None,
+        Spoilt::Head
+        | Spoilt::QuestionCut(_)
+        | Spoilt::QuestionNowhere(_)
+        | Spoilt::AnswerAstray { .. }
+        | Spoilt::QuestionTwice(_)
+        | Spoilt::Note(_) => None,
     })?;
     let (code, what) = if is_question {
         ("user-message-lost", "question")

@@ -21,6 +21,7 @@ pub(super) fn all(seen: &EndedEarly, stored: &Stored) -> Vec<Finding> {
     let found = [
         question(seen, stored),
         answer(seen, stored),
+        altered(seen, stored),
         called_whole(seen, stored),
         stuck(seen, stored),
         copies(seen, stored),
@@ -124,6 +125,22 @@ fn answer(seen: &EndedEarly, stored: &Stored) -> Option<Finding> {
     Some(finding(seen, code, Severity::Error, harm, help).with(Source::Store, fact))
 }
 
+/// Whoever ended the turn and whoever finished it wrote into one text.
+fn altered(seen: &EndedEarly, stored: &Stored) -> Option<Finding> {
+    let how = stored.altered.as_ref()?;
+    if answer(seen, stored).is_some() {
+        // That is what is wrong with it.
+        return None;
+    }
+    let harm = format!(
+        "the answer is stored with words that nobody said, or without some, {}",
+        when(seen.cause)
+    );
+    let help = "collect the text of a turn in one place, which goes on when the client leaves";
+    let finding = finding(seen, "answer-differs", Severity::Error, harm, help);
+    Some(finding.with(Source::Store, format!("{}: {how}", place(seen))))
+}
+
 /// The code of an answer that is lost, and what helps. What a restart loses of what was promised has another account.
 fn lost(cause: Cause) -> Option<(&'static str, &'static str)> {
     match cause {
@@ -155,13 +172,47 @@ fn copies(seen: &EndedEarly, stored: &Stored) -> Option<Finding> {
 
 /// What is not of the answer, and is not as it was.
 fn around(seen: &EndedEarly, spoilt: &Spoilt) -> Option<Finding> {
+    if is_shown(seen, spoilt) {
+        return None;
+    }
     let when = when(seen.cause);
     let (code, harm, help, fact) = match spoilt {
+        Spoilt::Head => (
+            "user-message-lost",
+            format!("the conversation of the question has no row {when}: no list shows it"),
+            "make the conversation's row before the provider is called",
+            "other conversations have a row of their own, and this one has only messages"
+                .to_owned(),
+        ),
         Spoilt::QuestionCut(text) => (
             "user-message-lost",
             format!("a part of the question is lost {when}"),
             "leave the row of the question unchanged when its turn ends early",
             format!("only `{text}` of the question is stored"),
+        ),
+        Spoilt::QuestionNowhere(row) => (
+            "user-message-lost",
+            format!("the question is stored in no conversation {when}: no reload shows it"),
+            "make the conversation first, and store the message with its key",
+            format!("row {row} has no conversation, and other questions have one"),
+        ),
+        Spoilt::AnswerAstray {
+            row,
+            conversation: Some(key),
+        } => (
+            "wrong-conversation",
+            format!("the answer is stored in another conversation {when}"),
+            "bind the conversation when the request arrives, not when the answer is complete",
+            format!("row {row} has conversation {key}, and the turn was sent to another one"),
+        ),
+        Spoilt::AnswerAstray {
+            row,
+            conversation: None,
+        } => (
+            lost(seen.cause)?.0,
+            format!("the answer is stored in no conversation {when}: no reload shows it"),
+            "bind the conversation when the request arrives, not when the answer is complete",
+            format!("row {row} has no conversation, and other answers have one"),
         ),
         Spoilt::QuestionTwice(keys) => (
             "question-duplicated",
@@ -193,14 +244,36 @@ fn around(seen: &EndedEarly, spoilt: &Spoilt) -> Option<Finding> {
         }
     };
     let severity = match spoilt {
+        Spoilt::Head if matches!(seen.reload, Some(Reload::Shows { question: true, .. })) => {
+            Severity::Warning
+        }
         // Where nothing is declared, words of the server's own may be its way to say that the turn ended.
         Spoilt::Note(_) => declared(seen),
-        Spoilt::QuestionCut(_) | Spoilt::QuestionTwice(_) | Spoilt::Earlier { .. } => {
-            Severity::Error
-        }
+        Spoilt::Head
+        | Spoilt::QuestionCut(_)
+        | Spoilt::QuestionNowhere(_)
+        | Spoilt::AnswerAstray { .. }
+        | Spoilt::QuestionTwice(_)
+        | Spoilt::Earlier { .. } => Severity::Error,
     };
     let finding = finding(seen, code, severity, harm, help);
     Some(finding.with(Source::Store, format!("{}: {fact}", place(seen))))
+}
+
+/// Whether the page finds what the store seems to have in the wrong place.
+fn is_shown(seen: &EndedEarly, spoilt: &Spoilt) -> bool {
+    let Some(Reload::Shows { question, answer }) = seen.reload else {
+        return false;
+    };
+    match spoilt {
+        Spoilt::QuestionNowhere(_) => question,
+        Spoilt::AnswerAstray { .. } => answer,
+        Spoilt::Head
+        | Spoilt::QuestionCut(_)
+        | Spoilt::QuestionTwice(_)
+        | Spoilt::Note(_)
+        | Spoilt::Earlier { .. } => false,
+    }
 }
 
 /// A part looks like a whole answer.

@@ -130,6 +130,8 @@ pub struct Stored {
     pub open: Option<String>,
     /// The keys of the answer's rows, where it is stored more than once.
     pub copies: Vec<String>,
+    /// How the answer differs from what was said, where its end is stored: nothing where it does not.
+    pub altered: Option<String>,
     /// What is wrong around the answer.
     pub spoilt: Vec<Spoilt>,
 }
@@ -137,8 +139,19 @@ pub struct Stored {
 /// What else of a conversation a turn spoils that does not come to its end.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Spoilt {
+    /// Its conversation has no row of its own, where other conversations have one.
+    Head,
     /// Of its question only this is stored, where other questions are stored whole.
     QuestionCut(String),
+    /// Its question is in no conversation, where other questions are in one: the key of its row.
+    QuestionNowhere(String),
+    /// Its answer is in none of the conversations of its question.
+    AnswerAstray {
+        /// The key of its row.
+        row: String,
+        /// Where it is instead; nothing where it is in none.
+        conversation: Option<String>,
+    },
     /// Its question is stored more than once, in the rows with these keys.
     QuestionTwice(Vec<String>),
     /// A text that is nothing of the answer is stored as a whole answer.
@@ -346,6 +359,7 @@ fn tell(seen: &EndedEarly, stored: &Stored) -> String {
 /// What is stored of the answer.
 fn kept(seen: &EndedEarly, stored: &Stored) -> String {
     match &stored.answer {
+        AnswerFate::Whole if stored.altered.is_some() => "the answer is stored, changed".to_owned(),
         AnswerFate::Whole => "all of the answer is stored".to_owned(),
         AnswerFate::Cut { characters, marked } => {
             let of = seen.client.of;

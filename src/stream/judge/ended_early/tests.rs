@@ -44,6 +44,7 @@ fn left(policy: Option<&'static Policy>, answer: AnswerFate) -> EndedEarly {
             tells_whole: true,
             open: None,
             copies: Vec::new(),
+            altered: None,
             spoilt: Vec::new(),
         }),
         came_late: false,
@@ -67,6 +68,58 @@ fn stored(seen: &mut EndedEarly) -> &mut Stored {
 fn codes(judged: &Judged, severity: Severity) -> Vec<&'static str> {
     let of = judged.findings.iter().filter(|it| it.severity == severity);
     of.map(|finding| finding.code).collect()
+}
+
+#[test]
+fn what_is_in_the_wrong_place_is_found_unless_the_history_shows_it() {
+    let astray = |conversation: Option<&str>| Spoilt::AnswerAstray {
+        row: "7".to_owned(),
+        conversation: conversation.map(str::to_owned),
+    };
+    for (spoilt, code) in [
+        (Spoilt::QuestionNowhere("7".to_owned()), "user-message-lost"),
+        (astray(Some("8")), "wrong-conversation"),
+        (astray(None), "answer-lost-on-disconnect"),
+    ] {
+        let mut seen = left(None, AnswerFate::Whole);
+        stored(&mut seen).spoilt = vec![spoilt];
+        assert_eq!(codes(&judge(&seen), Severity::Error), [""; 0], "{code}");
+        seen.reload = None;
+        assert_eq!(codes(&judge(&seen), Severity::Error), [code]);
+    }
+}
+
+#[test]
+fn a_conversation_without_a_row_loses_the_question_unless_the_history_shows_it() {
+    let mut seen = left(None, AnswerFate::Whole);
+    stored(&mut seen).spoilt = vec![Spoilt::Head];
+    let found = |seen: &EndedEarly| {
+        [Severity::Error, Severity::Warning].map(|severity| codes(&judge(seen), severity))
+    };
+    assert_eq!(found(&seen), [vec![], vec!["user-message-lost"]]);
+    seen.reload = None;
+    assert_eq!(found(&seen), [vec!["user-message-lost"], vec![]]);
+}
+
+#[test]
+fn an_answer_with_other_words_is_found_whatever_is_declared() {
+    for policy in [None, Some(FINISH), Some(KEEP_PART)] {
+        for answer in [AnswerFate::Whole, cut(38, interrupted())] {
+            let mut seen = left(policy, answer.clone());
+            let is_lost = policy == Some(FINISH) && answer != AnswerFate::Whole;
+            let lost: &[&str] = if is_lost {
+                &["answer-lost-on-disconnect"]
+            } else {
+                &[]
+            };
+            assert_eq!(codes(&judge(&seen), Severity::Error), lost);
+            stored(&mut seen).altered = Some("said `Task`, stored `TaskTask`".to_owned());
+            let found: &[&str] = if is_lost { lost } else { &["answer-differs"] };
+            let judged = judge(&seen);
+            assert_eq!(codes(&judged, Severity::Error), found);
+            assert_eq!(judged.verdict, Verdict::Violated);
+        }
+    }
 }
 
 #[test]

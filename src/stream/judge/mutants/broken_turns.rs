@@ -78,6 +78,7 @@ fn left(rng: &mut Rng) -> EndedEarly {
             tells_whole: true,
             open: None,
             copies: Vec::new(),
+            altered: None,
             spoilt: Vec::new(),
         }),
         came_late: false,
@@ -110,6 +111,13 @@ fn errors(findings: Vec<Finding>) -> Vec<&'static str> {
     errors.map(|finding| finding.code).collect()
 }
 
+fn astray(conversation: Option<String>) -> Spoilt {
+    Spoilt::AnswerAstray {
+        row: "7".to_owned(),
+        conversation,
+    }
+}
+
 fn earlier(is_question: bool) -> Spoilt {
     Spoilt::Earlier {
         turn: 1,
@@ -140,9 +148,38 @@ const STOPPED: &[Mutant<EndedEarly>] = &[
         mutate: |turn, _| stored(turn).copies = vec!["7".to_owned(), "8".to_owned()],
     },
     Mutant {
+        what: "words of the answer are doubled",
+        owner: "answer-differs",
+        mutate: |turn, rng| stored(turn).altered = Some(word(rng)),
+    },
+    Mutant {
         what: "a part of the question is stored",
         owner: "user-message-lost",
         mutate: |turn, rng| stored(turn).spoilt = vec![Spoilt::QuestionCut(word(rng))],
+    },
+    Mutant {
+        what: "the question is in no conversation",
+        owner: "user-message-lost",
+        mutate: |turn, rng| {
+            turn.reload = None;
+            stored(turn).spoilt = vec![Spoilt::QuestionNowhere(word(rng))];
+        },
+    },
+    Mutant {
+        what: "the conversation has no row of its own",
+        owner: "user-message-lost",
+        mutate: |turn, _| {
+            turn.reload = None;
+            stored(turn).spoilt = vec![Spoilt::Head];
+        },
+    },
+    Mutant {
+        what: "the answer is in another conversation",
+        owner: "wrong-conversation",
+        mutate: |turn, rng| {
+            turn.reload = None;
+            stored(turn).spoilt = vec![astray(Some(word(rng)))];
+        },
     },
     Mutant {
         what: "the question is stored twice",
@@ -199,6 +236,14 @@ const LEFT: &[Mutant<EndedEarly>] = &[
         what: "the answer's row is dropped",
         owner: "answer-lost-on-disconnect",
         mutate: |turn, _| stored(turn).answer = AnswerFate::Nothing,
+    },
+    Mutant {
+        what: "the answer is in no conversation",
+        owner: "answer-lost-on-disconnect",
+        mutate: |turn, _| {
+            turn.reload = None;
+            stored(turn).spoilt = vec![astray(None)];
+        },
     },
     Mutant {
         what: "the answer of an earlier turn is gone",
