@@ -6,7 +6,7 @@ mod may;
 mod tests;
 
 use super::acknowledged;
-use super::preserve::{Allowed, Named, Renames};
+use super::preserve::{Allowed, First, Named, Renames};
 use super::source::Migration;
 use crate::cli_error::CliError;
 use crate::db::{Isolation, SESSION_PRAGMAS};
@@ -15,6 +15,7 @@ use crate::sql;
 use crate::sql::{AlterAction, Destroys, Dialect, Facts, Kind, Name, Statement, TokenKind};
 use std::collections::BTreeSet;
 use std::ops::Range;
+use std::rc::Rc;
 
 /// A migration, read for one engine.
 pub struct Intent<'a> {
@@ -28,6 +29,8 @@ pub struct Intent<'a> {
     pub renames: Renames,
     /// Those from earlier files of the same run.
     pub earlier: Renames,
+    /// The tables as the run found them; none where that is not looked at.
+    pub first: Rc<Vec<Shape>>,
     /// The isolation level of the file's transaction, if it sets one.
     pub isolation: Option<Isolation>,
     /// Statements that the file commits together by a BEGIN and a COMMIT in the middle of it.
@@ -124,12 +127,21 @@ impl<'a> Intent<'a> {
             allowed: acknowledged.into_iter().map(|it| it.allowed).collect(),
             renames: renames(&pieces),
             earlier: Renames::default(),
+            first: Rc::default(),
             migration,
             pieces,
             blocks,
             isolation,
             dialect,
         })
+    }
+
+    /// What there was when the run began, where it is looked at.
+    pub fn first(&self) -> First<'_> {
+        First {
+            shapes: &self.first,
+            since: &self.earlier,
+        }
     }
 
     /// The names that the statements from one number on give, up to another one; none up to one

@@ -97,7 +97,8 @@ fn a_file_that_sets_something_goes_on_as_often_as_it_fails() {
     has_both_indexes(&store);
 }
 
-/// An open transaction keeps an index from being finished; chatctl is killed while it waits.
+/// An open transaction keeps an index from being finished; chatctl is killed while it waits. What others make
+/// meanwhile, such as a partition, does not make the index.
 #[test]
 fn a_killed_index_is_dropped_and_made_again() {
     let host = Host::postgres();
@@ -109,6 +110,7 @@ fn a_killed_index_is_dropped_and_made_again() {
         until_waiting(&store, "CREATE UNIQUE INDEX CONCURRENTLY");
         running.kill();
         assert_eq!(indexes(&store), ["by_label false", "by_role true"]);
+        servers::run_sql(&store.url, "CREATE TABLE of_others (id integer)");
         let (status, exit) = store.status();
         assert_eq!(exit, 1);
         assert!(

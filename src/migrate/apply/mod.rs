@@ -42,6 +42,7 @@ use prove::Remaining;
 use rehearse::{Past, Rehearsed, Rest};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::rc::Rc;
 use std::time::Duration;
 use transact::Since;
 use unfinished::Unfinished;
@@ -195,8 +196,13 @@ fn all(session: &mut dyn Session, options: &ApplyOptions<'_>) -> anyhow::Result<
         .iter()
         .map(|file| Intent::of(file, options.dialect))
         .collect::<Result<_, _>>()?;
+    let first = match options.dialect {
+        Dialect::Mysql => Rc::default(),
+        Dialect::Postgres | Dialect::Sqlite => Rc::new(session.catalog()?),
+    };
     let mut earlier = Renames::default();
     for intent in &mut intents {
+        intent.first = Rc::clone(&first);
         intent.earlier = earlier.clone();
         earlier.then(intent.renames.clone());
     }

@@ -3,19 +3,20 @@
 //! The engine says which tables a file touched; they are compared row by row with what they were.
 //! The tables that the text writes are read first; if the evidence names more, the file runs again.
 
+mod culprits;
+
 use super::closing::{Own, References};
 use super::counting::there_before;
 use super::fallen::{Fallen, Rehearsal};
 use super::outlook::Outlook;
 use super::prepared::Prepared;
 use super::unseen::first_word;
-use super::{ApplyOptions, Culprit, End, Evidence, Failure, Guard, definer, fallen, views};
-use crate::cli_error::CliError;
+use super::{ApplyOptions, End, Evidence, Failure, Guard, definer, fallen, views};
 use crate::clock;
 use crate::db::{Failed, Measure, OWN_TABLES, Session};
 use crate::migrate::intent::Intent;
 use crate::migrate::preserve;
-use crate::migrate::preserve::{Lost, Meaning, Tables, What};
+use crate::migrate::preserve::{Lost, Meaning, Tables, What, successor_as};
 use crate::model::{Names, Shape};
 use crate::sql::Dialect;
 use anyhow::Context as _;
@@ -31,8 +32,6 @@ const LARGE: u64 = 256 << 20;
 const A_SECOND: u64 = 100 << 20;
 /// So many statements go to the database together at most.
 pub(super) const TOGETHER: usize = 100;
-/// More statements than this are not measured one by one to find the one that did it.
-const MANY: usize = 500;
 
 /// Statements that were run, not yet committed.
 pub(super) struct Proven {
@@ -189,7 +188,7 @@ pub(super) fn attempt(
             }));
         }
         again(session)?;
-        let culprits = culprits(session, options, (&watched, pieces), refused)?;
+        let culprits = culprits::of(session, options, (&watched, pieces), refused)?;
         return Ok(Err(End::Lost(culprits)));
     }
     Ok(Err(End::Failed(Failure {
@@ -441,15 +440,26 @@ impl Watched<'_> {
             ..Evidence::default()
         };
         let mut unknown = BTreeSet::new();
-        for shape in self.before.iter().filter(|shape| measured(shape)) {
+        let renames = &self.intent.renames;
+        let called = self.intent.first().taken(before, after, renames);
+        let as_called = Tables {
+            shapes: &called,
+            names,
+        };
+        for (shape, called) in self.before.iter().zip(&called) {
             let is_touched = touched.contains(&shape.name);
-            let job = (shape, is_touched, scope);
-            if !self.compare_one(session, job, (before, after), &mut evidence)? {
+            let job = ((shape, called), is_touched, scope);
+            let tables = ((before, as_called), after);
+            if measured(shape) && !self.compare_one(session, job, tables, &mut evidence)? {
                 unknown.insert(shape.name.clone());
             }
         }
         if !unknown.is_empty() {
             return Ok(Found::Unknown(unknown));
+        }
+        for shape in before.shapes.iter().filter(|it| it.parted) {
+            let lost = views::of_parted(session, self.intent, shape, (before, after))?;
+            evidence.lost.extend(lost);
         }
         let since = views::unwritable_since(session, self.intent, before)?;
         evidence.lost.extend(since);
@@ -460,24 +470,20 @@ impl Watched<'_> {
         Ok(Found::All(evidence))
     }
 
-    /// The same for one table, where it was touched or its name leads elsewhere now. Whether
-    /// everything is known of it.
+    /// The same for one table, where it was touched or its name leads elsewhere now: with the names by which
+    /// it is looked for. Whether everything is known of it.
     fn compare_one(
         &self,
         session: &mut dyn Session,
-        (shape, is_touched, scope): (&Shape, bool, Scope),
-        (before, after): (Tables<'_>, Tables<'_>),
+        ((shape, called), is_touched, scope): ((&Shape, &Shape), bool, Scope),
+        ((before, as_called), after): ((Tables<'_>, Tables<'_>), Tables<'_>),
         evidence: &mut Evidence,
     ) -> anyhow::Result<bool> {
-        let renames = &self.intent.renames;
-        let aside = preserve::put_aside(shape, before, after, renames);
-        let renamed = preserve::renamed(shape, before, after, renames);
-        let by_view = match renamed {
-            Some(now) if shape.whole.is_none() => views::has_name(session, shape, now)?,
-            Some(_) | None => false,
-        };
-        let hides_column = preserve::hides_column(shape, before, after, renames);
-        let hides = aside.is_some() || by_view || hides_column;
+        let (renames, pair) = (&self.intent.renames, (shape, called));
+        let aside = preserve::put_aside(pair, (before, as_called), after, renames);
+        let view = views::in_place_of(session, self.intent, shape, (before, after))?;
+        let hides_column = preserve::hides_column(called, as_called, after, renames);
+        let hides = aside.is_some() || view.is_some() || hides_column || shape != called;
         let hides = scope == Scope::All && hides;
         if !is_touched && !hides {
             return Ok(true);
@@ -485,7 +491,7 @@ impl Watched<'_> {
         if let Some(aside) = aside {
             session.keep_aside(&aside.name);
         }
-        let successor = preserve::successor(shape, before, after, renames);
+        let successor = successor_as(pair, as_called, after, renames);
         let compared = session
             .compare(shape, successor.as_ref())
             .with_context(|| {
@@ -506,8 +512,8 @@ impl Watched<'_> {
         evidence
             .lost
             .extend(preserve::lost(shape, successor.as_ref(), &compared, before));
-        if let Some(successor) = successor.as_ref().filter(|_| by_view) {
-            let shown = views::compare(session, shape, successor, compared.before)?;
+        if let Some((successor, view)) = successor.as_ref().zip(view) {
+            let shown = views::compare(session, shape, &view, successor, compared.before)?;
             let mut lost = preserve::lost(shape, Some(successor), &shown, before);
             let of = |it: &Lost| (it.what, it.table.clone(), it.column.clone());
             lost.retain(|new| !evidence.lost.iter().any(|known| of(known) == of(new)));
@@ -534,65 +540,4 @@ impl Watched<'_> {
         }
         Ok(true)
     }
-}
-
-/// Which statement did it: the file once more, compared after each statement. What a rebuild takes
-/// away and gives back is not a loss: the statement counts after which it was never whole again.
-fn culprits(
-    session: &mut dyn Session,
-    options: &ApplyOptions<'_>,
-    (watched, pieces): (&Watched<'_>, Range<usize>),
-    lost: Vec<Lost>,
-) -> anyhow::Result<Vec<Culprit>> {
-    let intent = watched.intent;
-    let mut whole: Vec<Option<usize>> = vec![None; lost.len()];
-    let one_by_one = pieces.len() > 1 && pieces.len() <= MANY;
-    if one_by_one {
-        let concerned = |shape: &&Shape| {
-            lost.iter()
-                .any(|lost| shape.name == lost.table || shape.whole.as_ref() == Some(&lost.table))
-        };
-        let names: BTreeSet<_> = watched
-            .before
-            .iter()
-            .filter(|shape| !shape.parted)
-            .filter(concerned)
-            .map(|shape| shape.name.clone())
-            .collect();
-        watched.watch(session, &names)?;
-        for number in pieces.clone() {
-            options.check()?;
-            try_out(session, intent, number)
-                .map_err(|failed| CliError::unreachable(failed.message))?;
-            let Found::All(Evidence { lost: now, .. }) =
-                watched.compare(session, &names, Scope::Touched)?
-            else {
-                continue;
-            };
-            for (lost, whole) in lost.iter().zip(&mut whole) {
-                let same = |it: &Lost| {
-                    (&it.table, &it.column, &it.by) == (&lost.table, &lost.column, &lost.by)
-                };
-                let table_gone = |it: &Lost| it.table == lost.table && it.what == What::TableGone;
-                if !now.iter().any(|it| same(it) || table_gone(it)) {
-                    *whole = Some(number);
-                }
-            }
-        }
-    }
-    Ok(lost
-        .into_iter()
-        .zip(whole)
-        .map(|(lost, whole)| {
-            let number = whole.map_or(pieces.start, |number| number + 1);
-            let known = one_by_one || pieces.len() == 1;
-            let piece = intent.pieces.get(number).filter(|_| known);
-            Culprit {
-                file: intent.migration.file_name(),
-                line: piece.map(|piece| piece.line),
-                statement: piece.map(|piece| piece.text.to_owned()).unwrap_or_default(),
-                lost,
-            }
-        })
-        .collect())
 }

@@ -304,8 +304,17 @@ impl Steps<'_> {
             return Ok(first);
         };
         self.clean(session, piece)?;
-        let is_undone = in_flight::is_as_noted(session, (piece, self.options.dialect), before)?
-            || in_flight::is_undone(session, piece)?;
+        let by_object = match self.options.dialect {
+            Dialect::Postgres => in_flight::lacks_object(session, piece)?,
+            Dialect::Mysql | Dialect::Sqlite => None,
+        };
+        let is_undone = match by_object {
+            Some(lacks) => lacks,
+            None => {
+                in_flight::is_as_noted(session, (piece, self.options.dialect), before)?
+                    || in_flight::is_undone(session, piece)?
+            }
+        };
         if is_undone {
             return Ok(first);
         }
@@ -403,8 +412,10 @@ impl Steps<'_> {
         let schema = in_flight::note(session, (piece, self.options.dialect), late::Others::Write)?;
         self.mark(session, number, (State::Begun, &schema), piece.text)?;
         if self.options.dialect == Dialect::Postgres {
-            // It waits for old transactions without keeping anybody from writing.
-            session.command("SET lock_timeout = 0; SET statement_timeout = 0")?;
+            session.command("SET statement_timeout = 0")?;
+            if waits_alone(piece) {
+                session.command("SET lock_timeout = 0")?;
+            }
             // sqlx's migrator waits for its turn with a snapshot, which it would wait for, and
             // neither would end. In between it finds a version that is begun, and stops.
             session.yield_migration_lock()?;
@@ -545,6 +556,21 @@ impl Steps<'_> {
             session.command(&format!("DROP INDEX CONCURRENTLY IF EXISTS {name}"))?;
         }
         Ok(())
+    }
+}
+
+/// Whether a statement waits for old transactions without keeping anybody from reading or writing meanwhile.
+/// One that locks a whole table has everybody else wait behind it.
+fn waits_alone(piece: &Piece<'_>) -> bool {
+    match &piece.facts.kind {
+        Kind::CreateIndex { concurrently, .. }
+        | Kind::DropIndex { concurrently, .. }
+        | Kind::Reindex { concurrently, .. } => *concurrently,
+        Kind::Vacuum => {
+            let mut words = piece.text.split(|it: char| !it.is_ascii_alphanumeric());
+            !words.any(|it| it.eq_ignore_ascii_case("full"))
+        }
+        _ => true,
     }
 }
 

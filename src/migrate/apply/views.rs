@@ -9,14 +9,37 @@ use crate::migrate::preserve::{Lost, Tables, What};
 use crate::model::{Cell, Compared, ComparedColumn, On, Shape, ShapeColumn, Successor};
 use crate::sql::{Dialect, Kind};
 
-/// Whether a view has the name which a table had that is called something else now.
-pub(super) fn has_name(
+/// The view under whose name an application finds the rows of a table, and the table as the application
+/// calls it: one that took the name in this file, or one that the file makes under the name that the table
+/// had when the run began.
+pub(super) fn in_place_of(
     session: &mut dyn Session,
+    intent: &Intent<'_>,
     was: &Shape,
-    now: &Shape,
-) -> anyhow::Result<bool> {
-    let is_it = |it: &Object| it.kind == "view" && it.name == was.name;
-    Ok(was.name != now.name && session.objects()?.iter().any(is_it))
+    (before, after): (Tables<'_>, Tables<'_>),
+) -> anyhow::Result<Option<(String, Shape)>> {
+    if was.whole.is_some() {
+        return Ok(None);
+    }
+    let first = intent.first().of(was, before);
+    let now = preserve::renamed(was, before, after, &intent.renames);
+    if now.is_some_and(|now| now.name != was.name)
+        && let Some(view) = namesake(session, was)?
+    {
+        return Ok(Some((view, first.unwrap_or_else(|| was.clone()))));
+    }
+    let is_free = |it: &Shape| it.name != was.name && after.namesake(it).is_none();
+    let Some(first) = first.filter(|it| is_free(it) && intent.may_make_view(&it.table)) else {
+        return Ok(None);
+    };
+    Ok(namesake(session, &first)?.map(|view| (view, first)))
+}
+
+/// The view that has the name of a table.
+fn namesake(session: &mut dyn Session, was: &Shape) -> anyhow::Result<Option<String>> {
+    let names = session.names().tables;
+    let is_it = |it: &Object| it.kind == "view" && names.same(&it.name, &was.name);
+    Ok(session.objects()?.into_iter().find(is_it).map(|it| it.name))
 }
 
 /// The view in the place of a table, where it takes no new rows.
@@ -26,15 +49,14 @@ pub(super) fn unwritable(
     (before, after): (Tables<'_>, Tables<'_>),
     dialect: Dialect,
 ) -> anyhow::Result<Option<Lost>> {
-    let is_it = |it: &Object| it.kind == "view" && it.name == was.name;
-    if was.whole.is_some()
-        || after.namesake(was).is_some()
-        || !session.objects()?.iter().any(is_it)
-        || takes_rows(session, &was.name, dialect)?
-    {
+    if was.whole.is_some() || after.namesake(was).is_some() {
         return Ok(None);
     }
-    Ok(Some(takes_none(was, before)))
+    let Some(view) = namesake(session, was)? else {
+        return Ok(None);
+    };
+    let lost = !takes_rows(session, &view, dialect)?;
+    Ok(lost.then(|| takes_none(was, before)))
 }
 
 /// Views that a file makes under names which earlier files of the run took from tables, where they
@@ -108,32 +130,39 @@ fn takes_rows(session: &mut dyn Session, view: &str, dialect: Dialect) -> anyhow
     }
 }
 
-/// Compares a table with the view that has its former name, by the columns that are called as they
-/// were: one that the view has not is an error that everybody sees.
+/// Compares a table with the view that has its former name, by the columns that an application calls so: one
+/// that the view has not is an error that everybody sees.
 pub(super) fn compare(
     session: &mut dyn Session,
     was: &Shape,
+    (view, called): &(String, Shape),
     now: &Successor,
     before: u64,
 ) -> anyhow::Result<Compared> {
-    let (view, names) = (session.shows(&was.name)?, session.names());
-    let is_shown = |(old, _): &&(ShapeColumn, ShapeColumn)| {
-        let mut view = view.iter();
-        view.any(|name| names.columns.same(name, &old.name))
+    let (shows, names) = (session.shows(view)?, session.names());
+    let place = |old: &ShapeColumn| was.columns.iter().position(|it| it == old);
+    let shown = |pair: &(ShapeColumn, ShapeColumn)| {
+        let (old, new) = pair;
+        let called = place(old).and_then(|place| called.columns.get(place));
+        let mut all = called.into_iter().chain([old]).map(|it| &it.name);
+        let has = |name: &&String| shows.iter().any(|it| names.columns.same(it, name));
+        let name = all.find(has)?.clone();
+        let is_key = now.key.contains(pair);
+        Some((name, new.name.clone(), place(old)?, is_key))
     };
-    let shown: Vec<_> = now.columns.iter().filter(is_shown).collect();
-    let (of_table, of_view) = (session.quote(&now.table), session.quote(&was.name));
-    let mut missing = |pairs: &[&(ShapeColumn, ShapeColumn)]| -> anyhow::Result<u64> {
-        let list = |name: fn(&(ShapeColumn, ShapeColumn)) -> &String| {
+    let shown: Vec<_> = now.columns.iter().filter_map(shown).collect();
+    let (of_table, of_view) = (session.quote(&now.table), session.quote(view));
+    let mut missing = |pairs: &[&(String, String, usize, bool)]| -> anyhow::Result<u64> {
+        let list = |name: fn(&(String, String, usize, bool)) -> &String| {
             let list = pairs.iter().enumerate();
             let list = list.map(|(at, pair)| format!("{} AS c{at}", session.exact(name(pair))));
             list.collect::<Vec<_>>().join(", ")
         };
-        let (table, view) = (list(|(_, new)| &new.name), list(|(old, _)| &old.name));
+        let (table, shown) = (list(|pair| &pair.1), list(|pair| &pair.0));
         let rows = session.rows(&format!(
-            "SELECT count(*) FROM (SELECT {table} FROM {of_table} EXCEPT SELECT {view} FROM {of_view}) AS gone"
+            "SELECT count(*) FROM (SELECT {table} FROM {of_table} EXCEPT SELECT {shown} FROM {of_view}) AS gone"
         ));
-        let rows = rows.map_err(|error| unknown(error, &was.name))?;
+        let rows = rows.map_err(|error| unknown(error, view))?;
         Ok(rows[0][0].to_string().parse()?)
     };
     let mut compared = Compared {
@@ -141,27 +170,45 @@ pub(super) fn compare(
         columns: vec![ComparedColumn::default(); was.columns.len()],
         ..Compared::default()
     };
-    let is_key = |pair: &&&(ShapeColumn, ShapeColumn)| now.key.contains(**pair);
-    let key: Vec<_> = shown.iter().filter(is_key).copied().collect();
+    let key: Vec<_> = shown.iter().filter(|pair| pair.3).collect();
     let keyed = !key.is_empty() && key.len() == now.key.len();
     if !shown.is_empty() && keyed && missing(&key)? == 0 {
         for pair in &shown {
-            let other = missing(&[&key[..], &[*pair][..]].concat())?;
-            let place = was.columns.iter().position(|it| *it == pair.0);
-            if let Some(column) = place.and_then(|place| compared.columns.get_mut(place)) {
+            let other = missing(&[&key[..], &[pair][..]].concat())?;
+            if let Some(column) = compared.columns.get_mut(pair.2) {
                 (column.changed, column.filled) = (other.min(before), before);
             }
         }
         return Ok(compared);
     }
     if !shown.is_empty() {
-        compared.missing = missing(&shown)?.min(before);
+        compared.missing = missing(&shown.iter().collect::<Vec<_>>())?.min(before);
     }
     // Rows that are alike are counted.
     let rows = session.rows(&format!("SELECT count(*) FROM {of_view}"))?;
     let rows: u64 = rows[0][0].to_string().parse()?;
     compared.missing = compared.missing.max(before.saturating_sub(rows));
     Ok(compared)
+}
+
+/// The losses of a table without rows of its own, whose parts are compared with what they were, where a view
+/// has its name now.
+pub(super) fn of_parted(
+    session: &mut dyn Session,
+    intent: &Intent<'_>,
+    was: &Shape,
+    (before, after): (Tables<'_>, Tables<'_>),
+) -> anyhow::Result<Vec<Lost>> {
+    let Some(view) = in_place_of(session, intent, was, (before, after))? else {
+        return Ok(Vec::new());
+    };
+    let Some(now) = preserve::successor(was, before, after, &intent.renames) else {
+        return Ok(Vec::new());
+    };
+    let rows = format!("SELECT count(*) FROM {}", session.quote(&now.table));
+    let rows: u64 = session.rows(&rows)?[0][0].to_string().parse()?;
+    let shown = compare(session, was, &view, &now, rows)?;
+    Ok(preserve::lost(was, Some(&now), &shown, before))
 }
 
 /// MySQL knows EXCEPT from 8.0.31 on.

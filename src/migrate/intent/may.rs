@@ -101,6 +101,30 @@ impl Intent<'_> {
             })
     }
 
+    /// Whether the statements may make a view of this name, or give it to one, as far as their texts tell.
+    pub fn may_make_view(&self, called: &str) -> bool {
+        let renames = |action: &AlterAction| match action {
+            AlterAction::RenameTable { to } => to.matches(called),
+            _ => false,
+        };
+        self.pieces.iter().any(|piece| match &piece.facts.kind {
+            Kind::CreateView { .. } => {
+                let mut named = piece.facts.object.iter().chain(&piece.facts.table);
+                named.any(|it| it.matches(called))
+            }
+            Kind::AlterTable { actions } => actions.iter().any(renames),
+            Kind::RenameTable { .. }
+            | Kind::AlterOther { .. }
+            | Kind::Do
+            | Kind::Call
+            | Kind::Other => {
+                let text = piece.text.to_ascii_lowercase();
+                text.contains(&called.to_ascii_lowercase())
+            }
+            _ => false,
+        })
+    }
+
     /// Whether the statements may change which numbers new rows get, as far as their texts tell.
     pub fn may_renumber(&self) -> bool {
         const WORDS: [&str; 7] = [

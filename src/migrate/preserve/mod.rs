@@ -4,11 +4,13 @@
 //! rebuild that forgets a column all show in the same way: less exists than before.
 
 mod acknowledged;
+mod first;
 mod names;
 #[cfg(test)]
 mod tests;
 
 pub use acknowledged::{Allowed, Matter, unacknowledged};
+pub use first::{First, successor_as};
 pub use names::{Meaning, Named, Renames, Subject, Tables};
 
 use crate::model::{Compared, Derived, Names, Sequence, Shape, ShapeColumn, Successor};
@@ -135,16 +137,20 @@ pub fn hides_column(was: &Shape, before: Tables<'_>, after: Tables<'_>, renames:
     was.id.is_some() && was.id == now.id && was.columns.iter().any(is_other)
 }
 
-/// The table that has got another name while a new one took its own: an application that reads by the name
-/// finds the rows of the new one.
+/// The table that has got another name while a new one took its own, or took the one by which it is looked
+/// for: an application that reads by the name finds the rows of the new one.
 pub fn put_aside<'a>(
-    was: &Shape,
-    before: Tables<'_>,
+    (was, called): (&Shape, &Shape),
+    (before, as_called): (Tables<'_>, Tables<'_>),
     after: Tables<'a>,
     renames: &Renames,
 ) -> Option<&'a Shape> {
     let now = same_table(was, before, after, renames)?;
-    in_its_place(was, now, before, after).map(|_| now)
+    let other = after.namesake(called).filter(|it| it.name != now.name);
+    let is_called = (&was.schema, &was.table) != (&called.schema, &called.table);
+    let other = other.filter(|_| is_called);
+    let other = other.or_else(|| in_its_place(called, now, as_called, after));
+    other.map(|_| now)
 }
 
 /// The table that a renamed one is called now, where that is another one: not where a view has its old name.

@@ -1,8 +1,8 @@
 //! Each way to lose something, and each that only looks so.
 
 use super::{
-    Allowed, Lost, Named, Renames, Subject, Tables, What, lost, of_wholes, successor,
-    unacknowledged, volatile,
+    Allowed, First, Lost, Named, Renames, Subject, Tables, What, lost, of_wholes, successor,
+    successor_as, unacknowledged, volatile,
 };
 use crate::model::{Case, Compared, ComparedColumn, Content, Derived, Names, Shape, ShapeColumn};
 
@@ -434,4 +434,32 @@ fn a_table_that_the_next_crash_empties_is_lost() {
     assert_eq!(volatile(&was, &now, 0, all(&before)), None, "it is empty");
     assert_eq!(volatile(&now, &now, 5, all(&before)), None, "it was so");
     assert_eq!(volatile(&was, &was, 5, all(&before)), None);
+}
+
+#[test]
+fn a_name_that_an_earlier_file_gave_up_is_looked_for_once_something_else_has_it() {
+    let (none, names) = (Renames::default(), Renames::default());
+    let first = [known(1, "messages", &[(1, "id"), (2, "body")])];
+    let before = [known(1, "old", &[(1, "id"), (2, "old_body")])];
+    let after = [
+        before[0].clone(),
+        known(2, "messages", &[(1, "id"), (2, "body")]),
+    ];
+    let first = First {
+        shapes: &first,
+        since: &none,
+    };
+    assert_eq!(first.taken(all(&before), all(&before), &names), before);
+    let called = first.taken(all(&before), all(&after), &names);
+    assert_eq!(called[0].table, "messages");
+    let pair = (&before[0], &called[0]);
+    let found = successor_as(pair, all(&called), all(&after), &names).unwrap();
+    assert_eq!(found.table, "messages");
+    let columns = found.columns.iter();
+    let columns: Vec<_> = columns
+        .map(|(old, new)| (old.name.as_str(), new.name.as_str()))
+        .collect();
+    assert_eq!(columns, [("id", "id"), ("old_body", "body")]);
+    // Where both were there before the file, nothing has changed hands in it.
+    assert_eq!(first.taken(all(&after), all(&after), &names), after);
 }

@@ -141,13 +141,20 @@ pub(super) fn form(own: &ShapeColumn, other: &ShapeColumn) -> Field {
         (Type::Bytes, Type::Uuid) => format!("pg_catalog.encode({column}, 'hex')"),
         (Type::Uuid, Type::Bytes) => format!("pg_catalog.replace({raw}, '-', '')"),
         (Type::Address, Type::Text) => address(&column),
-        (Type::Text, Type::Address) => address(&format!("{column}::pg_catalog.inet")),
+        (Type::Text, Type::Address) => {
+            let address = address(&format!("{column}::pg_catalog.inet"));
+            only_like(&raw, "^[0-9a-fA-F.:]+(/[0-9]+)?$", &address)
+        }
         (Type::Text, Type::Span) => span_of_text(&column, (&raw, &other.declared)),
         (Type::Number, Type::Money) => number(&raw),
         (Type::Money, Type::Number) => {
             number(&format!("{column}::pg_catalog.numeric::pg_catalog.text"))
         }
-        (Type::Text, Type::Uuid) => format!("{column}::pg_catalog.uuid::pg_catalog.text"),
+        (Type::Text, Type::Uuid) => only_like(
+            &raw,
+            "^[{]?[0-9a-fA-F-]{32,}[}]?$",
+            &format!("{column}::pg_catalog.uuid::pg_catalog.text"),
+        ),
         _ => return as_it_is,
     };
     Field {
@@ -185,10 +192,16 @@ fn time(column: &str) -> String {
     format!("{column}::pg_catalog.timestamptz::pg_catalog.text")
 }
 
-/// The text of a time, unless it has digits that a time does not have.
+/// A text in the form that its type gives it where it looks like a value of this type. Another one, such as an
+/// empty text, has no form in it and stays what it is: a cast of it would end the reading of all rows.
+fn only_like(raw: &str, like: &str, form: &str) -> String {
+    format!("CASE WHEN {raw} ~ '{like}' THEN {form} ELSE {raw} END")
+}
+
+/// The text of a time, unless it has digits that a time does not have, or none.
 fn time_of_text(column: &str, raw: &str) -> String {
     format!(
-        "CASE WHEN {raw} ~ '[.][0-9]{{6}}0*[1-9]' THEN {raw} ELSE {} END",
+        "CASE WHEN {raw} ~ '[.][0-9]{{6}}0*[1-9]' OR {raw} !~ '[0-9]' THEN {raw} ELSE {} END",
         time(column)
     )
 }
@@ -207,7 +220,10 @@ fn span_of_text(column: &str, (raw, declared): (&str, &str)) -> String {
     // A time of day drops a date that is written before it, and a zone behind it.
     let of_day = "[0-9]{1,2}:[0-9]{2}(:[0-9]{2}([.][0-9]{1,6}0*)?)?";
     let (kind, is_one) = if declared.starts_with("interval") {
-        ("interval", format!("{raw} !~ '[.][0-9]{{6}}0*[1-9]'"))
+        (
+            "interval",
+            format!("{raw} !~ '[.][0-9]{{6}}0*[1-9]' AND {raw} ~ '[0-9]'"),
+        )
     } else if declared.ends_with(" with time zone") {
         (
             "timetz",

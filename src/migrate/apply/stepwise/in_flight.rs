@@ -111,6 +111,49 @@ pub(super) fn is_undone(session: &mut dyn Session, piece: &Piece<'_>) -> anyhow:
     Ok(lacks(&piece.facts, (&there, names)))
 }
 
+/// Whether a statement of PostgreSQL was not done, as far as the object tells that it makes or drops: the rest
+/// of the schema may be another one for reasons of its own.
+pub(super) fn lacks_object(
+    session: &mut dyn Session,
+    piece: &Piece<'_>,
+) -> anyhow::Result<Option<bool>> {
+    let text = |name: &str| format!("'{}'", name.replace('\'', "''"));
+    let schema = |name: Option<&Name>| match name.and_then(|it| it.schema.as_deref()) {
+        Some(schema) => format!("n.nspname = {}", text(schema)),
+        None => "n.nspname = ANY (pg_catalog.current_schemas(false))".to_owned(),
+    };
+    let (table, object) = (piece.facts.table.as_ref(), piece.facts.object.as_ref());
+    let mut has = |is_it: &str| -> anyhow::Result<bool> {
+        let rows = session.rows(&format!(
+            "SELECT count(*)::text FROM pg_catalog.pg_index AS i \
+             JOIN pg_catalog.pg_class AS c ON c.oid = i.indexrelid \
+             JOIN pg_catalog.pg_class AS t ON t.oid = i.indrelid \
+             JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace WHERE {is_it}"
+        ))?;
+        Ok(rows[0][0].to_string() != "0")
+    };
+    match (&piece.facts.kind, table, object) {
+        (Kind::CreateIndex { .. }, Some(table), Some(index)) => {
+            let (on, named) = (text(&table.name), text(&index.name));
+            let schema = schema(Some(table));
+            let is_it =
+                format!("i.indisvalid AND t.relname = {on} AND c.relname = {named} AND {schema}");
+            Ok(Some(!has(&is_it)?))
+        }
+        (Kind::DropIndex { .. }, _, Some(index)) => {
+            let named = format!("c.relname = {}", text(&index.name));
+            if has(&format!("{named} AND {}", schema(Some(index))))? {
+                return Ok(Some(true));
+            }
+            // Where the file finds names in another schema, one of them may be it.
+            Ok(if has(&named)? { None } else { Some(false) })
+        }
+        // Once more is harmless.
+        (Kind::Vacuum | Kind::Reindex { .. }, ..) => Ok(Some(true)),
+        _ => Ok(None),
+    }
+}
+
 /// Whether something is not there that a statement makes, or is there that it takes away.
 fn lacks(facts: &Facts, (there, names): (&[Shape], Names)) -> bool {
     if facts.tables().any(|it| it.schema.is_some()) {

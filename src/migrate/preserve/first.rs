@@ -1,0 +1,114 @@
+//! The names that tables and columns had when a run began. An application reads by these, whatever
+//! earlier files of the run have called its tables since.
+
+use super::{Renames, Tables, named, same_table, successor};
+use crate::model::{Shape, ShapeColumn, Successor};
+
+/// What there was when the run began.
+#[derive(Debug, Clone, Copy)]
+pub struct First<'a> {
+    /// The tables.
+    pub shapes: &'a [Shape],
+    /// The names that were given since, before this moment.
+    pub since: &'a Renames,
+}
+
+impl First<'_> {
+    /// A table of now under the names that it and its columns had; none if it was not there.
+    pub fn of(self, now: &Shape, tables: Tables<'_>) -> Option<Shape> {
+        let is_it = |first: &&Shape| match (first.id, now.id) {
+            (Some(first), Some(now)) => first == now,
+            (None, None) => {
+                let present = self.since.present(first, tables.names);
+                tables.names.tables.same(&present.table, &now.table) && present.schema == now.schema
+            }
+            _ => false,
+        };
+        let first = self.shapes.iter().find(is_it)?;
+        let name = |column: &ShapeColumn| {
+            let is_it = |was: &&ShapeColumn| match (was.id, column.id) {
+                (Some(was), Some(now)) => was == now,
+                (None, None) => {
+                    let now = self.since.of_column(first, &was.name, tables.names);
+                    tables.names.columns.same(&now, &column.name)
+                }
+                _ => false,
+            };
+            let was = first.columns.iter().find(is_it);
+            was.map_or_else(|| column.name.clone(), |was| was.name.clone())
+        };
+        let mut found = now.clone();
+        found.name.clone_from(&first.name);
+        found.called_as(first);
+        for (column, own) in found.columns.iter_mut().zip(&now.columns) {
+            column.name = name(own);
+        }
+        Some(found)
+    }
+
+    /// The tables of before a file, each under a name that it had when the run began, where something
+    /// else has this name after the file that nothing had before it; and their columns in the same way.
+    pub fn taken(self, before: Tables<'_>, after: Tables<'_>, renames: &Renames) -> Vec<Shape> {
+        let called = |was: &Shape| {
+            let Some(first) = self.of(was, before) else {
+                return was.clone();
+            };
+            let own = same_table(was, before, after, renames);
+            let new = after
+                .namesake(&first)
+                .filter(|_| before.namesake(&first).is_none());
+            let new = new.filter(|new| own != Some(*new));
+            let mut called = was.clone();
+            if new.is_some() {
+                called.called_as(&first);
+            }
+            let Some(read) = new.or(own) else {
+                return called;
+            };
+            for (at, first) in first.columns.iter().enumerate() {
+                let is_new = named(&first.name, (was, before.names)).is_none()
+                    && named(&first.name, (read, after.names)).is_some();
+                if is_new {
+                    called.name_column(at, &first.name);
+                }
+            }
+            called
+        };
+        before.shapes.iter().map(called).collect()
+    }
+}
+
+impl Shape {
+    /// Gives it the name of another one; in reports it keeps its own.
+    fn called_as(&mut self, other: &Self) {
+        self.schema.clone_from(&other.schema);
+        self.table.clone_from(&other.table);
+        (self.bare, self.on_path) = (other.bare, other.on_path);
+    }
+
+    fn name_column(&mut self, at: usize, name: &str) {
+        let own = std::mem::replace(&mut self.columns[at].name, name.to_owned());
+        for listed in self.key.iter_mut().chain(&mut self.unshown) {
+            if *listed == own {
+                name.clone_into(listed);
+            }
+        }
+    }
+}
+
+/// The successor of a table that is looked for under other names than its own.
+pub fn successor_as(
+    (was, called): (&Shape, &Shape),
+    before: Tables<'_>,
+    after: Tables<'_>,
+    renames: &Renames,
+) -> Option<Successor> {
+    let mut found = successor(called, before, after, renames)?;
+    for (old, _) in found.columns.iter_mut().chain(&mut found.key) {
+        let place = called.columns.iter().position(|it| it == old);
+        if let Some(own) = place.and_then(|place| was.columns.get(place)) {
+            old.clone_from(own);
+        }
+    }
+    Some(found)
+}
