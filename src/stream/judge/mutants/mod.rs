@@ -2,6 +2,7 @@
 //! must be caught by the check that owns it and by no other. `docs/why/mutants.md` has the table.
 
 mod broken_turns;
+mod repeated_turns;
 mod sessions;
 mod trials;
 
@@ -62,9 +63,9 @@ fn each_mutant_is_caught_by_its_owner_and_by_no_other() {
         trials::table(),
         broken_turns::of_leaving(),
         broken_turns::of_restarts(),
-        broken_turns::of_resumes(),
-        broken_turns::of_doubles(),
-        broken_turns::of_providers(),
+        repeated_turns::of_resumes(),
+        repeated_turns::of_doubles(),
+        repeated_turns::of_providers(),
     ];
     let page = include_str!("../../../../docs/why/mutants.md");
     for table in tables {
