@@ -33,7 +33,8 @@ pub(super) fn form(own: &ShapeColumn, other: &ShapeColumn) -> Field {
     }
 }
 
-/// Whether the engine stores numbers as texts in a column of this type (sqlite.org/datatype3.html#determination_of_column_affinity).
+/// Whether the engine stores numbers as texts in a column of this type
+/// (sqlite.org/datatype3.html#determination_of_column_affinity).
 fn is_text(declared: &str) -> bool {
     let declared = declared.to_ascii_uppercase();
     let mut texts = ["CHAR", "CLOB", "TEXT"].into_iter();
