@@ -12,7 +12,7 @@ mod schema;
 mod seeds;
 
 use super::catalog::quote as quoted;
-use super::connection::options;
+use super::connection::plain_options;
 use super::error::{UNSUPPORTED, failed, number};
 use crate::db::driver::{Driver, as_written};
 use crate::db::session::measured::{counted, counting};
@@ -70,6 +70,9 @@ const IDLE: u32 = 86_400;
 /// Whatever a value is, it can be saved.
 const LOOSE: &str = "SET SESSION sql_mode = 'NO_AUTO_VALUE_ON_ZERO,ALLOW_INVALID_DATES';";
 
+/// In no other zone is each time of day there once.
+const IN_UTC: &str = "SET SESSION time_zone = '+00:00';";
+
 struct MySql {
     /// Where it waits for the server.
     runtime: Arc<server::Waiter>,
@@ -120,14 +123,15 @@ impl MySql {
             let seconds = waits.statement.as_secs_f64();
             settings.push_str(&format!(" /*M!, max_statement_time = {seconds} */"));
         }
-        settings.push(';');
+        // The zone in which clients read times.
+        settings.push_str(", @chatctl_zone = @@SESSION.time_zone;");
         if missing == Missing::Look {
             settings.push_str("SET SESSION TRANSACTION READ ONLY;");
         }
-        let asked = format!("{settings} SELECT database(), @@lower_case_table_names");
+        let asked = format!("{settings} {IN_UTC} SELECT database(), @@lower_case_table_names");
         let row = runtime.block_on(async {
             let mut eye: MySqlConnection =
-                server::connect(looking, &self::options(looking)?).await?;
+                server::connect(looking, &plain_options(looking)?).await?;
             let row = as_written(&mut eye, &asked).await?.remove(0);
             anyhow::Ok((eye, row))
         });
@@ -136,7 +140,7 @@ impl MySql {
             database: row[0].to_string(),
             target: target.clone(),
             runtime,
-            options: options(target)?,
+            options: plain_options(target)?,
             settings,
             connection: None,
             waiting: Waiting::default(),
@@ -433,7 +437,9 @@ impl Session for MySql {
     }
 
     fn watch(&mut self, keep: &[Shape], measure: Measure) -> Result<(), Failed> {
-        let now = self.rows("SELECT utc_timestamp(), least(utc_timestamp(), now())");
+        let now = self.rows(
+            "SELECT utc_timestamp(), least(utc_timestamp(), coalesce(convert_tz(utc_timestamp(), '+00:00', @chatctl_zone), utc_timestamp()))",
+        );
         let now = now.map_err(|error| Failed::because(format!("{error:#}")))?;
         if let Some(images) = &mut self.images {
             images.began = now[0][0].to_string();
