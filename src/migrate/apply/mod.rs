@@ -22,6 +22,7 @@ mod reach;
 mod rehearse;
 mod staged;
 mod stepwise;
+mod stranded;
 mod transact;
 mod unfinished;
 mod unseen;
