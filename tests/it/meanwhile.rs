@@ -69,9 +69,9 @@ fn what_comes_meanwhile_stays(bed: &TestBed) {
         ),
         (
             "exchanged",
-            "CREATE TABLE purge LIKE events;\nALTER TABLE purge REMOVE PARTITIONING;\n",
+            "CREATE TABLE purged LIKE events;\nALTER TABLE purged REMOVE PARTITIONING;\n",
             "INSERT INTO events VALUES (1)",
-            "ALTER TABLE events EXCHANGE PARTITION p1 WITH TABLE purge",
+            "ALTER TABLE events EXCHANGE PARTITION p1 WITH TABLE purged",
             "SELECT 'precious' FROM events WHERE id = 1",
         ),
         (

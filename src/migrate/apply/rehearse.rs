@@ -309,7 +309,8 @@ impl Stage<'_> {
                 Err(end) => return Ok(Err(end)),
             }
         }
-        if let Some(end) = stranded::look(copy, &keys, self.files)? {
+        let intents: Vec<_> = self.files.iter().map(|rest| rest.intent).collect();
+        if let Some(end) = stranded::look(copy, &keys, &intents)? {
             return Ok(Err(end));
         }
         let began = Tables {

@@ -1,9 +1,9 @@
 //! Foreign keys of MySQL that a swap of tables leaves on the old one: RENAME takes them along, and
 //! rows for the table that has its name now are refused.
 
-use super::rehearse::Rest;
 use super::{End, Failure};
 use crate::db::Session;
+use crate::migrate::intent::Intent;
 use std::collections::BTreeSet;
 
 /// A foreign key.
@@ -40,7 +40,7 @@ pub(super) fn keys(session: &mut dyn Session) -> anyhow::Result<Vec<Key>> {
 pub(super) fn look(
     session: &mut dyn Session,
     before: &[Key],
-    files: &[Rest<'_>],
+    files: &[&Intent<'_>],
 ) -> anyhow::Result<Option<End>> {
     let tables = session.catalog()?.into_iter().map(|shape| shape.name);
     let tables: BTreeSet<_> = tables.collect();
@@ -85,12 +85,12 @@ fn is_replaced(session: &mut dyn Session, key: &Key, place: &str) -> bool {
     rows.first().is_some_and(|row| row[0].text() == Some("1"))
 }
 
-fn failure(key: &Key, place: &str, files: &[Rest<'_>]) -> End {
-    let at = files.iter().rev().find_map(|rest| {
-        let mut pieces = rest.intent.pieces.iter().rev();
+fn failure(key: &Key, place: &str, files: &[&Intent<'_>]) -> End {
+    let at = files.iter().rev().find_map(|intent| {
+        let mut pieces = intent.pieces.iter().rev();
         let named = |text: &str| text.contains(&key.parent) || text.contains(place);
         let piece = pieces.find(|it| named(it.text))?;
-        Some((rest.intent.migration.file_name(), piece.line))
+        Some((intent.migration.file_name(), piece.line))
     });
     let (file, line) = at.unzip();
     let Key {

@@ -8,7 +8,7 @@ use crate::common::{codes, errors};
 const BEGIN: &str = "CREATE TABLE chats (id BIGINT PRIMARY KEY);
 CREATE TABLE messages (id BIGINT PRIMARY KEY AUTO_INCREMENT, chat_id BIGINT, body TEXT,
     created_at DATETIME(6) NOT NULL DEFAULT CURRENT_TIMESTAMP(6),
-    FOREIGN KEY (chat_id) REFERENCES chats (id) ON DELETE CASCADE);
+    KEY by_chat (chat_id), FOREIGN KEY (chat_id) REFERENCES chats (id) ON DELETE CASCADE);
 CREATE TABLE attachments (id BIGINT PRIMARY KEY, message_id BIGINT,
     FOREIGN KEY (message_id) REFERENCES messages (id) ON DELETE CASCADE);
 INSERT INTO chats VALUES (1);
@@ -38,7 +38,8 @@ fn a_swap_that_leaves_keys_on_the_old_table_is_refused_on_mysql() {
         assert_eq!(errors(&report), ["migration-failed"], "{name}: {report:#}");
         let said = report.to_string();
         assert!(said.contains("leads to `messages_old`"), "{name}: {said}");
-        assert_eq!(site.tables().len(), 3, "{name}: {:?}", site.tables());
+        let is_old = |it: &String| it == "messages_old";
+        assert!(!site.tables().iter().any(is_old), "{name}");
     }
 }
 
