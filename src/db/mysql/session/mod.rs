@@ -115,8 +115,9 @@ impl MySql {
         let runtime = server::Waiter::new()?;
         // Whole seconds, and at least one: MySQL knows no less.
         let lock = waits.lock.as_secs_f64().ceil().max(1.0);
+        // The driver sets IGNORE_SPACE, which other clients do not.
         let mut settings = format!(
-            "SET SESSION wait_timeout = {IDLE}, lock_wait_timeout = {lock}, innodb_lock_wait_timeout = {lock}"
+            "SET SESSION sql_mode = DEFAULT, wait_timeout = {IDLE}, lock_wait_timeout = {lock}, innodb_lock_wait_timeout = {lock}"
         );
         if waits.statement > Duration::ZERO {
             // Other servers than MariaDB have no such limit, and take this for a comment.
