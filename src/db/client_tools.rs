@@ -36,11 +36,11 @@ impl Tool {
             ))
         })?;
         let mut command = Command::new(program);
+        (self.log_in)(&mut command, login)?;
         command
             .arg(format!("--host={}", login.host))
             .arg(format!("--port={}", login.port))
             .stdin(Stdio::null());
-        (self.log_in)(&mut command, login)?;
         Ok(command)
     }
 }

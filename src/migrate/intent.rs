@@ -4,6 +4,7 @@
 mod may;
 #[cfg(test)]
 mod tests;
+mod values;
 
 use super::acknowledged;
 use super::preserve::{Allowed, First, Named, Renames};

@@ -19,7 +19,7 @@ on_each_bed! {
 }
 
 on_each_bed! { on_postgres Postgres: without_its_programs_nothing_is_run the_password_is_in_no_list_of_processes }
-on_each_bed! { on_mariadb Mysql: former_versions_of_rows_come_back what_the_server_keeps_comes_back a_view_of_nothing_is_named }
+on_each_bed! { on_mariadb Mysql: former_versions_of_rows_come_back option_files_change_no_backup what_the_server_keeps_comes_back a_view_of_nothing_is_named }
 on_each_bed! { by_own_path Postgres: what_functions_find_by_the_path_comes_back }
 on_each_bed! { on_mysql Mysql: without_its_programs_nothing_is_run the_password_is_in_no_list_of_processes }
 
@@ -474,6 +474,29 @@ fn former_versions_of_rows_come_back(bed: &TestBed) {
             .unwrap(),
     );
     assert_eq!(versions(), before);
+}
+
+/// Those of other jobs: they would leave out letters, a table, and the end by which a dump is known.
+fn option_files_change_no_backup(bed: &TestBed) {
+    let begin =
+        "CREATE TABLE messages (id INT PRIMARY KEY, body VARCHAR(20)) CHARACTER SET utf8mb4;
+        INSERT INTO messages VALUES (1, '\u{1f642}');\n";
+    let site = bed.at("options", &[begin, LOSS]);
+    let database = site.url.rsplit('/').next().unwrap();
+    let options = format!(
+        "[client]\ndefault-character-set = utf8mb3\n[mysqldump]\nskip-comments\nignore-table = {database}.messages\n"
+    );
+    fs::write(site.folder.join(".my.cnf"), options).unwrap();
+    let up = site
+        .command(&["up", "--backup-dir", "aside"])
+        .env("HOME", &site.folder)
+        .output();
+    let (_, told) = crate::common::sites::passed(up.unwrap());
+    assert_eq!(site.texts(BODIES), [] as [&str; 0]);
+    let backup = told_backup(&told).display().to_string();
+    let mut restore = site.bare(&["restore", &backup, "--backup-dir", "now"]);
+    crate::common::sites::passed(restore.env("HOME", &site.folder).output().unwrap());
+    assert_eq!(site.texts(BODIES), ["1\u{1f642}"]);
 }
 
 /// Makes the loss, and brings the rows of all messages back.

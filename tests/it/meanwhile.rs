@@ -68,6 +68,13 @@ fn what_comes_meanwhile_stays(bed: &TestBed) {
             "SELECT 'precious' FROM events WHERE id = 1",
         ),
         (
+            "exchanged",
+            "CREATE TABLE purged LIKE events;\nALTER TABLE purged REMOVE PARTITIONING;\n",
+            "INSERT INTO events VALUES (1)",
+            "ALTER TABLE events EXCHANGE PARTITION p1 WITH TABLE purged",
+            "SELECT 'precious' FROM events WHERE id = 1",
+        ),
+        (
             "cut",
             "SET sql_mode = '';\n",
             LATE,

@@ -2,7 +2,8 @@
 //! conversion is done for real, in a table with a key and in one without.
 
 use crate::common::backend::Backend;
-use crate::common::sites::TestBed;
+use crate::common::servers::run_sql;
+use crate::common::sites::{Site, TestBed};
 use serde_json::Value;
 use std::collections::BTreeSet;
 
@@ -267,6 +268,83 @@ fn like_values_are_like() {
         let wrong: Vec<_> = subjects(&report).into_iter().collect();
         assert_eq!(exit, 0, "{name}: {wrong:?}: {report:#}");
     }
+}
+
+/// The server's own zone is two hours ahead: all of it holds there, too.
+#[test]
+fn like_values_are_like_in_another_zone() {
+    let bed = TestBed::new(Backend::Mysql);
+    ahead(&bed);
+    for (name, (begin, change)) in [("keyed", as_columns(ALIKE)), ("keyless", as_tables(ALIKE))] {
+        let site = bed.at(name, &[&begin, &change]);
+        let (report, exit) = site.report(&["up"]);
+        let wrong: Vec<_> = subjects(&report).into_iter().collect();
+        assert_eq!(exit, 0, "{name}: {wrong:?}: {report:#}");
+    }
+}
+
+fn ahead(bed: &TestBed) {
+    run_sql(&bed.site("zone").url, "SET GLOBAL time_zone = '+02:00'");
+}
+
+/// At ten o'clock in UTC, which is noon for whoever connects to the server.
+const NOON: &str = "CREATE TABLE m (id INT PRIMARY KEY, t TIMESTAMP NULL, d DATETIME, u INT, a INT DEFAULT 1, b INT DEFAULT 1);
+INSERT INTO m (id, t, d, u) VALUES (1, from_unixtime(1782900000), from_unixtime(1782900000), 1782900000);
+";
+
+#[test]
+fn files_run_as_in_any_other_client() {
+    let bed = TestBed::new(Backend::Mysql);
+    ahead(&bed);
+    let site = |name: &str, change: &str| -> Site { bed.at(name, &[NOON, change]) };
+    for (name, change, column, is) in [
+        (
+            "local",
+            "ALTER TABLE m MODIFY t DATETIME",
+            "t",
+            "2026-07-01 12:00:00",
+        ),
+        // The file says so itself.
+        (
+            "utc",
+            "SET time_zone = '+00:00'; ALTER TABLE m MODIFY t DATETIME",
+            "t",
+            "2026-07-01 10:00:00",
+        ),
+        (
+            "instant",
+            "ALTER TABLE m MODIFY d TIMESTAMP NULL",
+            "CAST(unix_timestamp(d) AS UNSIGNED)",
+            "1782900000",
+        ),
+        (
+            "counted",
+            "ALTER TABLE m ADD n DATETIME; UPDATE m SET n = from_unixtime(u)",
+            "n",
+            "2026-07-01 12:00:00",
+        ),
+        (
+            "either",
+            "ALTER TABLE m ADD n INT; UPDATE m SET n = a || b",
+            "n",
+            "1",
+        ),
+        (
+            "mode",
+            "CREATE TRIGGER r BEFORE INSERT ON m FOR EACH ROW SET NEW.a = 1",
+            "(SELECT sql_mode = @@GLOBAL.sql_mode FROM information_schema.triggers WHERE trigger_schema = database())",
+            "1",
+        ),
+    ] {
+        let site = site(name, change);
+        site.up();
+        let now = site.texts(&format!("SELECT CAST({column} AS CHAR) FROM m"));
+        assert_eq!(now, [is], "{name}");
+    }
+    let moved = "SET time_zone = '+05:00'; ALTER TABLE m MODIFY t DATETIME";
+    let (report, exit) = site("moved", moved).report(&["up"]);
+    assert_eq!(exit, 1, "{report:#}");
+    assert_eq!(subjects(&report), ["m.t".to_owned()].into());
 }
 
 #[test]

@@ -5,6 +5,7 @@ mod fresh;
 mod half_applied;
 mod session;
 mod stopped;
+mod swapped;
 
 use crate::common::faults::holder::{Holder, until_waiting};
 use crate::common::faults::store::{Ended, Host, STEPS, Store, until};

@@ -25,6 +25,23 @@ pub(super) fn options(target: &Target) -> anyhow::Result<MySqlConnectOptions> {
     Ok(options.charset("utf8mb4"))
 }
 
+/// For statements that are to do what they do in any other client: the driver would read `||` in
+/// another way and change the time zone, if the URL names none.
+pub(super) fn plain_options(target: &Target) -> anyhow::Result<MySqlConnectOptions> {
+    let plain = options(target)?
+        .pipes_as_concat(false)
+        .no_engine_substitution(false);
+    let url = target.secret_url().to_lowercase();
+    let names_zone = ["timezone=", "time-zone="]
+        .iter()
+        .any(|it| url.contains(it));
+    Ok(if names_zone {
+        plain
+    } else {
+        plain.timezone(None)
+    })
+}
+
 /// The user's tables.
 pub(super) async fn schema(db: &dyn Db) -> anyhow::Result<Vec<Table>> {
     let keys = db.rows(KEYS, &[]).await?;

@@ -46,6 +46,8 @@ fn dump(target: &Target, path: &Path, more: Option<&str>) -> anyhow::Result<()> 
         "--hex-blob",
         // Under a lock of one table no default could read a sequence.
         "--skip-add-locks",
+        // MySQL's program asks for statistics that older servers don't have.
+        "--loose-column-statistics=0",
     ]);
     command.arg(format!("--result-file={}", path.display()));
     command.args(more).arg(login.database);

@@ -1,6 +1,6 @@
 //! Reading MySQL and MariaDB.
 
-use super::connection::{options, schema};
+use super::connection::{options, plain_options, schema};
 use super::{query as queries, snapshot_read};
 use crate::db::driver::ServerWriter;
 use crate::db::{Db, Each, Query, Target, Tried, Writer, driver, server};
@@ -124,12 +124,7 @@ impl Db for MySql {
 
     fn writer(&self, wait: Duration) -> Tried<'_, Box<dyn Writer>> {
         Box::pin(async move {
-            // The driver would read `||` in another way and change the time zone: a statement is
-            // to do what it does in any other client.
-            let options = options(&self.target)?
-                .pipes_as_concat(false)
-                .no_engine_substitution(false)
-                .timezone(None);
+            let options = plain_options(&self.target)?;
             let mut connection: MySqlConnection = server::connect(&self.target, &options).await?;
             let wait = wait.as_millis().div_ceil(1000);
             let settings = format!(

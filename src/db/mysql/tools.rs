@@ -18,7 +18,11 @@ const fn tool(names: &'static [&'static str]) -> Tool {
 }
 
 fn log_in(command: &mut Command, login: &Login) -> Result<(), CliError> {
+    // Option files may leave out tables or change letters; it has to be the first argument.
     command
+        .arg("--no-defaults")
+        .arg("--default-character-set=utf8mb4")
+        .arg("--max-allowed-packet=1G")
         .arg(format!("--user={}", login.user))
         .arg("--protocol=TCP");
     let password = login.password.iter();
@@ -54,7 +58,9 @@ impl Client {
 fn encryption(tls: &Tls, client: Client) -> Result<Vec<String>, CliError> {
     let mode = tls.mode.as_deref().unwrap_or_default().to_lowercase();
     let mut arguments = match (client, mode.as_str()) {
-        (_, "") | (Client::Mariadb, "preferred") => Vec::new(),
+        (Client::Mysql, "") => Vec::new(),
+        // Newer ones would demand a certificate that they can check, which the driver does not.
+        (Client::Mariadb, "" | "preferred") => vec!["--skip-ssl-verify-server-cert".to_owned()],
         (Client::Mysql, mode) => vec![format!("--ssl-mode={}", mode.to_uppercase())],
         (Client::Mariadb, "disabled") => vec!["--skip-ssl".to_owned()],
         (Client::Mariadb, "required") => ["--ssl", "--skip-ssl-verify-server-cert"]
@@ -88,9 +94,13 @@ mod tests {
     #[test]
     fn what_the_url_says_of_encryption_reaches_the_client_programs() {
         for (mode, mariadb, mysql) in [
-            ("", "", ""),
+            ("", "--skip-ssl-verify-server-cert", ""),
             ("ssl-mode=DISABLED", "--skip-ssl", "--ssl-mode=DISABLED"),
-            ("ssl-mode=preferred", "", "--ssl-mode=PREFERRED"),
+            (
+                "ssl-mode=preferred",
+                "--skip-ssl-verify-server-cert",
+                "--ssl-mode=PREFERRED",
+            ),
             (
                 "sslmode=required&ssl-ca=/r&ssl-cert=/c&ssl-key=/k",
                 "--ssl --skip-ssl-verify-server-cert --ssl-ca=/r --ssl-cert=/c --ssl-key=/k",

@@ -54,8 +54,13 @@ impl Object {
         let same_id = self.id.is_some() && self.id == other.id;
         match (self.kind.as_str(), other.kind.as_str()) {
             (KEY | COUNTER, kind) => self.kind == kind && self.table == other.table,
-            (FOREIGN_KEY | ON_DELETE | NOT_NULL | DEFAULT, kind) => {
+            (ON_DELETE | NOT_NULL | DEFAULT, kind) => {
                 self.kind == kind && (same_id || of_table && self.has_columns_of(other))
+            }
+            // It may have got another name, where it has one.
+            (FOREIGN_KEY, kind) => {
+                let same = !self.columns.is_empty() && self.columns == other.columns;
+                self.kind == kind && (same_id || of_table && (same || self.has_columns_of(other)))
             }
             (UNIQUE | KEEPS_APART, UNIQUE) => of_table && self.has_columns_of(other),
             (one, kind) => one == kind && (self.name == other.name || same_id),

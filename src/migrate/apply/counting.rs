@@ -148,12 +148,15 @@ pub(super) fn queries<'a>(
         });
     }
     for action in actions {
-        let (AlterAction::DropPartition { partitions }
-        | AlterAction::TruncatePartition { partitions }) = action
-        else {
-            continue;
+        let partitions = match action {
+            AlterAction::DropPartition { partitions }
+            | AlterAction::TruncatePartition { partitions } => partitions.clone(),
+            other => match given_away(other) {
+                Some(partition) => vec![partition],
+                None => continue,
+            },
         };
-        if let Some(of) = of_partitions(session, now, partitions)? {
+        if let Some(of) = of_partitions(session, now, &partitions)? {
             queries.push(Query {
                 sql: format!("SELECT count(*) FROM {rows}{of}"),
                 columns: vec![None],
@@ -233,7 +236,21 @@ pub(super) fn takes(action: &AlterAction) -> bool {
         AlterAction::DropColumn { .. }
             | AlterAction::DropPartition { .. }
             | AlterAction::TruncatePartition { .. }
-    )
+    ) || given_away(action).is_some()
+}
+
+/// The partition whose rows another table gets: by EXCHANGE PARTITION or CONVERT PARTITION.
+fn given_away(action: &AlterAction) -> Option<String> {
+    let AlterAction::Other { text } = action else {
+        return None;
+    };
+    let mut words = text.split_whitespace();
+    let gives = words.next().is_some_and(|it| {
+        it.eq_ignore_ascii_case("EXCHANGE") || it.eq_ignore_ascii_case("CONVERT")
+    });
+    let is_one = words.next()?.eq_ignore_ascii_case("PARTITION");
+    let name = words.next()?.trim_matches('`').to_owned();
+    (gives && is_one).then_some(name)
 }
 
 pub(super) fn rewrites(action: &AlterAction) -> bool {

@@ -22,6 +22,7 @@ mod reach;
 mod rehearse;
 mod staged;
 mod stepwise;
+mod stranded;
 mod transact;
 mod unfinished;
 mod unseen;
@@ -166,6 +167,24 @@ pub struct Failure {
     pub busy: bool,
 }
 
+/// Why a file may not continue: its statements would work with another value of a variable than
+/// those that are done.
+fn set_otherwise(intent: &Intent<'_>, first: usize) -> Option<Failure> {
+    let (number, name) = intent.set_otherwise(first)?;
+    let rest = intent.pieces.get(first)?.line;
+    Some(Failure {
+        file: intent.migration.file_name(),
+        line: Some(intent.pieces[number].line),
+        message: format!(
+            "`@{name}` would get another value now than when the statements before line {rest} ran"
+        ),
+        help: format!(
+            "from line {rest} on, write the value that `@{name}` had then in its place, and run `chatctl migrate` again"
+        ),
+        busy: false,
+    })
+}
+
 /// Applies pending migrations, or changes nothing.
 pub fn up(session: &mut dyn Session, options: &ApplyOptions<'_>) -> anyhow::Result<Outcome> {
     all(session, options).map_err(|error| {
@@ -243,6 +262,10 @@ fn all(session: &mut dyn Session, options: &ApplyOptions<'_>) -> anyhow::Result<
                     return Ok(outcome);
                 }
             };
+            if let Some(failure) = set_otherwise(intent, first) {
+                outcome.end = Some(End::Failed(failure));
+                return Ok(outcome);
+            }
             let tables = Tables {
                 shapes: &now,
                 names,

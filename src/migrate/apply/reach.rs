@@ -5,7 +5,8 @@
 
 use crate::migrate::intent::{Intent, Piece};
 use crate::model::Names;
-use crate::sql::{AlterAction, Kind, Name};
+use crate::sql;
+use crate::sql::{AlterAction, Dialect, Kind, Name, TokenKind};
 use std::collections::BTreeSet;
 
 /// What there is in a database, as far as one thing reaches another.
@@ -117,7 +118,15 @@ pub(super) fn written<'a>(piece: &'a Piece<'_>) -> Vec<&'a Name> {
 /// Whether a statement can reach by names only that are in it: it runs no code, and asks the
 /// catalogue nothing, which would not show it a table that it may not reach.
 pub(super) fn is_plain(piece: &Piece<'_>) -> bool {
-    let names_catalogue = || piece.text.to_ascii_lowercase().contains("_schema");
+    let names_catalogue = || {
+        const CATALOGUES: [&str; 2] = ["information_schema", "performance_schema"];
+        let tokens = sql::tokenize(piece.text, Dialect::Mysql);
+        tokens.iter().any(|token| {
+            let name = token.text(piece.text).trim_matches(['`', '"']);
+            token.kind != TokenKind::Comment
+                && CATALOGUES.iter().any(|it| name.eq_ignore_ascii_case(it))
+        })
+    };
     match &piece.facts.kind {
         Kind::CreateTable { .. }
         | Kind::DropTable { .. }
@@ -241,6 +250,7 @@ mod tests {
             "EXECUTE IMMEDIATE 'DELETE FROM other';",
             "BEGIN NOT ATOMIC DELETE FROM other; END;",
             "INSERT INTO other SELECT table_name FROM information_schema.tables;",
+            "INSERT INTO other SELECT table_name FROM `INFORMATION_SCHEMA`.tables;",
             "DELETE FROM recent;",
             "UPDATE logged SET a = 1;",
             "CREATE TRIGGER t AFTER INSERT ON other FOR EACH ROW DELETE FROM users;",

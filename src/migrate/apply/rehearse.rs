@@ -9,7 +9,7 @@ use super::prove::{Proven, Remaining, TOGETHER};
 use super::reach::{Known, Reach};
 use super::unfinished::Made;
 use super::unseen::{Unseen, first_word};
-use super::{ApplyOptions, End, Evidence, Guard, Tried, fresh, prove, reach, staged};
+use super::{ApplyOptions, End, Evidence, Guard, Tried, fresh, prove, reach, staged, stranded};
 use crate::cli_error::CliError;
 use crate::db::{CONFINE, Copied, Copying, Door, Extent, Failed, Scratch, Seeds, Session};
 use crate::migrate::intent::{Intent, Piece};
@@ -249,6 +249,7 @@ impl Stage<'_> {
         copy: &mut dyn Session,
     ) -> anyhow::Result<Result<Vec<Rehearsed>, End>> {
         let sampled = self.fill(maker, copy)?;
+        let keys = stranded::keys(copy)?;
         let mut all = Vec::new();
         for index in 0..self.files.len() {
             self.options.check()?;
@@ -307,6 +308,10 @@ impl Stage<'_> {
                 }
                 Err(end) => return Ok(Err(end)),
             }
+        }
+        let intents: Vec<_> = self.files.iter().map(|rest| rest.intent).collect();
+        if let Some(end) = stranded::look(copy, &keys, &intents)? {
+            return Ok(Err(end));
         }
         let began = Tables {
             shapes: &self.began,

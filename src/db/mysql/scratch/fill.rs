@@ -188,7 +188,7 @@ fn loosen(side: &mut dyn Session) -> Result<(), Failed> {
 fn tighten(side: &mut dyn Session) -> Result<(), Failed> {
     let _ = side.command("SET SESSION check_constraint_checks = DEFAULT");
     side.command(
-        "SET SESSION foreign_key_checks = DEFAULT; SET SESSION sql_mode = DEFAULT; SET SESSION time_zone = DEFAULT; \
+        "SET SESSION foreign_key_checks = DEFAULT; SET SESSION sql_mode = DEFAULT; SET SESSION time_zone = @chatctl_zone; \
          SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ",
     )
 }

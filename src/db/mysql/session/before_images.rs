@@ -27,7 +27,7 @@ pub(super) struct BeforeImages {
     moves: BTreeMap<String, Move>,
     /// When the file began, in UTC.
     pub(super) began: String,
-    /// The same in UTC or in the session's zone, whichever is less.
+    /// The same in UTC or in the zone of clients, whichever is less.
     pub(super) since: String,
     /// Rows that an earlier run put into tables of before it, and that are the run's.
     seeds: BTreeMap<String, Seeds>,
@@ -272,7 +272,10 @@ fn explain(
     successor: &Successor,
     found: &mut Compared,
 ) -> anyhow::Result<()> {
-    let began = session.images.as_ref().map(|images| images.began.clone());
+    let images = session.images.as_ref();
+    let (began, since) = images
+        .map(|images| (images.began.clone(), images.since.clone()))
+        .unwrap_or_default();
     // Those that were set before the run, and those that it set itself.
     let clocks = [held.clocks.clone(), clocks(session, &successor.table)?].concat();
     for (column, counts) in shape.columns.iter().zip(&mut found.columns) {
@@ -280,8 +283,8 @@ fn explain(
         if counts.changed == 0 || !is_clock {
             continue;
         }
-        let began = began.as_deref().unwrap_or_default();
-        if compare::is_since(session, &held.table, (successor, column), began)? {
+        let times = (began.as_str(), since.as_str());
+        if compare::is_since(session, &held.table, (successor, column), times)? {
             counts.derived = Some(Derived::Clock);
         }
     }

@@ -104,12 +104,13 @@ pub(super) fn history(
     missing(session, (was, &now), &successor)
 }
 
-/// Whether every value of a column that is another one is of a time since then, in UTC.
+/// Whether every value of a column that is another one is of a time since then: of an instant in
+/// UTC, of what has no zone in that of clients or in UTC.
 pub(super) fn is_since(
     session: &mut MySql,
     was: &str,
     (successor, column): (&Successor, &ShapeColumn),
-    since: &str,
+    (began, since): (&str, &str),
 ) -> anyhow::Result<bool> {
     let pair = successor.columns.iter().find(|(old, _)| old == column);
     let (Some((old, new)), false) = (pair, successor.key.is_empty()) else {
@@ -118,6 +119,11 @@ pub(super) fn is_since(
     let on = successor.key.iter();
     let on: Vec<_> = on.map(|pair| sameness::joined("a", "b", pair)).collect();
     let (a, b) = (sameness::of("a", old), sameness::of("b", new));
+    let since = if new.declared.starts_with("timestamp") {
+        began
+    } else {
+        since
+    };
     let other = format!(
         "SELECT 1 FROM {was} AS a JOIN {} AS b ON {} WHERE {a} IS NOT NULL AND {b} IS NOT NULL AND NOT {} \
          AND NOT coalesce({b} >= '{since}', FALSE) LIMIT 1",

@@ -12,13 +12,13 @@ mod schema;
 mod seeds;
 
 use super::catalog::quote as quoted;
-use super::connection::options;
+use super::connection::plain_options;
 use super::error::{UNSUPPORTED, failed, number};
 use crate::db::driver::{Driver, as_written};
 use crate::db::session::measured::{counted, counting};
 use crate::db::session::{
-    Copied, Copying, Failed, ForeignKey, Interrupter, Measure, Missing, Object, Placed, PlacedRows,
-    Seeds, Session, Waits, by_counts, columns_of, numbers,
+    COUNTER, Copied, Copying, DEFAULT, FOREIGN_KEY, Failed, ForeignKey, Interrupter, Measure,
+    Missing, Object, Placed, PlacedRows, Seeds, Session, Waits, by_counts, columns_of, numbers,
 };
 use crate::db::{Target, server};
 use crate::model::{Actions, Case, Cell, Compared, Content, Names, Numbering, Shape, Successor};
@@ -70,6 +70,9 @@ const IDLE: u32 = 86_400;
 /// Whatever a value is, it can be saved.
 const LOOSE: &str = "SET SESSION sql_mode = 'NO_AUTO_VALUE_ON_ZERO,ALLOW_INVALID_DATES';";
 
+/// In no other zone is each time of day there once.
+const IN_UTC: &str = "SET SESSION time_zone = '+00:00';";
+
 struct MySql {
     /// Where it waits for the server.
     runtime: Arc<server::Waiter>,
@@ -112,22 +115,24 @@ impl MySql {
         let runtime = server::Waiter::new()?;
         // Whole seconds, and at least one: MySQL knows no less.
         let lock = waits.lock.as_secs_f64().ceil().max(1.0);
+        // The driver sets IGNORE_SPACE, which other clients do not.
         let mut settings = format!(
-            "SET SESSION wait_timeout = {IDLE}, lock_wait_timeout = {lock}, innodb_lock_wait_timeout = {lock}"
+            "SET SESSION sql_mode = DEFAULT, wait_timeout = {IDLE}, lock_wait_timeout = {lock}, innodb_lock_wait_timeout = {lock}"
         );
         if waits.statement > Duration::ZERO {
             // Other servers than MariaDB have no such limit, and take this for a comment.
             let seconds = waits.statement.as_secs_f64();
             settings.push_str(&format!(" /*M!, max_statement_time = {seconds} */"));
         }
-        settings.push(';');
+        // The zone in which clients read times.
+        settings.push_str(", @chatctl_zone = @@SESSION.time_zone;");
         if missing == Missing::Look {
             settings.push_str("SET SESSION TRANSACTION READ ONLY;");
         }
-        let asked = format!("{settings} SELECT database(), @@lower_case_table_names");
+        let asked = format!("{settings} {IN_UTC} SELECT database(), @@lower_case_table_names");
         let row = runtime.block_on(async {
             let mut eye: MySqlConnection =
-                server::connect(looking, &self::options(looking)?).await?;
+                server::connect(looking, &plain_options(looking)?).await?;
             let row = as_written(&mut eye, &asked).await?.remove(0);
             anyhow::Ok((eye, row))
         });
@@ -136,7 +141,7 @@ impl MySql {
             database: row[0].to_string(),
             target: target.clone(),
             runtime,
-            options: options(target)?,
+            options: plain_options(target)?,
             settings,
             connection: None,
             waiting: Waiting::default(),
@@ -305,13 +310,21 @@ impl Session for MySql {
     }
 
     fn objects(&mut self) -> anyhow::Result<BTreeSet<Object>> {
-        let rows = self.rows(
+        let rows = self.rows(&format!(
             "SELECT 'index', index_name, table_name, group_concat(coalesce(column_name, '') ORDER BY seq_in_index SEPARATOR '\\n') FROM information_schema.statistics \
              WHERE table_schema = database() AND index_name <> 'PRIMARY' GROUP BY index_name, table_name \
              UNION ALL SELECT DISTINCT 'primary key', index_name, table_name, '' FROM information_schema.statistics WHERE table_schema = database() AND index_name = 'PRIMARY' \
              UNION ALL SELECT 'trigger', trigger_name, event_object_table, '' FROM information_schema.triggers WHERE trigger_schema = database() \
-             UNION ALL SELECT 'view', table_name, table_name, '' FROM information_schema.views WHERE table_schema = database()",
-        )?;
+             UNION ALL SELECT 'view', table_name, table_name, '' FROM information_schema.views WHERE table_schema = database() \
+             UNION ALL SELECT '{FOREIGN_KEY}', constraint_name, table_name, group_concat(column_name ORDER BY ordinal_position SEPARATOR '\\n') \
+             FROM information_schema.key_column_usage WHERE table_schema = database() AND referenced_table_name IS NOT NULL GROUP BY constraint_name, table_name \
+             UNION ALL SELECT '{COUNTER}', column_name, table_name, column_name FROM information_schema.columns \
+             WHERE table_schema = database() AND extra LIKE '%auto_increment%' \
+             UNION ALL SELECT '{DEFAULT}', c.column_name, c.table_name, c.column_name FROM information_schema.columns AS c \
+             JOIN information_schema.tables AS t ON t.table_schema = c.table_schema AND t.table_name = c.table_name \
+             WHERE c.table_schema = database() AND t.table_type <> 'VIEW' AND (c.is_nullable = 'NO' AND c.column_default IS NOT NULL \
+             OR c.column_default LIKE 'current_timestamp%' OR c.extra LIKE '%on update%')"
+        ))?;
         let objects = rows.iter().map(|row| Object {
             kind: row[0].to_string(),
             name: row[1].to_string(),
@@ -433,7 +446,9 @@ impl Session for MySql {
     }
 
     fn watch(&mut self, keep: &[Shape], measure: Measure) -> Result<(), Failed> {
-        let now = self.rows("SELECT utc_timestamp(), least(utc_timestamp(), now())");
+        let now = self.rows(
+            "SELECT utc_timestamp(), least(utc_timestamp(), coalesce(convert_tz(utc_timestamp(), '+00:00', @chatctl_zone), utc_timestamp()))",
+        );
         let now = now.map_err(|error| Failed::because(format!("{error:#}")))?;
         if let Some(images) = &mut self.images {
             images.began = now[0][0].to_string();

@@ -40,13 +40,30 @@ const NUMERAL: &str = "^-?(0|[1-9][0-9]*)([.][0-9]+)?$";
 const FLOATING: &str = "^-?[0-9]+([.][0-9]+)?(e[+-]?[0-9]+)?$";
 /// A time in UTC or in no zone, to the microsecond.
 const MOMENT: &str = "^[0-9]{4}-[0-9]{2}-[0-9]{2}([T ][0-9]{2}:[0-9]{2}(:[0-9]{2}([.][0-9]{1,6}0*)?)?( ?(Z|UTC|[+-]00:?00))?)?$";
+/// The same in no zone, and in UTC by its own word.
+const LOCAL: &str =
+    "^[0-9]{4}-[0-9]{2}-[0-9]{2}([T ][0-9]{2}:[0-9]{2}(:[0-9]{2}([.][0-9]{1,6}0*)?)?)?$";
+const IN_UTC: &str = "^[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}(:[0-9]{2}([.][0-9]{1,6}0*)?)? ?(Z|UTC|[+-]00:?00)$";
 const TIME: &str = "^-?[0-9]{2,3}:[0-9]{2}(:[0-9]{2}([.][0-9]{1,6}0*)?)?$";
 const UUID: &str = "^[0-9a-fA-F]{8}-([0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}$";
 /// More digits than any float needs, on both sides of the point.
 const LONG: &str = "DECIMAL(65, 30)";
 
+/// In which zone an instant and a time without one are read next to each other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Zone {
+    /// In that of clients, which the statements run in.
+    Clients,
+    /// In UTC, which a file may set, or write its times in.
+    Utc,
+}
+
 /// Whether two values are the same one, as a condition that is never NULL for two values.
-pub(super) fn equal((a, was): (&str, &ShapeColumn), (b, now): (&str, &ShapeColumn)) -> String {
+pub(super) fn equal(a: (&str, &ShapeColumn), b: (&str, &ShapeColumn)) -> String {
+    equal_in(Zone::Clients, a, b)
+}
+
+fn equal_in(zone: Zone, (a, was): (&str, &ShapeColumn), (b, now): (&str, &ShapeColumn)) -> String {
     let is_number = |column: &ShapeColumn| {
         matches!(class(column), Class::Exact | Class::Single | Class::Double)
     };
@@ -55,8 +72,8 @@ pub(super) fn equal((a, was): (&str, &ShapeColumn), (b, now): (&str, &ShapeColum
     }
     format!(
         "coalesce({} = {}, FALSE)",
-        form(a, (was, now), Side::Before),
-        form(b, (now, was), Side::After)
+        form_in(zone, a, (was, now), Side::Before),
+        form_in(zone, b, (now, was), Side::After)
     )
 }
 
@@ -80,6 +97,13 @@ pub(super) fn readings(
         }
         (Class::Exact, Class::Text) => {
             all.push(same_truth(b, a));
+            return all;
+        }
+        (Class::Date, Class::Instant | Class::Exact | Class::Single | Class::Double)
+        | (Class::Instant | Class::Exact | Class::Single | Class::Double, Class::Date)
+        | (Class::Instant, Class::Text)
+        | (Class::Text, Class::Instant) => {
+            all.push(equal_in(Zone::Utc, (a, was), (b, now)));
             return all;
         }
         _ => return all,
@@ -124,8 +148,17 @@ fn same_text(a: &str, b: &str) -> String {
 }
 
 /// A value's bytes in the form that only equal values share, next to a column of another type.
-pub(super) fn form(value: &str, (own, other): (&ShapeColumn, &ShapeColumn), side: Side) -> String {
-    let text = match pair(value, (own, other), side) {
+pub(super) fn form(value: &str, columns: (&ShapeColumn, &ShapeColumn), side: Side) -> String {
+    form_in(Zone::Clients, value, columns, side)
+}
+
+fn form_in(
+    zone: Zone,
+    value: &str,
+    (own, other): (&ShapeColumn, &ShapeColumn),
+    side: Side,
+) -> String {
+    let text = match pair(zone, value, (own, other), side) {
         Form::Bytes => return format!("CAST({value} AS BINARY)"),
         Form::Text(text) => text,
     };
@@ -138,7 +171,7 @@ enum Form {
     Text(String),
 }
 
-fn pair(value: &str, (own, other): (&ShapeColumn, &ShapeColumn), side: Side) -> Form {
+fn pair(zone: Zone, value: &str, (own, other): (&ShapeColumn, &ShapeColumn), side: Side) -> Form {
     use Class::{Bit, Bytes, Date, Double, Exact, Instant, Single, Text, Time, Uuid};
     let (mine, theirs) = (class(own), class(other));
     let floats = |class: Class| matches!(class, Single | Double);
@@ -162,20 +195,20 @@ fn pair(value: &str, (own, other): (&ShapeColumn, &ShapeColumn), side: Side) -> 
         (Exact | Bit, Double) => double(value),
         (Text, Single) => when(value, FLOATING, &double(&single(&double(value)))),
         (Text, Double) => when(value, FLOATING, &double(value)),
+        (Date, Exact | Single | Double) => seconds_of(&instant(zone, value)),
+        (Instant, Exact | Single | Double) => seconds_of(value),
         (Exact, Date | Instant) => digits(&seconds(&decimal(value, own))),
         (Single | Double, Date | Instant) => digits(&seconds(&format!("CAST({value} AS {LONG})"))),
-        (Date | Instant, Exact | Single | Double) => {
-            digits(&format!("CAST(unix_timestamp({value}) AS DECIMAL(65, 6))"))
-        }
         // Two instants can be shown alike, in the hour that a clock is put back.
-        (Date, Instant) | (Instant, Date) => {
-            format!(
-                "concat({}, '/', CAST(unix_timestamp({value}) AS DECIMAL(65, 6)))",
-                moment(value)
-            )
+        (Date, Instant) => moment_and_seconds(value, &instant(zone, value)),
+        (Instant, Date) => moment_and_seconds(&shown(zone, value), value),
+        (Date, Date) | (Instant, Instant) | (Date, Text) => moment(value),
+        (Instant, Text) => moment(&shown(zone, value)),
+        (Text, Date) => when(value, MOMENT, &moment(value)),
+        (Text, Instant) => {
+            let local = when(value, LOCAL, &moment(value));
+            if_like(value, IN_UTC, &moment(&shown(zone, &moment(value))), &local)
         }
-        (Date, Date) | (Instant, Instant) | (Date | Instant, Text) => moment(value),
-        (Text, Date | Instant) => when(value, MOMENT, &moment(value)),
         (Time, Time | Text) => format!("CAST({value} AS TIME(6))"),
         (Text, Time) => when(value, TIME, &format!("CAST({value} AS TIME(6))")),
         (Uuid, Text) => format!("lower({value})"),
@@ -194,10 +227,54 @@ fn pair(value: &str, (own, other): (&ShapeColumn, &ShapeColumn), side: Side) -> 
 
 /// The text's own form where it is written so; what it is in no other case.
 fn when(value: &str, pattern: &str, form: &str) -> String {
-    let text = format!("CONVERT({value} USING utf8mb4) COLLATE utf8mb4_bin");
+    if_like(
+        value,
+        pattern,
+        form,
+        &format!("concat('text ', {})", exact(value)),
+    )
+}
+
+fn if_like(value: &str, pattern: &str, form: &str, otherwise: &str) -> String {
+    let text = exact(value);
     // A pattern's end may be before a last line break.
+    format!("if({text} REGEXP '{pattern}' AND instr({text}, char(10)) = 0, {form}, {otherwise})")
+}
+
+fn exact(value: &str) -> String {
+    format!("CONVERT({value} USING utf8mb4) COLLATE utf8mb4_bin")
+}
+
+/// An instant as clients see it; what no zone changes, such as zeros, stays.
+fn shown(zone: Zone, value: &str) -> String {
+    match zone {
+        Zone::Clients => {
+            format!("coalesce(convert_tz({value}, @@SESSION.time_zone, @chatctl_zone), {value})")
+        }
+        Zone::Utc => value.to_owned(),
+    }
+}
+
+/// A time that clients see, as the session sees it.
+fn instant(zone: Zone, value: &str) -> String {
+    match zone {
+        Zone::Clients => {
+            format!("coalesce(convert_tz({value}, @chatctl_zone, @@SESSION.time_zone), {value})")
+        }
+        Zone::Utc => value.to_owned(),
+    }
+}
+
+fn seconds_of(instant: &str) -> String {
+    digits(&format!(
+        "CAST(unix_timestamp({instant}) AS DECIMAL(65, 6))"
+    ))
+}
+
+fn moment_and_seconds(shown: &str, instant: &str) -> String {
     format!(
-        "if({text} REGEXP '{pattern}' AND instr({text}, char(10)) = 0, {form}, concat('text ', {text}))"
+        "concat({}, '/', CAST(unix_timestamp({instant}) AS DECIMAL(65, 6)))",
+        moment(shown)
     )
 }
 
@@ -286,6 +363,8 @@ pub(super) fn joined(was: &str, now: &str, (old, new): &(ShapeColumn, ShapeColum
         (Class::Text, Class::Exact) if scale(&new.declared) == 0 => {
             format!("{b} = CAST({a} AS DECIMAL(65, 0))")
         }
+        (Class::Instant, Class::Date) => format!("{b} = {}", shown(Zone::Clients, &a)),
+        (Class::Date, Class::Instant) => format!("{b} = {}", instant(Zone::Clients, &a)),
         _ => format!("{b} = {a}"),
     }
 }

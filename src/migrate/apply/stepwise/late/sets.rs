@@ -83,7 +83,7 @@ impl<'a> Text<'a> {
                 "," if depth == 0 => is_first = true,
                 "=" if is_first => {
                     let column = self.at(index - 1).trim_matches('`').to_owned();
-                    found.push((column, index + 1));
+                    found.push((column, index));
                     is_first = false;
                 }
                 _ if depth == 0 && self.is(index, &["WHERE", "ORDER", "LIMIT", "RETURNING"]) => {
@@ -94,8 +94,8 @@ impl<'a> Text<'a> {
             index += 1;
         }
         let condition = index;
-        let of = |(column, value): (String, usize)| Set {
-            fills: self.keeps(value, &column) || self.is_null(condition, &column),
+        let of = |(column, equals): (String, usize)| Set {
+            fills: self.keeps(equals + 1, &column) || self.is_null(condition, equals - 1),
             column,
         };
         found.into_iter().map(of).collect()
@@ -109,11 +109,13 @@ impl<'a> Text<'a> {
             && self.at(value + 3) == ","
     }
 
-    /// Whether a condition leaves out all rows that have a value in the column.
-    fn is_null(&self, condition: usize, column: &str) -> bool {
+    /// Whether a condition leaves out all rows that have a value in the column at this place.
+    fn is_null(&self, condition: usize, set: usize) -> bool {
         let all = condition..self.tokens.len();
+        let column = self.at(set).trim_matches('`');
         let is_null = |index: usize| {
             self.is_column(index, column)
+                && self.may_be_of_one_table(index, set)
                 && self.is(index + 1, &["IS"])
                 && self.is(index + 2, &["NULL"])
         };
@@ -123,6 +125,19 @@ impl<'a> Text<'a> {
             && !all
                 .into_iter()
                 .any(|it| self.at(it) == "|" || self.at(it) == "(")
+    }
+
+    /// Whether no two tables are named in front of these columns.
+    fn may_be_of_one_table(&self, one: usize, other: usize) -> bool {
+        match (self.qualifier(one), self.qualifier(other)) {
+            (Some(one), Some(other)) => one.eq_ignore_ascii_case(other),
+            _ => true,
+        }
+    }
+
+    fn qualifier(&self, column: usize) -> Option<&'a str> {
+        let is_given = column >= 2 && self.at(column - 1) == ".";
+        is_given.then(|| self.at(column - 2).trim_matches('`'))
     }
 
     fn is_column(&self, index: usize, column: &str) -> bool {
@@ -152,6 +167,15 @@ mod tests {
             (
                 "UPDATE m AS t SET t.a = 1 WHERE a IS NULL AND b = 2",
                 vec![is("a", true)],
+            ),
+            (
+                "UPDATE m AS t SET t.a = 1 WHERE t.a IS NULL",
+                vec![is("a", true)],
+            ),
+            // An anti-join is of another table's column.
+            (
+                "UPDATE m LEFT JOIN u ON u.a = m.a SET m.a = 1 WHERE u.a IS NULL",
+                vec![is("a", false)],
             ),
             (
                 "UPDATE m SET a = 1 WHERE a IS NULL OR b = 2",

@@ -1,0 +1,171 @@
+//! Variables of MySQL's users that a resumed file would give other values than before: what a done
+//! statement set is gone with its session, and is evaluated once more. Pure.
+
+use super::{Intent, Piece};
+use crate::sql;
+use crate::sql::{Dialect, Kind, TokenKind};
+use std::collections::BTreeMap;
+
+impl Intent<'_> {
+    /// A variable whose value is computed by a statement before `first`, and which is read by a
+    /// statement that is done as well as by one that is to come; with the number of what sets it.
+    pub fn set_otherwise(&self, first: usize) -> Option<(usize, String)> {
+        if self.dialect != Dialect::Mysql {
+            return None;
+        }
+        let mut computed: BTreeMap<String, usize> = BTreeMap::new();
+        let mut used: BTreeMap<String, usize> = BTreeMap::new();
+        for (number, piece) in self.pieces[..first].iter().enumerate() {
+            let text = Text::of(piece.text);
+            let sets = matches!(piece.facts.kind, Kind::SetVariable { .. });
+            if !sets && !self.is_of_session(number) {
+                let read = text.variables().into_iter();
+                used.extend(read.filter_map(|it| Some((it.clone(), *computed.get(&it)?))));
+                continue;
+            }
+            let is_computed = text.computes() || {
+                let mut all = text.variables().into_iter();
+                all.any(|it| computed.contains_key(&it))
+            };
+            for name in text.assigned(piece) {
+                used.remove(&name);
+                if is_computed {
+                    computed.insert(name, number);
+                } else {
+                    computed.remove(&name);
+                }
+            }
+        }
+        for piece in &self.pieces[first..] {
+            let text = Text::of(piece.text);
+            let assigned = text.assigned(piece);
+            let is_read = |name: &&String| used.contains_key(*name) && !assigned.contains(name);
+            if let Some(name) = text.variables().iter().find(is_read) {
+                return Some((used[name], name.clone()));
+            }
+            used.retain(|name, _| !assigned.contains(name));
+        }
+        None
+    }
+}
+
+/// The tokens of a statement, without comments.
+struct Text(Vec<(TokenKind, String)>);
+
+impl Text {
+    fn of(text: &str) -> Self {
+        let tokens = sql::tokenize(text, Dialect::Mysql).into_iter();
+        let tokens = tokens.filter(|it| it.kind != TokenKind::Comment);
+        Self(
+            tokens
+                .map(|it| (it.kind, it.text(text).to_lowercase()))
+                .collect(),
+        )
+    }
+
+    fn at(&self, index: usize) -> &str {
+        self.0.get(index).map_or("", |(_, text)| text)
+    }
+
+    /// The places of the names of variables; one of the server has two `@` before it.
+    fn places(&self) -> impl Iterator<Item = usize> + '_ {
+        let is_name =
+            |index: &usize| self.at(index - 1) == "@" && (*index < 2 || self.at(index - 2) != "@");
+        (1..self.0.len())
+            .filter(is_name)
+            .filter(|index| self.at(*index) != "@")
+    }
+
+    fn name(&self, index: usize) -> String {
+        self.at(index).trim_matches(['`', '\'', '"']).to_owned()
+    }
+
+    fn variables(&self) -> Vec<String> {
+        self.places().map(|it| self.name(it)).collect()
+    }
+
+    /// Those that it gives a value.
+    fn assigned(&self, piece: &Piece<'_>) -> Vec<String> {
+        let sets = matches!(piece.facts.kind, Kind::SetVariable { .. });
+        let into = (0..self.0.len()).find(|it| self.at(*it) == "into");
+        let is_given = |index: &usize| match self.at(index + 1) {
+            ":" => self.at(index + 2) == "=",
+            "=" => sets,
+            _ => into.is_some_and(|into| into < *index) && self.at(index.saturating_sub(2)) != "(",
+        };
+        let given = self.places().filter(is_given);
+        given.map(|it| self.name(it)).collect()
+    }
+
+    /// Whether another run may give another value.
+    fn computes(&self) -> bool {
+        const CLOCKS: [&str; 6] = [
+            "current_timestamp",
+            "current_date",
+            "current_time",
+            "localtime",
+            "localtimestamp",
+            "select",
+        ];
+        let mut texts = self.0.iter();
+        texts.any(|(kind, text)| {
+            text == "(" || *kind == TokenKind::Word && CLOCKS.contains(&text.as_str())
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Intent;
+    use crate::migrate::source::{File, Migration, Version};
+    use crate::sql::Dialect;
+
+    /// The variable that would have another value at the last statement.
+    fn set_otherwise(text: &str) -> Option<String> {
+        let file = File {
+            name: "1_a.sql".to_owned(),
+            bytes: text.as_bytes().to_vec(),
+        };
+        let migration = Migration::whole(Version::number(1), String::new(), &file)
+            .expect("the file is a migration");
+        let intent = Intent::of(&migration, Dialect::Mysql).expect("the file can be read");
+        let found = intent.set_otherwise(intent.pieces.len() - 1);
+        found.map(|(_, name)| name)
+    }
+
+    #[test]
+    fn what_both_sides_of_a_stop_read_is_found_where_it_is_computed() {
+        const COPY: &str = "INSERT INTO kept SELECT * FROM m WHERE a < @c;";
+        const END: &str = "DELETE FROM m WHERE a < @c;";
+        for (set, copy, end, found) in [
+            ("SET @c = now() - INTERVAL 90 DAY;", COPY, END, true),
+            ("SET @c := (SELECT max(a) FROM m);", COPY, END, true),
+            ("SET @c = CURRENT_TIMESTAMP;", COPY, END, true),
+            ("SELECT max(a) INTO @c FROM m;", COPY, END, true),
+            ("SET @b = now(); SET @c = @b;", COPY, END, true),
+            // The same value in each run.
+            ("SET @c = 5;", COPY, END, false),
+            (
+                "SET @old = @@foreign_key_checks, @c = 'a';",
+                COPY,
+                END,
+                false,
+            ),
+            ("SET @c = now(); SET @c = 5;", COPY, END, false),
+            // Read on one side only.
+            (
+                "SET @c = now();",
+                "INSERT INTO kept VALUES (1);",
+                END,
+                false,
+            ),
+            ("SET @c = now();", COPY, "DELETE FROM m;", false),
+            // Set once more for what follows.
+            ("SET @c = now();", COPY, "SET @c = 1;", false),
+        ] {
+            let text = format!("{set}\n{copy}\n{end}\n");
+            let is = set_otherwise(&text);
+            assert_eq!(is, found.then(|| "c".to_owned()), "{text}");
+        }
+    }
+}
