@@ -181,12 +181,13 @@ fn near(first: &StoredMessage, second: &StoredMessage, within: i64) -> bool {
 fn of(answers: &[&StoredMessage]) -> AnswerState {
     let told = |answer: &&StoredMessage| match (answer.state, answer.mark) {
         (State::Failed, _) => AnswerState::Failed,
+        (State::Open, Mark::Waiting) if !is_empty(answer) => AnswerState::Given,
         (State::Open, _) => AnswerState::Open,
         (State::Deleted, _) => AnswerState::Given,
-        (State::Whole, Mark::Writing) => AnswerState::Open,
-        (State::Whole, Mark::None | Mark::Finished) if answer.has_failed() => AnswerState::Failed,
-        (State::Whole, Mark::None | Mark::Finished) if is_empty(answer) => AnswerState::Empty,
-        (State::Whole, Mark::None | Mark::Finished) => AnswerState::Given,
+        (State::Whole, Mark::Writing | Mark::Partial) => AnswerState::Open,
+        (State::Whole, _) if answer.has_failed() => AnswerState::Failed,
+        (State::Whole, _) if is_empty(answer) => AnswerState::Empty,
+        (State::Whole, Mark::None | Mark::Waiting | Mark::Finished) => AnswerState::Given,
     };
     let given = answers
         .iter()

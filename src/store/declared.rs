@@ -130,6 +130,7 @@ impl Store {
         let predicates = [
             &message.only,
             &message.open,
+            &message.waits,
             &message.error,
             &message.deleted,
         ];
@@ -201,6 +202,9 @@ pub struct Messages {
     /// Which of them are still being written.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub open: Option<Predicate>,
+    /// Which of those wait for a person.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub waits: Option<Predicate>,
     /// Which of them failed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<Predicate>,

@@ -49,7 +49,10 @@ pub(super) fn fill(value: &Value, message: &mut StoredMessage) {
                 (Mark::Writing, State::Whole) => {
                     (message.state, message.mark) = (State::Open, mark);
                 }
-                (Mark::Finished, State::Whole) => message.mark = mark,
+                (Mark::Waiting, State::Whole) => message.mark = mark,
+                (Mark::Finished, State::Whole) if message.mark != Mark::Waiting => {
+                    message.mark = mark;
+                }
                 _ => {}
             }
         }

@@ -145,7 +145,7 @@ pub fn kept(stored: &[&StoredMessage], known: &ExpectedAnswer, finished: &[Endin
         Marked::No | Marked::Words if !known.is_all && reached == answer.chars().count() => {
             match stored[at].mark {
                 Mark::Finished => AnswerFate::Whole,
-                Mark::None | Mark::Writing => AnswerFate::Unknown(
+                Mark::None | Mark::Writing | Mark::Partial | Mark::Waiting => AnswerFate::Unknown(
                     "everything that the client had seen is stored; the server called its own provider, so the \
                         whole answer is unknown",
                 ),
@@ -269,7 +269,7 @@ fn marked(message: &StoredMessage, rest: &str, answer: &str, finished: &[Ending]
     let is_usual = finished.iter().any(|whole| whole.after == rest);
     match (message.state, message.mark) {
         (State::Failed, _) => status("failed"),
-        (State::Open, _) | (_, Mark::Writing) => status("still being written"),
+        (State::Open, _) | (_, Mark::Writing | Mark::Partial) => status("still being written"),
         _ if is_other => status("otherwise than whole answers"),
         _ if !rest.is_empty() && !is_usual && !answer.contains(rest) => Marked::Words,
         _ => Marked::No,
