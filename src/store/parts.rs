@@ -35,6 +35,18 @@ pub fn parts_of(text: &str) -> Option<(String, Vec<ToolCall>)> {
     read(&value).map(|content| (content.text, content.tools))
 }
 
+/// Whether an item of an agent is of a kind that is no message: what a hosted tool did, or a step of the session.
+pub fn is_hosted(kind: &str) -> bool {
+    const STEPS: [&str; 3] = ["compaction", "item_reference", "mcp_list_tools"];
+    const ENDS: [&str; 4] = [
+        "_call",
+        "_call_output",
+        "_approval_request",
+        "_approval_response",
+    ];
+    STEPS.contains(&kind) || ENDS.iter().any(|end| kind.ends_with(end))
+}
+
 /// Reads calls that are kept apart from the text: one, or an array of them.
 pub(super) fn calls(value: &Value) -> Vec<ToolCall> {
     match value {

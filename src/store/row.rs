@@ -58,7 +58,8 @@ pub(super) fn fill(value: &Value, message: &mut StoredMessage) {
         }
         None => {
             message.content.push_str(&parts::canonical(value));
-            message.decoded = false;
+            let kind = value.get("type").and_then(Value::as_str);
+            message.decoded &= kind.is_some_and(parts::is_hosted);
         }
     }
 }
