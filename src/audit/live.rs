@@ -286,7 +286,7 @@ impl Live {
         let store = self.mapping.store();
         file::Mapping {
             name: format!("{}, {}", self.mapping.short(), fingerprint::text(store)),
-            declared: self.mapping.memory(),
+            declared: Some(self.mapping.toml()),
             unlike_older: self
                 .mapping
                 .detected()
@@ -333,15 +333,17 @@ impl Live {
 
     /// What users may do to what is stored.
     pub fn allowed(&self) -> Vec<Allow> {
-        let pairs = [
-            (Allowed::Edit, Allow::Edit),
-            (Allowed::Delete, Allow::Delete),
-        ];
-        let allowed = pairs
-            .into_iter()
-            .filter(|(what, _)| self.mapping.allows(*what));
-        allowed.map(|(_, allow)| allow).collect()
+        allowed(self.mapping.store())
     }
+}
+
+/// What users may do to what is stored there.
+pub fn allowed(store: &store::Store) -> Vec<Allow> {
+    let of = |what: &Allowed| match what {
+        Allowed::Edit => Allow::Edit,
+        Allowed::Delete => Allow::Delete,
+    };
+    store.allow.iter().map(of).collect()
 }
 
 /// What orders messages, where their order is kept.
