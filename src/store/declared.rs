@@ -57,6 +57,8 @@ pub enum Allowed {
     Edit,
     /// Delete messages or conversations.
     Delete,
+    /// Put messages into another conversation.
+    Move,
 }
 
 /// The rows of conversations.

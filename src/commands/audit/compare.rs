@@ -59,7 +59,7 @@ pub(super) async fn run(args: Args, env: Env) -> anyhow::Result<Done> {
         ..Rules::default()
     };
     let mut ranges = None;
-    let mut unread = Vec::new();
+    let mut unread: Vec<String>;
     let mut url = String::new();
     let (found, evidence, after) = match &args.after {
         Some(path) => {

@@ -79,6 +79,27 @@ fn two_files_know_what_users_may_do() {
     gone(("E message-lost", 1));
 }
 
+/// A chat that becomes a topic takes its messages along; more than users do at once is an error.
+#[test]
+fn users_may_move_messages_where_the_mapping_says_so() {
+    let store = Store::sqlite();
+    let chats = Chats::in_store(&store);
+    let moved = |ids: &str, expected: (&str, i32)| {
+        super::chats::again(&chats.url);
+        chats.snapshot("before.cas");
+        chats.sql(&format!(
+            "UPDATE message SET conversation_id = 3 WHERE conversation_id <> 3 AND {ids}"
+        ));
+        let (report, code) = chats.compare(&["before.cas"]);
+        assert_eq!((told(&report).as_str(), code), expected, "{report:#}");
+    };
+    moved("id = 20", ("E message-moved", 1));
+    let allow = "shape = \"row\"\nallow = [\"move\"]";
+    chats.map(&MAPPING.replace("shape = \"row\"", allow));
+    moved("id = 20", ("N message-moved", 0));
+    moved("id <= 90", ("E message-moved", 1));
+}
+
 /// The word may be there while it is written, and for good.
 #[test]
 fn a_partial_answer_may_go_on_and_not_become_another_one() {
