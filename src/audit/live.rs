@@ -347,6 +347,20 @@ pub fn allowed(store: &store::Store) -> Vec<Allow> {
     store.allow.iter().map(of).collect()
 }
 
+/// The preset with which a snapshot was taken, if it was one.
+pub fn preset_of(mapping: &file::Mapping) -> Option<&'static store::Preset> {
+    let (name, _) = mapping.name.split_once(" (preset)")?;
+    store::presets().iter().find(|preset| preset.name == name)
+}
+
+/// The stores that a snapshot was taken of; in an older file only those of a preset are known.
+pub fn stores_of(mapping: &file::Mapping) -> Vec<store::Store> {
+    let kept = mapping.declared.as_deref();
+    let kept = kept.and_then(store::Mapping::stores_in);
+    let of_preset = || preset_of(mapping).map(|preset| preset.store.clone());
+    kept.or_else(of_preset).unwrap_or_default()
+}
+
 /// What orders messages, where their order is kept.
 fn order(store: &store::Store) -> Vec<String> {
     if store.orders_items() {

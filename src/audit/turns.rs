@@ -390,7 +390,7 @@ mod tests {
         let result = |second| message(Role::Other("tool".to_owned()), "{}", second);
         let of = |answers: &[StoredMessage]| {
             let question = |second| message(Role::User, "milk?", second);
-            told(&[&[question(0)], answers, &[question(900)]].concat())[0]
+            told(&[&[question(0)][..], answers, &[question(900)]].concat())[0]
         };
         let given = message(Role::Assistant, "Yes.", 4);
         let asked = call(Some("{}"), None, 1);

@@ -58,7 +58,6 @@ pub use write::write;
 
 use super::evidence::Evidence;
 use super::snapshot_builder::Summary;
-use crate::store;
 use serde::{Deserialize, Serialize};
 
 /// What the builder of a snapshot says about the store.
@@ -120,21 +119,6 @@ pub struct Mapping {
     /// What of a message these are of; empty where there are none, and in older files.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub summed: Vec<String>,
-}
-
-impl Mapping {
-    /// The preset that it was, if it was one.
-    pub fn preset(&self) -> Option<&'static store::Preset> {
-        let (name, _) = self.name.split_once(" (preset)")?;
-        store::presets().iter().find(|preset| preset.name == name)
-    }
-
-    /// The stores that were read; in an older file only those of a preset are known.
-    pub fn stores(&self) -> Vec<store::Store> {
-        let kept = self.declared.as_deref().and_then(store::Mapping::stores_in);
-        let of_preset = || self.preset().map(|preset| preset.store.clone());
-        kept.or_else(of_preset).unwrap_or_default()
-    }
 }
 
 /// The end of the file: what is known only when all was written.
