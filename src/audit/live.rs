@@ -286,7 +286,7 @@ impl Live {
         let store = self.mapping.store();
         file::Mapping {
             name: format!("{}, {}", self.mapping.short(), fingerprint::text(store)),
-            declared: self.mapping.memory(),
+            declared: Some(self.mapping.toml()),
             unlike_older: self
                 .mapping
                 .detected()
@@ -333,15 +333,32 @@ impl Live {
 
     /// What users may do to what is stored.
     pub fn allowed(&self) -> Vec<Allow> {
-        let pairs = [
-            (Allowed::Edit, Allow::Edit),
-            (Allowed::Delete, Allow::Delete),
-        ];
-        let allowed = pairs
-            .into_iter()
-            .filter(|(what, _)| self.mapping.allows(*what));
-        allowed.map(|(_, allow)| allow).collect()
+        allowed(self.mapping.store())
     }
+}
+
+/// What users may do to what is stored there.
+pub fn allowed(store: &store::Store) -> Vec<Allow> {
+    let of = |what: &Allowed| match what {
+        Allowed::Edit => Allow::Edit,
+        Allowed::Delete => Allow::Delete,
+        Allowed::Move => Allow::Move,
+    };
+    store.allow.iter().map(of).collect()
+}
+
+/// The preset with which a snapshot was taken, if it was one.
+pub fn preset_of(mapping: &file::Mapping) -> Option<&'static store::Preset> {
+    let (name, _) = mapping.name.split_once(" (preset)")?;
+    store::presets().iter().find(|preset| preset.name == name)
+}
+
+/// The stores that a snapshot was taken of; in an older file only those of a preset are known.
+pub fn stores_of(mapping: &file::Mapping) -> Vec<store::Store> {
+    let kept = mapping.declared.as_deref();
+    let kept = kept.and_then(store::Mapping::stores_in);
+    let of_preset = || preset_of(mapping).map(|preset| preset.store.clone());
+    kept.or_else(of_preset).unwrap_or_default()
 }
 
 /// What orders messages, where their order is kept.

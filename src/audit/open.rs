@@ -22,6 +22,8 @@ pub(super) enum Why {
     Marked,
     /// The store said so, and had for more than a day: it was left behind by a crash.
     Left,
+    /// The store said that it was not whole, or waited: it may have gone on, and what was there stays.
+    GoesOn,
     /// It was an answer younger than the time in which texts settle, and the store did not say
     /// whether it was finished.
     Young,
@@ -72,21 +74,21 @@ impl Why {
         let is_answer = message.role == Role::Assistant;
         match (message.state, message.mark, age) {
             (State::Failed | State::Deleted, ..) => None,
+            (State::Open, Mark::Waiting, _) => Some(Self::Marked),
             (State::Open, _, Some(DAY..)) => Some(Self::Left),
             (State::Open, ..) => Some(Self::Marked),
             (State::Whole, Mark::Writing, None | Some(..DAY)) if is_answer => Some(Self::Marked),
             (State::Whole, Mark::Finished, _) => None,
             // The row was made for an answer of which nothing had come: nothing can be lost of it.
-            (State::Whole, Mark::None, None | Some(..DAY))
+            (State::Whole, Mark::None | Mark::Partial, None | Some(..DAY))
                 if is_answer && holds_nothing(message) =>
             {
                 Some(Self::Marked)
             }
-            (State::Whole, Mark::None | Mark::Writing, Some(age)) if is_answer => match age {
-                _ if age < -CLOCKS => Some(Self::Ahead),
-                _ if age < settle => Some(Self::Young),
-                _ => None,
-            },
+            (State::Whole, _, Some(age)) if is_answer && age < -CLOCKS => Some(Self::Ahead),
+            (State::Whole, _, Some(age)) if is_answer && age < settle => Some(Self::Young),
+            (State::Whole, Mark::Waiting, _) if is_answer => Some(Self::GoesOn),
+            (State::Whole, Mark::Partial, None | Some(..DAY)) if is_answer => Some(Self::GoesOn),
             (State::Whole, ..) => None,
         }
     }
@@ -97,6 +99,7 @@ impl Why {
             Self::Left => 1,
             Self::Young => 2,
             Self::Ahead => 3,
+            Self::GoesOn => 4,
         }
     }
 
@@ -105,7 +108,8 @@ impl Why {
             0 => Self::Marked,
             1 => Self::Left,
             2 => Self::Young,
-            _ => Self::Ahead,
+            3 => Self::Ahead,
+            _ => Self::GoesOn,
         }
     }
 }
@@ -264,6 +268,23 @@ mod tests {
         assert_eq!(why(&marked(DAY - 1, State::Whole)), Some(Why::Marked));
         assert_eq!(why(&marked(DAY, State::Whole)), None);
         assert_eq!(why(&marked(DAY, State::Open)), Some(Why::Left));
+        // It may go on, and may have ended so.
+        let partial = |age| StoredMessage {
+            mark: Mark::Partial,
+            ..answer(age)
+        };
+        assert_eq!(why(&partial(SETTLE - 1)), Some(Why::Young));
+        assert_eq!(why(&partial(SETTLE)), Some(Why::GoesOn));
+        assert_eq!(why(&partial(DAY)), None);
+        // A person may take days to decide.
+        let undecided = |age, state| StoredMessage {
+            mark: Mark::Waiting,
+            state,
+            ..answer(age)
+        };
+        assert_eq!(why(&undecided(0, State::Whole)), Some(Why::Young));
+        assert_eq!(why(&undecided(DAY, State::Whole)), Some(Why::GoesOn));
+        assert_eq!(why(&undecided(DAY, State::Open)), Some(Why::Marked));
         // A row that waits for its answer.
         let waiting = |age| StoredMessage {
             content: String::new(),

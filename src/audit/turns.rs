@@ -1,6 +1,7 @@
 //! The questions of a conversation, and the outcome of each: pure.
 
 use crate::model::{Mark, Role, State, StoredMessage};
+use std::collections::HashSet;
 
 /// A question, and what the store holds as its answer.
 #[derive(Debug, Clone, Copy)]
@@ -69,6 +70,7 @@ pub(super) const TWICE: i64 = 2_000_000;
 pub fn asked(messages: &[StoredMessage]) -> Vec<Asked<'_>> {
     let mut speaking: Vec<_> = messages.iter().filter(|message| counts(message)).collect();
     untie(&mut speaking);
+    let returned = returned(messages);
     let mut found: Vec<Asked<'_>> = Vec::new();
     let mut at = 0;
     while at < speaking.len() {
@@ -90,6 +92,9 @@ pub fn asked(messages: &[StoredMessage]) -> Vec<Asked<'_>> {
         found.push(Asked {
             question: message,
             answer: match of(&rest[..answers]) {
+                AnswerState::Given if ends_with_result(&rest[..answers], &returned) => {
+                    AnswerState::Open
+                }
                 AnswerState::Given => AnswerState::Given,
                 _ if again => AnswerState::AskedAgain,
                 missing => missing,
@@ -105,6 +110,43 @@ pub fn asked(messages: &[StoredMessage]) -> Vec<Asked<'_>> {
         }
     }
     found
+}
+
+/// The keys of the answers behind which the result of a tool comes as a row of its own.
+fn returned(messages: &[StoredMessage]) -> HashSet<&str> {
+    let mut found = HashSet::new();
+    let mut last = None;
+    for message in messages.iter().filter(|message| is_shown(message)) {
+        match &message.role {
+            Role::Assistant => last = Some(message.key.as_str()),
+            Role::User if !is_empty(message) => last = None,
+            Role::Other(word) if RESULTS.contains(&word.as_str()) => found.extend(last),
+            Role::User | Role::Other(_) => {}
+        }
+    }
+    found
+}
+
+/// The roles of rows with a tool's result.
+const RESULTS: [&str; 2] = ["tool", "function"];
+
+/// Whether answers without any text end with a tool's result, which the model never answered. A call alone may be
+/// the page's to show.
+fn ends_with_result(answers: &[&StoredMessage], returned: &HashSet<&str>) -> bool {
+    let is_result = |answer: &StoredMessage| {
+        let tools = &answer.tools;
+        !tools.is_empty()
+            && tools
+                .iter()
+                .all(|tool| tool.input.is_none() && tool.output.is_some())
+    };
+    let says_nothing = |answer: &&StoredMessage| {
+        answer.content.trim().is_empty() && answer.state != State::Deleted
+    };
+    answers.iter().all(says_nothing)
+        && answers
+            .last()
+            .is_some_and(|last| is_result(last) || returned.contains(last.key.as_str()))
 }
 
 /// Puts a question before an answer that only a random key puts before it: nothing orders the two, and
@@ -181,12 +223,13 @@ fn near(first: &StoredMessage, second: &StoredMessage, within: i64) -> bool {
 fn of(answers: &[&StoredMessage]) -> AnswerState {
     let told = |answer: &&StoredMessage| match (answer.state, answer.mark) {
         (State::Failed, _) => AnswerState::Failed,
+        (State::Open, Mark::Waiting) if !is_empty(answer) => AnswerState::Given,
         (State::Open, _) => AnswerState::Open,
         (State::Deleted, _) => AnswerState::Given,
-        (State::Whole, Mark::Writing) => AnswerState::Open,
-        (State::Whole, Mark::None | Mark::Finished) if answer.has_failed() => AnswerState::Failed,
-        (State::Whole, Mark::None | Mark::Finished) if is_empty(answer) => AnswerState::Empty,
-        (State::Whole, Mark::None | Mark::Finished) => AnswerState::Given,
+        (State::Whole, Mark::Writing | Mark::Partial) => AnswerState::Open,
+        (State::Whole, _) if answer.has_failed() => AnswerState::Failed,
+        (State::Whole, _) if is_empty(answer) => AnswerState::Empty,
+        (State::Whole, Mark::None | Mark::Waiting | Mark::Finished) => AnswerState::Given,
     };
     let given = answers
         .iter()
@@ -201,7 +244,7 @@ fn of(answers: &[&StoredMessage]) -> AnswerState {
 #[cfg(test)]
 mod tests {
     use super::{AnswerState, asked};
-    use crate::model::{Mark, Role, State, StoredMessage};
+    use crate::model::{Mark, Role, State, StoredMessage, ToolCall};
 
     fn message(role: Role, text: &str, second: i64) -> StoredMessage {
         StoredMessage {
@@ -331,6 +374,40 @@ mod tests {
         assert_eq!(told(&round), [AnswerState::Empty]);
         round.push(message(Role::Assistant, "a", 3));
         assert_eq!(told(&round), [AnswerState::Given]);
+    }
+
+    /// Where each call and each result is a row of its own, the answer is the row after them.
+    #[test]
+    fn a_tools_result_is_no_answer() {
+        let call = |input: Option<&str>, output: Option<&str>, second| StoredMessage {
+            tools: vec![ToolCall {
+                name: "search".to_owned(),
+                input: input.map(str::to_owned),
+                output: output.map(str::to_owned),
+            }],
+            ..message(Role::Assistant, "", second)
+        };
+        let result = |second| message(Role::Other("tool".to_owned()), "{}", second);
+        let of = |answers: &[StoredMessage]| {
+            let question = |second| message(Role::User, "milk?", second);
+            told(&[&[question(0)][..], answers, &[question(900)]].concat())[0]
+        };
+        let given = message(Role::Assistant, "Yes.", 4);
+        let asked = call(Some("{}"), None, 1);
+        let response = call(None, Some("{}"), 2);
+        for lost in [
+            [asked.clone(), result(2)],
+            [asked.clone(), response.clone()],
+        ] {
+            assert_eq!(of(&lost), AnswerState::Open);
+            let answered = [&lost[..], std::slice::from_ref(&given)].concat();
+            assert_eq!(of(&answered), AnswerState::Given);
+        }
+        // What the page shows, and a call with its result in one row.
+        assert_eq!(of(&[asked]), AnswerState::Given);
+        assert_eq!(of(&[call(Some("{}"), Some("{}"), 1)]), AnswerState::Given);
+        let words = message(Role::Assistant, "I search.", 1);
+        assert_eq!(of(&[words, result(2)]), AnswerState::Given);
     }
 
     #[test]

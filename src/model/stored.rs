@@ -67,8 +67,22 @@ pub enum Mark {
     None,
     /// It is still being written.
     Writing,
+    /// It is not whole: it may still be written, or it ended so.
+    Partial,
+    /// It waits for a decision or a result, and goes on in the same row then.
+    Waiting,
     /// It is finished.
     Finished,
+}
+
+impl Mark {
+    /// Whether it says that the message is not whole.
+    pub fn is_unfinished(self) -> bool {
+        match self {
+            Self::Writing | Self::Partial => true,
+            Self::None | Self::Waiting | Self::Finished => false,
+        }
+    }
 }
 
 /// A tool call of a message, or its result.
@@ -125,7 +139,7 @@ impl StoredMessage {
         const WORDS: [&str; 5] = ["cancelled", "canceled", "aborted", "stopped", "deleted"];
         let is_said = |status: &String| WORDS.contains(&status.to_lowercase().as_str());
         self.state != State::Whole
-            || self.mark == Mark::Writing
+            || self.mark.is_unfinished()
             || self.has_failed()
             || self.status.as_ref().is_some_and(is_said)
     }

@@ -109,6 +109,7 @@ fn of_messages(message: &mut Messages, table: &Table) -> Result<(), CliError> {
     for predicate in [
         &mut message.only,
         &mut message.open,
+        &mut message.waits,
         &mut message.error,
         &mut message.deleted,
     ] {

@@ -57,6 +57,8 @@ pub enum Allowed {
     Edit,
     /// Delete messages or conversations.
     Delete,
+    /// Put messages into another conversation.
+    Move,
 }
 
 /// The rows of conversations.
@@ -130,6 +132,7 @@ impl Store {
         let predicates = [
             &message.only,
             &message.open,
+            &message.waits,
             &message.error,
             &message.deleted,
         ];
@@ -201,6 +204,9 @@ pub struct Messages {
     /// Which of them are still being written.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub open: Option<Predicate>,
+    /// Which of those wait for a person.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub waits: Option<Predicate>,
     /// Which of them failed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<Predicate>,

@@ -298,6 +298,7 @@ fn bare(plan: &Plan, row: &Row<'_>, message: &mut StoredMessage) {
     put(&mut message.conversation, conversation(plan, row));
     put(&mut message.status, told(plan.status));
     message.mark = match (plan.open.map(|at| row.cells[at]), &message.status) {
+        _ if message.state == State::Open && is(plan.waits) => Mark::Waiting,
         (Some(CellRef::Int(1)), _) => Mark::Writing,
         (Some(CellRef::Int(0)), _) => Mark::Finished,
         (_, Some(status)) => status::mark(status),

@@ -86,11 +86,16 @@ async fn remembered(db: &dyn Db, text: &str, schema: &[Table]) -> anyhow::Result
     let found = candidates(db, schema).await.unwrap_or_default();
     let tables = found.iter().map(|it| it.mapping.table().to_owned());
     let own = mapping.table_names();
-    mapping.origin = Origin::Detected(Why {
-        reasons: vec![Reason::of("as the snapshot was taken")],
-        others: tables.filter(|table| !own.contains(table)).collect(),
-        ..Why::default()
-    });
+    let others: Vec<_> = tables.filter(|table| !own.contains(table)).collect();
+    let same = found.iter().find(|it| it.mapping.stores == mapping.stores);
+    mapping.origin = match same.map(|it| &it.mapping.origin) {
+        Some(preset @ Origin::Preset { .. }) if others.is_empty() => preset.clone(),
+        _ => Origin::Detected(Why {
+            reasons: vec![Reason::of("as the snapshot was taken")],
+            others,
+            ..Why::default()
+        }),
+    };
     Ok(Some(mapping))
 }
 

@@ -66,19 +66,17 @@ impl Mapping {
         declared.resolve(schema).ok().flatten()
     }
 
+    /// The stores of a mapping that [`Self::toml`] wrote.
+    pub fn stores_in(text: &str) -> Option<Vec<Store>> {
+        let store = toml::from_str::<toml::Table>(text).ok()?.remove("store")?;
+        store.try_into().ok()
+    }
+
     /// What the look at the store found, besides the mapping.
     pub fn detected(&self) -> Option<&Why> {
         match &self.origin {
             Origin::Detected(why) => Some(why),
             Origin::Declared | Origin::Preset { .. } => None,
-        }
-    }
-
-    /// The same as [`Self::toml`] where no preset says it.
-    pub fn memory(&self) -> Option<String> {
-        match &self.origin {
-            Origin::Detected(_) | Origin::Declared => Some(self.toml()),
-            Origin::Preset { .. } => None,
         }
     }
 

@@ -48,7 +48,7 @@ pub use declared_config::Declared;
 pub use detect::{Choice, by_names, candidates, choose, find_text, from_hits, nothing_found};
 pub use list::{TakeKey, conversations, find, one, scan_conversations};
 pub use mapping::{Mapping, Origin};
-pub use parts::parts_of;
+pub use parts::{is_hosted, parts_of};
 pub use predicate::Predicate;
 pub use preset_match::{Misfit, misfits, sealed};
 pub use presets::{Preset, all as presets};

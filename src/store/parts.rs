@@ -35,6 +35,18 @@ pub fn parts_of(text: &str) -> Option<(String, Vec<ToolCall>)> {
     read(&value).map(|content| (content.text, content.tools))
 }
 
+/// Whether an item of an agent is of a kind that is no message: what a hosted tool did, or a step of the session.
+pub fn is_hosted(kind: &str) -> bool {
+    const STEPS: [&str; 3] = ["compaction", "item_reference", "mcp_list_tools"];
+    const ENDS: [&str; 4] = [
+        "_call",
+        "_call_output",
+        "_approval_request",
+        "_approval_response",
+    ];
+    STEPS.contains(&kind) || ENDS.iter().any(|end| kind.ends_with(end))
+}
+
 /// Reads calls that are kept apart from the text: one, or an array of them.
 pub(super) fn calls(value: &Value) -> Vec<ToolCall> {
     match value {
@@ -91,6 +103,11 @@ fn add(value: &Value, content: &mut Content) -> bool {
         Value::Array(items) => {
             let known = items.iter().filter(|item| add(item, content)).count();
             content.others += u32::try_from(items.len() - known).unwrap_or(u32::MAX);
+            // A call that is the last part has its result to come, from the page or from the user.
+            let last = items.last().and_then(Value::as_object).and_then(state);
+            if last == Some("input-available") && content.mark != Mark::Writing {
+                content.mark = Mark::Waiting;
+            }
             known > 0 || items.is_empty()
         }
         Value::Object(fields) => object(fields, content),
@@ -219,13 +236,21 @@ fn has_something(value: &Value) -> bool {
     }
 }
 
-/// A part of the AI SDK has a state; one part that is still being written outweighs all others.
+/// A part of the AI SDK has a state; one part that is still being written outweighs all others, and
+/// then one that waits for a decision.
 fn mark(fields: &Map<String, Value>, content: &mut Content) {
-    match fields.get("state").and_then(Value::as_str) {
+    match state(fields) {
         Some("streaming" | "input-streaming") => content.mark = Mark::Writing,
+        Some("approval-requested" | "approval-responded") if content.mark != Mark::Writing => {
+            content.mark = Mark::Waiting;
+        }
         Some("done") if content.mark == Mark::None => content.mark = Mark::Finished,
         _ => {}
     }
+}
+
+fn state(fields: &Map<String, Value>) -> Option<&str> {
+    fields.get("state").and_then(Value::as_str)
 }
 
 /// A tool's call or result, as each of the many names it.

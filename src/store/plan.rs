@@ -10,7 +10,7 @@ use crate::model::Nulls;
 pub(super) struct Plan {
     /// The expressions, in the order of the row.
     pub select: Vec<String>,
-    /// How many of them are not there for the order alone.
+    /// How many of them, the first ones, say what a message is.
     pub told: usize,
     pub key: Vec<usize>,
     pub conversation: Vec<Slot>,
@@ -30,6 +30,7 @@ pub(super) struct Plan {
     pub status: Option<usize>,
     pub extra: Vec<usize>,
     pub open: Option<usize>,
+    pub waits: Option<usize>,
     pub error: Option<usize>,
     pub failed: Option<Slot>,
     pub deleted: Option<usize>,
@@ -161,6 +162,7 @@ impl Plan {
             status: columns.some(message.status.as_ref()),
             extra: columns.columns(&message.extra),
             open: columns.answer(message.open.as_ref()),
+            waits: None,
             error: columns.flag(message.error.as_ref()),
             failed: columns.source(message.failed.as_ref()),
             deleted: columns.flag(deleted),
@@ -185,6 +187,7 @@ impl Plan {
         };
         plan.told = columns.select.len();
         plan.order = columns.columns(store.order_apart());
+        plan.waits = columns.flag(message.waits.as_ref());
         plan.select = columns.select;
         plan
     }

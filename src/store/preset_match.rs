@@ -2,7 +2,7 @@
 
 use super::presets::Preset;
 use super::score::{Reason, Why};
-use super::{Candidate, Mapping, Origin, Shape, presets};
+use super::{Candidate, Mapping, Origin, Shape, Source, Store, presets, words};
 use crate::cli_error::CliError;
 use crate::db::Target;
 use crate::model::Table;
@@ -89,7 +89,13 @@ fn checked(preset: &'static Preset, schema: &[Table]) -> Option<Result<Candidate
         .map(|name| format!("`{name}`"))
         .collect();
     let why = format!("{found} of {of} columns of {}", tables.join(", "));
-    let mapping = Mapping::check(preset.store.clone(), origin(preset, why.clone()), schema);
+    let stores = preset.store.iter().cloned().map(|mut store| {
+        if preset.general {
+            complete(&mut store, schema);
+        }
+        store
+    });
+    let mapping = Mapping::check(stores.collect(), origin(preset, why.clone()), schema);
     Some(match mapping {
         Ok(mapping) => Ok(Candidate {
             mapping,
@@ -102,6 +108,20 @@ fn checked(preset: &'static Preset, schema: &[Table]) -> Option<Result<Candidate
         }),
         Err(lacks) => Err(Misfit { preset, why, lacks }),
     })
+}
+
+/// Reads the status and the tool calls of the messages, where the mapping names no column for them.
+fn complete(store: &mut Store, schema: &[Table]) {
+    let message = &mut store.message;
+    let name = &message.table;
+    let mut tables = schema.iter();
+    let Some(table) = tables.find(|table| table.name.eq_ignore_ascii_case(name)) else {
+        return;
+    };
+    let status = words::status_column(table).map(|column| column.name.clone());
+    message.status = message.status.take().or(status);
+    let calls = words::calls_column(table).map(|column| Source::column(&column.name));
+    message.tools = message.tools.take().or(calls);
 }
 
 pub(super) fn origin(preset: &Preset, why: String) -> Origin {
@@ -181,7 +201,7 @@ mod tests {
     fn a_preset_that_lacks_a_column_is_reported() {
         let whole = schema("sqlmodel-chat", "");
         assert_eq!((fitting(&whole).len(), misfits(&whole).len()), (1, 0));
-        // What a smaller preset needs is there, so that one is right.
+        // What a smaller preset needs is there, so that one is right; a status is read all the same.
         let mut smaller = schema("sqlmodel-chat-small", "");
         for (table, more) in smaller.iter_mut().zip(["title", "status"]) {
             let more = Column {
@@ -191,6 +211,9 @@ mod tests {
             table.columns.push(more);
         }
         assert_eq!((fitting(&smaller).len(), misfits(&smaller).len()), (1, 0));
+        let status = |schema: &[Table]| fitting(schema)[0].mapping.store().message.status.clone();
+        assert_eq!(status(&smaller).as_deref(), Some("status"));
+        assert_eq!(status(&schema("sqlmodel-chat-small", "")), None);
         let lacking = schema("sqlmodel-chat", "role");
         assert_eq!(fitting(&lacking).len(), 0);
         let misfit = &misfits(&lacking)[0];

@@ -19,6 +19,9 @@ pub struct Preset {
     pub source: String,
     /// What of it can't be read, and why.
     pub unreadable: Option<String>,
+    /// Whether it is a usual way to keep chats, and no product: a status and tool calls in such tables are read, too.
+    #[serde(default)]
+    pub general: bool,
     /// The tables and columns by which it is known.
     pub signature: BTreeMap<String, Vec<String>>,
     /// Where its chats are.

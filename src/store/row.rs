@@ -49,13 +49,17 @@ pub(super) fn fill(value: &Value, message: &mut StoredMessage) {
                 (Mark::Writing, State::Whole) => {
                     (message.state, message.mark) = (State::Open, mark);
                 }
-                (Mark::Finished, State::Whole) => message.mark = mark,
+                (Mark::Waiting, State::Whole) => message.mark = mark,
+                (Mark::Finished, State::Whole) if message.mark != Mark::Waiting => {
+                    message.mark = mark;
+                }
                 _ => {}
             }
         }
         None => {
             message.content.push_str(&parts::canonical(value));
-            message.decoded = false;
+            let kind = value.get("type").and_then(Value::as_str);
+            message.decoded &= kind.is_some_and(parts::is_hosted);
         }
     }
 }

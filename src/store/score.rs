@@ -166,9 +166,7 @@ impl Guess {
 /// conversation.
 pub(super) fn in_rows(schema: &[Table], table: &Table, conversation: Option<&Column>) -> Guess {
     let time = words::time_column(table);
-    let status = ["status", "state"]
-        .iter()
-        .find_map(|name| table.column(name));
+    let status = words::status_column(table);
     let place = conversation.and_then(|column| own_table(schema, table, column));
     let columns = match (conversation, place) {
         (Some(column), Some(place)) => naming(table, column, place),

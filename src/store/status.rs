@@ -21,8 +21,6 @@ const WRITING: &[&str] = &[
     "in progress",
     "in-progress",
     "in_progress",
-    "incomplete",
-    "partial",
     "pending",
     "processing",
     "queued",
@@ -30,6 +28,9 @@ const WRITING: &[&str] = &[
     "streaming",
     "writing",
 ];
+
+/// Words that they write for a while, or for good where an answer ended early.
+const PARTIAL: &[&str] = &["incomplete", "partial"];
 
 /// What a status says.
 pub(super) fn mark(status: &str) -> Mark {
@@ -39,6 +40,8 @@ pub(super) fn mark(status: &str) -> Mark {
         Mark::Finished
     } else if is_in(WRITING) {
         Mark::Writing
+    } else if is_in(PARTIAL) {
+        Mark::Partial
     } else {
         Mark::None
     }
@@ -56,6 +59,9 @@ mod tests {
         }
         for word in ["streaming", "IN_PROGRESS", "in-progress"] {
             assert_eq!(mark(word), Mark::Writing, "{word}");
+        }
+        for word in ["partial", "Incomplete"] {
+            assert_eq!(mark(word), Mark::Partial, "{word}");
         }
         for word in ["", "sent", "active", "1", "not done", "interrupted"] {
             assert_eq!(mark(word), Mark::None, "{word}");

@@ -120,6 +120,12 @@ const CALLS: &[&str] = &[
     "functioncall",
 ];
 
+/// The column that says how far a message is.
+pub(super) fn status_column(table: &Table) -> Option<&Column> {
+    let names = ["status", "state"];
+    names.iter().find_map(|name| table.column(name))
+}
+
 /// The column that holds the tools that a message calls.
 pub(super) fn calls_column(table: &Table) -> Option<&Column> {
     let column = CALLS.iter().find_map(|name| table.column(name));

@@ -88,9 +88,10 @@ impl Ending {
         self.status.is_some() || self.mark != Mark::None
     }
 
-    /// Whether the store says the same of a message.
+    /// Whether the store says the same of a message. What waits for the user is as whole as it can be.
     pub fn is_like(&self, message: &StoredMessage) -> bool {
-        self.status == message.status && self.mark == message.mark
+        let is_same = self.mark == message.mark || message.mark == Mark::Waiting;
+        self.status == message.status && is_same
     }
 }
 
@@ -148,8 +149,8 @@ pub fn kept(stored: &[&StoredMessage], known: &ExpectedAnswer, finished: &[Endin
         // All that is known is there, and perhaps more, which nobody here has read.
         Marked::No | Marked::Words if !known.is_all && reached == answer.chars().count() => {
             match stored[at].mark {
-                Mark::Finished => AnswerFate::Whole,
-                Mark::None | Mark::Writing => AnswerFate::Unknown(
+                Mark::Finished | Mark::Waiting => AnswerFate::Whole,
+                Mark::None | Mark::Writing | Mark::Partial => AnswerFate::Unknown(
                     "everything that the client had seen is stored; the server called its own provider, so the \
                         whole answer is unknown",
                 ),
@@ -304,7 +305,7 @@ fn marked(message: &StoredMessage, rest: &str, answer: &str, finished: &[Ending]
     let is_usual = finished.iter().any(|whole| whole.after == rest);
     match (message.state, message.mark) {
         (State::Failed, _) => status("failed"),
-        (State::Open, _) | (_, Mark::Writing) => status("still being written"),
+        (State::Open, _) | (_, Mark::Writing | Mark::Partial) => status("still being written"),
         _ if is_other => status("otherwise than whole answers"),
         _ if !rest.is_empty() && !is_usual && !answer.contains(rest) => Marked::Words,
         _ => Marked::No,

@@ -3,6 +3,7 @@
 
 mod across;
 mod ages;
+mod as_before;
 mod changes;
 mod chats;
 mod faults;

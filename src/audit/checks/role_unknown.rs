@@ -4,7 +4,7 @@ use super::check_context::opaque;
 use super::{Cause, CauseCounts, Check, CheckContext, Look, cause};
 use crate::model::Role;
 use crate::report::Severity::Warning;
-use crate::store::Thread;
+use crate::store::{self, Thread};
 
 pub(super) const CHECK: Check = Check {
     code: "role-unknown",
@@ -28,7 +28,9 @@ fn look(thread: &Thread, context: &CheckContext<'_>, tally: &mut CauseCounts) {
         let Role::Other(word) = &message.role else {
             continue;
         };
-        let known = KNOWN.contains(&word.as_str()) || declared.values().any(|role| role == word);
+        let known = KNOWN.contains(&word.as_str())
+            || store::is_hosted(word)
+            || declared.values().any(|role| role == word);
         match word.trim() {
             _ if known => {}
             "" => tally.message(&CAUSES[1], message, ""),

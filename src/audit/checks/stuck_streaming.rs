@@ -31,9 +31,6 @@ static CAUSES: &[Cause] = &[
     ),
 ];
 
-/// Words of a status that say it for a while, and of a part that nobody adds to any more as well.
-const ENDED: [&str; 2] = ["incomplete", "partial"];
-
 fn unfit(context: &CheckContext<'_>) -> Option<&'static str> {
     let store = context.mapping.store();
     let done = store.item.as_ref().is_some_and(|item| item.done.is_some());
@@ -56,12 +53,9 @@ fn unfit(context: &CheckContext<'_>) -> Option<&'static str> {
 
 /// Whether only the word in the status column says that an answer is being written.
 fn has_open_status(message: &StoredMessage) -> bool {
-    let status = message.status.as_deref().unwrap_or_default();
-    let status = status.trim();
     message.state == State::Whole
         && message.mark == Mark::Writing
         && message.role == Role::Assistant
-        && !ENDED.iter().any(|word| word.eq_ignore_ascii_case(status))
 }
 
 fn look(thread: &Thread, context: &CheckContext<'_>, tally: &mut CauseCounts) {
@@ -71,7 +65,8 @@ fn look(thread: &Thread, context: &CheckContext<'_>, tally: &mut CauseCounts) {
         last = message.time.or(last);
         tally.marks(message);
         let by_status = has_open_status(message);
-        if (by_status || message.state == State::Open) && tally.expires(context, last) {
+        let is_open = message.state == State::Open && message.mark != Mark::Waiting;
+        if (by_status || is_open) && tally.expires(context, last) {
             let characters = message.content.chars().count();
             let is_unknown = context.age(last) == Age::Unknown;
             let later = if is_unknown && last.is_some() {

@@ -150,6 +150,7 @@ impl Found<'_> {
                 self.message(Code::IdReused, then, "a new message has its key");
             }
             (Some(Now::Other), Why::Left) => self.message(Code::MessageAltered, then, LEFT),
+            (Some(Now::Other), Why::GoesOn) => self.message(Code::MessageAltered, then, REPLACED),
             (Some(Now::Nothing | Now::Other), Why::Young) => {
                 self.totals.unjudged += 1;
                 self.unsure(then, YOUNG);
@@ -159,7 +160,7 @@ impl Found<'_> {
                 self.unsure(then, AHEAD);
             }
             (None, Why::Ahead) => self.totals.doubtful += 1,
-            (_, Why::Marked | Why::Left | Why::Young) => self.totals.unjudged += 1,
+            (_, Why::Marked | Why::Left | Why::Young | Why::GoesOn) => self.totals.unjudged += 1,
         }
     }
 
@@ -474,6 +475,8 @@ const GONE_OPEN: &str = "its text was still open at the snapshot, and its row is
 const EMPTIED: &str = "its text was still open at the snapshot, and nothing is left of it";
 const LEFT: &str =
     "its text changed, although it had been marked as being written for more than a day";
+const REPLACED: &str =
+    "its text does not begin with the earlier text, although that was not marked as being written";
 const YOUNG: &str = "its text does not begin with the earlier text; it was so young at the snapshot that it may \
     have been unfinished";
 const AHEAD: &str = "its text does not begin with the earlier text, and its time is later than the snapshot: it \

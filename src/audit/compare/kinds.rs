@@ -36,6 +36,8 @@ pub enum Allow {
     Edit,
     /// Users may delete messages and conversations.
     Delete,
+    /// Users may put messages into another conversation.
+    Move,
 }
 
 /// How a code is reported.
@@ -109,7 +111,7 @@ pub static ALL: &[Kind] = &[
     Kind {
         code: Code::MessageMoved,
         name: "message-moved",
-        allowed_by: None,
+        allowed_by: Some(Allow::Move),
         harm: |found| {
             let are = messages(found);
             format!(

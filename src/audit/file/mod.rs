@@ -101,7 +101,7 @@ pub struct Mapping {
     pub name: String,
     /// A digest of its written form.
     pub digest: String,
-    /// As `chatctl.toml` would declare it; absent where a preset says it, and in older files.
+    /// As `chatctl.toml` would declare it; absent in older files.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub declared: Option<String>,
     /// What versions that kept no `declared` read in its place.

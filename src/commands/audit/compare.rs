@@ -7,7 +7,7 @@ use crate::audit::compare::{Resolver, Rules};
 use crate::audit::evidence::judge;
 use crate::audit::evidence::judge::{Rows, RowsFate};
 use crate::audit::file::Snapshot;
-use crate::audit::live::{Live, Visitor};
+use crate::audit::live::{Live, Visitor, allowed, preset_of, stores_of};
 use crate::audit::snapshot::Pace as _;
 use crate::audit::{Comparer, Comparison, Key, Late, Settings, file};
 use crate::cli_error::CliError;
@@ -59,7 +59,7 @@ pub(super) async fn run(args: Args, env: Env) -> anyhow::Result<Done> {
         ..Rules::default()
     };
     let mut ranges = None;
-    let mut unread = Vec::new();
+    let mut unread: Vec<String>;
     let mut url = String::new();
     let (found, evidence, after) = match &args.after {
         Some(path) => {
@@ -73,6 +73,10 @@ pub(super) async fn run(args: Args, env: Env) -> anyhow::Result<Done> {
             }
             let found = audit::compare_files(&before, &after)?;
             url.clone_from(&after.header.store.url);
+            let mapping = &before.header.mapping;
+            let stores = stores_of(mapping);
+            rules.allow = stores.first().map(allowed).unwrap_or_default();
+            unread = look::unread_in(&stores, preset_of(mapping));
             (found, after.header.evidence.clone(), after.summary.messages)
         }
         None => {

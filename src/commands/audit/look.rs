@@ -8,7 +8,7 @@ use crate::cli_error::CliError;
 use crate::commands::Env;
 use crate::db::Db;
 use crate::report::{Case, StoreLine, Verdict};
-use crate::store::Choice;
+use crate::store::{Choice, Preset, Store};
 use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
@@ -197,16 +197,25 @@ pub(super) fn warn(env: &Env, live: &Live) {
 
 /// What of the store is not read, in words that continue a sentence.
 pub(super) fn unread(live: &Live) -> Vec<String> {
-    let others = live.mapping.stores.iter().skip(1);
-    let others =
-        others.map(|other| format!("the same chats in `{}` were not compared", other.table()));
+    let mut told = unread_in(&live.mapping.stores, None);
     let unreadable = live.mapping.unreadable();
-    let unreadable = unreadable.map(|what| format!("not readable: {what}"));
+    told.extend(unreadable.map(|what| format!("not readable: {what}")));
     let alike = live.mapping.detected().map(|why| why.others.as_slice());
     let alike = alike.unwrap_or_default().iter();
-    let alike =
-        alike.map(|table| format!("`{table}` looks like the chats too, and was not compared"));
-    others.chain(unreadable).chain(alike).collect()
+    told.extend(
+        alike.map(|table| format!("`{table}` looks like the chats too, and was not compared")),
+    );
+    told
+}
+
+/// The same of stores that a snapshot was taken of.
+pub(super) fn unread_in(stores: &[Store], preset: Option<&Preset>) -> Vec<String> {
+    let others = stores.iter().skip(1);
+    let others =
+        others.map(|other| format!("the same chats in `{}` were not compared", other.table()));
+    let unreadable = preset.and_then(|preset| preset.unreadable.as_ref());
+    let unreadable = unreadable.map(|what| format!("not readable: {what}"));
+    others.chain(unreadable).collect()
 }
 
 pub(super) fn case(name: &str, verdict: Verdict, reason: String) -> Case {

@@ -9,7 +9,7 @@ use super::next_turn;
 use super::rows::copies_of;
 use super::stage::Stage;
 use super::suite::Suite;
-use crate::model::{Mark, Role, State, StoredMessage, ToolCall};
+use crate::model::{Role, State, StoredMessage, ToolCall};
 use crate::report::{Lane, Report, Verdict};
 use crate::stream::faults::{NONE, READ_TO_END};
 use crate::stream::judge::approval::Call;
@@ -170,7 +170,7 @@ impl Stage<'_> {
             })
         };
         let is_open = |row: &&StoredMessage| {
-            let is_open = row.state == State::Open || row.mark == Mark::Writing;
+            let is_open = row.state == State::Open || row.mark.is_unfinished();
             is_open && !self.endings.iter().any(|whole| whole.is_like(row))
         };
         let mut of_model = own.iter().filter(is_answer);

@@ -15,7 +15,7 @@ use super::stage::Stage;
 use super::suite::Suite;
 use crate::gateway::faults;
 use crate::gateway::faults::{Ends, Mix};
-use crate::model::{Mark, ProviderEnd, Role, State, StoredMessage};
+use crate::model::{ProviderEnd, Role, State, StoredMessage};
 use crate::report::{Lane, Report, Verdict};
 use crate::store;
 use crate::stream::faults::{NONE, READ_TO_END};
@@ -286,7 +286,7 @@ impl Stage<'_> {
     /// Whether the store says of a row what it says of whole answers.
     pub(super) fn looks_whole(&self, row: &StoredMessage) -> bool {
         row.state == State::Whole
-            && row.mark != Mark::Writing
+            && !row.mark.is_unfinished()
             && (self.endings.is_empty() || self.endings.iter().any(|it| it.is_like(row)))
     }
 

@@ -4,7 +4,7 @@ use super::exchange::ResponseProgress;
 use super::live::Live;
 use super::rows;
 use super::stage::Stage;
-use crate::model::{Mark, Role, State, StoredMessage};
+use crate::model::{Role, State, StoredMessage};
 use crate::store;
 use crate::store::Shape;
 use crate::stream::judge::Drafts;
@@ -354,7 +354,7 @@ impl Stage<'_> {
 
     pub(super) fn open_row(&self, found: &Found) -> Option<String> {
         let is_open = |row: &&StoredMessage| {
-            let is_open = row.state == State::Open || row.mark == Mark::Writing;
+            let is_open = row.state == State::Open || row.mark.is_unfinished();
             // Whole answers that say the same are no better.
             is_open && !self.endings.iter().any(|whole| whole.is_like(row))
         };

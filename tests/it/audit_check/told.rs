@@ -464,6 +464,45 @@ fn a_part_that_is_still_streaming_is_open() {
     assert_eq!(exit, 3, "{report:#}");
 }
 
+/// What a hosted tool did is an item without a name and a text.
+#[test]
+fn an_item_of_a_hosted_tool_can_be_decoded() {
+    let with = |item: &str| {
+        let row = format!(
+            "INSERT INTO agent_messages (session_id, message_data, created_at) \
+             SELECT session_id, '{item}', created_at FROM agent_messages LIMIT 1;"
+        );
+        all(&made("openai-agents", &row).0)
+    };
+    let before = all(&made("openai-agents", "").0);
+    for item in [
+        r#"{"id":"ws_1","type":"web_search_call","status":"completed","action":{"type":"search","query":"milk"}}"#,
+        r#"{"type":"computer_call_output","call_id":"c","output":{"type":"computer_screenshot"}}"#,
+        r#"{"type":"mcp_list_tools","server_label":"x","tools":[]}"#,
+        r#"{"type":"compaction","encrypted_content":"x"}"#,
+    ] {
+        let told = with(item);
+        let more: Vec<_> = told.iter().filter(|it| !before.contains(it)).collect();
+        assert!(more.is_empty(), "{item}: {more:?}");
+    }
+    let told = with(r#"{"a":1}"#);
+    assert!(
+        told.contains(&"undecodable-content undecodable 1".to_owned()),
+        "{told:?}"
+    );
+}
+
+/// A person may allow it days later.
+#[test]
+fn a_run_that_waits_for_a_person_is_not_stuck() {
+    let of = |status: &str| {
+        let change = format!("UPDATE agno_runs SET status = '{status}' WHERE run_id = 'run-1'");
+        found(&made("agno", &change).0, "stuck-streaming")
+    };
+    assert_eq!(of("RUNNING"), [("open".to_owned(), 1)]);
+    assert_eq!(of("PAUSED"), []);
+}
+
 #[test]
 fn the_times_of_items_are_known() {
     let (report, _) = made("open-webui-blob", "");

@@ -69,7 +69,7 @@ async fn texts_are_where_they_are_and_not_where_a_name_is(store: &Store) {
 async fn a_snapshot_says_what_is_read(store: &Store) {
     let db = filled(store, DIALOGUES).await;
     let mapping = chosen(db.as_ref()).await.unwrap();
-    let memory = mapping.memory().unwrap();
+    let memory = mapping.toml();
     for statement in [
         "UPDATE utterance SET words = ''",
         "UPDATE utterance SET speaker = 'x'",
