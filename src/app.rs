@@ -335,13 +335,10 @@ async fn work(command: Command, env: Env) -> anyhow::Result<Done> {
 /// What a command gives: not every format can carry each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Gives {
-    /// Text, as it is.
     Text,
-    /// A report.
     Report,
     /// A report whose findings are about files and tables, not about stored rows.
     Migration,
-    /// A view.
     View,
 }
 

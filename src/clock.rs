@@ -9,7 +9,6 @@ use std::time::{Duration, SystemTime};
 /// Time since the machine's start, equal in every process of this machine.
 pub type Tick = Duration;
 
-/// Now.
 pub fn now() -> Tick {
     let time = clock_gettime(ClockId::CLOCK_MONOTONIC).expect("every unix has a monotonic clock");
     Duration::from(time)

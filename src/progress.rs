@@ -16,7 +16,6 @@ use std::time::Duration;
 pub enum Talk {
     /// Nothing but errors.
     Quiet,
-    /// Notes.
     Notes,
     /// Notes and a bar.
     Bar,

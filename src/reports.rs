@@ -32,7 +32,6 @@ pub struct Reports {
 
 /// A report, or a view, that goes somewhere besides stdout.
 pub struct Further {
-    /// Its format.
     pub format: &'static Format,
     path: PathBuf,
     /// Where it goes.

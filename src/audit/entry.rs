@@ -38,9 +38,7 @@ pub(super) const NONE: i64 = i64::MIN;
 /// One message, without its content and identifiers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Entry {
-    /// The conversation.
     pub conversation: Id,
-    /// The message.
     pub message: Id,
     /// Digest of role, text, tools, state and what else belongs to it.
     pub content: u64,

@@ -22,7 +22,6 @@ impl fmt::Debug for Key {
 }
 
 impl Key {
-    /// From 32 bytes.
     pub fn new(bytes: [u8; 32]) -> Self {
         Self(bytes)
     }

@@ -53,7 +53,6 @@ struct Keys {
 }
 
 impl MessageHasher {
-    /// With that key.
     pub fn new(key: &Key) -> Self {
         Self {
             keys: Keys {
@@ -121,14 +120,12 @@ impl MessageHasher {
         (entry, leaf)
     }
 
-    /// The id of a conversation.
     pub fn conversation(&mut self, key: Option<&str>) -> Id {
         self.buffer.clear();
         text(&mut self.buffer, key);
         Id(self.keys.conversation.hide(&self.buffer))
     }
 
-    /// The id of a message.
     pub fn message(&self, key: &str) -> Id {
         Id(self.keys.message.hide(key.as_bytes()))
     }

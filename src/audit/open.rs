@@ -36,7 +36,6 @@ pub(super) enum Why {
 pub(super) struct Open {
     /// Its digests then.
     pub(super) entry: Entry,
-    /// Why.
     pub(super) why: Why,
     /// What its text was; absent in a snapshot of the first version.
     pub(super) text: Option<Text>,
@@ -45,7 +44,6 @@ pub(super) struct Open {
 /// What a text was.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Text {
-    /// A digest of it.
     digest: u64,
     /// Its length in bytes.
     length: u32,
@@ -56,7 +54,6 @@ pub(super) struct Text {
 /// What a text is, next to what it was.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Now {
-    /// The same.
     Same,
     /// It begins with what was there.
     Longer,

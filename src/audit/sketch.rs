@@ -18,7 +18,6 @@ pub struct Sketch {
     cells: Vec<SketchCell>,
 }
 
-/// One cell of a [`Sketch`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct SketchCell {
     entries: [u8; SIZE],
@@ -65,7 +64,6 @@ impl Sketch {
         self.cells.iter().copied()
     }
 
-    /// Puts an entry in.
     pub fn add(&mut self, entry: &Entry) {
         let mut bytes = [0; SIZE];
         entry.put(&mut bytes);

@@ -9,7 +9,6 @@ use std::ops::ControlFlow;
 
 /// Follows the progress, and may stop the reading.
 pub trait Pace: Send {
-    /// One more conversation was read.
     fn conversation(&mut self) -> ControlFlow<()>;
     /// One more message was read.
     fn message(&mut self) -> ControlFlow<()>;

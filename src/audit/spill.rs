@@ -42,7 +42,6 @@ impl Field<'_> {
 pub(super) struct Room<'a>(pub(super) &'a mut [u8]);
 
 impl Room<'_> {
-    /// The next bytes.
     pub(super) fn put<const N: usize>(&mut self, bytes: [u8; N]) {
         let (next, rest) = std::mem::take(&mut self.0)
             .split_first_chunk_mut()

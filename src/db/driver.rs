@@ -10,7 +10,6 @@ pub(super) trait Driver: Database {
     /// A value in the text of a statement.
     fn literal(cell: &Cell) -> anyhow::Result<String>;
 
-    /// The values of a row.
     fn cells(row: &Self::Row) -> anyhow::Result<Vec<Cell>>;
 
     /// The values of a row, each as the text that the server writes.

@@ -119,10 +119,8 @@ impl dyn Db + '_ {
     }
 }
 
-/// An index of words.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WordIndex {
-    /// Its name.
     pub name: String,
     /// That the words of the placeholder `?`, in double quotes, are in a row of table `m`.
     pub condition: String,

@@ -78,7 +78,6 @@ pub struct Extent<'a> {
 }
 
 impl Scratch {
-    /// An empty one.
     pub fn empty(session: &mut dyn Session, of: &Target) -> anyhow::Result<Self> {
         match &row(of.engine()).scratch {
             Place::File { .. } => {

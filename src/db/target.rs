@@ -23,13 +23,10 @@ pub struct Target {
 pub struct Login {
     /// Host name or address.
     pub host: String,
-    /// Port.
     pub port: u16,
-    /// User.
     pub user: String,
     /// Password, to be handed on in the environment only.
     pub password: Option<String>,
-    /// Database.
     pub database: String,
     /// How the connection is encrypted.
     pub tls: Tls,

@@ -53,7 +53,6 @@ pub static ALL: &[Bug] = &[
     ),
 ];
 
-/// The bug of that name.
 pub fn named(name: &str) -> Option<&'static Bug> {
     ALL.iter().find(|bug| bug.name == name)
 }

@@ -37,7 +37,6 @@ impl Chats {
         })
     }
 
-    /// Begins a conversation.
     pub(super) async fn begin(&self, id: &str, title: &str) -> anyhow::Result<()> {
         let args = [text(id), text(title)];
         let sql = "INSERT INTO conversation (id, title) VALUES (?, ?)";

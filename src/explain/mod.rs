@@ -5,7 +5,6 @@
 
 use crate::text;
 
-/// One page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Page {
     /// The code of the finding; also the name of the file.

@@ -122,7 +122,6 @@ pub struct LockTarget<'a> {
 /// Where chatctl's answers are.
 #[derive(Clone, Copy)]
 pub struct Answers<'a> {
-    /// The table.
     pub table: &'a str,
     /// The column that holds their text.
     pub column: &'a str,

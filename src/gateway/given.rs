@@ -81,13 +81,11 @@ impl Extra {
         }
     }
 
-    /// As a stream.
     pub(super) fn stream(&self, provider: &Provider) -> Vec<u8> {
         let stamp = super::stamp("");
         provider.streamed(&self.answer(&stamp), self.wants_all, &making(&stamp))
     }
 
-    /// As a whole.
     pub(super) fn whole(&self, provider: &Provider) -> Value {
         let stamp = super::stamp("");
         (provider.whole)(&self.answer(&stamp), &making(&stamp))

@@ -134,7 +134,6 @@ impl Step {
         Self { wait, act }
     }
 
-    /// What it sends.
     pub(super) fn bytes(&self) -> &[u8] {
         match &self.act {
             Act::Send(bytes) => bytes,
@@ -151,7 +150,6 @@ impl Step {
 /// A response that is no answer of the model.
 #[derive(Debug, Clone)]
 pub struct Reply {
-    /// The status.
     pub status: u16,
     /// More headers.
     pub headers: &'static [(&'static str, &'static str)],

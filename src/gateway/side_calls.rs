@@ -127,7 +127,6 @@ static ALL: &[SideCall] = &[
     },
 ];
 
-/// One model.
 static ONE_MODEL: SideCall = SideCall {
     method: Method::GET,
     route: "/models/",

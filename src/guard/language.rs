@@ -3,7 +3,6 @@
 /// A language, or a family whose comments and strings look alike.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Language {
-    /// Python.
     Python,
     /// JavaScript and TypeScript in all their endings.
     JavaScript,
@@ -11,11 +10,8 @@ pub enum Language {
     Ruby,
     /// Java, Kotlin, Groovy, Scala.
     Jvm,
-    /// Go.
     Go,
-    /// Rust.
     Rust,
-    /// PHP.
     Php,
     /// C#.
     CSharp,
@@ -23,11 +19,8 @@ pub enum Language {
     Sql,
     /// Shell scripts, Dockerfiles, Procfiles, environment and properties files, TOML, INI.
     Hash,
-    /// YAML.
     Yaml,
-    /// JSON.
     Json,
-    /// XML.
     Xml,
 }
 

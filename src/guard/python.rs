@@ -41,10 +41,8 @@ pub struct Import {
     pub typing_only: bool,
 }
 
-/// One class.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Class {
-    /// Its name.
     pub name: String,
     /// The base classes as written: `SQLModel`, `db.Model`.
     pub bases: Vec<String>,
@@ -128,7 +126,6 @@ fn indent(blanks: &str) -> usize {
     blanks.bytes().map(|b| if b == b'\t' { 8 } else { 1 }).sum()
 }
 
-/// Reads a module.
 pub fn read(text: &Blanked) -> Module {
     let lines = lines(&text.bare);
     let mut module = Module {

@@ -20,7 +20,6 @@ pub struct Model {
     pub file: usize,
     /// Where.
     pub at: usize,
-    /// Its name.
     pub name: String,
 }
 

@@ -119,7 +119,6 @@ impl Tree {
         }
     }
 
-    /// The index of a file of this tree.
     pub fn index(&self, file: &SourceFile) -> usize {
         self.files
             .binary_search_by(|other| other.path.cmp(&file.path))

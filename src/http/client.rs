@@ -61,7 +61,6 @@ pub struct HttpResponse {
     pub status: u16,
     /// Header names (lower case) and values.
     pub headers: Vec<(String, String)>,
-    /// The body.
     pub body: Vec<u8>,
     /// Where else it sends on to; nobody went there.
     elsewhere: Option<String>,
@@ -379,7 +378,6 @@ impl Opened {
 }
 
 impl HttpResponse {
-    /// The body as JSON.
     pub fn json(&self) -> Option<serde_json::Value> {
         serde_json::from_slice(&self.body).ok()
     }

@@ -76,7 +76,6 @@ pub(super) fn owner(port: u16, group: u32) -> Owner {
     stranger.map_or(Owner::Unknown, Owner::Other)
 }
 
-/// The processes that listen on a port.
 pub(super) fn holders(port: u16) -> BTreeSet<u32> {
     let sockets = listening_sockets(port);
     let mut all = processes();
@@ -92,7 +91,6 @@ pub(super) fn program(pid: u32) -> Option<String> {
     Some(name.trim_end_matches(" (deleted)").to_owned())
 }
 
-/// The processes of a group.
 pub(super) fn members(group: u32) -> BTreeSet<u32> {
     let mut all = processes();
     all.retain(|pid| process_group(*pid) == Some(group));

@@ -116,7 +116,6 @@ pub struct Server {
 pub(super) enum Begun {
     /// It answers.
     Ready,
-    /// It ended.
     Ended,
     /// It runs, and does not answer in the time that it may take.
     Slow,

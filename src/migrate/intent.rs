@@ -20,7 +20,6 @@ use std::rc::Rc;
 
 /// A migration, read for one engine.
 pub struct Intent<'a> {
-    /// The migration.
     pub migration: &'a Migration,
     /// Its statements.
     pub pieces: Vec<Piece<'a>>,

@@ -63,7 +63,6 @@ impl Occasion {
 /// Which values a deed takes something from: those that are there tell it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Only {
-    /// All.
     All,
     /// Those of a column in which most rows have a value of their own, as texts of users are; not a state or
     /// a kind, of which there are few.

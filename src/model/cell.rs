@@ -11,7 +11,6 @@ pub enum Cell {
     Int(i64),
     /// A floating-point number.
     Real(f64),
-    /// Text.
     Text(String),
     /// Bytes.
     Blob(Vec<u8>),
@@ -44,7 +43,6 @@ pub enum CellRef<'a> {
     Int(i64),
     /// A floating-point number.
     Real(f64),
-    /// Text.
     Text(&'a str),
     /// Bytes.
     Blob(&'a [u8]),

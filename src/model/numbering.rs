@@ -5,11 +5,9 @@
 pub struct NumberedColumn {
     /// The table, by its name in reports.
     pub table: String,
-    /// The column.
     pub column: String,
 }
 
-/// A sequence.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Sequence {
     /// Its name in reports.
@@ -18,7 +16,6 @@ pub struct Sequence {
     pub subject: String,
 }
 
-/// What is numbered.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Numbered {
     /// A column, by itself.
@@ -50,7 +47,6 @@ impl Numbered {
 /// How far numbers have come that the database gives.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Numbering {
-    /// What is numbered.
     pub of: Numbered,
     /// Whether no number was given yet, as far as the database knows.
     pub unused: bool,

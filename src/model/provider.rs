@@ -41,7 +41,6 @@ pub enum ProviderEnd {
 pub struct SentMessage {
     /// Whether the user said it.
     pub is_user: bool,
-    /// The text.
     pub text: String,
 }
 

@@ -1,6 +1,5 @@
 //! Tables and columns as the store's catalogue describes them.
 
-/// A table.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Table {
     /// Its name, as the catalogue spells it.
@@ -9,7 +8,6 @@ pub struct Table {
     pub columns: Vec<Column>,
 }
 
-/// A column.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Column {
     /// Its name, as the catalogue spells it.

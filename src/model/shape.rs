@@ -105,12 +105,10 @@ impl Names {
     }
 }
 
-/// A column of a [`Shape`].
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct ShapeColumn {
     /// The identity of the column, which survives a rename.
     pub id: Option<u64>,
-    /// Its name.
     pub name: String,
     /// Its type, as the engine writes it.
     pub declared: String,
@@ -145,7 +143,6 @@ impl Successor {
 /// How many rows a table has, and how many values each of its columns.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Content {
-    /// Rows.
     pub rows: u64,
     /// Values that are not NULL, by the order of the columns.
     pub filled: Vec<u64>,

@@ -3,7 +3,6 @@
 use super::OrderKey;
 use std::fmt;
 
-/// One stored message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StoredMessage {
     /// The key, as text; the parts of a composite one joined by `/`.
@@ -34,7 +33,6 @@ pub struct StoredMessage {
     pub others: u32,
     /// Other values of the message, as text that is the same on every backend.
     pub extra: String,
-    /// Its state.
     pub state: State,
     /// Whether the store itself marks the message as finished.
     pub mark: Mark,
@@ -71,7 +69,6 @@ pub enum Mark {
     Partial,
     /// It waits for a decision or a result, and goes on in the same row then.
     Waiting,
-    /// It is finished.
     Finished,
 }
 
@@ -163,7 +160,6 @@ impl StoredMessage {
 pub struct Conversation {
     /// The key, as text; the parts of a composite one joined by `/`.
     pub key: String,
-    /// Its title.
     pub title: Option<String>,
     /// The user's id.
     pub user: Option<String>,
@@ -200,7 +196,6 @@ pub enum Role {
 }
 
 impl Role {
-    /// The word for it.
     pub fn word(&self) -> &str {
         match self {
             Self::User => "user",

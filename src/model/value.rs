@@ -9,7 +9,6 @@ pub enum Value {
     Bool(bool),
     /// A number as JSON writes one, with every digit that the engine gave.
     Number(String),
-    /// Text.
     Text(String),
     /// Bytes.
     Blob(Vec<u8>),

@@ -230,7 +230,6 @@ fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// A value on one line.
 fn line(value: &serde_json::Value) -> String {
     terminal_safe(&value.to_string())
 }

@@ -216,7 +216,6 @@ pub static ALL: &[Format] = &[
     markdown::FORMAT,
 ];
 
-/// The format of that name.
 pub fn named(name: &str) -> Option<&'static Format> {
     ALL.iter().find(|format| format.name == name)
 }

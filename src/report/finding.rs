@@ -49,7 +49,6 @@ impl Source {
 /// One fact with its source.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Evidence {
-    /// Its source.
     pub source: Source,
     /// The fact, one line or a short block.
     pub fact: String,

@@ -57,9 +57,7 @@ pub struct Report {
 pub struct Found {
     /// The level.
     pub severity: Severity,
-    /// The code.
     pub code: &'static str,
-    /// The count.
     pub count: u64,
 }
 

@@ -32,7 +32,6 @@ impl Lane {
 /// An event of a commit of the server, for programs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CommitMoment {
-    /// The event.
     pub event: CommitEvent,
     /// Its origin: the connection, or the thread.
     pub by: String,
@@ -67,7 +66,6 @@ pub struct ClientMoment {
     pub received_bytes: usize,
 }
 
-/// The events of a commit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum CommitEvent {

@@ -51,7 +51,6 @@ pub struct Sheet {
 /// A column of a sheet.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Column {
-    /// Its name.
     pub name: String,
     /// The engine's type; empty when it has none.
     pub declared: String,
@@ -96,7 +95,6 @@ pub struct Transcript {
     pub command: &'static str,
     /// The conversation's key.
     pub key: String,
-    /// Its title.
     pub title: Option<String>,
     /// The user's id.
     pub user: Option<String>,
@@ -111,13 +109,11 @@ pub struct Transcript {
 /// A message of a transcript.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Line {
-    /// Its key.
     pub key: String,
     /// `user`, `assistant`, or as the store spells it.
     pub role: String,
     /// When it was created, as RFC 3339.
     pub time: Option<String>,
-    /// Its text.
     pub text: String,
     /// The tools that it calls, each with its arguments and its result as they are stored.
     pub tools: Vec<Tool>,
@@ -130,7 +126,6 @@ pub struct Line {
 /// A tool that a message calls.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Tool {
-    /// Its name.
     pub name: String,
     /// The arguments.
     pub input: Option<String>,

@@ -50,7 +50,6 @@ pub struct Directives {
 pub struct AllowLoss {
     /// The schema, if one is named.
     pub schema: Option<String>,
-    /// The table.
     pub table: String,
     /// The column; `None`: rows of the table may go, and every value with them.
     pub column: Option<String>,
@@ -94,7 +93,6 @@ pub enum Scope {
     Statement(Range<usize>),
 }
 
-/// `-- no-transaction`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct NoTransaction {
     /// The line of the directive, from 1.

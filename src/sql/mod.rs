@@ -34,7 +34,6 @@ pub use transactions::transactions;
 /// Whose SQL a text is. The dialects differ in what a quote, a comment and a body are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Dialect {
-    /// SQLite 3.
     Sqlite,
     /// PostgreSQL, with `standard_conforming_strings` on, its default since 9.1.
     Postgres,

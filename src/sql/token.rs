@@ -13,7 +13,6 @@ use std::ops::Range;
 
 use super::Dialect;
 
-/// What a token is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TokenKind {
     /// A keyword or an unquoted name.
@@ -24,7 +23,6 @@ pub enum TokenKind {
     String,
     /// A string between two `$tag$` of PostgreSQL.
     DollarString,
-    /// A number.
     Number,
     /// One character that is none of the others.
     Punct,

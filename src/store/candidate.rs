@@ -9,7 +9,6 @@ const MARGIN: i32 = 3;
 /// A mapping that may be the right one.
 #[derive(Debug, Clone)]
 pub struct Candidate {
-    /// The mapping.
     pub mapping: Mapping,
     /// How much speaks for it; presets that fit stand above all guesses.
     pub score: i32,
@@ -27,9 +26,7 @@ impl Candidate {
 /// A text that was found in a column.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ColumnMatch {
-    /// The table.
     pub table: String,
-    /// The column.
     pub column: String,
     /// In how many rows.
     pub rows: i64,

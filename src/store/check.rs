@@ -213,7 +213,6 @@ fn in_predicate(table: &Table, predicate: Option<&mut Predicate>) -> Result<(), 
     Ok(())
 }
 
-/// The key columns of a table.
 fn keys(table: &Table) -> Vec<String> {
     let keys = table.columns.iter().filter(|column| column.key);
     keys.map(|column| column.name.clone()).collect()

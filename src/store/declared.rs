@@ -65,12 +65,10 @@ pub enum Allowed {
 #[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Conversations {
-    /// The table.
     pub table: String,
     /// Its key columns; default: the primary key.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub key: Vec<String>,
-    /// The title.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub title: Option<Source>,
     /// The user's id.
@@ -261,7 +259,6 @@ pub struct Items {
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Parts {
-    /// The table.
     pub table: String,
     /// The column that refers to the message's key.
     pub key: String,

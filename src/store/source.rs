@@ -16,7 +16,6 @@ pub struct Source {
 /// A column, or a path into the JSON of a column: `message_data::$.role`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Place {
-    /// The column.
     pub column: String,
     /// The path (RFC 9535).
     pub path: Option<Path>,
@@ -30,7 +29,6 @@ pub struct Path {
 }
 
 impl Source {
-    /// A column as it is.
     pub fn column(name: impl Into<String>) -> Self {
         let column = name.into();
         Self {

@@ -85,7 +85,6 @@ pub struct Tool {
     pub when: When,
     /// Which call of the turn; 0 when absent.
     pub index: Option<Path>,
-    /// Its name.
     pub name: Option<Path>,
     /// Its arguments, or a piece of them.
     pub arguments: Option<Path>,

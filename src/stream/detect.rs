@@ -12,9 +12,7 @@ use std::time::Duration;
 /// A whole response, and what is known of it.
 #[derive(Debug, Clone, Copy)]
 pub struct Response<'a> {
-    /// Its `content-type`.
     pub content_type: Option<&'a str>,
-    /// Its body.
     pub body: &'a [u8],
     /// What the provider said.
     pub answer: &'a str,
@@ -35,7 +33,6 @@ pub struct Detected {
 /// How to read a response.
 #[derive(Debug)]
 pub enum Format {
-    /// By a shipped profile.
     Shipped(&'static Profile),
     /// The text is at a place that many servers use.
     Found {

@@ -14,17 +14,12 @@ use std::fmt;
 /// A JSON value. Names of an object are in their order and differ from each other.
 #[derive(Debug, Clone)]
 pub enum Json<'a> {
-    /// `null`
     Null,
     /// `true`, `false`
     Bool(bool),
-    /// A number
     Number(Number),
-    /// A text
     Text(Cow<'a, str>),
-    /// A list
     List(Vec<Json<'a>>),
-    /// An object
     Object(Vec<(Cow<'a, str>, Json<'a>)>),
 }
 
@@ -98,7 +93,6 @@ impl Names {
 }
 
 impl<'a> Json<'a> {
-    /// The field of an object.
     pub fn get(&self, name: &str) -> Option<&Self> {
         let Self::Object(fields) = self else {
             return None;
@@ -120,7 +114,6 @@ impl<'a> Json<'a> {
         }
     }
 
-    /// A text.
     pub fn as_str(&self) -> Option<&str> {
         match self {
             Self::Text(text) => Some(text),

@@ -203,7 +203,6 @@ fn place_of(json: &Value, nonce: &str) -> Option<String> {
     }
 }
 
-/// A string of TOML.
 fn quoted(text: &str) -> String {
     toml::Value::from(text).to_string()
 }

@@ -11,7 +11,6 @@ pub const HALF_PAIR: char = '\u{f8ff}';
 /// How many letters follow.
 pub const LETTERS: usize = 16;
 
-/// The marks in a text.
 pub fn of(text: &str) -> Vec<&str> {
     let mut found = Vec::new();
     for mark in [QUESTION, ANSWER] {

@@ -6,7 +6,6 @@ use crate::cli_error::CliError;
 
 const TEXT: &str = include_str!("../../fixtures/sessions/shipped/plain.toml");
 
-/// The shipped session of a profile.
 pub fn session(profile: &Profile) -> Result<Session, CliError> {
     let file = format!("shipped/{}.toml", profile.name);
     let text = TEXT.replace("\"plain\"", &format!("\"{}\"", profile.name));

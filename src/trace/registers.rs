@@ -28,13 +28,11 @@ impl Registers {
         self.0.regs[8].cast_signed()
     }
 
-    /// Its arguments.
     #[cfg(target_arch = "x86_64")]
     pub(super) fn arguments(&self) -> [u64; 4] {
         [self.0.rdi, self.0.rsi, self.0.rdx, self.0.r10]
     }
 
-    /// Its arguments.
     #[cfg(target_arch = "aarch64")]
     pub(super) fn arguments(&self) -> [u64; 4] {
         [

@@ -72,7 +72,6 @@ struct Closed {
 struct Traced {
     /// Whether it has stopped once, so that each of its calls is seen.
     attached: bool,
-    /// The call that it is in.
     inside: Option<Call>,
     /// The error that the call it is in ends with, in place of being made.
     failing: Option<Errno>,

@@ -37,7 +37,6 @@ pub(super) const RESERVED: i64 = 0x4000_0001;
 /// Which file of the database.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum File {
-    /// The database.
     Database,
     /// The write-ahead log.
     Log,
@@ -71,7 +70,6 @@ pub(super) enum Call {
     Other,
 }
 
-/// What is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Written {
     /// The header of a frame, and whether it is the last one of a transaction.
@@ -253,7 +251,6 @@ impl Watch {
         }
     }
 
-    /// A thread leaves a call.
     pub(super) fn leaves(&mut self, thread: Thread, call: Call, succeeded: bool) -> Exit {
         let Call::Lock {
             file,

@@ -10,7 +10,6 @@ use crate::db::Db;
 pub(super) struct Names<'n> {
     /// The table of the rows `m`.
     pub(super) table: &'n str,
-    /// Its columns.
     pub(super) columns: Vec<&'n str>,
     /// The table whose rows they name.
     pub(super) other: &'n str,

@@ -20,7 +20,6 @@ pub(super) struct FirstSeen {
 /// The first conversation with a digest.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct First {
-    /// Its key.
     pub(super) key: Box<str>,
     /// A digest of its messages' times.
     pub(super) times: u64,

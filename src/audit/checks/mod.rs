@@ -43,7 +43,6 @@ pub const SKIPPED: &str = "check-skipped";
 /// Times that are after now.
 pub const AHEAD: &str = "time-ahead";
 
-/// One check.
 pub struct Check {
     /// Kebab-case, never reused; also the name of its file.
     pub code: &'static str,
@@ -53,7 +52,6 @@ pub struct Check {
     pub help: &'static str,
     /// Why it can't be made on this store, if so.
     pub unfit: fn(&CheckContext<'_>) -> Option<&'static str>,
-    /// How it looks.
     pub look: Look,
 }
 
@@ -73,7 +71,6 @@ pub struct Cause {
 pub enum Look {
     /// At each conversation.
     Thread(AtThread),
-    /// At the store.
     Store(AtStore),
     /// At each conversation, and then at what is in no message.
     Both(AtThread, AtStore),

@@ -15,7 +15,6 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 /// One thing that has happened.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Item {
-    /// The conversation.
     pub conversation: Id,
     /// The message; absent when only the conversation is known.
     pub message: Option<Id>,

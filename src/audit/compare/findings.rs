@@ -61,7 +61,6 @@ impl Comparison {
         finding
     }
 
-    /// One item in one line.
     fn line(&self, code: Code, item: &Item) -> String {
         let conversation = self.label(item.conversation);
         let mut line = match item.message {

@@ -49,7 +49,6 @@ pub struct Kind {
     pub name: &'static str,
     /// What makes it a note.
     pub allowed_by: Option<Allow>,
-    /// The harm.
     pub harm: fn(&Group) -> String,
     /// The act.
     pub help: &'static str,
@@ -159,7 +158,6 @@ pub static ALL: &[Kind] = &[
 ];
 
 impl Code {
-    /// Its row.
     pub fn kind(self) -> &'static Kind {
         ALL.iter()
             .find(|kind| kind.code == self)

@@ -196,9 +196,7 @@ pub struct Totals {
 /// All that was found of one code.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Group {
-    /// Messages.
     pub messages: u64,
-    /// Conversations.
     pub conversations: u64,
     /// The first of them.
     pub items: Vec<Item>,

@@ -36,7 +36,6 @@ pub(super) struct Sealer {
 }
 
 impl Sealer {
-    /// For the file with that preamble.
     pub(super) fn new(key: &Key, preamble: [u8; PREAMBLE]) -> Self {
         Self {
             key: key.derive("chatctl audit 1 file"),
@@ -44,7 +43,6 @@ impl Sealer {
         }
     }
 
-    /// The tag of a frame.
     pub(super) fn tag(&self, number: u64, frame: &[u8]) -> [u8; TAG] {
         let mut hasher = self.key.hasher();
         hasher.update(&self.preamble);

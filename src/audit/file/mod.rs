@@ -65,7 +65,6 @@ use serde::{Deserialize, Serialize};
 pub struct Header {
     /// The program's version.
     pub tool: String,
-    /// Which store.
     pub store: Store,
     /// What the catalogue says about the tables.
     pub evidence: Evidence,

@@ -23,7 +23,6 @@ pub struct Span {
     pub from: i64,
     /// Up to here, which does not belong to it any more.
     pub until: i64,
-    /// Now.
     pub now: i64,
     /// The length of a window.
     pub window: i64,

@@ -12,7 +12,6 @@ pub(super) const EVIDENCE: Facts = Facts {
     identity: Some("oid"),
 };
 
-/// Of the database.
 static DATABASE: &[Mark] = &[
     mark(
         "database",

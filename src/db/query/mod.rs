@@ -17,11 +17,9 @@ use tokio::sync::mpsc::Sender;
 pub enum QueryOutput {
     /// Its columns, once and first.
     Columns(Vec<QueryColumn>),
-    /// A row.
     Row(QueryRow),
 }
 
-/// A row of a query.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct QueryRow {
     /// As many values as columns.

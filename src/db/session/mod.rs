@@ -75,7 +75,6 @@ impl Orphan {
         columns.map(|it| it.to_ascii_lowercase()).collect()
     }
 
-    /// In words.
     pub fn words(&self) -> String {
         let row = self
             .row
@@ -85,7 +84,6 @@ impl Orphan {
     }
 }
 
-/// A foreign key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ForeignKey {
     /// The table that has it.
@@ -145,7 +143,6 @@ impl ForeignKey {
 pub struct Found {
     /// Whose session: a role, or nobody that has settings of its own.
     pub role: String,
-    /// The name.
     pub name: String,
     /// The table or view, by its number,
     pub id: u64,
@@ -190,7 +187,6 @@ pub type Interrupter = Box<dyn Fn() + Send + Sync>;
 /// A separate connection that may change the schema. Dropping it rolls back the open transaction
 /// and releases the migration lock.
 pub trait Session: Send {
-    /// Runs chatctl's own statement.
     fn command(&mut self, sql: &str) -> Result<(), Failed>;
 
     /// Runs one statement of chatctl's own with values, each for a `?`.
@@ -468,7 +464,6 @@ pub struct Placed {
 /// The rows that a run put into one table of a copy, by what they have in the database itself too.
 #[derive(Debug, Default)]
 pub struct PlacedRows {
-    /// The table.
     pub table: String,
     /// Its key, and the values that each row has in it.
     pub key: Vec<String>,
@@ -500,9 +495,7 @@ pub struct Copied<'a> {
 /// What a connection is opened to.
 #[derive(Debug, Clone, Copy)]
 pub enum Door<'a> {
-    /// A database.
     Database(&'a Target),
-    /// A copy of one.
     Copy(Copied<'a>),
 }
 

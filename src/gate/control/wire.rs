@@ -59,7 +59,6 @@ impl About {
 /// A line of the controller.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Request {
-    /// Numbers it.
     pub(super) number: u64,
     pub(super) ask: Ask,
 }
@@ -113,7 +112,6 @@ pub(super) enum Said {
     Changed,
 }
 
-/// An answer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(super) enum Answer {

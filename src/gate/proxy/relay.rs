@@ -36,7 +36,6 @@ pub(super) trait Session: Send {
     /// Whether so many bytes of a database's message are too few to read it.
     fn needs_more(header: Header, there: usize) -> bool;
 
-    /// A message of the database.
     fn hear(&mut self, message: Message<'_>) -> Heard;
 
     /// Whether the database has not answered everything yet.
@@ -92,7 +91,6 @@ impl Message<'_> {
 /// What is to be done with a message of the server under test.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Decision {
-    /// Forward it.
     Forward,
     /// It may commit: this is the statement.
     Commit(String),

@@ -42,7 +42,6 @@ pub(super) enum Class {
     CopyIn,
     /// It locks tables, which commits what is open and keeps others from reading.
     LockTables,
-    /// It unlocks tables.
     UnlockTables,
     /// It opens a transaction; one that is open already may be committed by it.
     Begin,

@@ -65,11 +65,9 @@ pub enum Ends {
 /// What is answered in place of a stream.
 #[derive(Debug, Clone, Copy)]
 pub struct Refusal {
-    /// The status.
     pub status: u16,
     /// More headers.
     pub headers: &'static [(&'static str, &'static str)],
-    /// The body.
     pub body: Refused,
 }
 
@@ -119,7 +117,6 @@ pub static ALL: &[Fault] = &[
     failures::JSON_WITH_200,
 ];
 
-/// The fault of that name.
 pub fn named(name: &str) -> Option<&'static Fault> {
     ALL.iter().find(|fault| fault.name == name)
 }
@@ -306,7 +303,6 @@ fn with_surrogates(chunk: Bytes) -> Step {
     Step::send(bytes)
 }
 
-/// The bytes of a step that sends some.
 fn bytes(step: &Step) -> Option<&Bytes> {
     match &step.act {
         Act::Send(bytes) => Some(bytes),

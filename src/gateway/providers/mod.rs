@@ -131,7 +131,6 @@ pub struct Question {
 pub struct Message {
     /// Whether the user said it.
     pub is_user: bool,
-    /// The text.
     pub text: String,
     /// The id by which the request names an answer that the provider keeps, in place of the text.
     pub named: Option<String>,
@@ -161,7 +160,6 @@ pub static ALL: &[Provider] = &[
     ollama_generate::PROVIDER,
 ];
 
-/// The provider of that name.
 pub fn named(name: &str) -> Option<&'static Provider> {
     ALL.iter().find(|provider| provider.name == name)
 }

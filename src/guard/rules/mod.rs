@@ -111,7 +111,6 @@ fn strings(file: &SourceFile) -> impl Iterator<Item = (usize, &str)> {
     spans.map(|span| (span.start, &file.text[span.clone()]))
 }
 
-/// The commands of one file.
 fn commands<'t>(file: &SourceFile, tree: &'t Tree) -> impl Iterator<Item = &'t Command> {
     let index = tree.index(file);
     tree.commands

@@ -119,7 +119,6 @@ fn joins(context: &RuleContext<'_>) -> bool {
     context.script.dialect == Dialect::Mysql && several
 }
 
-/// The actions of an `ALTER TABLE`.
 fn actions(facts: &Facts) -> &[AlterAction] {
     match &facts.kind {
         Kind::AlterTable { actions } => actions,

@@ -31,7 +31,6 @@ pub enum Tried {
     Nowhere,
     /// On temporary tables, by a user who reaches no other: the file makes tables and fills those.
     TemporaryTables,
-    /// On a copy.
     Copy,
 }
 

@@ -115,11 +115,8 @@ pub enum End {
 /// A migration that is applied.
 #[derive(Debug, Clone)]
 pub struct Ran {
-    /// Its version.
     pub version: Version,
-    /// Its description.
     pub description: String,
-    /// Its file.
     pub file: String,
     /// How long its statements took, once.
     pub took: Duration,
@@ -148,7 +145,6 @@ pub struct Culprit {
     pub file: String,
     /// Where the statement begins, from 1; absent when only the whole file shows it.
     pub line: Option<u32>,
-    /// The statement.
     pub statement: String,
 }
 

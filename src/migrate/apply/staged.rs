@@ -295,7 +295,6 @@ fn of(intent: &Intent<'_>, pieces: Range<usize>, before: Tables<'_>) -> Stages {
 }
 
 impl Stages {
-    /// A part ends.
     fn end(&mut self, part: Range<usize>, copied: Option<usize>) {
         let at = copied.unwrap_or(part.start);
         let finer = [part.start..at, at..part.end];

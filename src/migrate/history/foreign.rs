@@ -75,7 +75,6 @@ const ALL: &[Known] = &[
 /// A history that only its own tool can continue with.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Foreign {
-    /// The tool.
     pub tool: &'static str,
     /// The table, as the catalogue names it.
     pub table: String,

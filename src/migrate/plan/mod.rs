@@ -11,7 +11,6 @@ use std::path::PathBuf;
 /// A row of the history.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Applied {
-    /// Its version.
     pub version: Version,
     /// What the history calls it.
     pub description: String,
@@ -130,11 +129,9 @@ impl State {
 /// A line of `migrate status`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Row {
-    /// Its version.
     pub version: Version,
     /// The file's description, or the history's when there is no file.
     pub description: String,
-    /// Its state.
     pub state: State,
     /// The file.
     pub path: Option<PathBuf>,

@@ -8,7 +8,6 @@ use crate::text::nearest;
 use std::collections::BTreeMap;
 use std::fmt;
 
-/// What is wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Wrong {
     /// Two files have one version.
@@ -62,7 +61,6 @@ impl Wrong {
 /// Why nothing may run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refusal {
-    /// What is wrong.
     pub wrong: Wrong,
     /// The versions it is about, ascending.
     pub versions: Vec<Version>,
@@ -251,7 +249,6 @@ fn elsewhere(rows: &[Row]) -> (String, String) {
     )
 }
 
-/// An option for each version.
 fn options(name: &str, versions: &[Version]) -> String {
     let each = versions.iter().map(|version| format!("{name} {version}"));
     each.collect::<Vec<_>>().join(" ")

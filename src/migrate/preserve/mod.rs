@@ -44,13 +44,11 @@ pub struct Lost {
 pub enum What {
     /// The table is gone, and it had rows.
     TableGone,
-    /// Rows are gone.
     RowsGone,
     /// The column is gone, and it had values.
     ColumnGone,
     /// Values became NULL.
     ValuesGone,
-    /// Values changed.
     ValuesChanged,
     /// The table keeps its rows, but only until the server crashes or is restarted.
     Volatile,

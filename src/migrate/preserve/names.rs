@@ -7,7 +7,6 @@ use crate::model::{Names, Shape};
 pub struct Named {
     /// The schema, if one is named.
     pub schema: Option<String>,
-    /// The table.
     pub table: String,
 }
 

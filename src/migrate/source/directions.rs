@@ -51,7 +51,6 @@ pub(crate) fn divide(text: &str, mark: impl Fn(usize, &str) -> Option<Direction>
 pub(crate) struct Undivided {
     /// Where the line begins, in bytes.
     pub(crate) at: usize,
-    /// The line.
     pub(crate) line: String,
     /// Whose mark it is, by the name of its format where there is one.
     pub(crate) tool: Option<&'static str>,

@@ -49,7 +49,6 @@ impl File {
 /// One step of the schema, read from a file of any format.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Migration {
-    /// Its version.
     pub version: Version,
     /// What the name says, as the tool would record it.
     pub description: String,

@@ -61,7 +61,6 @@ impl Rows {
         self.layout.is_some()
     }
 
-    /// Shows what is held.
     pub(super) fn show(&mut self, page: &mut Page) {
         if self.held.is_empty() {
             return;

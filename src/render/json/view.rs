@@ -141,7 +141,6 @@ fn value(value: &Value) -> String {
     }
 }
 
-/// A message on one line.
 pub(in crate::render) fn message(line: &Line) -> String {
     let tools: Vec<_> = line
         .tools

@@ -7,7 +7,6 @@
 /// What has to come before the body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Gate {
-    /// The `)` of the parameters.
     Parameters,
     /// The `ROW` of `FOR EACH ROW`.
     Row,

@@ -42,7 +42,6 @@ pub struct Header {
 pub struct Chunk {
     /// Since the start of the answer, in whole microseconds.
     pub at: Duration,
-    /// The bytes.
     pub bytes: Vec<u8>,
 }
 
@@ -80,7 +79,6 @@ impl Cassette {
         Ok(cassette)
     }
 
-    /// Reads a cassette from a file.
     pub fn load(path: &Path) -> Result<Self, SourceError> {
         let file = path.display().to_string();
         let bytes = input::read(path).map_err(|error| {

@@ -165,7 +165,6 @@ fn is_plain(c: char) -> bool {
 /// keys; `*` is each item of a list.
 #[derive(Debug)]
 pub struct Fresh {
-    /// Ids.
     pub ids: &'static [&'static [&'static str]],
     /// Times in seconds since 1970.
     pub times: &'static [&'static [&'static str]],

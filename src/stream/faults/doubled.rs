@@ -27,7 +27,6 @@ pub enum Second {
     AfterACut(Point),
 }
 
-/// The client that sends twice.
 pub static TWICE: ClientBehaviour = ClientBehaviour::named("send-twice");
 
 /// Every way.

@@ -95,7 +95,6 @@ impl fmt::Display for Approved {
 pub struct Seen {
     /// What findings are about: the session, and its table.
     pub subject: String,
-    /// The case.
     pub case: String,
     /// What was decided, and how.
     pub approved: Approved,
@@ -137,7 +136,6 @@ pub struct Stored {
     pub calls: Vec<Call>,
 }
 
-/// One call.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Call {
     /// Its tool.
@@ -149,13 +147,10 @@ pub struct Call {
 /// How often the turn's messages are somewhere.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Copies {
-    /// The question.
     pub questions: usize,
-    /// The answer.
     pub answers: usize,
 }
 
-/// Judges it.
 pub fn judge(seen: &Seen) -> Judged {
     shown(seen).unwrap_or_else(|unseen| unseen)
 }

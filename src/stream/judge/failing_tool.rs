@@ -13,7 +13,6 @@ use crate::report::{Finding, Severity, Source};
 pub struct ToolFailed {
     /// What findings are about: the session, and its table.
     pub subject: String,
-    /// The case.
     pub case: String,
     /// Whether the tool was called, or why not.
     pub met: Result<(), String>,
@@ -60,7 +59,6 @@ pub enum Results {
     Unknown,
 }
 
-/// Judges it.
 pub fn judge(seen: &ToolFailed) -> Judged {
     shown(seen).unwrap_or_else(|unseen| unseen)
 }

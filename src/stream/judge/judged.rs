@@ -6,7 +6,6 @@ use crate::report::{Finding, Severity, Verdict};
 /// What it shows.
 #[derive(Debug)]
 pub struct Judged {
-    /// The verdict.
     pub verdict: Verdict,
     /// Why.
     pub reason: String,

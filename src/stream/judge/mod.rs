@@ -63,7 +63,6 @@ pub struct Observed {
     pub session: String,
     /// The final marker, in words.
     pub marker: String,
-    /// The final marker.
     pub final_marker: Option<FinalMarker>,
     /// Who declared the final marker.
     pub marker_basis: MarkerBasis,
@@ -423,7 +422,6 @@ pub static DRIVEN: &[&str] = &[
     "turn-stored-twice",
 ];
 
-/// All findings of the checks.
 pub fn findings(observed: &Observed) -> Vec<Finding> {
     ALL.iter()
         .flat_map(|check| (check.check)(observed))

@@ -21,7 +21,6 @@ const NOTHING: [u16; 3] = [204, 404, 410];
 pub struct Resumed {
     /// What findings are about: the session, and its table.
     pub subject: String,
-    /// The case.
     pub case: String,
     /// The turn's number, from 1.
     pub turn: usize,
@@ -67,7 +66,6 @@ pub enum Reply {
     BrokenOff(String),
     /// A response that could not be read.
     Unreadable(String),
-    /// A stream.
     Stream {
         /// The answer as the client has it then.
         text: String,

@@ -15,7 +15,6 @@ use std::fmt;
 pub struct SentTwice {
     /// What findings are about: the session, and its table.
     pub subject: String,
-    /// The case.
     pub case: String,
     /// How it was sent twice.
     pub doubled: &'static Doubled,
@@ -71,9 +70,7 @@ pub enum Answered {
 /// How often a turn is stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Copies {
-    /// Its question.
     pub questions: usize,
-    /// Its answer.
     pub answers: usize,
 }
 

@@ -88,9 +88,7 @@ impl Beside {
 /// What was seen of all.
 #[derive(Debug)]
 pub struct SideBySide {
-    /// The case.
     pub case: String,
-    /// The turns.
     pub turns: Vec<Beside>,
     /// Whether they were under way at the same time.
     pub overlap: Overlap,

@@ -313,7 +313,6 @@ pub static ALL: &[Profile] = &[
     ),
 ];
 
-/// The profile of that name.
 pub fn named(name: &str) -> Option<&'static Profile> {
     ALL.iter().find(|profile| profile.name == name)
 }

@@ -1,18 +1,13 @@
 //! Waits for the outcome of a turn, and reports why there is none.
 
-use super::chat::Chat;
 use super::exchange::ResponseProgress;
 use super::live::Live;
-use super::next_turn::is_known;
-use super::sought::Sought;
 use super::stage::Stage;
-use super::talk::{Access, Recalled};
 use crate::cli_error::CliError;
 use crate::clock;
 use crate::clock::Tick;
 use crate::gateway::providers;
-use crate::model::{Call, StoredMessage};
-use crate::stream::judge::ended_early::Reload;
+use crate::model::Call;
 use std::time::Duration;
 
 /// No bytes for this long, and the client has all that was sent: lets per-token writes drain.
@@ -21,8 +16,6 @@ const QUIET: Duration = Duration::from_millis(30);
 const QUIET_AT_MOST: Duration = Duration::from_millis(250);
 /// Between two looks at the store.
 const ASK: Duration = Duration::from_millis(20);
-/// Between two reloads of the page.
-const RELOAD: Duration = Duration::from_millis(100);
 
 /// What to look at when a server fails.
 pub(super) const SERVER_LOG: &str = "check the server's log";
@@ -42,32 +35,6 @@ impl Stage<'_> {
                 return stored;
             }
             tokio::time::sleep(ASK).await;
-        }
-    }
-
-    /// What a reload of the page shows of a turn and its rows. What it lacks may be only late, in a
-    /// cache: then the page is reloaded until the time is over.
-    pub(super) async fn reload(
-        &self,
-        chat: &mut Chat,
-        (sought, rows): (&Sought, &[StoredMessage]),
-        patience: Duration,
-    ) -> anyhow::Result<Option<Reload>> {
-        const ALL: Reload = Reload::Shows {
-            question: true,
-            answer: true,
-        };
-        let deadline = clock::now() + patience;
-        loop {
-            let Some(recalled) = self.recall(chat).await? else {
-                return Ok(None);
-            };
-            let is_let_in = !matches!(recalled.access, Access::Refused(_));
-            let shown = shown_by(recalled, sought, rows);
-            if shown == ALL || !is_let_in || clock::now() >= deadline {
-                return Ok(Some(shown));
-            }
-            tokio::time::sleep(RELOAD).await;
         }
     }
 
@@ -257,19 +224,5 @@ impl Stage<'_> {
     fn log_tail(&self) -> Option<String> {
         let tail = self.world.tail(12);
         (!tail.is_empty()).then(|| format!("the end of the server's output:\n{tail}"))
-    }
-}
-
-/// What a history shows of a turn and its rows.
-fn shown_by(recalled: Recalled, sought: &Sought, rows: &[StoredMessage]) -> Reload {
-    let messages = match recalled.messages {
-        Ok(messages) => messages,
-        Err(why) => return Reload::Unreadable(why),
-    };
-    let texts: Vec<&str> = messages.iter().map(|it| it.content.as_str()).collect();
-    let text = texts.join("\n");
-    Reload::Shows {
-        question: text.contains(&sought.tag),
-        answer: is_known(rows, sought, &text),
     }
 }

@@ -68,7 +68,6 @@ pub(super) enum Among {
     Others,
 }
 
-/// What is sent.
 pub(super) struct Sent<'r> {
     /// The turn, from 0.
     pub(super) index: usize,

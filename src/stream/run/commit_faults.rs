@@ -3,9 +3,9 @@
 
 use super::case::Moments;
 use super::chat::{AS_RECORDED, Chat};
+use super::learnt::copies_of;
 use super::live::{AtMarker, Live};
 use super::reading::Reading;
-use super::rows::copies_of;
 use super::save_fails::{Server, UNREAD, swallowed, without_marker};
 use super::stage::Stage;
 use crate::cli_error::CliError;
@@ -408,7 +408,6 @@ fn waits(fault: CommitFault) -> String {
     format!("fault {} waits for this answer's commit", fault.name())
 }
 
-/// What happened to the commit.
 const fn happened(fault: CommitFault) -> &'static str {
     match fault {
         CommitFault::CommitError => {

@@ -125,7 +125,6 @@ fn is_unset(cell: &Cell) -> bool {
     }
 }
 
-/// The rows with this text.
 fn holding<'r>(rows: &'r [Vec<Cell>], text: &'r str) -> impl Iterator<Item = &'r Vec<Cell>> {
     let is_it = move |cell: &Cell| cell.text().is_some_and(|it| it.trim() == text.trim());
     rows.iter().filter(move |row| row.iter().any(is_it))

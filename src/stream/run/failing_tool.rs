@@ -4,9 +4,9 @@ use super::case::Moments;
 use super::chat::{AS_RECORDED, Sent};
 use super::client::Watching;
 use super::exchange::ResponseProgress;
+use super::learnt::copies_of;
 use super::live::Live;
 use super::next_turn;
-use super::rows::copies_of;
 use super::stage::Stage;
 use super::suite::Suite;
 use crate::model::{Role, State, StoredMessage, ToolCall};
@@ -19,7 +19,6 @@ use crate::stream::kept;
 use crate::stream::session::Turn;
 use crate::{clock, store};
 
-/// The case.
 const CASE: &str = "tool-fails";
 /// A shorter text of an error may be in an answer by chance.
 const TELLING: usize = 12;

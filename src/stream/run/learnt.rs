@@ -1,10 +1,10 @@
 //! What the chats without a gate showed about the server.
 
 use super::live::Live;
-use super::rows::copies_of;
-use crate::model::{Role, StoredMessage};
+use crate::model::{Role, State, StoredMessage};
 use crate::stream::judge::{TurnSeen, plain};
 use crate::stream::kept;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What the chats without a gate showed of every message. Whatever is read later has to be so, too.
 #[derive(Debug, Clone, Copy, Default)]
@@ -100,6 +100,18 @@ impl Learnt {
             && (!self.in_its_own || Self::is_its_own(live, row))
             && (!self.as_assistants || row.role == Role::Assistant)
     }
+}
+
+/// How many messages of a side hold a text. Former versions, which have a status of their own, are none.
+pub(super) fn copies_of(rows: &[StoredMessage], side: &Role, has_versions: bool) -> usize {
+    let mut by_status: BTreeMap<_, BTreeSet<_>> = BTreeMap::new();
+    let counts = |row: &&StoredMessage| row.role == *side && row.state != State::Deleted;
+    for row in rows.iter().filter(counts) {
+        let status = has_versions.then_some(&row.status);
+        let places = by_status.entry(status).or_default();
+        places.insert((&row.conversation, &row.key));
+    }
+    by_status.values().map(BTreeSet::len).max().unwrap_or(0)
 }
 
 /// Whether a row is in the conversation with this key.

@@ -1,5 +1,5 @@
-//! The turn that follows one that did not come to its end: what the server makes of it, and what its provider
-//! is asked.
+//! What follows a turn that did not come to its end: what a reload shows of it, what the server makes of the next
+//! turn, and what its provider is asked.
 
 use super::case::Moments;
 use super::chat::{AS_RECORDED, Chat};
@@ -8,13 +8,14 @@ use super::live::Live;
 use super::reading::Reading;
 use super::sought::Sought;
 use super::stage::Stage;
+use super::talk::{Access, Recalled};
 use crate::clock;
 use crate::clock::Tick;
 use crate::gateway::Heard;
 use crate::model::{Role, State, StoredMessage};
 use crate::report::Lane;
 use crate::stream::judge::Observed;
-use crate::stream::judge::ended_early::{NextDoubt, NextTurn, OF_THE_CLIENT};
+use crate::stream::judge::ended_early::{NextDoubt, NextTurn, OF_THE_CLIENT, Reload};
 use crate::stream::judge::whole_turn::{self, Usual, Wrong};
 use crate::stream::kept::{self, ExpectedAnswer};
 use crate::text::plural;
@@ -22,6 +23,8 @@ use std::time::Duration;
 
 /// Between two looks at what is stored.
 const ASK: Duration = Duration::from_millis(20);
+/// Between two reloads of the page.
+const RELOAD: Duration = Duration::from_millis(100);
 /// How a server answers while another turn holds its lock. It may hold it a moment longer than the commit takes.
 const BUSY: [u16; 3] = [409, 423, 425];
 
@@ -109,6 +112,32 @@ impl NextOutcome {
 }
 
 impl Stage<'_> {
+    /// What a reload of the page shows of a turn and its rows. What it lacks may be only late, in a
+    /// cache: then the page is reloaded until the time is over.
+    pub(super) async fn reload(
+        &self,
+        chat: &mut Chat,
+        (sought, rows): (&Sought, &[StoredMessage]),
+        patience: Duration,
+    ) -> anyhow::Result<Option<Reload>> {
+        const ALL: Reload = Reload::Shows {
+            question: true,
+            answer: true,
+        };
+        let deadline = clock::now() + patience;
+        loop {
+            let Some(recalled) = self.recall(chat).await? else {
+                return Ok(None);
+            };
+            let is_let_in = !matches!(recalled.access, Access::Refused(_));
+            let shown = shown_by(recalled, sought, rows);
+            if shown == ALL || !is_let_in || clock::now() >= deadline {
+                return Ok(Some(shown));
+            }
+            tokio::time::sleep(RELOAD).await;
+        }
+    }
+
     /// Sends the turn that follows.
     pub(super) async fn send_next(
         &self,
@@ -313,6 +342,20 @@ pub(super) fn as_it_is(outcome: NextOutcome) -> NextTurn {
             answer_later: true,
             doubt,
         },
+    }
+}
+
+/// What a history shows of a turn and its rows.
+fn shown_by(recalled: Recalled, sought: &Sought, rows: &[StoredMessage]) -> Reload {
+    let messages = match recalled.messages {
+        Ok(messages) => messages,
+        Err(why) => return Reload::Unreadable(why),
+    };
+    let texts: Vec<&str> = messages.iter().map(|it| it.content.as_str()).collect();
+    let text = texts.join("\n");
+    Reload::Shows {
+        question: text.contains(&sought.tag),
+        answer: is_known(rows, sought, &text),
     }
 }
 

@@ -60,7 +60,6 @@ pub struct Probed {
 /// What a probe found.
 #[derive(Debug, Clone)]
 pub struct Probes {
-    /// By client.
     pub clients: Vec<Probed>,
     /// Where it looked.
     pub store: Option<StoreLine>,

@@ -17,7 +17,7 @@ use crate::stream::judge::{Observed, TurnSeen};
 use crate::stream::kept::Ending;
 use crate::stream::{judge, kept};
 use crate::{clock, db, store};
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::HashSet;
 use std::time::Duration;
 
 /// How often the store is asked for a row that must come.
@@ -43,7 +43,6 @@ pub(super) fn has(session: &str, report: &Report, code: &str) -> bool {
     of_session(session, report).any(|found| found.code == code)
 }
 
-/// The codes of what is reported of this session as wrong.
 pub(super) fn wrong_codes(session: &str, report: &Report) -> Vec<&'static str> {
     let wrong = of_session(session, report).filter(|found| found.severity == Severity::Error);
     wrong.map(|found| found.code).collect()
@@ -55,18 +54,6 @@ fn of_session<'r>(session: &'r str, report: &'r Report) -> impl Iterator<Item = 
         let rest = found.subject.strip_prefix(session);
         rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(" in table "))
     })
-}
-
-/// How many messages of a side hold a text. Former versions, which have a status of their own, are none.
-pub(super) fn copies_of(rows: &[StoredMessage], side: &Role, has_versions: bool) -> usize {
-    let mut by_status: BTreeMap<_, BTreeSet<_>> = BTreeMap::new();
-    let counts = |row: &&StoredMessage| row.role == *side && row.state != State::Deleted;
-    for row in rows.iter().filter(counts) {
-        let status = has_versions.then_some(&row.status);
-        let places = by_status.entry(status).or_default();
-        places.insert((&row.conversation, &row.key));
-    }
-    by_status.values().map(BTreeSet::len).max().unwrap_or(0)
 }
 
 /// The messages with this text that are not deleted for the user: nobody else is shown one that is.

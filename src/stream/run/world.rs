@@ -44,9 +44,7 @@ impl Way {
 /// The processes next to the server under test, in the order in which they were started.
 #[derive(Default)]
 pub struct OtherProcesses {
-    /// Before it.
     pub before: Vec<Server>,
-    /// After it.
     pub after: Vec<Server>,
     /// Where those of them listen that clients may speak to as well.
     pub replicas: Vec<Url>,
@@ -101,7 +99,6 @@ pub struct World {
 }
 
 impl World {
-    /// The store.
     pub fn db(&self) -> &dyn Db {
         self.db
             .as_deref()

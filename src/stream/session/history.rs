@@ -13,13 +13,11 @@ use std::time::Duration;
 /// How the stored conversation is read back over HTTP.
 #[derive(Debug, Clone)]
 pub struct History {
-    /// The request.
     pub request: Request,
     /// Selects the records in the answer.
     pub messages: JsonPath,
     /// In which order the answer has them.
     pub order: Order,
-    /// What a record is.
     pub record: Record,
     /// How the answer is cut into events, of which the last one with messages counts; absent when
     /// it is one JSON text.
@@ -46,14 +44,12 @@ impl Order {
 /// What a record of the history is.
 #[derive(Debug, Clone)]
 pub enum Record {
-    /// A message.
     Message {
         /// Selects the role.
         role: JsonPath,
         /// Selects the text.
         content: JsonPath,
     },
-    /// A turn.
     Turn {
         /// Selects what the user said.
         question: JsonPath,

@@ -168,7 +168,6 @@ impl Session {
 /// The log-in. Cookies are kept in any case.
 #[derive(Debug, Clone)]
 pub struct Login {
-    /// The request.
     pub request: Request,
     /// Where the answer has the token for `authorization: Bearer …`.
     pub bearer: Option<CaptureFrom>,
@@ -251,7 +250,6 @@ pub struct Step {
     pub path: PathBuf,
     /// What is in the file; every turn that plays it has the same one.
     pub cassette: Arc<Cassette>,
-    /// The tools that it calls.
     pub calls: Vec<ToolCall>,
     /// What it says before.
     pub says: String,

@@ -202,7 +202,6 @@ impl<'a> Item<'a> {
         self.value.span()
     }
 
-    /// An error at the value.
     pub(in crate::stream) fn error(&self, message: impl Into<String>) -> SourceError {
         self.origin.error(self.value.span().start, message)
     }

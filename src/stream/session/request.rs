@@ -72,7 +72,6 @@ pub enum Body {
 /// A request with `{name}` in it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Request {
-    /// The method.
     pub method: Method,
     /// The path without its query, beginning with `/`.
     pub path: Template,
@@ -80,7 +79,6 @@ pub struct Request {
     pub query: Vec<(String, Template)>,
     /// Own headers, and those of the session that it has not itself.
     pub headers: Vec<(String, Template)>,
-    /// The body.
     pub body: Body,
     /// What comes before the body over a WebSocket; there only where it is one.
     pub handshake: Option<Handshake>,
@@ -95,7 +93,6 @@ pub struct Request {
 /// A request ready to be sent. Its headers and body may hold secrets.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Expanded {
-    /// The method.
     pub method: Method,
     /// Percent-encoded, beginning with `/`.
     pub path_and_query: String,

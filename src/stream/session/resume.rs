@@ -23,7 +23,6 @@ const RESUME: Place = Place {
 /// How a page whose connection was lost gets the rest of an answer.
 #[derive(Debug, Clone)]
 pub struct Resume {
-    /// The request.
     pub request: Request,
     /// What tells the server how far the client has come.
     pub cursor: Cursor,

@@ -214,7 +214,6 @@ pub enum JsonTemplate {
     Scalar(Value),
     /// A string; one that is only `{name}` takes the captured value with its type.
     Text(Template),
-    /// An array.
     Array(Vec<Self>),
     /// An object, its keys in the order of the file.
     Object(Vec<(String, Self)>),

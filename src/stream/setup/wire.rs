@@ -12,7 +12,6 @@ use std::time::Duration;
 
 /// The proxy gate on the server's way to its store.
 pub struct Wire {
-    /// The gate.
     pub gate: Box<dyn CommitGate>,
     /// Where the server connects.
     pub way: Way,

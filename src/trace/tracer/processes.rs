@@ -27,7 +27,6 @@ pub(super) fn threads_below(root: Pid) -> Vec<Thread> {
         .collect()
 }
 
-/// The entries of a folder that are numbers.
 fn numbers(folder: &str) -> Vec<u32> {
     let entries = fs::read_dir(folder).into_iter().flatten().flatten();
     entries

@@ -17,7 +17,6 @@ fn mapping(columns: &[&str]) -> Mapping {
     }
 }
 
-/// A message with that position.
 fn at(position: i128, message: &StoredMessage) -> StoredMessage {
     let mut values = [0; OrderKey::MOST];
     values[0] = position;

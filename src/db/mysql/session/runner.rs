@@ -79,7 +79,6 @@ impl MySql {
         self.opened()
     }
 
-    /// Sends what waits.
     pub(super) fn send_waiting(&mut self) -> anyhow::Result<()> {
         let Waiting { sql, .. } = std::mem::take(&mut self.waiting);
         if sql.is_empty() {

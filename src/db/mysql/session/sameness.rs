@@ -18,7 +18,6 @@ enum Class {
     Exact,
     /// `FLOAT`.
     Single,
-    /// `DOUBLE`.
     Double,
     /// Bits, which are numbers next to numbers and bytes next to bytes.
     Bit,

@@ -165,7 +165,6 @@ impl<'c> Judge<'c> {
         self.functions(&functions).await
     }
 
-    /// The functions behind operators.
     async fn behind(&mut self, operators: &BTreeSet<u32>) -> anyhow::Result<BTreeSet<u32>> {
         let new: Vec<_> = operators.difference(&self.operators).copied().collect();
         self.operators.extend(&new);

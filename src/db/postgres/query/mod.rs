@@ -89,7 +89,6 @@ pub(super) async fn run(
 
 /// What kind of statement it is, and how it is run.
 enum Form<'s> {
-    /// A query.
     Query(&'s str),
     /// A query that is explained, and how.
     Explained(String, &'s str),

@@ -25,7 +25,6 @@ struct Open {
     reads: bool,
 }
 
-/// The names in a text.
 pub(super) fn names(text: &str) -> Names {
     let mut names = Names::default();
     let mut open: Vec<Open> = vec![Open::default()];

@@ -89,7 +89,6 @@ async fn reached(settings: &Settings) -> anyhow::Result<Box<dyn Stream>> {
 }
 
 impl Client {
-    /// Connects.
     pub(super) async fn connect(
         target: &Target,
         options: &PgConnectOptions,

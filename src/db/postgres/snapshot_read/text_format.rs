@@ -46,7 +46,6 @@ pub(super) fn time(micros: i64, zone: &str) -> String {
     text
 }
 
-/// A UUID.
 pub(super) fn uuid(bytes: [u8; 16]) -> String {
     let mut text = String::with_capacity(36);
     for (at, byte) in bytes.into_iter().enumerate() {

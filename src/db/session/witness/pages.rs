@@ -89,7 +89,6 @@ impl<'scope, 'env> Pages<'scope, 'env> {
         self.ended()
     }
 
-    /// What the thread ended with.
     fn ended(&mut self) -> io::Result<()> {
         match std::mem::replace(&mut self.digester, Digester::Gone) {
             Digester::Thread { to, thread, .. } => {

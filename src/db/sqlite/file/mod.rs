@@ -201,7 +201,6 @@ impl Stamp {
     }
 }
 
-/// That there is a database.
 pub(super) fn is_there(target: &Target) -> anyhow::Result<()> {
     is_database(target).map(|_| ())
 }

@@ -27,7 +27,6 @@ pub(super) fn header(bytes: &[u8]) -> Option<Header> {
     })
 }
 
-/// A packet with a number and a body.
 pub(super) fn packet(number: u8, body: &[u8]) -> Vec<u8> {
     let length = u32::try_from(body.len()).expect("chatctl's own packets are short");
     let [a, b, c, _] = length.to_le_bytes();

@@ -33,7 +33,6 @@ pub(super) fn text(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
     Some((&bytes[..end], &bytes[end + 1..]))
 }
 
-/// A message of a kind with a body.
 pub(super) fn message(kind: u8, body: &[u8]) -> Vec<u8> {
     let length = u32::try_from(body.len() + 4).expect("chatctl's own messages are short");
     let mut message = Vec::with_capacity(body.len() + HEADER);

@@ -22,7 +22,6 @@ use std::ops::Range;
 enum Frame {
     /// Nothing: each commits by itself.
     Nothing,
-    /// A transaction.
     Transaction,
     /// Locks on tables, taken by the statement of this number.
     Locks(usize),

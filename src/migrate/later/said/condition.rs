@@ -105,12 +105,10 @@ fn holds_alone(tokens: &Tokens<'_>, part: &Range<usize>, is_own: &dyn Fn(&str) -
     !of_row && same_owner && left.eq_ignore_ascii_case(right)
 }
 
-/// What OR joins.
 fn arms(tokens: &Tokens<'_>, condition: Range<usize>) -> Vec<Range<usize>> {
     joined(tokens, condition, "OR")
 }
 
-/// What AND joins.
 fn parts(tokens: &Tokens<'_>, condition: Range<usize>) -> Vec<Range<usize>> {
     joined(tokens, condition, "AND")
 }

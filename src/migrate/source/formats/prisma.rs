@@ -22,7 +22,6 @@ pub const FORMAT: Format = Format {
 /// The file that names the database; it is not a migration.
 const LOCK: &str = "migration_lock.toml";
 
-/// The folder of a `migration.sql`.
 pub(super) fn folder(name: &str) -> Option<&str> {
     let folder = name.strip_suffix("/migration.sql")?;
     (!folder.contains('/')).then_some(folder)

@@ -15,7 +15,6 @@ use crate::stream::session::OldAnswer;
 pub struct InVain {
     /// What findings are about: the session, and its table.
     pub subject: String,
-    /// The case.
     pub case: String,
     /// What was asked for.
     pub again: Again,
@@ -66,9 +65,7 @@ pub struct Remains {
 pub enum New {
     /// All of it.
     Whole,
-    /// A part.
     Part,
-    /// Nothing.
     Nothing,
     /// A part of it can't be told from other texts.
     Unknown,
@@ -83,7 +80,6 @@ pub struct Known {
     pub old: bool,
 }
 
-/// Judges it.
 pub fn judge(seen: &InVain) -> Judged {
     shown(seen).unwrap_or_else(|unseen| unseen)
 }

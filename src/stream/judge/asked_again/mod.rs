@@ -34,7 +34,6 @@ impl fmt::Display for Again {
 pub struct AskedAgain {
     /// What findings are about: the session, and its table.
     pub subject: String,
-    /// The case.
     pub case: String,
     /// What was asked for.
     pub again: Again,
@@ -88,7 +87,6 @@ pub enum Old {
     Elsewhere,
 }
 
-/// Judges it.
 pub fn judge(seen: &AskedAgain) -> Judged {
     match &seen.answered {
         Answered::ToTheEnd if seen.asked => {}

@@ -74,7 +74,6 @@ impl fmt::Display for Cause {
 pub struct EndedEarly {
     /// What findings are about: the session, and its table.
     pub subject: String,
-    /// The case.
     pub case: String,
     /// The turn's number, from 1.
     pub turn: usize,
@@ -172,7 +171,6 @@ pub enum Reload {
     Unreadable(String),
     /// It has these parts of the turn.
     Shows {
-        /// The question.
         question: bool,
         /// What is stored of the answer; true where nothing is.
         answer: bool,
@@ -184,7 +182,6 @@ pub enum Reload {
 pub enum NextTurn {
     /// The server answered another status than a chat has.
     Refused {
-        /// The status.
         status: u16,
         /// The beginning of what it said.
         said: String,
@@ -195,7 +192,6 @@ pub enum NextTurn {
     Wrong(Wrong),
     /// It was answered, and the provider's request had these parts of the turn before.
     Answered {
-        /// The question.
         question: bool,
         /// What was stored of the answer when the request was sent; true where that was nothing.
         answer: bool,
@@ -356,7 +352,6 @@ fn tell(seen: &EndedEarly, stored: &Stored) -> String {
     format!("{question}, and {kept}{provider}{declared}")
 }
 
-/// What is stored of the answer.
 fn kept(seen: &EndedEarly, stored: &Stored) -> String {
     match &stored.answer {
         AnswerFate::Whole if stored.altered.is_some() => "the answer is stored, changed".to_owned(),

@@ -185,7 +185,6 @@ fn read(body: &str, profile: &'static profiles::Profile) -> Turn {
     turn
 }
 
-/// A turn of it.
 fn turn<'s>(session: &'s mut Session, rng: &mut Rng) -> &'s mut Said {
     let at = rng.usize(..session.turns.len());
     &mut session.turns[at]

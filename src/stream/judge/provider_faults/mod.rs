@@ -18,7 +18,6 @@ pub use same::{same, without_marks};
 pub struct ProviderFailed {
     /// What findings are about: the session, and its table.
     pub subject: String,
-    /// The case.
     pub case: String,
     /// The turn's number, from 1.
     pub turn: usize,
@@ -58,7 +57,6 @@ pub enum Said {
 pub struct ClientTold {
     /// How many characters of the provider's text it received; absent where the profile reads none.
     pub characters: Option<usize>,
-    /// How the response ended.
     pub end: ResponseEnd,
 }
 
@@ -161,7 +159,6 @@ fn tell(seen: &ProviderFailed, stored: &Stored) -> String {
     format!("{question}, and {}; {told}", kept(stored))
 }
 
-/// What is stored of the answer.
 fn kept(stored: &Stored) -> String {
     match &stored.answer {
         AnswerFate::Whole if stored.differs.is_some() => "the answer is stored, changed".to_owned(),
