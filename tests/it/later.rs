@@ -1,9 +1,11 @@
 //! What a migration leaves behind that no row shows: numbers that were set back before it was refused, large
 //! objects next to others who delete some, routines that its user may not read, and rows that VACUUM numbers.
 
+use crate::common::backend::Backend;
 use crate::common::faults::holder::{Holder, until_waiting};
 use crate::common::faults::store::{Ended, Host, Store};
 use crate::common::servers::{run_sql, texts};
+use crate::common::sites::TestBed;
 
 /// The harm and the subject of the first error.
 #[track_caller]
@@ -374,4 +376,82 @@ fn a_rename_in_a_block_of_goose_is_one() {
     assert_eq!(ended.exit, 0, "{ended:?}");
     let ended = goose("CREATE TABLE marks (id int);\nDROP TABLE tags;");
     assert_eq!(ended.exit, 1, "{ended:?}");
+}
+
+/// On PostgreSQL each file is committed by itself: what a later file of the run puts under a name is compared with
+/// what the run found there.
+#[test]
+fn names_are_followed_over_the_files_of_a_run_on_postgres() {
+    const BEGIN: &str = "CREATE TABLE messages (id bigint PRIMARY KEY, role text, body text);
+        INSERT INTO messages SELECT g, CASE WHEN g % 2 = 0 THEN 'user' ELSE 'assistant' END, 'text ' || g
+        FROM generate_series(1, 20) AS g;";
+    const COLUMN: &str = "ALTER TABLE messages ADD COLUMN new_body text;
+        ALTER TABLE messages RENAME COLUMN body TO old_body;";
+    let bed = TestBed::new(Backend::Postgres);
+    for (name, files, exit, lost) in [
+        (
+            "table",
+            [
+                "ALTER TABLE messages RENAME TO old_messages;",
+                "CREATE TABLE messages (id bigint PRIMARY KEY, role text, body text);",
+            ],
+            1,
+            "old_messages",
+        ),
+        (
+            "copied",
+            [
+                "ALTER TABLE messages RENAME TO old_messages;",
+                "CREATE TABLE messages (LIKE old_messages); INSERT INTO messages SELECT * FROM old_messages;",
+            ],
+            0,
+            "",
+        ),
+        (
+            "column",
+            [
+                COLUMN,
+                "ALTER TABLE messages RENAME COLUMN new_body TO body;",
+            ],
+            1,
+            "messages.old_body",
+        ),
+        (
+            "filled",
+            [
+                COLUMN,
+                "UPDATE messages SET new_body = old_body; ALTER TABLE messages RENAME COLUMN new_body TO body;",
+            ],
+            0,
+            "",
+        ),
+        (
+            "view",
+            [
+                "ALTER TABLE messages RENAME TO message; CREATE VIEW messages AS SELECT * FROM message;",
+                "CREATE OR REPLACE VIEW messages AS SELECT * FROM message WHERE role = 'user';",
+            ],
+            1,
+            "message",
+        ),
+        (
+            "whole_view",
+            [
+                "ALTER TABLE messages RENAME TO message; CREATE VIEW messages AS SELECT * FROM message;",
+                "CREATE OR REPLACE VIEW messages AS SELECT id, role, body FROM message;",
+            ],
+            0,
+            "",
+        ),
+    ] {
+        let site = bed.at(name, &[BEGIN, files[0]]);
+        site.file("3_next.sql", files[1]);
+        let (report, ended) = site.report(&["up"]);
+        assert_eq!(ended, exit, "{name}: {report:#}");
+        let is_lost = |finding: &serde_json::Value| {
+            finding["severity"] == "error" && finding["subject"] == lost
+        };
+        let mut findings = report["findings"].as_array().unwrap().iter();
+        assert_eq!(findings.any(is_lost), exit == 1, "{name}: {report:#}");
+    }
 }

@@ -24,8 +24,8 @@ impl Intent<'_> {
                 continue;
             }
             let is_computed = text.computes() || {
-                let mut all = text.variables().into_iter();
-                all.any(|it| computed.contains_key(&it))
+                let mut read = text.read(piece).into_iter();
+                read.any(|it| computed.contains_key(&it))
             };
             for name in text.assigned(piece) {
                 used.remove(&name);
@@ -86,6 +86,19 @@ impl Text {
 
     /// Those that it gives a value.
     fn assigned(&self, piece: &Piece<'_>) -> Vec<String> {
+        let given = self.given(piece).into_iter();
+        given.map(|it| self.name(it)).collect()
+    }
+
+    /// Those whose value it takes.
+    fn read(&self, piece: &Piece<'_>) -> Vec<String> {
+        let given = self.given(piece);
+        let read = self.places().filter(|it| !given.contains(it));
+        read.map(|it| self.name(it)).collect()
+    }
+
+    /// The places of those that it gives a value.
+    fn given(&self, piece: &Piece<'_>) -> Vec<usize> {
         let sets = matches!(piece.facts.kind, Kind::SetVariable { .. });
         let into = (0..self.0.len()).find(|it| self.at(*it) == "into");
         let is_given = |index: &usize| match self.at(index + 1) {
@@ -93,8 +106,7 @@ impl Text {
             "=" => sets,
             _ => into.is_some_and(|into| into < *index) && self.at(index.saturating_sub(2)) != "(",
         };
-        let given = self.places().filter(is_given);
-        given.map(|it| self.name(it)).collect()
+        self.places().filter(is_given).collect()
     }
 
     /// Whether another run may give another value.
@@ -152,6 +164,7 @@ mod tests {
                 false,
             ),
             ("SET @c = now(); SET @c = 5;", COPY, END, false),
+            ("SET @c = now(); SET @c = @c;", COPY, END, true),
             // Read on one side only.
             (
                 "SET @c = now();",
