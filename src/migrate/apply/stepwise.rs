@@ -136,10 +136,6 @@ pub(super) fn run(
     };
     steps.journal.write_made(session, made)?;
     session.command("COMMIT")?;
-    if remaining == Remaining::More {
-        // The next file begins with a session of its own.
-        session.reset()?;
-    }
     if let Some(opening) = opening {
         let objects = session.objects()?;
         let mut gone = opening.gone(session, &objects, &[intent])?;
@@ -148,6 +144,10 @@ pub(super) fn run(
     let bare = intent.pieces.iter().filter(|piece| intent.is_bare(piece));
     evidence.bare = bare.count();
     outcome.ran.push(Ran::new(intent.migration, took, evidence));
+    if remaining == Remaining::More {
+        // The next file begins with a session of its own.
+        session.reset()?;
+    }
     Ok(None)
 }
 

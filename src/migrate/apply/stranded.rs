@@ -33,7 +33,7 @@ pub(super) fn keys(session: &mut dyn Session) -> anyhow::Result<Vec<Key>> {
 }
 
 /// Why these files may not run: a foreign key led to a table, and leads to none, although there is one of that
-/// name. One that leads to the old table, which stays, takes the rows that it took.
+/// name. One that leads to an old table, which stays, may be meant to.
 pub(super) fn look(
     session: &mut dyn Session,
     before: &[Key],

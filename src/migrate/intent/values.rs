@@ -21,6 +21,8 @@ impl Intent<'_> {
             if !sets && !self.is_of_session(number) {
                 let read = text.variables().into_iter();
                 used.extend(read.filter_map(|it| Some((it.clone(), *computed.get(&it)?))));
+                // It is not run again, so what it gave a value has none.
+                used.extend(text.assigned(piece).into_iter().map(|it| (it, number)));
                 continue;
             }
             let is_computed = text.computes() || {
@@ -38,11 +40,11 @@ impl Intent<'_> {
         }
         for piece in &self.pieces[first..] {
             let text = Text::of(piece.text);
-            let assigned = text.assigned(piece);
-            let is_read = |name: &&String| used.contains_key(*name) && !assigned.contains(name);
-            if let Some(name) = text.variables().iter().find(is_read) {
-                return Some((used[name], name.clone()));
+            let mut read = text.read(piece).into_iter();
+            if let Some(name) = read.find(|it| used.contains_key(it)) {
+                return Some((used[&name], name));
             }
+            let assigned = text.assigned(piece);
             used.retain(|name, _| !assigned.contains(name));
         }
         None
@@ -173,6 +175,13 @@ mod tests {
                 false,
             ),
             ("SET @c = now();", COPY, "DELETE FROM m;", false),
+            ("SET @c = now();", COPY, "SET @c = @c + 1;", true),
+            (
+                "SET @c = 0;",
+                "UPDATE m SET a = (@c := @c + 1);",
+                "UPDATE m SET b = (@c := @c + 1);",
+                true,
+            ),
             // Set once more for what follows.
             ("SET @c = now();", COPY, "SET @c = 1;", false),
         ] {

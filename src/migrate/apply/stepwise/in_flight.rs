@@ -135,17 +135,20 @@ pub(super) fn lacks_object(
     match (&piece.facts.kind, table, object) {
         (Kind::CreateIndex { .. }, Some(table), Some(index)) => {
             let (on, named) = (text(&table.name), text(&index.name));
-            let schema = schema(Some(table));
-            let is_it =
-                format!("i.indisvalid AND t.relname = {on} AND c.relname = {named} AND {schema}");
-            Ok(Some(!has(&is_it)?))
+            let is_it = format!("i.indisvalid AND t.relname = {on} AND c.relname = {named}");
+            if has(&format!("{is_it} AND {}", schema(Some(table))))? {
+                return Ok(Some(false));
+            }
+            // Where the file finds names in another schema, one of them may be it.
+            Ok(if has(&is_it)? { None } else { Some(true) })
         }
         (Kind::DropIndex { .. }, _, Some(index)) => {
             let named = format!("c.relname = {}", text(&index.name));
-            if has(&format!("{named} AND {}", schema(Some(index))))? {
+            let broken = format!("{named} AND NOT i.indisvalid");
+            if has(&format!("{broken} AND {}", schema(Some(index))))? {
                 return Ok(Some(true));
             }
-            // Where the file finds names in another schema, one of them may be it.
+            // A whole one of this name may be that of another schema.
             Ok(if has(&named)? { None } else { Some(false) })
         }
         // Once more is harmless.
