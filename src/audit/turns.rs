@@ -92,11 +92,11 @@ pub fn asked(messages: &[StoredMessage]) -> Vec<Asked<'_>> {
         found.push(Asked {
             question: message,
             answer: match of(&rest[..answers]) {
-                AnswerState::Given if ends_with_result(&rest[..answers], &returned) => {
-                    AnswerState::Open
+                AnswerState::Given if !ends_with_result(&rest[..answers], &returned) => {
+                    AnswerState::Given
                 }
-                AnswerState::Given => AnswerState::Given,
                 _ if again => AnswerState::AskedAgain,
+                AnswerState::Given => AnswerState::Open,
                 missing => missing,
             },
         });
@@ -141,7 +141,8 @@ fn ends_with_result(answers: &[&StoredMessage], returned: &HashSet<&str>) -> boo
                 .all(|tool| tool.input.is_none() && tool.output.is_some())
     };
     let says_nothing = |answer: &&StoredMessage| {
-        answer.content.trim().is_empty() && answer.state != State::Deleted
+        let is_empty = answer.content.trim().is_empty();
+        is_empty && answer.attachments == 0 && answer.others == 0 && answer.state != State::Deleted
     };
     answers.iter().all(says_nothing)
         && answers

@@ -41,7 +41,7 @@ static CAUSES: &[Cause] = &[
     cause(
         AnswerState::Open.word(),
         Warning,
-        "the answer to the question was never finished",
+        "the answer to the question was never finished, or ends with a tool's result",
     ),
     cause(
         AnswerState::Failed.word(),

@@ -21,8 +21,6 @@ impl Intent<'_> {
             if !sets && !self.is_of_session(number) {
                 let read = text.variables().into_iter();
                 used.extend(read.filter_map(|it| Some((it.clone(), *computed.get(&it)?))));
-                // It is not run again, so what it gave a value has none.
-                used.extend(text.assigned(piece).into_iter().map(|it| (it, number)));
                 continue;
             }
             let is_computed = text.computes() || {
@@ -176,12 +174,6 @@ mod tests {
             ),
             ("SET @c = now();", COPY, "DELETE FROM m;", false),
             ("SET @c = now();", COPY, "SET @c = @c + 1;", true),
-            (
-                "SET @c = 0;",
-                "UPDATE m SET a = (@c := @c + 1);",
-                "UPDATE m SET b = (@c := @c + 1);",
-                true,
-            ),
             // Set once more for what follows.
             ("SET @c = now();", COPY, "SET @c = 1;", false),
         ] {

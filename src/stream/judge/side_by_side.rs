@@ -156,8 +156,9 @@ fn tell(seen: &SideBySide) -> String {
 
 /// Whether the server ended a turn when the next one of its conversation came.
 fn is_ended_for_next(turn: &Beside, seen: &SideBySide) -> bool {
-    let is_next = |other: &Beside| other.chat == turn.chat && other.marks() != turn.marks();
-    turn.ended_at().is_some() && seen.turns.iter().any(is_next)
+    let is_other = |other: &&Beside| other.marks() != turn.marks();
+    let mut later = seen.turns.iter().skip_while(is_other).skip(1);
+    turn.ended_at().is_some() && later.any(|other| other.chat == turn.chat)
 }
 
 /// What is wrong with what is stored of one turn, by the checks that look at any turn.
@@ -326,6 +327,10 @@ mod tests {
         let mut sent_all = interrupted(Some("Good day to"));
         sent_all[0].observed.turns[0].turn.text = sent_all[0].observed.turns[0].expected.clone();
         assert_eq!(told_of(sent_all).0, Verdict::Violated);
+        // The end of the first turn is no reason to end the second one.
+        let mut second = interrupted(Some("Good day to"));
+        second.reverse();
+        assert_eq!(told_of(second).0, Verdict::Violated);
         let mut alone = interrupted(Some("Good day to"));
         alone.truncate(1);
         assert_eq!(told_of(alone).0, Verdict::Violated);

@@ -407,7 +407,8 @@ impl Stage<'_> {
         let stored = loop {
             let stored = self.stored_now(cut, whole).await;
             let is_settled = |stored: &Stored| {
-                stored.question && stored.open.is_none() && stored.altered.is_none()
+                let is_whole = stored.altered.is_none() && stored.spoilt.is_empty();
+                stored.question && stored.open.is_none() && is_whole
             };
             if stored.as_ref().is_ok_and(is_settled) || clock::now() >= deadline {
                 break stored.map_err(|error| format!("{error:#}"));
