@@ -238,12 +238,17 @@ impl Stage<'_> {
         }
     }
 
-    /// Where the turn is when the server has begun to answer the request that resumes it.
+    /// Where the turn is when the server has begun to answer the request that resumes it. Over Socket.IO that is
+    /// when it has let the page in: of what it sends before, the page gets nothing.
     async fn run_by_then(&self, live: &Live, watching: &Watching, cut: Cut) -> Run {
-        let has_head = |seen: &ResponseProgress| seen.head.is_some() || seen.over.is_some();
-        let head = tokio::time::timeout(HEAD, watching.until(has_head)).await;
+        let has_begun = |seen: &ResponseProgress| {
+            let head = seen.head.as_ref();
+            let is_begun = |head: &Head| !head.is_socket() || seen.is_let_in;
+            seen.over.is_some() || head.is_some_and(is_begun)
+        };
+        let begun = tokio::time::timeout(HEAD, watching.until(has_begun)).await;
         match live.play.provider_end() {
-            ProviderEnd::Open if head.is_ok() => Run::Running,
+            ProviderEnd::Open if begun.is_ok() => Run::Running,
             ProviderEnd::HungUp { chunks } if chunks <= cut.before => Run::GivenUp,
             ProviderEnd::Open
             | ProviderEnd::HungUp { .. }
