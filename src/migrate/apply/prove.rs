@@ -527,7 +527,7 @@ impl Watched<'_> {
             let weaker = preserve::weaker((shape, successor), now, &compared, before);
             evidence.lost.extend(weaker);
         }
-        let unwritable = views::unwritable(session, shape, (before, after), self.intent.dialect)?;
+        let unwritable = views::unwritable(session, shape, (before, after), self.intent)?;
         evidence.lost.extend(unwritable);
         let is_known = evidence
             .lost

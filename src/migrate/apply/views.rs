@@ -1,6 +1,8 @@
 //! A view that has the name which a table had before: whoever reads by the name finds what it
 //! shows.
 
+mod insertable;
+
 use crate::cli_error::CliError;
 use crate::db::{Object, Session};
 use crate::migrate::intent::Intent;
@@ -42,12 +44,12 @@ fn namesake(session: &mut dyn Session, was: &Shape) -> anyhow::Result<Option<Str
     Ok(session.objects()?.into_iter().find(is_it).map(|it| it.name))
 }
 
-/// The view in the place of a table, where it takes no new rows.
+/// The view in the place of a table, where it takes no new rows, or none with all columns of the table.
 pub(super) fn unwritable(
     session: &mut dyn Session,
     was: &Shape,
     (before, after): (Tables<'_>, Tables<'_>),
-    dialect: Dialect,
+    intent: &Intent<'_>,
 ) -> anyhow::Result<Option<Lost>> {
     if was.whole.is_some() || after.namesake(was).is_some() {
         return Ok(None);
@@ -55,8 +57,16 @@ pub(super) fn unwritable(
     let Some(view) = namesake(session, was)? else {
         return Ok(None);
     };
-    let lost = !takes_rows(session, &view, dialect)?;
-    Ok(lost.then(|| takes_none(was, before)))
+    if !takes_rows(session, &view, intent.dialect)? {
+        return Ok(Some(takes_none(was, before)));
+    }
+    let now = preserve::renamed(was, before, after, &intent.renames);
+    let why = insertable::refuses(session, (was, &view), now, intent.dialect)?;
+    let lost = |why: String| {
+        let words = format!("`{}` is now a view {why}", was.name);
+        preserve::later(What::Unwritable, (was, None), words, before)
+    };
+    Ok(why.map(lost))
 }
 
 /// Views that a file makes under names which earlier files of the run took from tables, where they
