@@ -55,6 +55,12 @@ ALTER TABLE messages ADD COLUMN text VARCHAR(200);
 UPDATE messages SET text = body;
 ALTER TABLE messages DROP COLUMN body;
 ";
+/// Not as it was, so that no value tells that it is a copy.
+const FOLDED: &str = "-- chatctl: allow-loss messages.body reason=\"it is in text\"
+ALTER TABLE messages ADD COLUMN text VARCHAR(200);
+UPDATE messages SET text = replace(body, 'text', 'said');
+ALTER TABLE messages DROP COLUMN body;
+";
 /// Seeds and defaults that are like rows which went by their numbers, roles, states and times.
 const ALIKE: [&str; 3] = [
     "-- chatctl: allow-loss messages rows<=100 reason=\"old\"
@@ -82,7 +88,7 @@ ALTER TABLE messages ADD COLUMN state VARCHAR(20) DEFAULT 'new';
 ";
 
 fn what_is_copied_is_the_users(host: &Host) {
-    let cases: [(&str, &[&str], (&str, &str)); 7] = [
+    let cases: [(&str, &[&str], (&str, &str)); 8] = [
         (
             "dropped",
             &[COPY, DROP, "DROP TABLE kept;\n"],
@@ -109,6 +115,11 @@ fn what_is_copied_is_the_users(host: &Host) {
         (
             "column",
             &[COLUMN, "UPDATE messages SET text = upper(text);\n"],
+            ("values-changed", "messages.text"),
+        ),
+        (
+            "folded",
+            &[FOLDED, "UPDATE messages SET text = 'x';\n"],
             ("values-changed", "messages.text"),
         ),
         (
@@ -155,6 +166,10 @@ fn what_the_run_made_itself_is_its_own(host: &Host) {
     let (_store, ended) = run(host, "alike", &ALIKE);
     assert_eq!(ended.exit, 0, "{ended:?}");
     let (_store, ended) = run(host, "counted", &[COUNTED, DROP, "DELETE FROM counted;\n"]);
+    assert_eq!(ended.exit, 0, "{ended:?}");
+    let of_role = FOLDED.replace("replace(body, 'text', 'said')", "upper(role)");
+    let files = [of_role.as_str(), "UPDATE messages SET text = 'x';\n"];
+    let (_store, ended) = run(host, "of_another_column", &files);
     assert_eq!(ended.exit, 0, "{ended:?}");
     // Its origin is there.
     let (_store, ended) = run(host, "origin", &[COPY, "DROP TABLE kept;\n"]);

@@ -16,12 +16,34 @@ pub(super) fn of<'a>(
     let made = pieces().flat_map(|piece| piece.facts.tables()).map(low);
     let names: BTreeSet<_> = there.chain(made).collect();
     let mut found: Vec<Copying> = Vec::new();
+    let dropped: Vec<_> = pieces().flat_map(dropped).collect();
     for copying in pieces().flat_map(|piece| by(piece, &names)) {
-        if copying.into != copying.from && !found.contains(&copying) {
+        // Within a table, only what is made of a column that the run takes away is a copy.
+        let is_copy = copying.into != copying.from
+            || copying.columns.as_ref().is_some_and(|words| {
+                let is_of = |(table, column): &(String, String)| {
+                    *table == copying.into && words.contains(column)
+                };
+                dropped.iter().any(is_of)
+            });
+        if is_copy && !found.contains(&copying) {
             found.push(copying);
         }
     }
     found
+}
+
+/// Tables and the columns that a statement drops of them.
+fn dropped(piece: &Piece<'_>) -> Vec<(String, String)> {
+    let (Kind::AlterTable { actions }, Some(table)) = (&piece.facts.kind, &piece.facts.table)
+    else {
+        return Vec::new();
+    };
+    let column = |action: &AlterAction| match action {
+        AlterAction::DropColumn { column, .. } => Some((low(table), column.to_lowercase())),
+        _ => None,
+    };
+    actions.iter().filter_map(column).collect()
 }
 
 fn low(name: &Name) -> String {
@@ -133,6 +155,10 @@ mod tests {
             [pair("drafts", "tags")]
         );
         assert_eq!(pairs("INSERT INTO roles VALUES (1, 'tags');"), []);
+        let fold = "UPDATE users SET full_name = concat(first, last);\nALTER TABLE users DROP COLUMN first;";
+        assert_eq!(pairs(fold), [pair("users", "users")]);
+        let other = "UPDATE users SET state = 'new';\nALTER TABLE users DROP COLUMN first;";
+        assert_eq!(pairs(other), []);
         let moved = "WITH m AS (DELETE FROM tags RETURNING *) INSERT INTO kept SELECT * FROM m;";
         assert!(pairs(moved).contains(&pair("kept", "tags")));
         let code = "CREATE TABLE kept (a int); DROP TABLE tags;\nDO $$ BEGIN INSERT INTO kept SELECT 1 FROM tags; END $$;";
