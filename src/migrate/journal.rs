@@ -3,14 +3,14 @@
 //! The history of versions stays as sqlx has it; this table tells runs, losses that were
 //! acknowledged and backups, and how far a file came that can't be one transaction.
 
-use super::source::Version;
+use super::source::{Migration, Version};
 use crate::cli_error::CliError;
 use crate::db::Session;
 use crate::model::Cell;
 use crate::sql::Dialect;
 use crate::text::hex;
 use sha2::{Digest as _, Sha256};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::time::SystemTime;
 
@@ -37,7 +37,7 @@ pub struct Entry {
 }
 
 /// What a row says happened. The words are on disk: they are never changed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum State {
     /// A backup was made; the detail is its file.
     Backup,
@@ -65,10 +65,12 @@ pub enum State {
     Restored,
     /// What the runs made until here that have not come to their end: there is one such row, or none.
     Made,
+    /// The names that were there when these runs began, and are other ones now: in the same way.
+    Names,
 }
 
 impl State {
-    const ALL: [Self; 12] = [
+    const ALL: [Self; 13] = [
         Self::Backup,
         Self::Begun,
         Self::Done,
@@ -81,7 +83,11 @@ impl State {
         Self::Forgotten,
         Self::Restored,
         Self::Made,
+        Self::Names,
     ];
+
+    /// Of these there is the row of the last run that has not come to its end.
+    const OF_LAST_RUN: [Self; 2] = [Self::Made, Self::Names];
 
     /// The word in the table.
     pub const fn word(self) -> &'static str {
@@ -98,6 +104,7 @@ impl State {
             Self::Forgotten => "forgotten",
             Self::Restored => "restored",
             Self::Made => "made",
+            Self::Names => "names",
         }
     }
 
@@ -152,8 +159,10 @@ pub struct Journal {
     /// Its name.
     pub run: String,
     dialect: Dialect,
-    /// Whether what a run made may be written in it.
-    pub made: bool,
+    /// The files that are not applied when it begins.
+    files: Vec<String>,
+    /// Of what it may have a row for a later run.
+    kept: BTreeSet<State>,
     /// Whether the run has found or made its tables, which nothing takes back.
     pub is_there: bool,
 }
@@ -166,8 +175,17 @@ impl Journal {
         Self {
             run: format!("{digits}-{:04x}", fastrand::u16(..)),
             dialect,
-            made: false,
+            files: Vec::new(),
+            kept: BTreeSet::new(),
             is_there: false,
+        }
+    }
+
+    /// A new run of these files.
+    pub fn of_files(dialect: Dialect, files: &[&Migration]) -> Self {
+        Self {
+            files: files.iter().map(|file| file.file_name()).collect(),
+            ..Self::new(dialect)
         }
     }
 
@@ -189,23 +207,60 @@ impl Journal {
         Ok(())
     }
 
-    /// Writes what the run made so far, for a later one, in place of what was written before.
-    pub fn write_made(
+    /// Writes what a later run has to know of this one, in place of what was written before.
+    pub fn keep(
         &mut self,
         session: &mut dyn Session,
-        made: Option<String>,
+        state: State,
+        text: Option<String>,
     ) -> anyhow::Result<()> {
-        if !self.made && made.is_none() {
+        if text.is_none() && !self.kept.contains(&state) {
             return Ok(());
         }
         // A rollback brings back what is deleted here, so that from now on it is searched for.
-        self.made = true;
+        self.kept.insert(state);
         let sql = format!("DELETE FROM {} WHERE state = ?", session.quote(TABLE));
-        session.write(&sql, &[Cell::Text(State::Made.word().to_owned())])?;
-        match made {
-            Some(made) => self.write(session, &Mark::of_run(State::Made, &made)),
+        session.write(&sql, &[Cell::Text(state.word().to_owned())])?;
+        match text {
+            Some(text) => {
+                let files = self.files.join("\n");
+                let mark = Mark::of_run(state, &text);
+                self.write(
+                    session,
+                    &Mark {
+                        version: &files,
+                        ..mark
+                    },
+                )
+            }
             None => Ok(()),
         }
+    }
+
+    /// What earlier runs that did not come to their end wrote for a later one: this one is, if a file that they
+    /// had left is left still. A run that was given up leaves nothing to those that follow.
+    pub fn kept(
+        &mut self,
+        session: &mut dyn Session,
+        state: State,
+    ) -> anyhow::Result<Option<String>> {
+        if !exists(session)? {
+            return Ok(None);
+        }
+        let rows = session.rows(&format!(
+            "SELECT version, detail FROM {} WHERE state = '{}' ORDER BY id",
+            session.quote(TABLE),
+            state.word()
+        ))?;
+        let Some(row) = rows.last() else {
+            return Ok(None);
+        };
+        self.kept.insert(state);
+        let left = row[0].to_string();
+        let is_left = left
+            .split('\n')
+            .any(|left| self.files.iter().any(|it| it == left));
+        Ok(is_left.then(|| row[1].to_string()))
     }
 
     /// Writes a row. The table must be there.
@@ -233,15 +288,16 @@ fn exists(session: &mut dyn Session) -> anyhow::Result<bool> {
     Ok(session.columns(TABLE)?.is_some())
 }
 
-/// Every row but what a run made, from the first on; none when there is no journal.
+/// Every row but those for a later run, from the first on; none when there is no journal.
 pub fn read(session: &mut dyn Session) -> anyhow::Result<Vec<Entry>> {
     if !exists(session)? {
         return Ok(Vec::new());
     }
+    let others = State::OF_LAST_RUN.map(|state| format!("'{}'", state.word()));
     let sql = format!(
-        "SELECT run, written_at, version, statement, state, hash, detail FROM {} WHERE state <> '{}' ORDER BY id",
+        "SELECT run, written_at, version, statement, state, hash, detail FROM {} WHERE state NOT IN ({}) ORDER BY id",
         session.quote(TABLE),
-        State::Made.word()
+        others.join(", ")
     );
     let rows = session.rows(&sql)?;
     let entries = rows.iter().map(|row| {
@@ -256,19 +312,6 @@ pub fn read(session: &mut dyn Session) -> anyhow::Result<Vec<Entry>> {
         })
     });
     entries.collect()
-}
-
-/// What earlier runs made that did not come to their end, as they wrote it.
-pub fn made(session: &mut dyn Session) -> anyhow::Result<Option<String>> {
-    if !exists(session)? {
-        return Ok(None);
-    }
-    let rows = session.rows(&format!(
-        "SELECT detail FROM {} WHERE state = '{}' ORDER BY id",
-        session.quote(TABLE),
-        State::Made.word()
-    ))?;
-    Ok(rows.last().map(|row| row[0].to_string()))
 }
 
 /// The files of the backups that were made, oldest first.
@@ -366,7 +409,8 @@ pub fn standing(entries: &[Entry], version: &Version) -> Option<Standing> {
                 | State::Repaired
                 | State::Forgotten
                 | State::Restored
-                | State::Made,
+                | State::Made
+                | State::Names,
                 _,
             ) => {}
         }
@@ -401,7 +445,8 @@ mod tests {
                 "repaired",
                 "forgotten",
                 "restored",
-                "made"
+                "made",
+                "names"
             ]
         );
         for state in State::ALL {

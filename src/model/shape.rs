@@ -38,8 +38,22 @@ pub struct Shape {
     pub numbered: bool,
     /// Its stored columns, in order.
     pub columns: Vec<ShapeColumn>,
+    /// Those that the engine computes from others, where it tells them apart.
+    pub generated: Vec<ShapeColumn>,
     /// The columns of its primary key; none when it has no key.
     pub key: Vec<String>,
+}
+
+impl Shape {
+    /// With these generated columns behind the stored ones.
+    #[must_use]
+    pub fn with_generated(mut self, is_one: impl Fn(&ShapeColumn) -> bool) -> Self {
+        let (among, others) = self.generated.into_iter().partition(is_one);
+        let among: Vec<_> = among;
+        self.columns.extend(among);
+        self.generated = others;
+        self
+    }
 }
 
 /// How an engine distinguishes names.
@@ -128,6 +142,12 @@ pub struct Successor {
 }
 
 impl Successor {
+    /// Whether a column of now is compared.
+    pub fn reads(&self, column: &ShapeColumn) -> bool {
+        let mut pairs = self.columns.iter().chain(&self.key);
+        pairs.any(|(_, new)| new == column)
+    }
+
     /// The columns of now, each once: two of before may have become one.
     pub fn columns_now(&self) -> Vec<ShapeColumn> {
         let mut columns: Vec<ShapeColumn> = Vec::new();

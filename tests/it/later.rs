@@ -378,80 +378,129 @@ fn a_rename_in_a_block_of_goose_is_one() {
     assert_eq!(ended.exit, 1, "{ended:?}");
 }
 
+/// The rows of a journal that tell a later run the names of an earlier one.
+const NAMES: &str = "SELECT count(*)::text FROM _chatctl_journal WHERE state = 'names'";
+
 /// On PostgreSQL each file is committed by itself: what a later file of the run puts under a name is compared with
-/// what the run found there.
+/// what the run found there, also when the refused run is repeated.
 #[test]
 fn names_are_followed_over_the_files_of_a_run_on_postgres() {
-    const BEGIN: &str = "CREATE TABLE messages (id bigint PRIMARY KEY, role text, body text);
-        INSERT INTO messages SELECT g, CASE WHEN g % 2 = 0 THEN 'user' ELSE 'assistant' END, 'text ' || g
+    const BEGIN: &str = "CREATE TYPE role AS ENUM ('user', 'assistant');
+        CREATE TABLE messages (id bigint PRIMARY KEY, role role, body text);
+        INSERT INTO messages SELECT g, (ARRAY['user', 'assistant'])[1 + g % 2]::role, 'text ' || g
         FROM generate_series(1, 20) AS g;";
     const COLUMN: &str = "ALTER TABLE messages ADD COLUMN new_body text;
         ALTER TABLE messages RENAME COLUMN body TO old_body;";
+    const ASIDE: &str = "ALTER TABLE messages RENAME TO old_messages;";
+    const STEPWISE: &str = "-- no-transaction
+        ALTER TABLE messages RENAME TO old_messages;
+        CREATE INDEX CONCURRENTLY by_role ON old_messages (role);";
+    const EMPTY: &str = "CREATE TABLE messages (id bigint PRIMARY KEY, role text, body text);";
+    const VIEW: &str = "ALTER TABLE messages RENAME TO message;
+        CREATE VIEW messages AS SELECT * FROM message;";
+    const LABEL: &str = "ALTER TYPE role RENAME VALUE 'user' TO 'human';";
     let bed = TestBed::new(Backend::Postgres);
-    for (name, files, exit, lost) in [
-        (
-            "table",
-            [
-                "ALTER TABLE messages RENAME TO old_messages;",
-                "CREATE TABLE messages (id bigint PRIMARY KEY, role text, body text);",
-            ],
-            1,
-            "old_messages",
-        ),
+    for (name, first, second, lost) in [
+        ("taken", ASIDE, EMPTY, "old_messages"),
+        ("stepwise", STEPWISE, EMPTY, "old_messages"),
         (
             "copied",
-            [
-                "ALTER TABLE messages RENAME TO old_messages;",
-                "CREATE TABLE messages (LIKE old_messages); INSERT INTO messages SELECT * FROM old_messages;",
-            ],
-            0,
+            ASIDE,
+            "CREATE TABLE messages (LIKE old_messages); INSERT INTO messages SELECT * FROM old_messages;",
             "",
         ),
         (
-            "column",
-            [
-                COLUMN,
-                "ALTER TABLE messages RENAME COLUMN new_body TO body;",
-            ],
-            1,
+            "of_column",
+            COLUMN,
+            "ALTER TABLE messages RENAME COLUMN new_body TO body;",
             "messages.old_body",
         ),
         (
             "filled",
-            [
-                COLUMN,
-                "UPDATE messages SET new_body = old_body; ALTER TABLE messages RENAME COLUMN new_body TO body;",
-            ],
-            0,
+            COLUMN,
+            "UPDATE messages SET new_body = old_body; ALTER TABLE messages RENAME COLUMN new_body TO body;",
             "",
         ),
         (
-            "view",
-            [
-                "ALTER TABLE messages RENAME TO message; CREATE VIEW messages AS SELECT * FROM message;",
-                "CREATE OR REPLACE VIEW messages AS SELECT * FROM message WHERE role = 'user';",
-            ],
-            1,
+            "of_view",
+            VIEW,
+            "CREATE OR REPLACE VIEW messages AS SELECT * FROM message WHERE role = 'user';",
             "message",
         ),
         (
             "whole_view",
-            [
-                "ALTER TABLE messages RENAME TO message; CREATE VIEW messages AS SELECT * FROM message;",
-                "CREATE OR REPLACE VIEW messages AS SELECT id, role, body FROM message;",
-            ],
-            0,
+            VIEW,
+            "CREATE OR REPLACE VIEW messages AS SELECT id, role, body FROM message;",
             "",
         ),
+        (
+            "label",
+            LABEL,
+            "ALTER TYPE role RENAME VALUE 'assistant' TO 'user';",
+            "messages.role",
+        ),
+        (
+            "other_label",
+            LABEL,
+            "ALTER TYPE role RENAME VALUE 'assistant' TO 'model';",
+            "",
+        ),
+        ("new_label", LABEL, "ALTER TYPE role ADD VALUE 'user';", ""),
     ] {
-        let site = bed.at(name, &[BEGIN, files[0]]);
-        site.file("3_next.sql", files[1]);
-        let (report, ended) = site.report(&["up"]);
-        assert_eq!(ended, exit, "{name}: {report:#}");
-        let is_lost = |finding: &serde_json::Value| {
-            finding["severity"] == "error" && finding["subject"] == lost
-        };
-        let mut findings = report["findings"].as_array().unwrap().iter();
-        assert_eq!(findings.any(is_lost), exit == 1, "{name}: {report:#}");
+        let site = bed.at(name, &[BEGIN, first]);
+        site.file("3_next.sql", second);
+        if lost.is_empty() {
+            site.up();
+        } else {
+            for _ in 0..2 {
+                let (report, ended) = site.report(&["up"]);
+                assert_eq!(ended, 1, "{name}: {report:#}");
+                let is_lost = |finding: &serde_json::Value| {
+                    finding["severity"] == "error" && finding["subject"] == lost
+                };
+                let mut findings = report["findings"].as_array().unwrap().iter();
+                assert!(findings.any(is_lost), "{name}: {report:#}");
+                assert_eq!(texts(&site.url, NAMES), ["1"], "{name}");
+            }
+            let meant =
+                format!("-- chatctl: allow-loss {lost} rows<=20 reason=\"meant\"\n{second}");
+            site.file("3_next.sql", &meant);
+            site.up();
+        }
+        assert_eq!(texts(&site.url, NAMES), ["0"], "{name}");
+    }
+}
+
+/// What is in no transaction divides a run of SQLite.
+#[test]
+fn names_are_followed_over_two_runs_on_sqlite() {
+    let bed = TestBed::new(Backend::Sqlite);
+    for (name, third, exit) in [
+        (
+            "taken",
+            "CREATE TABLE messages (id INTEGER PRIMARY KEY, body TEXT);",
+            1,
+        ),
+        (
+            "copied",
+            "CREATE TABLE messages (id INTEGER PRIMARY KEY, body TEXT); \
+             INSERT INTO messages SELECT id, text FROM old_messages;",
+            0,
+        ),
+    ] {
+        let site = bed.at(
+            name,
+            &[
+                "CREATE TABLE messages (id INTEGER PRIMARY KEY, body TEXT); \
+                 INSERT INTO messages (body) VALUES ('a'), ('b');",
+                "ALTER TABLE messages RENAME TO old_messages; ALTER TABLE old_messages RENAME body TO text;",
+            ],
+        );
+        site.file("3_then.sql", "-- no-transaction\nVACUUM;\n");
+        site.file("4_next.sql", third);
+        for _ in 0..=exit {
+            let (report, ended) = site.report(&["up"]);
+            assert_eq!(ended, exit, "{name}: {report:#}");
+        }
     }
 }

@@ -2,6 +2,7 @@
 //! is half done is cleared away, and the next run goes on from there.
 
 mod fresh;
+mod given_up;
 mod half_applied;
 mod session;
 mod stopped;

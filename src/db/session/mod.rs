@@ -432,6 +432,14 @@ pub trait Session: Send {
     /// What an earlier, unfinished run made.
     fn recall(&mut self, _text: &str) {}
 
+    /// The labels of enums when the run began, by the numbers of the values, where they are others now.
+    fn labels(&mut self) -> anyhow::Result<BTreeMap<u64, String>> {
+        Ok(BTreeMap::new())
+    }
+
+    /// Labels when an earlier, unfinished run began.
+    fn labels_were(&mut self, _first: BTreeMap<u64, String>) {}
+
     /// What would run when chatctl writes its own tables, in words; empty where the engine says so
     /// of each statement.
     fn history(&mut self) -> anyhow::Result<String>;

@@ -12,6 +12,7 @@ mod fallen;
 mod fresh;
 mod limits;
 mod missed;
+mod names;
 mod options;
 mod origin;
 mod orphans;
@@ -31,7 +32,7 @@ mod views;
 use super::intent::Intent;
 use super::journal::{Journal, Mark, State};
 use super::plan::Plan;
-use super::preserve::{Lost, Renames, Tables};
+use super::preserve::{Lost, Tables};
 use super::source::{Migration, Version};
 use super::{journal, ledger, plan};
 use crate::cli_error::CliError;
@@ -43,7 +44,6 @@ use prove::Remaining;
 use rehearse::{Past, Rehearsed, Rest};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::rc::Rc;
 use std::time::Duration;
 use transact::Since;
 use unfinished::Unfinished;
@@ -211,15 +211,13 @@ fn all(session: &mut dyn Session, options: &ApplyOptions<'_>) -> anyhow::Result<
         .iter()
         .map(|file| Intent::of(file, options.dialect))
         .collect::<Result<_, _>>()?;
-    let first = match options.dialect {
-        Dialect::Mysql => Rc::default(),
-        Dialect::Postgres | Dialect::Sqlite => Rc::new(session.catalog()?),
-    };
-    let mut earlier = Renames::default();
-    for intent in &mut intents {
-        intent.first = Rc::clone(&first);
-        intent.earlier = earlier.clone();
-        earlier.then(intent.renames.clone());
+    let mut journal = Journal::of_files(options.dialect, &files);
+    outcome.run.clone_from(&journal.run);
+    match options.dialect {
+        Dialect::Mysql => {}
+        Dialect::Postgres | Dialect::Sqlite => {
+            names::at_first(session, &mut intents, &mut journal)?;
+        }
     }
     options.backup.allowed(&intents)?;
     match options.dialect {
@@ -235,9 +233,7 @@ fn all(session: &mut dyn Session, options: &ApplyOptions<'_>) -> anyhow::Result<
             .filter(|intent| intent.stepwise())
             .try_for_each(stepwise::allowed)?,
     }
-    let copies = copies(session, options, &intents)?;
-    let mut journal = Journal::new(options.dialect);
-    outcome.run.clone_from(&journal.run);
+    let copies = copies(session, options, (&intents, &mut journal))?;
     let mut rehearsed: BTreeMap<Version, Rehearsed> = BTreeMap::new();
     let mut record = Unfinished::default();
     if options.dialect == Dialect::Mysql {
@@ -245,7 +241,7 @@ fn all(session: &mut dyn Session, options: &ApplyOptions<'_>) -> anyhow::Result<
         let (now, names) = (session.catalog()?, session.names());
         // Nobody but this run writes of these files from here on.
         let entries = journal::read(session)?;
-        record = Unfinished::parse(&journal::made(session)?.unwrap_or_default());
+        record = Unfinished::parse(&journal.kept(session, State::Made)?.unwrap_or_default());
         for (number, intent) in intents.iter_mut().enumerate() {
             let part = (&*intent, &mut journal);
             let (first, standing) = match stepwise::rest(session, options, part, &entries)? {
@@ -314,9 +310,8 @@ fn all(session: &mut dyn Session, options: &ApplyOptions<'_>) -> anyhow::Result<
         }
     }
     session.copies(copies);
-    if let Some(made) = journal::made(session)? {
+    if let Some(made) = journal.kept(session, State::Made)? {
         session.recall(&made);
-        journal.made = true;
     }
     let mut since = Since::default();
     let mut rest = intents.as_slice();
@@ -376,12 +371,12 @@ fn all(session: &mut dyn Session, options: &ApplyOptions<'_>) -> anyhow::Result<
 fn copies(
     session: &mut dyn Session,
     options: &ApplyOptions<'_>,
-    intents: &[Intent<'_>],
+    (intents, journal): (&[Intent<'_>], &mut Journal),
 ) -> anyhow::Result<Vec<Copying>> {
     if intents.iter().all(|intent| intent.allowed.is_empty()) {
         return Ok(Vec::new());
     }
-    let applied: Vec<_> = match journal::made(session)? {
+    let applied: Vec<_> = match journal.kept(session, State::Made)? {
         None => Vec::new(),
         Some(_) => {
             let files = options.folder.migrations.iter();

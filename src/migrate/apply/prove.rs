@@ -17,7 +17,7 @@ use crate::db::{Failed, Measure, OWN_TABLES, Session};
 use crate::migrate::intent::Intent;
 use crate::migrate::preserve;
 use crate::migrate::preserve::{Lost, Meaning, Tables, What, successor_as};
-use crate::model::{Names, Shape};
+use crate::model::{Names, Shape, ShapeColumn};
 use crate::sql::Dialect;
 use anyhow::Context as _;
 use std::collections::BTreeSet;
@@ -67,6 +67,8 @@ struct Watched<'a> {
     /// Whether a touched table was written: MySQL can't tell.
     evident: bool,
     outlook: Outlook,
+    /// Tables with columns that the engine computed before and does not compute any more.
+    stored: BTreeSet<String>,
 }
 
 /// Whether more of the run follows that may change what it made until then.
@@ -92,7 +94,7 @@ pub(super) fn attempt(
 ) -> anyhow::Result<Result<Proven, End>> {
     session.more_follows(remaining == Remaining::More && options.guard != Guard::Counts);
     let before = session.before()?;
-    let watched = Watched {
+    let mut watched = Watched {
         intent,
         outlook: Outlook::look(session, intent, (&before, options.dialect))?,
         before,
@@ -101,6 +103,7 @@ pub(super) fn attempt(
             Guard::Counts => Measure::Counts,
         },
         evident: options.dialect != Dialect::Mysql,
+        stored: BTreeSet::new(),
     };
     if let Some(failure) = watched.ambiguous(session.names()) {
         return Ok(Err(End::Failed(failure)));
@@ -144,7 +147,7 @@ pub(super) fn attempt(
         }
         let evidence = match watched.compare(session, &touched, Scope::All)? {
             Found::All(evidence) => evidence,
-            Found::Unknown(more) if !more.iter().all(|it| session.is_locked_in_time(it)) => {
+            Found::Unknown(more, _) if !more.iter().all(|it| session.is_locked_in_time(it)) => {
                 let tables: Vec<_> = more.iter().map(|name| format!("`{name}`")).collect();
                 return Ok(Err(End::Failed(Failure {
                     file: intent.migration.file_name(),
@@ -159,9 +162,10 @@ pub(super) fn attempt(
                     busy: false,
                 })));
             }
-            Found::Unknown(more) => {
+            Found::Unknown(more, stored) => {
                 again(session)?;
                 names.extend(more);
+                watched.compare_stored(&stored);
                 continue;
             }
         };
@@ -295,8 +299,9 @@ enum Scope {
 enum Found {
     /// Everything is known.
     All(Evidence),
-    /// What these tables held has to be kept before the statements run.
-    Unknown(BTreeSet<String>),
+    /// What these tables held has to be kept before the statements run, and so have the values of these
+    /// columns, each of a table.
+    Unknown(BTreeSet<String>, Vec<(String, ShapeColumn)>),
 }
 
 impl Watched<'_> {
@@ -349,6 +354,20 @@ impl Watched<'_> {
             return Ok(Err(failure(intent, last, failed)?));
         }
         Ok(Ok(fallen))
+    }
+
+    /// From here on the values of these columns, which were computed, are compared.
+    fn compare_stored(&mut self, stored: &[(String, ShapeColumn)]) {
+        for shape in &mut self.before {
+            let is_it = |column: &ShapeColumn| {
+                let mut stored = stored.iter();
+                stored.any(|(table, it)| *table == shape.name && it == column)
+            };
+            if shape.generated.iter().any(is_it) {
+                self.stored.insert(shape.name.clone());
+                *shape = shape.clone().with_generated(is_it);
+            }
+        }
     }
 
     fn tables(&self, names: Names) -> Tables<'_> {
@@ -441,13 +460,22 @@ impl Watched<'_> {
         };
         let mut unknown = BTreeSet::new();
         let renames = &self.intent.renames;
+        let mut stored = Vec::new();
+        for shape in self.before.iter().filter(|it| measured(it)) {
+            let columns = preserve::stored_since(shape, before, after, renames).into_iter();
+            stored.extend(columns.map(|it| (shape.name.clone(), it.clone())));
+        }
+        if !stored.is_empty() {
+            let tables = stored.iter().map(|(table, _)| table.clone()).collect();
+            return Ok(Found::Unknown(tables, stored));
+        }
         let called = self.intent.first().taken(before, after, renames);
         let as_called = Tables {
             shapes: &called,
             names,
         };
         for (shape, called) in self.before.iter().zip(&called) {
-            let is_touched = touched.contains(&shape.name);
+            let is_touched = touched.contains(&shape.name) || self.stored.contains(&shape.name);
             let job = ((shape, called), is_touched, scope);
             let tables = ((before, as_called), after);
             if measured(shape) && !self.compare_one(session, job, tables, &mut evidence)? {
@@ -455,7 +483,7 @@ impl Watched<'_> {
             }
         }
         if !unknown.is_empty() {
-            return Ok(Found::Unknown(unknown));
+            return Ok(Found::Unknown(unknown, Vec::new()));
         }
         for shape in before.shapes.iter().filter(|it| it.parted) {
             let lost = views::of_parted(session, self.intent, shape, (before, after))?;

@@ -12,7 +12,9 @@ use super::elsewhere::{Inventory, runs_code};
 use super::prove::Remaining;
 use super::rehearse::Rehearsed;
 use super::unfinished::Unfinished;
-use super::{ApplyOptions, End, Evidence, Failure, Outcome, Ran, origin, patiently, prove, staged};
+use super::{
+    ApplyOptions, End, Evidence, Failure, Outcome, Ran, names, origin, patiently, prove, staged,
+};
 use crate::cli_error::CliError;
 use crate::clock;
 use crate::db::{Failed, Session};
@@ -134,7 +136,9 @@ pub(super) fn run(
             .remembered()
             .filter(|_| remaining == Remaining::More),
     };
-    steps.journal.write_made(session, made)?;
+    steps.journal.keep(session, State::Made, made)?;
+    let names = names::to_keep(session, intent)?.filter(|_| remaining == Remaining::More);
+    steps.journal.keep(session, State::Names, names)?;
     session.command("COMMIT")?;
     if let Some(opening) = opening {
         let objects = session.objects()?;
@@ -303,7 +307,6 @@ impl Steps<'_> {
         else {
             return Ok(first);
         };
-        self.clean(session, piece)?;
         let by_object = match self.options.dialect {
             Dialect::Postgres => in_flight::lacks_object(session, piece)?,
             Dialect::Mysql | Dialect::Sqlite => None,
@@ -408,6 +411,8 @@ impl Steps<'_> {
     /// A statement that fails in a transaction or ends it: what it touches is not measured here.
     fn bare(&mut self, session: &mut dyn Session, number: usize) -> anyhow::Result<Option<End>> {
         let piece = &self.intent.pieces[number];
+        // What is left of an earlier try is in the schema that the file finds names in.
+        self.clean(session, piece)?;
         self.begin_now(session)?;
         let schema = in_flight::note(session, (piece, self.options.dialect), late::Others::Write)?;
         self.mark(session, number, (State::Begun, &schema), piece.text)?;
@@ -512,7 +517,10 @@ impl Steps<'_> {
         let made = session
             .remembered()
             .filter(|_| remaining == Remaining::More);
-        self.journal.write_made(session, made)?;
+        self.journal.keep(session, State::Made, made)?;
+        let names = names::to_keep(session, self.intent)?;
+        let names = names.filter(|_| remaining == Remaining::More);
+        self.journal.keep(session, State::Names, names)?;
         if !self.begun {
             self.begin(session)?;
         }
@@ -529,31 +537,11 @@ impl Steps<'_> {
 
     /// Drops the invalid index that a failed `CREATE INDEX CONCURRENTLY` leaves behind.
     fn clean(&self, session: &mut dyn Session, piece: &Piece<'_>) -> anyhow::Result<()> {
-        let concurrently = matches!(
-            piece.facts.kind,
-            Kind::CreateIndex {
-                concurrently: true,
-                ..
-            }
-        );
-        let (true, Some(index)) = (concurrently, &piece.facts.object) else {
+        if self.options.dialect != Dialect::Postgres {
             return Ok(());
-        };
-        let invalid = session.rows(
-            "SELECT n.nspname::text, c.relname::text FROM pg_index AS i JOIN pg_class AS c ON c.oid = i.indexrelid \
-             JOIN pg_namespace AS n ON n.oid = c.relnamespace WHERE NOT i.indisvalid",
-        )?;
-        for row in invalid
-            .iter()
-            .filter(|row| row[1].text() == Some(index.name.as_str()))
-        {
-            let quoted = |name: &str| format!("\"{}\"", name.replace('"', "\"\""));
-            let name = format!(
-                "{}.{}",
-                quoted(&row[0].to_string()),
-                quoted(&row[1].to_string())
-            );
-            session.command(&format!("DROP INDEX CONCURRENTLY IF EXISTS {name}"))?;
+        }
+        for index in in_flight::broken(session, piece)? {
+            session.command(&format!("DROP INDEX CONCURRENTLY IF EXISTS {index}"))?;
         }
         Ok(())
     }

@@ -3,7 +3,7 @@
 
 use super::closing::{Opening, Pending, Refused};
 use super::prove::Remaining;
-use super::{ApplyOptions, End, Outcome, Ran, patiently, staged};
+use super::{ApplyOptions, End, Outcome, Ran, names, patiently, staged};
 use crate::db::Session;
 use crate::migrate::intent::Intent;
 use crate::migrate::journal::{Journal, Mark, State};
@@ -185,6 +185,12 @@ fn once(
         keeps_objects &= session.keeps_objects() && !intent.may_switch_off();
         let is_left_alone = proven.spares_own && session.is_undisturbed();
         is_calm &= is_left_alone;
+        // What is committed together is written once.
+        let is_last = number + 1 == part.len();
+        let names = match (is_last, remaining) {
+            (true, Remaining::More) => names::to_keep(session, intent)?,
+            (true, Remaining::Nothing) | (false, _) => None,
+        };
         session.command("RELEASE chatctl_file")?;
         session.reset()?;
         // What hung on the history before is found once.
@@ -206,12 +212,12 @@ fn once(
         let detail = proven.evidence.words(outcome.backup.as_deref());
         let version = intent.migration.version.text();
         journal.write(session, &Mark::of_file(version, State::Applied, &detail))?;
-        // What is committed together is written once.
-        if number + 1 == part.len() {
+        if is_last {
             let made = session
                 .remembered()
                 .filter(|_| remaining == Remaining::More);
-            journal.write_made(session, made)?;
+            journal.keep(session, State::Made, made)?;
+            journal.keep(session, State::Names, names)?;
         }
         outcome
             .ran

@@ -1,8 +1,9 @@
 //! The names that tables and columns had when a run began. An application reads by these, whatever
 //! earlier files of the run have called its tables since.
 
-use super::{Renames, Tables, named, same_table, successor};
+use super::{Named, Renames, Tables, named, same_table, successor};
 use crate::model::{Shape, ShapeColumn, Successor};
+use serde::{Deserialize, Serialize};
 
 /// What there was when the run began.
 #[derive(Debug, Clone, Copy)]
@@ -76,6 +77,108 @@ impl First<'_> {
         };
         before.shapes.iter().map(called).collect()
     }
+
+    /// The names that tables of now and their columns had, where they have others and nothing else has these.
+    pub fn called(self, now: Tables<'_>) -> Vec<Called> {
+        let called = |shape: &Shape| {
+            let first = self.of(shape, now)?;
+            let is_free = |name: &str| named(name, (shape, now.names)).is_none();
+            let columns = first.columns.iter().zip(&shape.columns);
+            let columns = columns.filter(|(was, is)| was.name != is.name && is_free(&was.name));
+            let own = Name::of(shape);
+            let was = Name::of(&first);
+            let called = Called {
+                columns: columns
+                    .map(|(was, is)| (was.name.clone(), is.name.clone()))
+                    .collect(),
+                was: (now.namesake(&first).is_none()).then_some(was),
+                now: own,
+            };
+            (called.was.is_some() || !called.columns.is_empty()).then_some(called)
+        };
+        now.shapes.iter().filter_map(called).collect()
+    }
+}
+
+/// The names that a table and its columns had when a run began.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Called {
+    now: Name,
+    /// The table's own, where it has another one now.
+    was: Option<Name>,
+    /// The columns', each with the name of now.
+    columns: Vec<(String, String)>,
+}
+
+/// How a table is named.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Name {
+    schema: String,
+    table: String,
+    /// In reports.
+    name: String,
+    bare: bool,
+    on_path: bool,
+}
+
+impl Name {
+    fn of(shape: &Shape) -> Self {
+        Self {
+            schema: shape.schema.clone(),
+            table: shape.table.clone(),
+            name: shape.name.clone(),
+            bare: shape.bare,
+            on_path: shape.on_path,
+        }
+    }
+
+    fn named(&self) -> Named {
+        Named {
+            schema: Some(self.schema.clone()),
+            table: self.table.clone(),
+        }
+    }
+}
+
+/// The tables of now under the names that they had when a run began which came to a stop, as far as nothing
+/// else has these since; and how they got the names of now.
+pub fn as_called(called: &[Called], now: Tables<'_>) -> (Vec<Shape>, Renames) {
+    let mut renames = Renames::default();
+    let mut first = |shape: &Shape| {
+        let mut first = shape.clone();
+        let is_it = |it: &&Called| {
+            it.now.schema == shape.schema && now.names.tables.same(&it.now.table, &shape.table)
+        };
+        let Some(called) = called.iter().find(is_it) else {
+            return first;
+        };
+        if let Some(was) = &called.was {
+            first.called_as(&Shape {
+                schema: was.schema.clone(),
+                table: was.table.clone(),
+                bare: was.bare,
+                on_path: was.on_path,
+                ..Shape::default()
+            });
+            first.name.clone_from(&was.name);
+            if now.namesake(&first).is_some() {
+                first = shape.clone();
+            } else {
+                renames.table(was.named(), called.now.named());
+            }
+        }
+        for (was, is) in &called.columns {
+            let is_free = named(was, (shape, now.names)).is_none();
+            let mut columns = first.columns.iter_mut();
+            let column = columns.find(|it| now.names.columns.same(&it.name, is));
+            if let Some(column) = column.filter(|_| is_free) {
+                renames.column(called.now.named(), was, is);
+                column.name.clone_from(was);
+            }
+        }
+        first
+    };
+    (now.shapes.iter().map(&mut first).collect(), renames)
 }
 
 impl Shape {

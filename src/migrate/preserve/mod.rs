@@ -5,12 +5,14 @@
 
 mod acknowledged;
 mod first;
+mod generated;
 mod names;
 #[cfg(test)]
 mod tests;
 
 pub use acknowledged::{Allowed, Matter, unacknowledged};
-pub use first::{First, successor_as};
+pub use first::{Called, First, as_called, successor_as};
+pub use generated::stored_since;
 pub use names::{Meaning, Named, Renames, Subject, Tables};
 
 use crate::model::{Compared, Derived, Names, Sequence, Shape, ShapeColumn, Successor};
@@ -248,7 +250,8 @@ fn same_table<'a>(
 
 /// The column that is called so.
 fn named<'a>(name: &str, (now, names): (&'a Shape, Names)) -> Option<&'a ShapeColumn> {
-    let mut columns = now.columns.iter();
+    // An application reads what the engine computes as it reads what is stored.
+    let mut columns = now.columns.iter().chain(&now.generated);
     columns.find(|column| names.columns.same(&column.name, name))
 }
 

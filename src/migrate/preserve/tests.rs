@@ -1,8 +1,8 @@
 //! Each way to lose something, and each that only looks so.
 
 use super::{
-    Allowed, First, Lost, Named, Renames, Subject, Tables, What, lost, of_wholes, successor,
-    successor_as, unacknowledged, volatile,
+    Allowed, First, Lost, Named, Renames, Subject, Tables, What, as_called, lost, of_wholes,
+    successor, successor_as, unacknowledged, volatile,
 };
 use crate::model::{Case, Compared, ComparedColumn, Content, Derived, Names, Shape, ShapeColumn};
 
@@ -462,4 +462,61 @@ fn a_name_that_an_earlier_file_gave_up_is_looked_for_once_something_else_has_it(
     assert_eq!(columns, [("id", "id"), ("old_body", "body")]);
     // Where both were there before the file, nothing has changed hands in it.
     assert_eq!(first.taken(all(&after), all(&after), &names), after);
+}
+
+#[test]
+fn the_names_of_a_stopped_run_are_those_of_the_next_one() {
+    let first = [
+        known(1, "messages", &[(1, "id"), (2, "body")]),
+        known(2, "notes", &[(1, "id")]),
+    ];
+    let now = [
+        known(1, "old", &[(1, "id"), (2, "text"), (3, "body")]),
+        known(2, "remarks", &[(1, "no")]),
+        known(3, "notes", &[(1, "id")]),
+    ];
+    let none = Renames::default();
+    let since = First {
+        shapes: &first,
+        since: &none,
+    };
+    // What has another owner by now, as it was acknowledged, is that one's.
+    let called = since.called(all(&now));
+    let (again, _) = as_called(&called, all(&now));
+    let names = |shapes: &[Shape]| -> Vec<_> {
+        let columns = |it: &Shape| it.columns.iter().map(|it| it.name.clone()).collect();
+        let named = shapes.iter().map(|it| (it.table.clone(), columns(it)));
+        named.collect::<Vec<(String, Vec<String>)>>()
+    };
+    let named = |table: &str, columns: &[&str]| {
+        let columns = columns.iter().map(|it| (*it).to_owned()).collect();
+        (table.to_owned(), columns)
+    };
+    assert_eq!(
+        names(&again),
+        [
+            named("messages", &["id", "text", "body"]),
+            named("remarks", &["id"]),
+            named("notes", &["id"]),
+        ]
+    );
+    // Without numbers, by the names that were given since.
+    let bare = |shapes: &[Shape]| -> Vec<_> {
+        let mut shapes = shapes.to_vec();
+        for shape in &mut shapes {
+            shape.id = None;
+            shape.columns.iter_mut().for_each(|it| it.id = None);
+        }
+        shapes
+    };
+    let (now, again) = (bare(&now), bare(&again));
+    let (_, since) = as_called(&called, all(&now));
+    let since = First {
+        shapes: &again,
+        since: &since,
+    };
+    assert_eq!(since.called(all(&now)), called);
+    // A name that somebody took meanwhile is free for nobody.
+    let taken = [now[0].clone(), known(4, "messages", &[(1, "id")])];
+    assert_eq!(names(&as_called(&called, all(&taken)).0), names(&taken));
 }

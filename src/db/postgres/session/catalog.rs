@@ -1,8 +1,8 @@
 //! What PostgreSQL's catalogue shows about every table.
 
 use super::account::Account;
-use super::{Postgres, large_objects, numbers, quoted, text_literal};
-use crate::db::session::{DEFAULT, OWN, Object, SWITCHED_OFF, Session as _, columns_of};
+use super::{Postgres, large_objects, quoted, text_literal};
+use crate::db::session::{OWN, Session as _};
 use crate::model::{Cell, Compared, Shape, ShapeColumn};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -20,7 +20,7 @@ pub(super) struct Seen {
     /// are examined as a whole.
     composed: bool,
     /// The words of the enums in its columns, each with its type.
-    words: BTreeMap<u64, String>,
+    pub(super) words: BTreeMap<u64, String>,
     /// The fields of the composite types in its columns, by the numbers of the column and of the
     /// field, each with its type and name.
     fields: BTreeMap<(u64, u64), String>,
@@ -77,15 +77,6 @@ impl Seen {
     /// Whether it is a part of another table, or inherits to it.
     pub(super) const fn is_of_others(&self) -> bool {
         !self.parents.is_empty() || self.shape.heir
-    }
-
-    /// Whether an earlier label now means another value. A new label in its place, which no other
-    /// value had, is a rename by the migration.
-    fn has_other_words(&self, now: &Self) -> bool {
-        self.words.iter().any(|(value, word)| {
-            let other = |(other, text): (&u64, &String)| text == word && other != value;
-            now.words.iter().any(other)
-        })
     }
 }
 
@@ -278,11 +269,12 @@ impl Postgres {
             format!(
             "a.attrelid::text, a.attnum::text, a.attname::text, format_type(a.atttypid, a.atttypmod), \
              (array_position(i.indkey::int2[], a.attnum))::text, \
-             (t.typnamespace <> 'pg_catalog'::regnamespace AND coalesce(e.typtype, t.typtype) NOT IN ('b', 'e'))::text \
+             (t.typnamespace <> 'pg_catalog'::regnamespace AND coalesce(e.typtype, t.typtype) NOT IN ('b', 'e'))::text, \
+             (a.attgenerated <> '')::text \
              FROM pg_attribute AS a JOIN pg_class AS c ON c.oid = a.attrelid JOIN pg_namespace AS n ON n.oid = c.relnamespace \
              JOIN pg_type AS t ON t.oid = a.atttypid LEFT JOIN pg_type AS e ON e.oid = t.typelem \
              LEFT JOIN pg_index AS i ON i.indrelid = c.oid AND i.indisprimary \
-             WHERE a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated = '' AND c.relkind IN ('r', 'p') \
+             WHERE a.attnum > 0 AND NOT a.attisdropped AND c.relkind IN ('r', 'p') \
              AND c.relpersistence <> 't' AND {OF_USER}{} ORDER BY a.attrelid, a.attnum", of("a.attrelid")
             ),
             // A field that is removed from a composite type is removed from every column of that
@@ -397,97 +389,6 @@ impl Postgres {
             format!("{}.{}", part(schema), part(name))
         }
     }
-
-    /// Indexes, triggers and views, read one catalogue table at a time: planning a join takes the
-    /// server longer than reading them.
-    pub(super) fn all_objects(&mut self) -> anyhow::Result<BTreeSet<Object>> {
-        let [schemas, relations, indexes, triggers, constraints, defaults] =
-            self.several(&objects())?;
-        let of_user = |name: &str| name != "information_schema" && !name.starts_with("pg_");
-        let schemas: BTreeMap<_, _> = schemas
-            .iter()
-            .map(|row| (row[0].to_string(), row[1].to_string()))
-            .filter(|(_, name)| of_user(name))
-            .collect();
-        let relations: BTreeMap<_, _> = relations
-            .iter()
-            .filter_map(|row| {
-                let schema = schemas.get(&row[2].to_string())?;
-                Some((numbers(&row[..1])[0], (schema, row)))
-            })
-            .collect();
-        let of_constraints: BTreeSet<_> = constraints.iter().map(|row| numbers(row)[0]).collect();
-        let mut objects = BTreeSet::new();
-        let object = |kind: &str, schema: &str, (name, table): (&Cell, &Cell), id: u64| Object {
-            kind: kind.to_owned(),
-            name: self.shown(schema, &name.to_string()),
-            table: self.shown(schema, &table.to_string()),
-            id: Some(id),
-            columns: Vec::new(),
-        };
-        for row in &indexes {
-            let ids = numbers(&row[..2]);
-            let found = relations.get(&ids[0]).zip(relations.get(&ids[1]));
-            if let Some(((_, index), (schema, table))) = found
-                && table[4].text() != Some("t")
-                && !of_constraints.contains(&ids[0])
-            {
-                objects.insert(Object {
-                    columns: row[2].text().map(columns_of).unwrap_or_default(),
-                    ..object("index", schema, (&index[1], &table[1]), ids[0])
-                });
-            }
-        }
-        for row in &triggers {
-            let ids = numbers(&row[1..3]);
-            let kind = match row[3].text() {
-                Some("O" | "A") => "trigger",
-                _ => SWITCHED_OFF,
-            };
-            if let Some((schema, table)) = relations.get(&ids[0]) {
-                objects.insert(object(kind, schema, (&row[0], &table[1]), ids[1]));
-            }
-        }
-        for (id, (schema, view)) in &relations {
-            if matches!(view[3].text(), Some("v" | "m")) {
-                objects.insert(object("view", schema, (&view[1], &view[1]), *id));
-            }
-        }
-        for row in &defaults {
-            let ids = numbers(&row[..2]);
-            if let Some((schema, table)) = relations.get(&ids[0])
-                && table[4].text() != Some("t")
-            {
-                let column = row[2].to_string();
-                let id = (ids[0] << 16) | ids[1];
-                objects.insert(Object {
-                    name: column.clone(),
-                    columns: vec![column],
-                    ..object(DEFAULT, schema, (&row[2], &table[1]), id)
-                });
-            }
-        }
-        Ok(objects)
-    }
-}
-
-/// Schemas, relations, indexes, triggers, indexes of constraints, and columns with a default.
-fn objects() -> [String; 6] {
-    [
-        "oid::text, nspname::text FROM pg_catalog.pg_namespace".to_owned(),
-        "oid::text, relname::text, relnamespace::text, relkind::text, relpersistence::text FROM pg_catalog.pg_class WHERE relkind <> 't'".to_owned(),
-        format!(
-            "i.indexrelid::text, i.indrelid::text, CASE WHEN i.indrelid < {FIRST} OR 0 = ANY (i.indkey::int2[]) THEN '' ELSE \
-             (SELECT string_agg(a.attname::text, E'\\n' ORDER BY a.attnum) FROM pg_catalog.pg_attribute AS a \
-             WHERE a.attrelid = i.indrelid AND a.attnum = ANY (i.indkey::int2[])) END FROM pg_catalog.pg_index AS i"
-        ),
-        "tgname::text, tgrelid::text, oid::text, tgenabled::text FROM pg_catalog.pg_trigger WHERE NOT tgisinternal".to_owned(),
-        "conindid::text FROM pg_catalog.pg_constraint WHERE conindid <> 0".to_owned(),
-        format!(
-            "attrelid::text, attnum::text, attname::text FROM pg_catalog.pg_attribute WHERE attrelid >= {FIRST} AND attnum > 0 \
-             AND (atthasdef OR attidentity <> '') AND attgenerated = '' AND NOT attisdropped"
-        ),
-    ]
 }
 
 /// Adds the words in the values of the columns: labels of enums, and names of fields.
@@ -530,7 +431,7 @@ pub(super) fn by_number<const N: usize>(
     Ok(all)
 }
 
-/// Stored columns; generated ones are created again from them.
+/// Columns; generated ones are created again from the stored ones.
 fn add_columns(
     tables: &mut BTreeMap<u64, Seen>,
     columns: &[Vec<Cell>],
@@ -544,21 +445,24 @@ fn add_columns(
         };
         let name = row[2].to_string();
         let made_of_others = row[5].text() == Some("true");
-        seen.composed |= made_of_others;
-        if let Some(place) = row[4].text() {
-            keys.entry(id)
-                .or_default()
-                .push((place.parse()?, name.clone()));
-        }
-        seen.shape.columns.push(ShapeColumn {
+        let column = ShapeColumn {
             id: Some(row[1].to_string().parse()?),
-            name,
+            name: name.clone(),
             declared: if made_of_others {
                 format!("{} {fields}", row[3])
             } else {
                 row[3].to_string()
             },
-        });
+        };
+        if row[6].text() == Some("true") {
+            seen.shape.generated.push(column);
+            continue;
+        }
+        seen.shape.columns.push(column);
+        seen.composed |= made_of_others;
+        if let Some(place) = row[4].text() {
+            keys.entry(id).or_default().push((place.parse()?, name));
+        }
     }
     for (id, mut key) in keys {
         key.sort();

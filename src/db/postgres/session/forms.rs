@@ -143,18 +143,24 @@ pub(super) fn form(own: &ShapeColumn, other: &ShapeColumn) -> Field {
         (Type::Address, Type::Text) => address(&column),
         (Type::Text, Type::Address) => {
             let address = address(&format!("{column}::pg_catalog.inet"));
-            only_like(&raw, "^[0-9a-fA-F.:]+(/[0-9]+)?$", &address)
+            // A word without a colon is none.
+            let four = "[0-9]{1,3}([.][0-9]{1,3}){3}";
+            let six = "[0-9a-fA-F]*:[0-9a-fA-F:]*:?[0-9a-fA-F.:]*";
+            let like = format!("^({four}|{six})(/[0-9]{{1,3}})?$");
+            only_like(&raw, &like, &address)
         }
         (Type::Text, Type::Span) => span_of_text(&column, (&raw, &other.declared)),
         (Type::Number, Type::Money) => number(&raw),
         (Type::Money, Type::Number) => {
             number(&format!("{column}::pg_catalog.numeric::pg_catalog.text"))
         }
-        (Type::Text, Type::Uuid) => only_like(
-            &raw,
-            "^[{]?[0-9a-fA-F-]{32,}[}]?$",
-            &format!("{column}::pg_catalog.uuid::pg_catalog.text"),
-        ),
+        (Type::Text, Type::Uuid) => {
+            // Not the digest of something, which has more digits.
+            let digits = "[0-9a-fA-F]{4}(-?[0-9a-fA-F]{4}){7}";
+            let like = format!("^({digits}|[{{]{digits}[}}])$");
+            let form = format!("{column}::pg_catalog.uuid::pg_catalog.text");
+            only_like(&raw, &like, &form)
+        }
         _ => return as_it_is,
     };
     Field {
@@ -198,10 +204,11 @@ fn only_like(raw: &str, like: &str, form: &str) -> String {
     format!("CASE WHEN {raw} ~ '{like}' THEN {form} ELSE {raw} END")
 }
 
-/// The text of a time, unless it has digits that a time does not have, or none.
+/// The text of a time, unless it has digits that a time does not have, or none but zeros: MySQL writes those
+/// for no time.
 fn time_of_text(column: &str, raw: &str) -> String {
     format!(
-        "CASE WHEN {raw} ~ '[.][0-9]{{6}}0*[1-9]' OR {raw} !~ '[0-9]' THEN {raw} ELSE {} END",
+        "CASE WHEN {raw} ~ '[.][0-9]{{6}}0*[1-9]' OR {raw} !~ '[1-9]' OR {raw} ~ '^0000-00-00' THEN {raw} ELSE {} END",
         time(column)
     )
 }

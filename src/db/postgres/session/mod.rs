@@ -6,10 +6,12 @@ mod catalog;
 mod derived;
 mod forms;
 mod isolated;
+mod labels;
 mod large_objects;
 mod literals;
 mod newcomers;
 mod numbers;
+mod objects;
 mod read;
 mod schema;
 mod settings;
@@ -72,6 +74,8 @@ struct Postgres {
     before: BTreeMap<u64, Seen>,
     /// The tables as they were examined last.
     looked: Looked,
+    /// The labels of enums as the run found them, by the numbers of the values.
+    labels: BTreeMap<u64, String>,
     /// What the tables held.
     witness: Witness,
     /// The counts of those that are only counted, by their names.
@@ -138,6 +142,7 @@ impl Postgres {
             known: BTreeMap::new(),
             before: BTreeMap::new(),
             looked: Looked::default(),
+            labels: BTreeMap::new(),
             witness: Witness::new(forms::form),
             counts: BTreeMap::new(),
             of_migration: None,
@@ -451,6 +456,7 @@ impl Session for Postgres {
     fn watch(&mut self, keep: &[Shape], measure: Measure) -> Result<(), Failed> {
         let seen = self.seen().cloned();
         self.before = seen.map_err(|error| Failed::because(format!("{error:#}")))?;
+        self.note_labels();
         self.witness.begin();
         self.counts.clear();
         if !keep.is_empty() {
@@ -475,17 +481,7 @@ impl Session for Postgres {
     }
 
     fn touched(&mut self) -> anyhow::Result<BTreeSet<String>> {
-        self.own(Self::look_since)?;
-        let now = &self.looked.tables;
-        let written = &self.evidence.written;
-        let touched = self
-            .before
-            .iter()
-            .filter(|(_, was)| !was.shape.parted)
-            .filter(|(id, was)| {
-                written.contains(id) || now.get(id).is_none_or(|now| was.is_touched(now))
-            });
-        Ok(touched.map(|(_, was)| was.shape.name.clone()).collect())
+        self.touched_since()
     }
 
     fn tells_of_own(&self) -> bool {
@@ -527,20 +523,7 @@ impl Session for Postgres {
     }
 
     fn accept(&mut self) -> anyhow::Result<()> {
-        self.counts.clear();
-        let shapes = |seen: &BTreeMap<u64, Seen>| -> Vec<_> {
-            seen.values().map(|seen| seen.shape.clone()).collect()
-        };
-        let before = shapes(&self.before);
-        let after = if self.witness.remembers() {
-            let after = shapes(self.seen()?);
-            self.own(|session| session.note_made(&before, &after))?;
-            after
-        } else {
-            Vec::new()
-        };
-        self.witness.accept(&before, &after);
-        Ok(())
+        self.accept_compared()
     }
 
     fn more_follows(&mut self, more_follows: bool) {
@@ -553,6 +536,14 @@ impl Session for Postgres {
 
     fn recall(&mut self, text: &str) {
         self.witness.recall(text);
+    }
+
+    fn labels(&mut self) -> anyhow::Result<BTreeMap<u64, String>> {
+        self.own(Self::former_labels)
+    }
+
+    fn labels_were(&mut self, first: BTreeMap<u64, String>) {
+        self.labels.extend(first);
     }
 
     fn history(&mut self) -> anyhow::Result<String> {

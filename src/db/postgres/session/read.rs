@@ -1,6 +1,6 @@
 //! Streams the rows of a table from the server.
 
-use super::{Postgres, failed, large_objects};
+use super::{Postgres, Seen, failed, large_objects};
 use crate::db::catalog::quoted;
 use crate::db::server;
 use crate::db::server::Waiter;
@@ -43,6 +43,7 @@ impl Measured for Postgres {
         successor: &Successor,
     ) -> anyhow::Result<Option<Compared>> {
         let now = self.shape(&successor.table)?;
+        let now = now.with_generated(|it| successor.reads(it));
         // Rows mostly stay in the part that they are in, and the whole is read only where some did not.
         if let Some((part, within)) = self.in_its_part(shape, successor)? {
             let Some(compared) = self.compare_with(shape, &within, &part)? else {
@@ -91,8 +92,13 @@ impl Postgres {
             self.send("RELEASE chatctl_cast")?;
         }
         match done {
-            Err(failed) if failed.lost || !self.witness.formless(shape) => return Err(failed),
-            Err(_) => {
+            Err(failed) if failed.lost => return Err(failed),
+            Err(failed) => {
+                let formless = self.formless(shape, &from)?;
+                if formless.is_empty() {
+                    return Err(failed);
+                }
+                self.witness.formless(shape, formless);
                 reading = self.witness.before(shape);
                 self.read(&from, &mut reading)?;
             }
@@ -100,6 +106,24 @@ impl Postgres {
         }
         self.witness.hold(shape, reading);
         Ok(())
+    }
+
+    /// The columns that have a value without a form in the type that they become.
+    fn formless(&mut self, shape: &Shape, from: &str) -> Result<Vec<ShapeColumn>, Failed> {
+        let mut formless = Vec::new();
+        for (column, form) in self.witness.casts(shape) {
+            self.send("SAVEPOINT chatctl_cast")?;
+            match self.send(&format!("SELECT pg_catalog.count({form}) FROM {from}")) {
+                Ok(()) => {}
+                Err(failed) if failed.lost => return Err(failed),
+                Err(_) => {
+                    self.send("ROLLBACK TO chatctl_cast")?;
+                    formless.push(column);
+                }
+            }
+            self.send("RELEASE chatctl_cast")?;
+        }
+        Ok(formless)
     }
 
     /// Reads rows; each comes as a line of `COPY`'s text, in which no two values are written alike.
@@ -149,6 +173,24 @@ impl Postgres {
             reading.take(row.iter().map(CellRef::from))?;
         }
         Ok(Some(reading))
+    }
+
+    /// Keeps what was compared, and notes what the run made.
+    pub(super) fn accept_compared(&mut self) -> anyhow::Result<()> {
+        self.counts.clear();
+        let shapes = |seen: &BTreeMap<u64, Seen>| -> Vec<_> {
+            seen.values().map(|seen| seen.shape.clone()).collect()
+        };
+        let before = shapes(&self.before);
+        let after = if self.witness.remembers() {
+            let after = shapes(self.seen()?);
+            self.own(|session| session.note_made(&before, &after))?;
+            after
+        } else {
+            Vec::new()
+        };
+        self.witness.accept(&before, &after);
+        Ok(())
     }
 
     /// Notes which rows and values of tables that are not compared were made since.
@@ -210,7 +252,8 @@ impl Postgres {
         };
         let own = |pair: &(ShapeColumn, ShapeColumn)| {
             let named = |column: &&ShapeColumn| column.name == pair.1.name;
-            Some((pair.0.clone(), part.columns.iter().find(named)?.clone()))
+            let mut columns = part.columns.iter().chain(&part.generated);
+            Some((pair.0.clone(), columns.find(named)?.clone()))
         };
         let within = Successor {
             table: part.name.clone(),
@@ -218,6 +261,7 @@ impl Postgres {
             key: successor.key.iter().filter_map(own).collect(),
             keyed: successor.keyed,
         };
+        let part = part.with_generated(|it| within.reads(it));
         Ok(Some((part, within)))
     }
 

@@ -90,6 +90,21 @@ pub(super) fn asked() -> String {
 }
 
 impl Postgres {
+    /// The tables that the statements since the watch began may have changed.
+    pub(super) fn touched_since(&mut self) -> anyhow::Result<BTreeSet<String>> {
+        self.own(Self::look_since)?;
+        let (now, written) = (&self.looked.tables, &self.evidence.written);
+        let is_other = |was: &Seen, now: &Seen| was.is_touched(now) || self.is_relabelled(was, now);
+        let touched = self
+            .before
+            .iter()
+            .filter(|(_, was)| !was.shape.parted)
+            .filter(|(id, was)| {
+                written.contains(id) || now.get(id).is_none_or(|now| is_other(was, now))
+            });
+        Ok(touched.map(|(_, was)| was.shape.name.clone()).collect())
+    }
+
     /// Looks at what the statements did since the tables were examined last.
     pub(super) fn look_since(&mut self) -> anyhow::Result<()> {
         let told = match self.told.take() {
@@ -280,7 +295,7 @@ struct Changed {
 /// The first number of types that may be made of others, or be the users'.
 const FIRST_MADE: u64 = 10_000;
 
-/// Adds stored columns and keys; false where a type says more than its own name.
+/// Adds columns and keys; false where a type says more than its own name.
 fn fill(
     tables: &mut BTreeMap<u64, Seen>,
     columns: &[Vec<Cell>],
@@ -294,13 +309,16 @@ fn fill(
         if kind >= FIRST_MADE {
             return Ok(false);
         }
-        if row[5].text() == Some("") {
-            seen.shape.columns.push(ShapeColumn {
-                id: Some(number),
-                name: row[2].to_string(),
-                declared: row[4].to_string(),
-            });
-        }
+        let shape = &mut seen.shape;
+        let columns = match row[5].text() {
+            Some("") => &mut shape.columns,
+            _ => &mut shape.generated,
+        };
+        columns.push(ShapeColumn {
+            id: Some(number),
+            name: row[2].to_string(),
+            declared: row[4].to_string(),
+        });
     }
     for row in indexes {
         let table = numbers(&row[1..2])[0];

@@ -41,7 +41,7 @@ pub(in crate::db) struct Witness {
     /// What tables become, where their columns get another type by it.
     expected: BTreeMap<String, Successor>,
     /// Tables with values that have no form in the other type.
-    formless: BTreeSet<String>,
+    formless: BTreeMap<String, Vec<ShapeColumn>>,
     /// Whether more of the run follows, which may change what it made.
     more_follows: bool,
     made: Made,
@@ -63,7 +63,7 @@ impl Witness {
             forms,
             held: BTreeMap::new(),
             expected: BTreeMap::new(),
-            formless: BTreeSet::new(),
+            formless: BTreeMap::new(),
             more_follows: false,
             made: Made::new(),
             compared: BTreeSet::new(),
@@ -112,15 +112,30 @@ impl Witness {
 
     /// How the values of a table are read next to those of another type.
     fn form(&self, shape: &Shape) -> impl Fn(&ShapeColumn, &ShapeColumn) -> Field + use<> {
-        let (forms, formless) = (self.forms, self.formless.contains(&shape.name));
-        move |own, other| forms(own, if formless { own } else { other })
+        let formless = self.formless.get(&shape.name).cloned();
+        let (forms, formless) = (self.forms, formless.unwrap_or_default());
+        move |own, other| {
+            let is_formless = formless.contains(own) || formless.contains(other);
+            forms(own, if is_formless { own } else { other })
+        }
     }
 
-    /// Its values can't be cast, so they are compared as they are. False when they are already.
-    pub(in crate::db) fn formless(&mut self, shape: &Shape) -> bool {
-        let expected = self.expected.remove(&shape.name).is_some();
-        self.formless.insert(shape.name.clone());
-        expected
+    /// The columns of a table that is read before in forms of other types, each with such a form.
+    pub(in crate::db) fn casts(&self, shape: &Shape) -> Vec<(ShapeColumn, String)> {
+        let form = self.form(shape);
+        let expected = self.expected.get(&shape.name);
+        let pairs = expected.map(|it| it.columns.iter().chain(&it.key));
+        let casts = pairs.into_iter().flatten().filter_map(|(own, other)| {
+            let (raw, cast) = (form(own, own), form(own, other));
+            (raw != cast).then(|| (own.clone(), cast.sql))
+        });
+        casts.collect()
+    }
+
+    /// Not all values of these columns have a form in the other type, so they are compared as they are.
+    pub(in crate::db) fn formless(&mut self, shape: &Shape, columns: Vec<ShapeColumn>) {
+        let formless = self.formless.entry(shape.name.clone()).or_default();
+        formless.extend(columns);
     }
 
     pub(in crate::db) fn hold(&mut self, shape: &Shape, reading: Reading) {

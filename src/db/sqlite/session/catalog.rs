@@ -105,11 +105,10 @@ impl Sqlite {
             "SELECT name FROM temp.pragma_table_list WHERE schema = 'main' AND type = 'table'",
         )?;
         let ordinary: BTreeSet<_> = ordinary.iter().map(|row| row[0].to_string()).collect();
-        // Only columns that are stored: generated ones are created again from them.
         let names: Vec<_> = shapes.iter().map(|it| text_literal(&it.name)).collect();
         let columns = self.rows(&format!(
-            "SELECT l.name, x.name, x.type, x.pk FROM temp.pragma_table_list AS l, temp.pragma_table_xinfo(l.name, 'main') AS x \
-             WHERE l.schema = 'main' AND l.name IN ({}) AND x.hidden = 0 ORDER BY l.name, x.cid",
+            "SELECT l.name, x.name, x.type, x.pk, x.hidden FROM temp.pragma_table_list AS l, temp.pragma_table_xinfo(l.name, 'main') AS x \
+             WHERE l.schema = 'main' AND l.name IN ({}) AND x.hidden <> 1 ORDER BY l.name, x.cid",
             names.join(", ")
         ))?;
         let mut rows = columns.iter().peekable();
@@ -119,7 +118,11 @@ impl Sqlite {
                 if row[0].text() != Some(shape.name.as_str()) {
                     continue;
                 }
-                shape.columns.push(ShapeColumn {
+                let columns = match row[4].int() {
+                    Some(0) => &mut shape.columns,
+                    _ => &mut shape.generated,
+                };
+                columns.push(ShapeColumn {
                     id: None,
                     name: row[1].to_string(),
                     declared: row[2].to_string(),

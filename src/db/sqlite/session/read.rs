@@ -75,6 +75,7 @@ impl Measured for Sqlite {
         let all = self.look()?;
         let now = all.tables.iter().find(|it| it.name == successor.table);
         let now = now.ok_or_else(|| anyhow::anyhow!("`{}` no longer exists", successor.table))?;
+        let now = &now.clone().with_generated(|it| successor.reads(it));
         let Some(mut reading) = self.witness.after(shape, successor, now) else {
             return Ok(None);
         };

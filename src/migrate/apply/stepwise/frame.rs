@@ -496,7 +496,9 @@ impl Walk<'_, '_> {
         }
         let began = (&rehearsed.before[..], rehearsed.first);
         if record.after(session, (intent, &self.unmarked), began)? {
-            self.steps.journal.write_made(session, record.text())?;
+            self.steps
+                .journal
+                .keep(session, State::Made, record.text())?;
         }
         Ok(())
     }

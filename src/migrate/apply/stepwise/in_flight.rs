@@ -111,25 +111,59 @@ pub(super) fn is_undone(session: &mut dyn Session, piece: &Piece<'_>) -> anyhow:
     Ok(lacks(&piece.facts, (&there, names)))
 }
 
+/// PostgreSQL's indexes, each with its table and its schema.
+const INDEXES: &str = "FROM pg_catalog.pg_index AS i \
+    JOIN pg_catalog.pg_class AS c ON c.oid = i.indexrelid \
+    JOIN pg_catalog.pg_class AS t ON t.oid = i.indrelid \
+    JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace";
+
+fn text(name: &str) -> String {
+    format!("'{}'", name.replace('\'', "''"))
+}
+
+/// The schema that a name leads to now.
+fn schema(name: Option<&Name>) -> String {
+    match name.and_then(|it| it.schema.as_deref()) {
+        Some(schema) => format!("n.nspname = {}", text(schema)),
+        None => "n.nspname = ANY (pg_catalog.current_schemas(false))".to_owned(),
+    }
+}
+
+/// The invalid indexes that a statement, which makes one next to others who write, left behind: none in
+/// other schemas, where somebody else may be making one of that name.
+pub(super) fn broken(session: &mut dyn Session, piece: &Piece<'_>) -> anyhow::Result<Vec<String>> {
+    let concurrently = matches!(
+        piece.facts.kind,
+        Kind::CreateIndex {
+            concurrently: true,
+            ..
+        }
+    );
+    let (true, Some(table), Some(index)) = (
+        concurrently,
+        piece.facts.table.as_ref(),
+        piece.facts.object.as_ref(),
+    ) else {
+        return Ok(Vec::new());
+    };
+    let (on, named) = (text(&table.name), text(&index.name));
+    let rows = session.rows(&format!(
+        "SELECT pg_catalog.format('%I.%I', n.nspname, c.relname) {INDEXES} \
+         WHERE NOT i.indisvalid AND t.relname = {on} AND c.relname = {named} AND {}",
+        schema(Some(table))
+    ))?;
+    Ok(rows.iter().map(|row| row[0].to_string()).collect())
+}
+
 /// Whether a statement of PostgreSQL was not done, as far as the object tells that it makes or drops: the rest
 /// of the schema may be another one for reasons of its own.
 pub(super) fn lacks_object(
     session: &mut dyn Session,
     piece: &Piece<'_>,
 ) -> anyhow::Result<Option<bool>> {
-    let text = |name: &str| format!("'{}'", name.replace('\'', "''"));
-    let schema = |name: Option<&Name>| match name.and_then(|it| it.schema.as_deref()) {
-        Some(schema) => format!("n.nspname = {}", text(schema)),
-        None => "n.nspname = ANY (pg_catalog.current_schemas(false))".to_owned(),
-    };
     let (table, object) = (piece.facts.table.as_ref(), piece.facts.object.as_ref());
     let mut has = |is_it: &str| -> anyhow::Result<bool> {
-        let rows = session.rows(&format!(
-            "SELECT count(*)::text FROM pg_catalog.pg_index AS i \
-             JOIN pg_catalog.pg_class AS c ON c.oid = i.indexrelid \
-             JOIN pg_catalog.pg_class AS t ON t.oid = i.indrelid \
-             JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace WHERE {is_it}"
-        ))?;
+        let rows = session.rows(&format!("SELECT count(*)::text {INDEXES} WHERE {is_it}"))?;
         Ok(rows[0][0].to_string() != "0")
     };
     match (&piece.facts.kind, table, object) {

@@ -1,0 +1,100 @@
+//! Indexes, triggers, views and defaults, as PostgreSQL's catalogue lists them.
+
+use super::catalog::FIRST;
+use super::{Postgres, numbers};
+use crate::db::session::{DEFAULT, Object, SWITCHED_OFF, columns_of};
+use crate::model::Cell;
+use std::collections::{BTreeMap, BTreeSet};
+
+impl Postgres {
+    /// Indexes, triggers and views, read one catalogue table at a time: planning a join takes the
+    /// server longer than reading them.
+    pub(super) fn all_objects(&mut self) -> anyhow::Result<BTreeSet<Object>> {
+        let [schemas, relations, indexes, triggers, constraints, defaults] =
+            self.several(&objects())?;
+        let of_user = |name: &str| name != "information_schema" && !name.starts_with("pg_");
+        let schemas: BTreeMap<_, _> = schemas
+            .iter()
+            .map(|row| (row[0].to_string(), row[1].to_string()))
+            .filter(|(_, name)| of_user(name))
+            .collect();
+        let relations: BTreeMap<_, _> = relations
+            .iter()
+            .filter_map(|row| {
+                let schema = schemas.get(&row[2].to_string())?;
+                Some((numbers(&row[..1])[0], (schema, row)))
+            })
+            .collect();
+        let of_constraints: BTreeSet<_> = constraints.iter().map(|row| numbers(row)[0]).collect();
+        let mut objects = BTreeSet::new();
+        let object = |kind: &str, schema: &str, (name, table): (&Cell, &Cell), id: u64| Object {
+            kind: kind.to_owned(),
+            name: self.shown(schema, &name.to_string()),
+            table: self.shown(schema, &table.to_string()),
+            id: Some(id),
+            columns: Vec::new(),
+        };
+        for row in &indexes {
+            let ids = numbers(&row[..2]);
+            let found = relations.get(&ids[0]).zip(relations.get(&ids[1]));
+            if let Some(((_, index), (schema, table))) = found
+                && table[4].text() != Some("t")
+                && !of_constraints.contains(&ids[0])
+            {
+                objects.insert(Object {
+                    columns: row[2].text().map(columns_of).unwrap_or_default(),
+                    ..object("index", schema, (&index[1], &table[1]), ids[0])
+                });
+            }
+        }
+        for row in &triggers {
+            let ids = numbers(&row[1..3]);
+            let kind = match row[3].text() {
+                Some("O" | "A") => "trigger",
+                _ => SWITCHED_OFF,
+            };
+            if let Some((schema, table)) = relations.get(&ids[0]) {
+                objects.insert(object(kind, schema, (&row[0], &table[1]), ids[1]));
+            }
+        }
+        for (id, (schema, view)) in &relations {
+            if matches!(view[3].text(), Some("v" | "m")) {
+                objects.insert(object("view", schema, (&view[1], &view[1]), *id));
+            }
+        }
+        for row in &defaults {
+            let ids = numbers(&row[..2]);
+            if let Some((schema, table)) = relations.get(&ids[0])
+                && table[4].text() != Some("t")
+            {
+                let column = row[2].to_string();
+                let id = (ids[0] << 16) | ids[1];
+                objects.insert(Object {
+                    name: column.clone(),
+                    columns: vec![column],
+                    ..object(DEFAULT, schema, (&row[2], &table[1]), id)
+                });
+            }
+        }
+        Ok(objects)
+    }
+}
+
+/// Schemas, relations, indexes, triggers, indexes of constraints, and columns with a default.
+fn objects() -> [String; 6] {
+    [
+        "oid::text, nspname::text FROM pg_catalog.pg_namespace".to_owned(),
+        "oid::text, relname::text, relnamespace::text, relkind::text, relpersistence::text FROM pg_catalog.pg_class WHERE relkind <> 't'".to_owned(),
+        format!(
+            "i.indexrelid::text, i.indrelid::text, CASE WHEN i.indrelid < {FIRST} OR 0 = ANY (i.indkey::int2[]) THEN '' ELSE \
+             (SELECT string_agg(a.attname::text, E'\\n' ORDER BY a.attnum) FROM pg_catalog.pg_attribute AS a \
+             WHERE a.attrelid = i.indrelid AND a.attnum = ANY (i.indkey::int2[])) END FROM pg_catalog.pg_index AS i"
+        ),
+        "tgname::text, tgrelid::text, oid::text, tgenabled::text FROM pg_catalog.pg_trigger WHERE NOT tgisinternal".to_owned(),
+        "conindid::text FROM pg_catalog.pg_constraint WHERE conindid <> 0".to_owned(),
+        format!(
+            "attrelid::text, attnum::text, attname::text FROM pg_catalog.pg_attribute WHERE attrelid >= {FIRST} AND attnum > 0 \
+             AND (atthasdef OR attidentity <> '') AND attgenerated = '' AND NOT attisdropped"
+        ),
+    ]
+}

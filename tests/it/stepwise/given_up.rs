@@ -1,0 +1,75 @@
+//! Runs that came to a stop and were given up: what they made is the users' for the runs that follow.
+
+use super::{WAITS, loss};
+use crate::common::faults::holder::{Holder, until_waiting};
+use crate::common::faults::store::{Host, Store};
+
+const SEED: &str = "INSERT INTO tags VALUES (8, 'seed'), (9, 'seed');\n";
+const TAKES_BACK: &str = "DELETE FROM tags WHERE label = 'seed';\n";
+
+/// A store whose second file is applied, and whose third one failed.
+fn stopped(host: &Host, name: &str) -> Store {
+    let store = host.store(name);
+    store.file("2_seed.sql", SEED);
+    store.file("3_change.sql", "INSERT INTO nowhere VALUES (1);\n");
+    assert_eq!(store.up(&[]).exit, 1, "{name}");
+    assert_eq!(store.backend.count(&store.url, "tags"), 4, "{name}");
+    store
+}
+
+#[track_caller]
+fn passed(store: &Store, sub: &str, more: &[&str]) {
+    let out = store.command(sub).args(more).output().unwrap();
+    assert!(out.status.success(), "{out:?}");
+}
+
+/// Another file takes the version of the one that failed, or a later one; the last store is the control:
+/// the file that failed was repaired.
+#[test]
+fn a_run_that_is_given_up_leaves_nothing_to_later_ones() {
+    let host = Host::postgres();
+    for (name, other) in [("same", "3_other.sql"), ("later", "4_other.sql")] {
+        let store = stopped(&host, name);
+        std::fs::remove_file(store.path("migrations/3_change.sql")).unwrap();
+        assert_eq!(store.up(&[]).exit, 0, "{name}");
+        store.file(other, TAKES_BACK);
+        assert_eq!(loss(&store.up(&[])), ("rows-lost", "tags", 1), "{name}");
+    }
+    let store = stopped(&host, "baseline");
+    passed(&store, "baseline", &["3"]);
+    store.file("4_other.sql", TAKES_BACK);
+    assert_eq!(loss(&store.up(&[])), ("rows-lost", "tags", 1));
+
+    let store = stopped(&host, "repaired");
+    store.file("3_change.sql", TAKES_BACK);
+    let ended = store.up(&[]);
+    assert_eq!(ended.exit, 0, "{ended:?}");
+}
+
+/// A file that was settled by hand is not resumed.
+#[test]
+fn a_file_that_is_settled_by_hand_leaves_nothing_to_later_ones() {
+    let postgres = Host::postgres();
+    let store = postgres.store("settled");
+    let file = format!("-- no-transaction\n{SEED}INSERT INTO nowhere VALUES (1);\n");
+    store.file("2_seed.sql", &file);
+    assert_eq!(store.up(&[]).exit, 1);
+    keeps_what_was_made(&store);
+
+    let mysql = Host::mysql();
+    let store = mysql.store("settled");
+    store.file("2_seed.sql", &format!("{SEED}{WAITS};\n"));
+    let holder = Holder::new(&store, "DO get_lock(concat('held in ', database()), 0)");
+    let running = store.spawn(&[]);
+    until_waiting(&store, "DO get_lock");
+    running.kill();
+    drop(holder);
+    keeps_what_was_made(&store);
+}
+
+fn keeps_what_was_made(store: &Store) {
+    assert_eq!(store.backend.count(&store.url, "tags"), 4);
+    passed(store, "resolve", &["2", "--as", "applied"]);
+    store.file("3_other.sql", TAKES_BACK);
+    assert_eq!(loss(&store.up(&[])), ("rows-lost", "tags", 1));
+}
