@@ -3,6 +3,7 @@
 //! statement, or what the file itself commits together.
 
 mod frame;
+mod handed_on;
 mod in_flight;
 mod late;
 mod resumed;
@@ -155,7 +156,8 @@ pub(super) fn run(
     Ok(None)
 }
 
-/// Refuses a file that destroys data outside a transaction, where nothing can be proven or rolled back.
+/// Refuses a file that destroys data outside a transaction, where nothing can be proven or rolled back, or
+/// that hands a name on from one transaction to the next.
 pub(super) fn allowed(intent: &Intent<'_>) -> Result<(), CliError> {
     let reasons = intent.pieces.iter();
     let mut reasons = reasons.filter_map(|piece| Some((piece, of_whole_server(piece)?)));
@@ -175,7 +177,7 @@ pub(super) fn allowed(intent: &Intent<'_>) -> Result<(), CliError> {
         intent.is_bare(piece) && (certainly || detaches(&piece.facts.kind))
     };
     match intent.pieces.iter().find(destroys) {
-        None => Ok(()),
+        None => handed_on::refuse(intent),
         Some(piece) => Err(CliError::refused(format!(
             "{}:{} destroys data outside a transaction, where nothing can be proven or rolled back",
             intent.migration.path.display(),

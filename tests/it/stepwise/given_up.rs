@@ -1,4 +1,5 @@
-//! Runs that came to a stop and were given up: what they made is the users' for the runs that follow.
+//! Runs that came to a stop and were given up: what they made is the users' for the runs that follow. And
+//! files that may not come to a stop, as nobody would find the rows.
 
 use super::{WAITS, loss};
 use crate::common::faults::holder::{Holder, until_waiting};
@@ -72,4 +73,41 @@ fn keeps_what_was_made(store: &Store) {
     passed(store, "resolve", &["2", "--as", "applied"]);
     store.file("3_other.sql", TAKES_BACK);
     assert_eq!(loss(&store.up(&[])), ("rows-lost", "tags", 1));
+}
+
+/// Also by the same command, when it runs again.
+#[test]
+fn a_name_is_not_handed_on_from_one_transaction_to_the_next() {
+    let host = Host::postgres();
+    let swap = |rows: &str| {
+        format!(
+            "CREATE TABLE new (LIKE messages INCLUDING ALL);\nINSERT INTO new SELECT * FROM messages {rows};\n\
+             BEGIN;\nALTER TABLE messages RENAME TO old;\nALTER TABLE new RENAME TO messages;\nCOMMIT;\n"
+        )
+    };
+    let lost = swap("WHERE role = 'user'");
+    let store = host.store("apart");
+    let apart = lost.replace("BEGIN;\n", "").replace("COMMIT;\n", "");
+    store.file("2_swap.sql", &format!("-- no-transaction\n{apart}"));
+    for _ in 0..2 {
+        let ended = store.up(&[]);
+        assert_eq!(ended.exit, 4, "{ended:?}");
+        assert_eq!(store.backend.count(&store.url, "messages"), 1000);
+    }
+    store.file("2_swap.sql", &format!("-- no-transaction\n{lost}"));
+    for _ in 0..2 {
+        let ended = store.up(&[]);
+        assert_eq!(ended.exit, 1, "{ended:?}");
+        let found = &ended.report["findings"][0];
+        assert_eq!(
+            (&found["code"], &found["subject"]),
+            (&"rows-lost".into(), &"messages".into()),
+            "{ended:?}"
+        );
+        assert_eq!(store.backend.count(&store.url, "messages"), 1000);
+    }
+    let store = host.store("whole");
+    store.file("2_swap.sql", &format!("-- no-transaction\n{}", swap("")));
+    let ended = store.up(&[]);
+    assert_eq!(ended.exit, 0, "{ended:?}");
 }
