@@ -63,6 +63,8 @@ struct Postgres {
     /// Whether the server notices in mid-statement that chatctl is gone; unknown before one is run.
     notices: Option<bool>,
     process: i32,
+    /// The role that a setting gives to each new session; `none` for the user that connected.
+    role: String,
     database: String,
     /// The schema that a bare name means.
     default: String,
@@ -124,7 +126,7 @@ impl Postgres {
         }
         let mut connection: PgConnection = runtime.block_on(server::connect(target, &options))?;
         let sql = "SELECT pg_backend_pid()::text, current_database()::text, coalesce(current_schema(), 'public')::text, \
-            array_to_string(current_schemas(false), E'\\n')";
+            array_to_string(current_schemas(false), E'\\n'), current_setting('role')";
         let row = runtime
             .block_on(as_written(&mut connection, sql))?
             .remove(0);
@@ -134,6 +136,7 @@ impl Postgres {
             database: row[1].to_string(),
             default: row[2].to_string(),
             path: row[3].to_string(),
+            role: row[4].to_string(),
             target: target.clone(),
             runtime,
             options,
@@ -175,14 +178,6 @@ impl Postgres {
     /// The advisory key that sqlx's migrator takes, so that both wait for each other.
     fn key(&self) -> i64 {
         0x3d32_ad9e * i64::from(crc32fast::hash(self.database.as_bytes()))
-    }
-
-    /// Lets the server notice that chatctl is gone: version 14 and newer, where its system tells;
-    /// elsewhere a statement runs to its end.
-    fn let_notice(&mut self) {
-        if self.notices.is_none() {
-            self.notices = Some(self.send(NOTICE).is_ok());
-        }
     }
 
     /// Lets a command of chatctl's own go with the next one.
