@@ -2,7 +2,7 @@
 
 use super::catalog::FIRST;
 use super::{Postgres, numbers};
-use crate::db::session::{DEFAULT, Object, SWITCHED_OFF, columns_of};
+use crate::db::session::{DEFAULT, Object, POLICIES, POLICY, SWITCHED_OFF, columns_of};
 use crate::model::Cell;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,8 +10,15 @@ impl Postgres {
     /// Indexes, triggers and views, read one catalogue table at a time: planning a join takes the
     /// server longer than reading them.
     pub(super) fn all_objects(&mut self) -> anyhow::Result<BTreeSet<Object>> {
-        let [schemas, relations, indexes, triggers, constraints, defaults] =
-            self.several(&objects())?;
+        let [
+            schemas,
+            relations,
+            indexes,
+            triggers,
+            constraints,
+            defaults,
+            policies,
+        ] = self.several(&objects())?;
         let of_user = |name: &str| name != "information_schema" && !name.starts_with("pg_");
         let schemas: BTreeMap<_, _> = schemas
             .iter()
@@ -57,9 +64,20 @@ impl Postgres {
                 objects.insert(object(kind, schema, (&row[0], &table[1]), ids[1]));
             }
         }
-        for (id, (schema, view)) in &relations {
-            if matches!(view[3].text(), Some("v" | "m")) {
-                objects.insert(object("view", schema, (&view[1], &view[1]), *id));
+        for row in &policies {
+            let ids = numbers(&row[1..3]);
+            if let Some((schema, table)) = relations.get(&ids[0]) {
+                objects.insert(object(POLICY, schema, (&row[0], &table[1]), ids[1]));
+            }
+        }
+        for (id, (schema, relation)) in &relations {
+            let name = &relation[1];
+            if matches!(relation[3].text(), Some("v" | "m")) {
+                objects.insert(object("view", schema, (name, name), *id));
+            }
+            if relation[5].text() == Some("true") {
+                let security = Cell::Text("security".to_owned());
+                objects.insert(object(POLICIES, schema, (&security, name), *id));
             }
         }
         for row in &defaults {
@@ -80,11 +98,11 @@ impl Postgres {
     }
 }
 
-/// Schemas, relations, indexes, triggers, indexes of constraints, and columns with a default.
-fn objects() -> [String; 6] {
+/// Schemas, relations, indexes, triggers, indexes of constraints, columns with a default, and policies.
+fn objects() -> [String; 7] {
     [
         "oid::text, nspname::text FROM pg_catalog.pg_namespace".to_owned(),
-        "oid::text, relname::text, relnamespace::text, relkind::text, relpersistence::text FROM pg_catalog.pg_class WHERE relkind <> 't'".to_owned(),
+        "oid::text, relname::text, relnamespace::text, relkind::text, relpersistence::text, relrowsecurity::text FROM pg_catalog.pg_class WHERE relkind <> 't'".to_owned(),
         format!(
             "i.indexrelid::text, i.indrelid::text, CASE WHEN i.indrelid < {FIRST} OR 0 = ANY (i.indkey::int2[]) THEN '' ELSE \
              (SELECT string_agg(a.attname::text, E'\\n' ORDER BY a.attnum) FROM pg_catalog.pg_attribute AS a \
@@ -96,5 +114,6 @@ fn objects() -> [String; 6] {
             "attrelid::text, attnum::text, attname::text FROM pg_catalog.pg_attribute WHERE attrelid >= {FIRST} AND attnum > 0 \
              AND (atthasdef OR attidentity <> '') AND attgenerated = '' AND NOT attisdropped"
         ),
+        "polname::text, polrelid::text, oid::text FROM pg_catalog.pg_policy".to_owned(),
     ]
 }
