@@ -76,6 +76,8 @@ struct Postgres {
     before: BTreeMap<u64, Seen>,
     /// The tables as they were examined last.
     looked: Looked,
+    /// Views that are compared with tables which are gone, by their names.
+    views: BTreeMap<String, Shape>,
     /// The labels of enums as the run found them, by the numbers of the values.
     labels: BTreeMap<u64, String>,
     /// What the tables held.
@@ -145,6 +147,7 @@ impl Postgres {
             known: BTreeMap::new(),
             before: BTreeMap::new(),
             looked: Looked::default(),
+            views: BTreeMap::new(),
             labels: BTreeMap::new(),
             witness: Witness::new(forms::form),
             counts: BTreeMap::new(),
@@ -207,6 +210,7 @@ impl Postgres {
     fn shape(&mut self, name: &str) -> anyhow::Result<Shape> {
         let mut all = self.seen()?.values().map(|seen| &seen.shape);
         let found = all.find(|shape| shape.name == name).cloned();
+        let found = found.or_else(|| self.views.get(name).cloned());
         found.ok_or_else(|| anyhow::anyhow!("`{name}` no longer exists"))
     }
 }
@@ -408,6 +412,10 @@ impl Session for Postgres {
         Ok(rows.iter().map(|row| row[0].to_string()).collect())
     }
 
+    fn view_of(&mut self, gone: &Shape) -> anyhow::Result<Option<Shape>> {
+        self.own(|session| session.view_in_place(gone))
+    }
+
     fn exact(&self, column: &str) -> String {
         // A cast to text may be the user's own; this is what the type itself writes.
         let column = quoted(column);
@@ -452,6 +460,7 @@ impl Session for Postgres {
         let seen = self.seen().cloned();
         self.before = seen.map_err(|error| Failed::because(format!("{error:#}")))?;
         self.note_labels();
+        self.views.clear();
         self.witness.begin();
         self.counts.clear();
         if !keep.is_empty() {

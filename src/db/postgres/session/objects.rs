@@ -1,12 +1,48 @@
 //! Indexes, triggers, views and defaults, as PostgreSQL's catalogue lists them.
 
 use super::catalog::FIRST;
-use super::{Postgres, numbers};
+use super::{Postgres, numbers, text_literal};
 use crate::db::session::{DEFAULT, Object, POLICIES, POLICY, SWITCHED_OFF, columns_of};
-use crate::model::Cell;
+use crate::model::{Cell, Shape, ShapeColumn};
 use std::collections::{BTreeMap, BTreeSet};
 
+/// What a view `c` shows rows of that a crash of the server empties, or that are elsewhere.
+const LOOSE: &str = "WITH RECURSIVE below AS (SELECT c.oid AS id UNION SELECT e.shown FROM below JOIN (SELECT w.ev_class AS id, d.refobjid AS shown \
+     FROM pg_rewrite AS w JOIN pg_depend AS d ON d.classid = 'pg_rewrite'::regclass AND d.objid = w.oid AND d.refclassid = 'pg_class'::regclass \
+     UNION ALL SELECT inhparent, inhrelid FROM pg_inherits) AS e ON e.id = below.id) \
+     SELECT 1 FROM below JOIN pg_class AS b ON b.oid = below.id WHERE b.relpersistence <> 'p' OR b.relkind = 'f'";
+
 impl Postgres {
+    /// The view that has the name of a table which is gone. It is compared as a table is, unless it shows rows
+    /// that are not kept as safely.
+    pub(super) fn view_in_place(&mut self, gone: &Shape) -> anyhow::Result<Option<Shape>> {
+        let (schema, view) = (text_literal(&gone.schema), text_literal(&gone.table));
+        let [columns] = self.several(&[format!(
+            "a.attname::text, format_type(a.atttypid, a.atttypmod) FROM pg_attribute AS a JOIN pg_class AS c ON c.oid = a.attrelid \
+             JOIN pg_namespace AS n ON n.oid = c.relnamespace WHERE n.nspname = {schema} AND c.relname = {view} \
+             AND c.relkind = 'v' AND a.attnum > 0 AND NOT a.attisdropped AND NOT EXISTS ({LOOSE}) ORDER BY a.attnum"
+        )])?;
+        if columns.is_empty() {
+            return Ok(None);
+        }
+        let column = |row: &Vec<Cell>| ShapeColumn {
+            id: None,
+            name: row[0].to_string(),
+            declared: row[1].to_string(),
+        };
+        let view = Shape {
+            name: gone.name.clone(),
+            schema: gone.schema.clone(),
+            table: gone.table.clone(),
+            bare: gone.bare,
+            on_path: gone.on_path,
+            columns: columns.iter().map(column).collect(),
+            ..Shape::default()
+        };
+        self.views.insert(view.name.clone(), view.clone());
+        Ok(Some(view))
+    }
+
     /// Indexes, triggers and views, read one catalogue table at a time: planning a join takes the
     /// server longer than reading them.
     pub(super) fn all_objects(&mut self) -> anyhow::Result<BTreeSet<Object>> {
