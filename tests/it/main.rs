@@ -71,6 +71,7 @@ mod providers;
 mod proxy_fuzz;
 mod proxy_gate;
 mod real_engines;
+mod rebuilt;
 mod registry;
 mod rehearsal;
 mod replay;

@@ -14,7 +14,8 @@ use crate::model::{Actions, Cell, Compared, Content, Names, Numbering, Shape, Su
 pub use copying::{Copying, Reached, reached};
 pub use failed::{Failed, Why};
 pub(in crate::db) use object::{
-    COUNTER, DEFAULT, FOREIGN_KEY, KEEPS_APART, KEY, NOT_NULL, ON_DELETE, UNIQUE, columns_of,
+    COUNTER, DEFAULT, FOREIGN_KEY, KEEPS_APART, KEY, NOT_NULL, ON_DELETE, POLICIES, POLICY, UNIQUE,
+    columns_of,
 };
 pub use object::{Needs, Object, SWITCHED_OFF};
 use std::collections::{BTreeMap, BTreeSet};
@@ -263,6 +264,12 @@ pub trait Session: Send {
 
     /// The names of a view's columns.
     fn shows(&mut self, view: &str) -> anyhow::Result<Vec<String>>;
+
+    /// The view that has the name of a table which is gone, as a table that can be compared with that one; none
+    /// where there is none, or the engine's session can't.
+    fn view_of(&mut self, _gone: &Shape) -> anyhow::Result<Option<Shape>> {
+        Ok(None)
+    }
 
     /// An expression that is equal only for equal values of a column, whatever its collation.
     fn exact(&self, column: &str) -> String;

@@ -12,6 +12,10 @@ pub(in crate::db) const ON_DELETE: &str = "ON DELETE of the foreign key";
 pub(in crate::db) const UNIQUE: &str = "UNIQUE";
 /// one that keeps NULL out,
 pub(in crate::db) const NOT_NULL: &str = "NOT NULL";
+/// a rule that says which rows a role sees, or writes,
+pub(in crate::db) const POLICY: &str = "policy";
+/// whether such rules count,
+pub(in crate::db) const POLICIES: &str = "row-level";
 /// and a value that new rows get, be it from a sequence.
 pub(in crate::db) const DEFAULT: &str = "default";
 /// An index that does what a UNIQUE constraint does: it is an object of its own besides, and not
@@ -54,6 +58,9 @@ impl Object {
         let same_id = self.id.is_some() && self.id == other.id;
         match (self.kind.as_str(), other.kind.as_str()) {
             (KEY | COUNTER, kind) => self.kind == kind && self.table == other.table,
+            (POLICY | POLICIES, kind) => {
+                self.kind == kind && (same_id || of_table && self.has_columns_of(other))
+            }
             (ON_DELETE | NOT_NULL | DEFAULT, kind) => {
                 self.kind == kind && (same_id || of_table && self.has_columns_of(other))
             }

@@ -118,7 +118,7 @@ impl Outlook {
             }
         }
         found.extend(self.hidden(session, intent, (before, after))?);
-        found.extend(self.unreadable(session, (before, after))?);
+        found.extend(self.unreadable(session, intent, (before, after))?);
         for (whole, part) in preserve::volatile_parts(before, after) {
             let now = after.shapes.iter().find(|it| it.id == whole.id);
             let now = now.map_or(&whole.name, |it| &it.name);
@@ -142,6 +142,7 @@ impl Outlook {
     fn unreadable(
         &self,
         session: &mut dyn Session,
+        intent: &Intent<'_>,
         (before, after): (Tables<'_>, Tables<'_>),
     ) -> anyhow::Result<Vec<Lost>> {
         if self.readers.is_empty() {
@@ -150,8 +151,13 @@ impl Outlook {
         let now = session.readers()?;
         let mut lost = Vec::new();
         for shape in before.shapes {
-            let is_it = |(id, role): &&(u64, String)| {
-                shape.id == Some(*id) && !now.contains(&(*id, role.clone()))
+            let found = preserve::successor(shape, before, after, &intent.renames);
+            let found = found.and_then(|it| after.called(&it.table));
+            let Some((table, id)) = found.and_then(|it| Some((it, it.id?))) else {
+                continue;
+            };
+            let is_it = |(was, role): &&(u64, String)| {
+                shape.id == Some(*was) && !now.contains(&(id, role.clone()))
             };
             let roles = self.readers.iter().filter(is_it);
             let mut roles: Vec<_> = roles.map(|(_, role)| format!("`{role}`")).collect();
@@ -160,9 +166,6 @@ impl Outlook {
             if more > 0 {
                 roles.push(format!("{more} more roles"));
             }
-            let Some(table) = after.shapes.iter().find(|it| it.id == shape.id) else {
-                continue;
-            };
             if roles.is_empty() || shape.whole.is_some() {
                 continue;
             }

@@ -519,7 +519,14 @@ impl Watched<'_> {
         if let Some(aside) = aside {
             session.keep_aside(&aside.name);
         }
-        let successor = successor_as(pair, as_called, after, renames);
+        let mut successor = successor_as(pair, as_called, after, renames);
+        if successor.is_none()
+            && let Some(view) = session.view_of(called)?
+        {
+            let shapes = [after.shapes, &[view]].concat();
+            let (shapes, names) = (&shapes[..], after.names);
+            successor = successor_as(pair, as_called, Tables { shapes, names }, renames);
+        }
         let compared = session
             .compare(shape, successor.as_ref())
             .with_context(|| {

@@ -46,9 +46,13 @@ impl Intent<'_> {
                 | Kind::Do
                 | Kind::Call
                 | Kind::Other => true,
+                // One that is made in its place has none of its rights.
+                Kind::DropTable { .. } => true,
                 // A role that was dropped reads nothing.
                 Kind::DropOther { object, .. } => !matches!(object.as_str(), "ROLE" | "USER"),
-                Kind::AlterTable { actions } => actions.iter().any(|it| begins(it, &WORDS)),
+                Kind::AlterTable { actions } => actions
+                    .iter()
+                    .any(|it| matches!(it, AlterAction::RenameTable { .. }) || begins(it, &WORDS)),
                 _ => false,
             })
     }

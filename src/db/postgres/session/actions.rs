@@ -20,8 +20,16 @@ const LANGUAGE: &str = "l.lanname::text, (l.lanname = 'internal' OR l.lanname = 
 
 impl Postgres {
     pub(super) fn all_actions(&mut self) -> anyhow::Result<Actions> {
-        let [triggers, rules, events, defaults, checks, idle, routines] =
-            self.several(&queries())?;
+        let [
+            triggers,
+            rules,
+            events,
+            defaults,
+            checks,
+            idle,
+            routines,
+            jobs,
+        ] = self.several(&queries())?;
         let on_definition = |row: &Vec<Cell>| {
             let title = format!("event trigger `{}`", row[3]);
             plain(title, None, vec![On::Definition], body_of(row))
@@ -38,12 +46,35 @@ impl Postgres {
             .chain(checks)
             .chain(idle)
             .collect();
+        let jobs = if jobs.is_empty() {
+            Vec::new()
+        } else {
+            self.jobs()?
+        };
         let settings = self.harmful_settings()?;
-        let all = all.into_iter().chain(settings);
+        let all = all.into_iter().chain(settings).chain(jobs);
         let routines = routines
             .iter()
             .map(|row| (row[3].to_string(), body_of(row)));
         Ok(Actions::new(all.collect(), routines))
+    }
+
+    /// The jobs of pg_cron: who may not see those of others sees the own ones.
+    fn jobs(&mut self) -> anyhow::Result<Vec<Action>> {
+        let set = |on: &str| format!("pg_catalog.set_config('row_security', '{on}', true)");
+        let [_, jobs, _] = self.several(&[
+            set("on"),
+            "coalesce(j.job ->> 'jobname', j.job ->> 'jobid'), j.job ->> 'command' \
+             FROM (SELECT to_jsonb(job) AS job FROM cron.job) AS j \
+             WHERE j.job ->> 'active' = 'true' AND j.job ->> 'database' = current_database()"
+                .to_owned(),
+            set("off"),
+        ])?;
+        let job = |row: &Vec<Cell>| {
+            let body = Body::Statements(row[1].to_string());
+            plain(format!("job `{}`", row[0]), None, vec![On::Time], body)
+        };
+        Ok(jobs.iter().map(job).collect())
     }
 
     /// What it is called in words, and the table that it is on, from its name and the table's.
@@ -118,9 +149,9 @@ fn plain(title: String, table: Option<String>, on: Vec<On>, body: Body) -> Actio
     }
 }
 
-/// Triggers, rules, event triggers, defaults, checks, foreign keys that are switched off, and
-/// routines.
-fn queries() -> [String; 7] {
+/// Triggers, rules, event triggers, defaults, checks, foreign keys that are switched off,
+/// routines, and the table of pg_cron.
+fn queries() -> [String; 8] {
     let of_user = "n.nspname <> 'information_schema' AND n.nspname !~ '^pg_'";
     [
         format!(
@@ -170,6 +201,9 @@ fn queries() -> [String; 7] {
              FROM pg_proc AS p JOIN pg_namespace AS n ON n.oid = p.pronamespace JOIN pg_language AS l ON l.oid = p.prolang \
              WHERE p.prokind IN ('f', 'p') AND {of_user} ORDER BY p.oid"
         ),
+        "c.oid::text FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace WHERE n.nspname = 'cron' AND c.relname = 'job' \
+         AND has_schema_privilege(n.oid, 'USAGE') AND has_table_privilege(c.oid, 'SELECT')"
+            .to_owned(),
     ]
 }
 

@@ -63,6 +63,8 @@ struct Postgres {
     /// Whether the server notices in mid-statement that chatctl is gone; unknown before one is run.
     notices: Option<bool>,
     process: i32,
+    /// The role that a setting gives to each new session; `none` for the user that connected.
+    role: String,
     database: String,
     /// The schema that a bare name means.
     default: String,
@@ -74,6 +76,8 @@ struct Postgres {
     before: BTreeMap<u64, Seen>,
     /// The tables as they were examined last.
     looked: Looked,
+    /// Views that are compared with tables which are gone, by their names.
+    views: BTreeMap<String, Shape>,
     /// The labels of enums as the run found them, by the numbers of the values.
     labels: BTreeMap<u64, String>,
     /// What the tables held.
@@ -124,7 +128,7 @@ impl Postgres {
         }
         let mut connection: PgConnection = runtime.block_on(server::connect(target, &options))?;
         let sql = "SELECT pg_backend_pid()::text, current_database()::text, coalesce(current_schema(), 'public')::text, \
-            array_to_string(current_schemas(false), E'\\n')";
+            array_to_string(current_schemas(false), E'\\n'), current_setting('role')";
         let row = runtime
             .block_on(as_written(&mut connection, sql))?
             .remove(0);
@@ -134,6 +138,7 @@ impl Postgres {
             database: row[1].to_string(),
             default: row[2].to_string(),
             path: row[3].to_string(),
+            role: row[4].to_string(),
             target: target.clone(),
             runtime,
             options,
@@ -142,6 +147,7 @@ impl Postgres {
             known: BTreeMap::new(),
             before: BTreeMap::new(),
             looked: Looked::default(),
+            views: BTreeMap::new(),
             labels: BTreeMap::new(),
             witness: Witness::new(forms::form),
             counts: BTreeMap::new(),
@@ -177,14 +183,6 @@ impl Postgres {
         0x3d32_ad9e * i64::from(crc32fast::hash(self.database.as_bytes()))
     }
 
-    /// Lets the server notice that chatctl is gone: version 14 and newer, where its system tells;
-    /// elsewhere a statement runs to its end.
-    fn let_notice(&mut self) {
-        if self.notices.is_none() {
-            self.notices = Some(self.send(NOTICE).is_ok());
-        }
-    }
-
     /// Lets a command of chatctl's own go with the next one.
     fn queue(&mut self, sql: &str) {
         self.queued.push_str(sql);
@@ -212,6 +210,7 @@ impl Postgres {
     fn shape(&mut self, name: &str) -> anyhow::Result<Shape> {
         let mut all = self.seen()?.values().map(|seen| &seen.shape);
         let found = all.find(|shape| shape.name == name).cloned();
+        let found = found.or_else(|| self.views.get(name).cloned());
         found.ok_or_else(|| anyhow::anyhow!("`{name}` no longer exists"))
     }
 }
@@ -413,6 +412,10 @@ impl Session for Postgres {
         Ok(rows.iter().map(|row| row[0].to_string()).collect())
     }
 
+    fn view_of(&mut self, gone: &Shape) -> anyhow::Result<Option<Shape>> {
+        self.own(|session| session.view_in_place(gone))
+    }
+
     fn exact(&self, column: &str) -> String {
         // A cast to text may be the user's own; this is what the type itself writes.
         let column = quoted(column);
@@ -457,6 +460,7 @@ impl Session for Postgres {
         let seen = self.seen().cloned();
         self.before = seen.map_err(|error| Failed::because(format!("{error:#}")))?;
         self.note_labels();
+        self.views.clear();
         self.witness.begin();
         self.counts.clear();
         if !keep.is_empty() {

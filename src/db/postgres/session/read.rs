@@ -53,7 +53,12 @@ impl Measured for Postgres {
                 return Ok(Some(compared));
             }
         }
-        self.compare_with(shape, successor, &now)
+        let compared = self.compare_with(shape, successor, &now)?;
+        // What the view reads is a copy of the users' rows, whose origin is gone.
+        if compared.is_some() && self.views.contains_key(&successor.table) {
+            self.witness.gone(shape)?;
+        }
+        Ok(compared)
     }
 
     fn explain(

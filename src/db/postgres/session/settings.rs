@@ -1,8 +1,10 @@
 //! Session settings of a migration must not affect chatctl's own queries.
 
-use super::{Postgres, text_literal};
+use super::{NOTICE, Postgres, text_literal};
 use crate::db::session::{Failed, Session as _};
 use crate::model::Cell;
+
+const ROLE: &str = "role";
 
 /// What chatctl's own looking rests on, and its value.
 const OWN_SETTINGS: [(&str, &str); 11] = [
@@ -10,7 +12,8 @@ const OWN_SETTINGS: [(&str, &str); 11] = [
     ("search_path", "pg_catalog, pg_temp"),
     ("client_encoding", "UTF8"),
     ("quote_all_identifiers", "off"),
-    ("role", "none"),
+    // Who the session began as, in its place.
+    (ROLE, "none"),
     ("row_security", "off"),
     ("statement_timeout", "0"),
     ("extra_float_digits", "1"),
@@ -21,7 +24,15 @@ const OWN_SETTINGS: [(&str, &str); 11] = [
 ];
 
 impl Postgres {
-    /// chatctl's own looking, whatever a migration has set: as the user that connected, with every
+    /// Lets the server notice that chatctl is gone: version 14 and newer, where its system tells;
+    /// elsewhere a statement runs to its end.
+    pub(super) fn let_notice(&mut self) {
+        if self.notices.is_none() {
+            self.notices = Some(self.send(NOTICE).is_ok());
+        }
+    }
+
+    /// chatctl's own looking, whatever a migration has set: as the role that the session began with, with every
     /// value written in one way, with no time limit, and with an error where a policy hides rows. It
     /// stays so until a statement of a migration is next.
     pub(super) fn own<T, E: From<Failed>>(
@@ -48,7 +59,10 @@ impl Postgres {
     ) -> Result<Vec<Vec<Cell>>, Failed> {
         let names = OWN_SETTINGS.iter();
         let names = names.map(|(name, _)| format!("pg_catalog.current_setting('{name}')"));
-        let own = OWN_SETTINGS.iter().map(|(_, value)| (*value).to_owned());
+        let own = OWN_SETTINGS.iter().map(|(name, value)| match *name {
+            ROLE => self.role.clone(),
+            _ => (*value).to_owned(),
+        });
         let all: Vec<_> = names.chain(sets(own)).collect();
         // Each is evaluated after the one before it: those of the migration are read first.
         let mut rows = self
