@@ -2,6 +2,7 @@
 //! failure in the middle it is known what is done, and the next run resumes there. A part is one
 //! statement, or what the file itself commits together.
 
+mod exchanged;
 mod frame;
 mod in_flight;
 mod late;
@@ -306,7 +307,8 @@ impl Steps<'_> {
         self.clean(session, piece)?;
         let by_object = match self.options.dialect {
             Dialect::Postgres => in_flight::lacks_object(session, piece)?,
-            Dialect::Mysql | Dialect::Sqlite => None,
+            Dialect::Mysql => exchanged::is_undone(session, piece, before)?,
+            Dialect::Sqlite => None,
         };
         let is_undone = match by_object {
             Some(lacks) => lacks,

@@ -353,7 +353,11 @@ fn more((does, shape): (Does, &Shape), more: u64, lost: &[Lost], before: Tables<
 
 /// Asks by the connection that sees the tables: under the locks of a file only that of its
 /// statements.
-fn asked(session: &mut dyn Session, sql: &str, others: Others) -> anyhow::Result<Vec<Vec<Cell>>> {
+pub(super) fn asked(
+    session: &mut dyn Session,
+    sql: &str,
+    others: Others,
+) -> anyhow::Result<Vec<Vec<Cell>>> {
     match others {
         Others::Write => session.rows(sql),
         Others::Wait => session.seen(sql),
