@@ -193,6 +193,38 @@ DELETE FROM tags WHERE label = 'late';
     assert_eq!(store.backend.count(&store.url, "tags"), 2);
 }
 
+/// Between a swap and the DROP of the old table, users write the new one: only a row that came to the
+/// old one is nowhere else.
+#[test]
+fn what_users_write_behind_a_swap_is_no_loss_on_mysql() {
+    let host = Host::mysql();
+    let copy = "CREATE TABLE new LIKE tags;\n";
+    let fill = "INSERT INTO new SELECT * FROM tags;\n";
+    let locked = format!(
+        "{copy}LOCK TABLES tags WRITE, new WRITE;\n{fill}ALTER TABLE tags RENAME old;\nALTER TABLE new RENAME tags;\nUNLOCK TABLES;\n"
+    );
+    let plain = format!("{copy}{fill}RENAME TABLE tags TO old, new TO tags;\n");
+    let edits = "UPDATE tags SET label = 'edited' WHERE id = 1; DELETE FROM tags WHERE id = 2";
+    let astray = "INSERT INTO old VALUES (3, 'late')";
+    for (name, swap, does, exit) in [
+        ("swapped", &plain, edits, 0),
+        ("swapped_under_locks", &locked, edits, 0),
+        ("astray", &plain, astray, 1),
+        ("astray_under_locks", &locked, astray, 1),
+    ] {
+        let store = host.store(name);
+        let behind = "ALTER TABLE drafts ADD COLUMN body VARCHAR(50);\nDROP TABLE old;\n";
+        store.file("2_change.sql", &format!("{swap}{behind}"));
+        let holder = Holder::of_rows(&store, "drafts");
+        let running = store.spawn(&["--lock-timeout", "20s"]);
+        until_waiting(&store, "ALTER TABLE drafts");
+        servers::run_sql(&store.url, does);
+        holder.release();
+        let ended = running.ended();
+        assert_eq!(ended.exit, exit, "{name}: {ended:?}");
+    }
+}
+
 /// A kill between EXCHANGE PARTITION and its mark: the schema is the same before and behind it, and a second
 /// run of the statement would bring back what it took.
 #[test]

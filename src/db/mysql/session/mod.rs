@@ -24,6 +24,7 @@ use crate::db::{Target, server};
 use crate::model::{Actions, Case, Cell, Compared, Content, Names, Numbering, Shape, Successor};
 use crate::text::hex;
 use before_images::BeforeImages;
+use compare::By;
 use runner::{Waiting, counted as told, goes_with_others, own, sets_session};
 use sqlx::mysql::MySqlConnectOptions;
 use sqlx::{Executor as _, MySqlConnection};
@@ -436,6 +437,15 @@ impl Session for MySql {
     ) -> anyhow::Result<Option<Compared>> {
         let table = quoted(&shape.name);
         compare::compare(self, &table, shape, Some(other)).map(Some)
+    }
+
+    fn compare_locked(
+        &mut self,
+        shape: &Shape,
+        other: &Successor,
+    ) -> anyhow::Result<Option<Compared>> {
+        let table = quoted(&shape.name);
+        compare::compare_by(self, By::Statements, &table, (shape, other)).map(Some)
     }
 
     fn reaches(&mut self, tables: BTreeSet<String>) {
