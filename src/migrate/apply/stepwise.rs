@@ -125,6 +125,7 @@ pub(super) fn run(
     ledger::finish(session, intent.migration, took)?;
     let mark = Mark::of_file(&version, State::Applied, "statement by statement");
     steps.journal.write(session, &mark)?;
+    let stranded = rehearsed.as_ref().map(|(it, _)| it.stranded.clone());
     let made = match rehearsed {
         Some((rehearsed, record)) if remaining == Remaining::More => {
             record.end(session, &rehearsed.made)?;
@@ -142,6 +143,7 @@ pub(super) fn run(
         let mut gone = opening.gone(session, &objects, &[intent])?;
         outcome.objects.append(&mut gone);
     }
+    outcome.objects.extend(stranded.unwrap_or_default());
     let bare = intent.pieces.iter().filter(|piece| intent.is_bare(piece));
     evidence.bare = bare.count();
     outcome.ran.push(Ran::new(intent.migration, took, evidence));
