@@ -303,6 +303,37 @@ fn a_routine_that_can_not_be_read_is_not_called_harmless_on_mysql() {
     assert_eq!(ended.exit, 0, "{ended:?}");
 }
 
+/// The server hides triggers from a user without the right TRIGGER, and runs them all the same.
+#[test]
+fn triggers_that_a_user_may_not_see_are_no_proof_on_mysql() {
+    let host = Host::mysql();
+    let root = host.empty("users").url;
+    run_sql(
+        &root,
+        "CREATE USER app@'127.0.0.1' IDENTIFIED BY 'app'; \
+         GRANT ALL ON `chatctl\\_scratch\\_%`.* TO app@'127.0.0.1' WITH GRANT OPTION; \
+         GRANT CREATE USER ON *.* TO app@'127.0.0.1'; \
+         GRANT SELECT, INSERT, UPDATE, DELETE, CREATE, DROP, ALTER, INDEX, REFERENCES, LOCK TABLES ON `hidd_n`.* TO app@'127.0.0.1'",
+    );
+    let mut store = host.store("hidden");
+    store.url = store.url.replace("root@", "app:app@");
+    let case = |number: usize, text: &str| {
+        store.file(&format!("{number}_change.sql"), text);
+        let ended = store.up(&[]);
+        assert_eq!(ended.exit, 0, "{ended:?}");
+        ended.report["cases"][0].clone()
+    };
+    let new = case(2, "CREATE TABLE notes (id INT PRIMARY KEY);\n");
+    assert_eq!(new["verdict"], "proven", "{new:#}");
+    let written = "INSERT INTO conversations (id, title) VALUES (70000, 'a');\n";
+    let unseen = case(3, written);
+    assert_eq!(unseen["verdict"], "held", "{unseen:#}");
+    assert!(unseen.to_string().contains("right TRIGGER"), "{unseen:#}");
+    run_sql(&root, "GRANT TRIGGER ON `hidd_n`.* TO app@'127.0.0.1'");
+    let seen = case(4, &written.replace("70000", "70001"));
+    assert_eq!(seen["verdict"], "proven", "{seen:#}");
+}
+
 /// SQLite's VACUUM can't be taken back.
 #[test]
 fn vacuum_does_not_number_rows_again_that_an_index_finds() {

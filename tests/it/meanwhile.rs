@@ -166,6 +166,21 @@ fn what_comes_meanwhile_stays(bed: &TestBed) {
             "SELECT note FROM messages WHERE id = 9",
         ),
         (
+            "changed_before_locks",
+            "CREATE TABLE n LIKE messages;\nINSERT INTO n SELECT * FROM messages;\n",
+            "UPDATE messages SET note = 'precious' WHERE id = 1",
+            "LOCK TABLES messages WRITE, n WRITE;\nINSERT INTO n SELECT * FROM messages WHERE id > 3;\nDROP TABLE messages;\n\
+             ALTER TABLE n RENAME TO messages;\nUNLOCK TABLES",
+            "SELECT note FROM messages WHERE id = 1",
+        ),
+        (
+            "changed_before_locks_without_a_key",
+            "CREATE TABLE n AS SELECT * FROM messages;\n",
+            "UPDATE messages SET note = 'precious' WHERE id = 1",
+            "LOCK TABLES messages WRITE, n WRITE;\nDROP TABLE messages;\nALTER TABLE n RENAME TO messages;\nUNLOCK TABLES",
+            "SELECT note FROM messages WHERE id = 1",
+        ),
+        (
             "cascade_under_locks",
             "-- chatctl: allow-loss conversations rows<=1 reason=\"it is empty\"\n",
             LATE,
@@ -242,6 +257,20 @@ fn what_comes_meanwhile_stays(bed: &TestBed) {
             LATE,
             "UPDATE messages SET body = LEFT(body, 5)",
             "SELECT IF(body = 'a long text', 'precious', body) FROM messages WHERE id = 9",
+        ),
+        (
+            "grown",
+            "",
+            "UPDATE messages SET body = 'a long text', note = 'precious' WHERE id = 1",
+            "UPDATE messages SET body = LEFT(body, 5)",
+            "SELECT IF(body = 'a long text', note, body) FROM messages WHERE id = 1",
+        ),
+        (
+            "grown_in_a_transaction",
+            "",
+            "UPDATE messages SET body = 'a long text', note = 'precious' WHERE id = 1",
+            "START TRANSACTION;\nSELECT count(*) FROM messages;\nUPDATE messages SET body = LEFT(body, 5);\nCOMMIT",
+            "SELECT IF(body = 'a long text', note, body) FROM messages WHERE id = 1",
         ),
         (
             "upserted",
@@ -395,6 +424,25 @@ fn what_is_meant_to_go_goes(bed: &TestBed) {
             ),
             "SELECT kind FROM messages WHERE id = 9",
             "a kind",
+        ),
+        (
+            "its_own_row",
+            format!(
+                "INSERT INTO messages (id, body) VALUES (8, 'a text of its own');\n{}\
+                 UPDATE messages SET body = LEFT(body, 5) WHERE id = 8;\n",
+                meanwhile("UPDATE messages SET body = 'a long text' WHERE id = 1", true)
+            ),
+            "SELECT group_concat(body ORDER BY id) FROM messages WHERE id IN (1, 8)",
+            "a long text,a tex",
+        ),
+        (
+            "grown_and_kept",
+            format!(
+                "{}UPDATE messages SET body = LEFT(body, 50), cost = 1 WHERE cost IS NULL;\n",
+                meanwhile("UPDATE messages SET body = 'a long text' WHERE id = 1", true)
+            ),
+            "SELECT body FROM messages WHERE id = 1",
+            "a long text",
         ),
         (
             "its_own_column",

@@ -300,7 +300,7 @@ pub(super) fn tell(outcome: Outcome, acknowledged: &Acknowledgements<'_>, report
             "objects-lost",
             Severity::Warning,
             "schema",
-            "objects that no statement names were dropped with their table, or switched off",
+            "objects that no statement names were dropped with their table, switched off or left on another one",
             "create it again, or switch it on again, in the same migration",
         );
         let finding = objects.iter().fold(finding, |finding, object| {
@@ -420,6 +420,13 @@ fn proven(evidence: &Evidence) -> (Verdict, String) {
             names.join(", ")
         ));
     }
+    if !evidence.blind.is_empty() {
+        let names: Vec<_> = evidence.blind.iter().cloned().collect();
+        parts.push(format!(
+            "triggers of {} may have run unseen: this user has no right TRIGGER on them",
+            listed(&names)
+        ));
+    }
     if untouched > 0 {
         parts.push(format!(
             "in {} no value from before the run was touched, as the database itself reports",
@@ -441,7 +448,8 @@ fn proven(evidence: &Evidence) -> (Verdict, String) {
         Tried::TemporaryTables => "applied after a trial on temporary tables",
         Tried::Copy => "applied after a rehearsal on a copy",
     };
-    let verdict = if evidence.counted.is_empty() && evidence.sampled.is_empty() {
+    let is_whole = evidence.counted.is_empty() && evidence.sampled.is_empty();
+    let verdict = if is_whole && evidence.blind.is_empty() {
         Verdict::Proven
     } else {
         Verdict::Held

@@ -380,6 +380,15 @@ pub trait Session: Send {
         Ok(None)
     }
 
+    /// The same under the locks of a file, which keep all other connections from the tables.
+    fn compare_locked(
+        &mut self,
+        _shape: &Shape,
+        _other: &Successor,
+    ) -> anyhow::Result<Option<Compared>> {
+        Ok(None)
+    }
+
     /// A file, or a part of one, begins: from here on it is noted what the statements touch. What
     /// these tables hold is kept now; others keep from writing them until the transaction ends.
     fn watch(&mut self, keep: &[Shape], measure: Measure) -> Result<(), Failed>;

@@ -64,10 +64,16 @@ impl Object {
             (ON_DELETE | NOT_NULL | DEFAULT, kind) => {
                 self.kind == kind && (same_id || of_table && self.has_columns_of(other))
             }
-            // It may have got another name, where it has one.
+            // It may have got another name, and another one its name.
             (FOREIGN_KEY, kind) => {
-                let same = !self.columns.is_empty() && self.columns == other.columns;
-                self.kind == kind && (same_id || of_table && (same || self.has_columns_of(other)))
+                let are_known = !self.columns.is_empty() && !other.columns.is_empty();
+                let same = if are_known {
+                    let lower = |it: &Self| it.columns.join("\n").to_lowercase();
+                    lower(self) == lower(other)
+                } else {
+                    self.has_columns_of(other)
+                };
+                self.kind == kind && (same_id || of_table && same)
             }
             (UNIQUE | KEEPS_APART, UNIQUE) => of_table && self.has_columns_of(other),
             (one, kind) => one == kind && (self.name == other.name || same_id),
@@ -112,4 +118,24 @@ pub(in crate::db) fn columns_of(text: &str) -> Vec<String> {
         return Vec::new();
     }
     columns
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{FOREIGN_KEY, Object};
+
+    #[test]
+    fn a_foreign_key_is_known_by_its_columns_and_not_by_a_name_that_another_one_got() {
+        let key = |name: &str, columns: &[&str]| Object {
+            kind: FOREIGN_KEY.to_owned(),
+            name: name.to_owned(),
+            table: "messages".to_owned(),
+            id: None,
+            columns: columns.iter().map(|&it| it.to_owned()).collect(),
+        };
+        let was = key("messages_ibfk_1", &["chat_id"]);
+        assert!(!key("messages_ibfk_1", &["user_id"]).is(&was));
+        assert!(key("of_chat", &["Chat_id"]).is(&was));
+        assert!(key("messages_ibfk_1", &[]).is(&was));
+    }
 }

@@ -1,6 +1,11 @@
 //! Queries that count what DDL would remove: on the copy before it runs, and in the database.
 
+mod kept;
 mod rounding;
+mod sets;
+
+pub(super) use kept::{Kept, Since, sum};
+pub(super) use sets::sets;
 
 use super::fallen::There;
 use crate::db::Session;

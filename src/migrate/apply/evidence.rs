@@ -15,6 +15,8 @@ pub struct Evidence {
     pub counted: BTreeMap<String, u64>,
     /// Tables of which the rehearsal had a sample of the rows only.
     pub sampled: BTreeSet<String>,
+    /// Tables whose triggers the user of the run may not see.
+    pub blind: BTreeSet<String>,
     /// Losses that the migration acknowledges, and changes that are explained.
     pub lost: Vec<Lost>,
     /// Statements that could not be in a transaction, and so were not measured.
@@ -70,6 +72,7 @@ impl Evidence {
         self.exact.extend(part.exact);
         self.counted.extend(part.counted);
         self.sampled.extend(part.sampled);
+        self.blind.extend(part.blind);
         self.lost.extend(part.lost);
         self.bare += part.bare;
         self.tried = self.tried.max(part.tried);

@@ -21,6 +21,8 @@ pub(super) struct Fallen {
     pub(super) gone: BTreeMap<usize, Gone>,
     /// What was there before DDL, as queries count it in the database, too.
     pub(super) there: BTreeMap<usize, There>,
+    /// The queries whose sums of values an UPDATE left as they were.
+    pub(super) kept: BTreeMap<usize, Vec<String>>,
 }
 
 /// What queries counted, by their texts.
@@ -31,6 +33,7 @@ impl Fallen {
     pub(super) fn extend(&mut self, next: Self) {
         self.gone.extend(next.gone);
         self.there.extend(next.there);
+        self.kept.extend(next.kept);
     }
 
     /// What a query counted before a statement.

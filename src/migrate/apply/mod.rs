@@ -2,6 +2,7 @@
 //!
 //! A file runs in one transaction if it can; one that can't is journalled statement by statement. MySQL, where DDL commits by itself, is rehearsed on a copy first.
 
+mod blind;
 mod closing;
 mod copies;
 mod counting;

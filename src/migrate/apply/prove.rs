@@ -6,7 +6,7 @@
 mod culprits;
 
 use super::closing::{Own, References};
-use super::counting::there_before;
+use super::counting::{Kept, Since, there_before};
 use super::fallen::{Fallen, Rehearsal};
 use super::outlook::Outlook;
 use super::prepared::Prepared;
@@ -327,7 +327,7 @@ impl Watched<'_> {
             // A statement that a signal ended early need not have failed.
             options.check()?;
             let together = together(session, intent, number..pieces.end);
-            let mut before = Vec::new();
+            let (mut before, mut kept) = (Vec::new(), Vec::new());
             if !self.evident {
                 let piece = &intent.pieces[number];
                 let hidden = prepared.look(session, piece.text)?;
@@ -338,6 +338,10 @@ impl Watched<'_> {
                 };
                 let there = there_before(session, facts);
                 fallen.there.insert(number, there);
+                let began = (self.tables(session.names()), pieces.start);
+                // Where nothing can be summed up, nothing is compared in the database.
+                let sums = Kept::look(session, (intent, number), facts, began);
+                kept = sums.unwrap_or_default();
             }
             if let Err((failed_at, failed)) = try_all(session, intent, together.clone()) {
                 options.check()?;
@@ -346,6 +350,11 @@ impl Watched<'_> {
             if !before.is_empty() {
                 let gone = fallen::behind(session, &before);
                 fallen.gone.insert(number, gone);
+            }
+            kept.retain(|it| matches!(it.since(session), Ok(Since::Same)));
+            if !kept.is_empty() {
+                let queries = kept.into_iter().map(|it| it.sql);
+                fallen.kept.insert(number, queries.collect());
             }
             number = together.end;
         }

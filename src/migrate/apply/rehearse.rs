@@ -2,6 +2,7 @@
 //! The pending files run on a copy of the database first; only when nothing is lost on the copy,
 //! they run on the database itself.
 
+use super::blind::Sees;
 use super::elsewhere::{Gone, Inventory, runs_code};
 use super::fallen::Fallen;
 use super::options::{BUDGET, SAMPLE};
@@ -52,6 +53,8 @@ pub(super) struct Rehearsed {
     pub(super) rows: Vec<Option<u64>>,
     /// What it showed around the statements.
     pub(super) fallen: Fallen,
+    /// Foreign keys that the files left on tables of other names, in words; of the last file.
+    pub(super) stranded: Vec<String>,
 }
 
 /// What is known besides the files.
@@ -197,6 +200,7 @@ fn try_fresh(
             is_new: false,
             rows: vec![None; rest.intent.pieces.len()],
             fallen: Fallen::default(),
+            stranded: Vec::new(),
         });
     }
     Ok(Some(tried))
@@ -250,23 +254,15 @@ impl Stage<'_> {
     ) -> anyhow::Result<Result<Vec<Rehearsed>, End>> {
         let sampled = self.fill(maker, copy)?;
         let keys = stranded::keys(copy)?;
+        let sees = Sees::look(maker, &self.options.target.database())?;
         let mut all = Vec::new();
         for index in 0..self.files.len() {
             self.options.check()?;
             self.enter(maker, copy, index)?;
             let (options, rest) = (self.options, self.files[index]);
-            let before = copy.older().into_iter().map(|shape| {
-                let mut left = rest.left.into_iter().flatten();
-                let home = left.find(|(left, _)| left.name == shape.name);
-                let home = home.map_or(shape.name.clone(), |(_, name)| name.clone());
-                // It is searched for in the database itself.
-                let shape = Shape {
-                    schema: options.target.database(),
-                    ..shape
-                };
-                (shape, home)
-            });
-            let before = before.collect();
+            let before = self.older(copy, rest);
+            let older = before.iter().map(|(shape, _)| shape);
+            let blind = sees.but(rest.intent, (older, copy.names()));
             let began = if runs_code(rest.intent) {
                 Some(Inventory::of(&copy.catalog()?))
             } else {
@@ -293,6 +289,7 @@ impl Stage<'_> {
                     all.push(Rehearsed {
                         evidence: Evidence {
                             sampled: sampled.clone(),
+                            blind,
                             tried: Tried::Copy,
                             tables: self.tables,
                             ..evidence
@@ -304,28 +301,60 @@ impl Stage<'_> {
                         is_new: false,
                         rows: self.rows(index, copy.changed()),
                         fallen,
+                        stranded: Vec::new(),
                     });
                 }
-                Err(end) => return Ok(Err(end)),
+                Err(end) => {
+                    let unseen = self.unseen(&sampled, &self.known, copy);
+                    return Ok(Err(unseen.ends(rest.intent, end)?));
+                }
             }
         }
         let intents: Vec<_> = self.files.iter().map(|rest| rest.intent).collect();
-        if let Some(end) = stranded::look(copy, &keys, &intents)? {
-            return Ok(Err(end));
+        let stranded = match stranded::look(copy, &keys, &intents)? {
+            Ok(stranded) => stranded,
+            Err(end) => return Ok(Err(end)),
+        };
+        if let Some(last) = all.last_mut() {
+            last.stranded = stranded;
         }
-        let began = Tables {
-            shapes: &self.began,
-            names: copy.names(),
-        };
-        let unseen = Unseen {
-            sampled: &sampled,
-            before: began,
-            known: &self.known.and(known(copy)?),
-        };
         let files = self.files.iter();
         let files: Vec<_> = files.map(|rest| (rest.intent, rest.first)).collect();
-        unseen.check(&files)?;
+        let known = self.known.and(known(copy)?);
+        self.unseen(&sampled, &known, copy).check(&files)?;
         Ok(Ok(all))
+    }
+
+    fn unseen<'b>(
+        &'b self,
+        sampled: &'b BTreeSet<String>,
+        known: &'b Known,
+        copy: &dyn Session,
+    ) -> Unseen<'b> {
+        Unseen {
+            sampled,
+            before: Tables {
+                shapes: &self.began,
+                names: copy.names(),
+            },
+            known,
+        }
+    }
+
+    /// The tables of before a file, as it begins on the copy, with the names that they had.
+    fn older(&self, copy: &mut dyn Session, rest: Rest<'_>) -> Vec<(Shape, String)> {
+        let older = copy.older().into_iter().map(|shape| {
+            let mut left = rest.left.into_iter().flatten();
+            let home = left.find(|(left, _)| left.name == shape.name);
+            let home = home.map_or(shape.name.clone(), |(_, name)| name.clone());
+            // It is searched for in the database itself.
+            let shape = Shape {
+                schema: self.options.target.database(),
+                ..shape
+            };
+            (shape, home)
+        });
+        older.collect()
     }
 
     /// Lets a file have what it may reach.

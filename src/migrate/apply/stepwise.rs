@@ -2,6 +2,7 @@
 //! failure in the middle it is known what is done, and the next run resumes there. A part is one
 //! statement, or what the file itself commits together.
 
+mod exchanged;
 mod frame;
 mod handed_on;
 mod in_flight;
@@ -127,6 +128,7 @@ pub(super) fn run(
     ledger::finish(session, intent.migration, took)?;
     let mark = Mark::of_file(&version, State::Applied, "statement by statement");
     steps.journal.write(session, &mark)?;
+    let stranded = rehearsed.as_ref().map(|(it, _)| it.stranded.clone());
     let made = match rehearsed {
         Some((rehearsed, record)) if remaining == Remaining::More => {
             record.end(session, &rehearsed.made)?;
@@ -146,6 +148,7 @@ pub(super) fn run(
         let mut gone = opening.gone(session, &objects, &[intent])?;
         outcome.objects.append(&mut gone);
     }
+    outcome.objects.extend(stranded.unwrap_or_default());
     let bare = intent.pieces.iter().filter(|piece| intent.is_bare(piece));
     evidence.bare = bare.count();
     outcome.ran.push(Ran::new(intent.migration, took, evidence));
@@ -311,7 +314,8 @@ impl Steps<'_> {
         };
         let by_object = match self.options.dialect {
             Dialect::Postgres => in_flight::lacks_object(session, piece)?,
-            Dialect::Mysql | Dialect::Sqlite => None,
+            Dialect::Mysql => exchanged::is_undone(session, piece, before)?,
+            Dialect::Sqlite => None,
         };
         let is_undone = match by_object {
             Some(lacks) => lacks,

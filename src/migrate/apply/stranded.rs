@@ -33,20 +33,25 @@ pub(super) fn keys(session: &mut dyn Session) -> anyhow::Result<Vec<Key>> {
 }
 
 /// Why these files may not run: a foreign key led to a table, and leads to none, although there is one of that
-/// name. One that leads to an old table, which stays, may be meant to.
+/// name. Otherwise the keys that a swap left on an old table, which stays, in words.
 pub(super) fn look(
     session: &mut dyn Session,
     before: &[Key],
     files: &[&Intent<'_>],
-) -> anyhow::Result<Option<End>> {
+) -> anyhow::Result<Result<Vec<String>, End>> {
     let tables = session.catalog()?.into_iter().map(|shape| shape.name);
     let tables: BTreeSet<_> = tables.collect();
     let now = keys(session)?;
     let found = stranded(before, &now, &tables);
-    Ok(found.first().map(|(key, place)| failure(key, place, files)))
+    let is_lost = |(key, _): &&(&Key, &str)| !tables.contains(&key.parent);
+    Ok(match found.iter().find(is_lost) {
+        Some((key, place)) => Err(failure(key, place, files)),
+        None => Ok(found.iter().map(|(key, place)| left(key, place)).collect()),
+    })
 }
 
-/// The keys that lead to a table that is gone, although there is one of the name of before; with that name.
+/// The keys that led to a table of which another one has the name now, with that name: to no table, or to the
+/// old one under its new name. One that was made again may be meant to.
 fn stranded<'a>(
     before: &'a [Key],
     now: &'a [Key],
@@ -55,10 +60,24 @@ fn stranded<'a>(
     let found = now.iter().filter_map(|key| {
         let same = |it: &&Key| it.child == key.child && it.columns == key.columns;
         let was = before.iter().find(same)?;
-        let is_lost = !tables.contains(&key.parent) && tables.contains(&was.parent);
-        is_lost.then_some((key, was.parent.as_str()))
+        let is_gone = !tables.contains(&key.parent);
+        let is_moved = key.parent != was.parent && (is_gone || key.name == was.name);
+        (is_moved && tables.contains(&was.parent)).then_some((key, was.parent.as_str()))
     });
     found.collect()
+}
+
+fn left(key: &Key, place: &str) -> String {
+    let Key {
+        name,
+        child,
+        parent,
+        ..
+    } = key;
+    format!(
+        "foreign key `{name}` on `{child}`, which leads to `{parent}` and no longer to `{place}`: the server \
+            refuses rows of `{child}` for new rows of `{place}`"
+    )
 }
 
 fn failure(key: &Key, place: &str, files: &[&Intent<'_>]) -> End {
@@ -96,18 +115,21 @@ mod tests {
 
     #[test]
     fn a_key_that_led_to_a_table_whose_name_another_one_has_is_found() {
-        let key = |parent: &str| Key {
-            name: "k".to_owned(),
+        let named = |name: &str, parent: &str| Key {
+            name: name.to_owned(),
             child: "attachments".to_owned(),
             columns: vec!["message_id".to_owned()],
             parent: parent.to_owned(),
         };
-        let found = |parent: &str, tables: &[&str]| {
+        let of = |now: Key, tables: &[&str]| {
             let tables = tables.iter().map(|&it| it.to_owned()).collect();
-            stranded(&[key("messages")], &[key(parent)], &tables).len()
+            stranded(&[named("k", "messages")], &[now], &tables).len()
         };
+        let found = |parent: &str, tables: &[&str]| of(named("k", parent), tables);
         assert_eq!(found("old", &["messages"]), 1);
-        assert_eq!(found("old", &["messages", "old"]), 0);
+        assert_eq!(found("old", &["messages", "old"]), 1);
+        // A key of its own to a copy.
+        assert_eq!(of(named("k2", "copy"), &["messages", "copy"]), 0);
         assert_eq!(found("messages", &["messages"]), 0);
         // A table that only got another name.
         assert_eq!(found("old", &["old"]), 0);

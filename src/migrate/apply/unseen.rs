@@ -1,9 +1,10 @@
 //! What a rehearsal can't show: rows of tables of which the copy has a sample only, and former versions
 //! of rows that are numbered by transactions, which no copy has. Pure.
 
+use super::counting::sets;
 use super::options::SAMPLE;
 use super::reach::Known;
-
+use super::{Culprit, End, Failure};
 use crate::cli_error::CliError;
 use crate::migrate::intent::{Intent, Piece};
 use crate::migrate::preserve::{Meaning, Tables};
@@ -46,6 +47,8 @@ struct Ways {
     keys: Vec<(String, String)>,
     /// Those of them that follow when a key is another one.
     moved: Vec<(String, String)>,
+    /// Whether a column of before has another name.
+    renamed: bool,
 }
 
 impl Unseen<'_> {
@@ -57,6 +60,7 @@ impl Unseen<'_> {
             deep: self.known.deep.iter().cloned().collect(),
             keys: self.known.keys.clone(),
             moved: self.known.moved.clone(),
+            renamed: false,
         };
         for (intent, first) in files {
             for piece in &intent.pieces[*first..] {
@@ -69,6 +73,47 @@ impl Unseen<'_> {
             }
         }
         Ok(())
+    }
+
+    /// What to say of a file that ends on the copy at a statement which reads a table of which that has
+    /// a sample only: rows that it does not find there may be in the database.
+    pub(super) fn ends(&self, intent: &Intent<'_>, end: End) -> Result<End, CliError> {
+        let read = |line: Option<u32>| {
+            let mut pieces = intent.pieces.iter().rev();
+            let piece = pieces.find(|it| line.is_some_and(|line| it.line <= line))?;
+            let mut named = piece.facts.reads.iter().chain(piece.facts.tables());
+            let is_it = |name: &Name, it: &&String| self.before.names.tables.same(it, &name.name);
+            named.find_map(|name| self.sampled.iter().find(|it| is_it(name, it)))
+        };
+        match end {
+            End::Failed(failure) => Ok(End::Failed(match read(failure.line) {
+                Some(table) => Failure {
+                    message: format!(
+                        "{} (the copy has only {SAMPLE} rows of `{table}`, and all of them with `--guard exact`)",
+                        failure.message
+                    ),
+                    ..failure
+                },
+                None => failure,
+            })),
+            End::Lost(culprits) => {
+                let by_sample = |it: &Culprit| {
+                    let is_whole = !self.sampled.contains(&it.lost.table);
+                    read(it.line).filter(|_| is_whole)
+                };
+                let tables: Option<Vec<_>> = culprits.iter().map(by_sample).collect();
+                match (tables.as_deref(), culprits.first()) {
+                    (Some([table, ..]), Some(culprit)) => Err(CliError::refused(format!(
+                        "{}:{} reads `{table}`, of which only {SAMPLE} rows were rehearsed, and {} there",
+                        intent.migration.path.display(),
+                        culprit.line.unwrap_or_default(),
+                        culprit.lost
+                    ))
+                    .hint("rehearse all rows: `chatctl migrate up --guard exact`")),
+                    _ => Ok(End::Lost(culprits)),
+                }
+            }
+        }
     }
 
     /// Notes what a statement makes that leads to tables: it may be gone when the rehearsal ends.
@@ -92,6 +137,11 @@ impl Unseen<'_> {
                     if let (AlterAction::RenameTable { to }, Some(from)) = (action, &facts.table) {
                         self.rename(from, to, ways);
                     }
+                    ways.renamed |= match action {
+                        AlterAction::RenameColumn { .. } => true,
+                        AlterAction::Change { from, to, .. } => from != to,
+                        _ => false,
+                    };
                 }
             }
             _ => {}
@@ -153,7 +203,7 @@ impl Unseen<'_> {
         if !is_sampled && !table.numbered {
             return Ok(());
         }
-        let by = match self.by(piece, names, ways) {
+        let by = match self.by(piece, (table, names), ways) {
             Some(by @ By::Code) => by,
             Some(by) if is_sampled || takes_history(piece) => by,
             _ => return Ok(()),
@@ -183,7 +233,12 @@ impl Unseen<'_> {
         )
     }
 
-    fn by(&self, piece: &Piece<'_>, names: &[String], ways: &Ways) -> Option<By> {
+    fn by(
+        &self,
+        piece: &Piece<'_>,
+        (table, names): (&Shape, &[String]),
+        ways: &Ways,
+    ) -> Option<By> {
         let same = |name: &Name, of: &str| self.before.names.tables.same(&name.name, of);
         let is_deep = |name: &Name| ways.deep.iter().any(|deep| same(name, deep));
         if runs_code(piece) || writes(piece) && piece.facts.tables().any(is_deep) {
@@ -195,7 +250,14 @@ impl Unseen<'_> {
         let named = |name: &Name| names.iter().any(|it| same(name, it));
         let of_history = &piece.facts.reads[..];
         let of_history = of_history.iter().filter(|_| deletes_history(piece));
-        if piece.facts.tables().chain(of_history).any(named) {
+        // Columns that the run made have no value of before.
+        let keeps = || {
+            let shape = (table, self.before.names);
+            matches!(piece.facts.kind, Kind::Update { .. })
+                && !ways.renamed
+                && sets((&piece.facts, piece.text), shape).is_empty()
+        };
+        if piece.facts.tables().chain(of_history).any(named) && !keeps() {
             return Some(By::Name);
         }
         let keys = match acts(&piece.facts.kind) {

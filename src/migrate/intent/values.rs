@@ -4,30 +4,42 @@
 use super::{Intent, Piece};
 use crate::sql;
 use crate::sql::{Dialect, Kind, TokenKind};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 impl Intent<'_> {
-    /// A variable whose value is computed by a statement before `first`, and which is read by a
-    /// statement that is done as well as by one that is to come; with the number of what sets it.
+    /// A variable that a statement before `first` gave another value than a resumed run would: it is
+    /// computed and a done statement used it, or what set it is not run again. One that is to come
+    /// reads it; with the number of what sets it.
     pub fn set_otherwise(&self, first: usize) -> Option<(usize, String)> {
         if self.dialect != Dialect::Mysql {
             return None;
         }
         let mut computed: BTreeMap<String, usize> = BTreeMap::new();
         let mut used: BTreeMap<String, usize> = BTreeMap::new();
+        let mut known = BTreeSet::new();
         for (number, piece) in self.pieces[..first].iter().enumerate() {
             let text = Text::of(piece.text);
             let sets = matches!(piece.facts.kind, Kind::SetVariable { .. });
+            let assigned = text.assigned(piece);
+            known.extend(assigned.iter().cloned());
             if !sets && !self.is_of_session(number) {
                 let read = text.variables().into_iter();
                 used.extend(read.filter_map(|it| Some((it.clone(), *computed.get(&it)?))));
+                // It is not run again, so that it would not set them.
+                used.extend(assigned.into_iter().map(|it| (it, number)));
+                if piece.facts.kind == Kind::Call {
+                    // One that has no value yet is where the routine puts one.
+                    let mut given = text.variables();
+                    given.retain(|it| !known.contains(it));
+                    used.extend(given.into_iter().map(|it| (it, number)));
+                }
                 continue;
             }
             let is_computed = text.computes() || {
                 let mut read = text.read(piece).into_iter();
                 read.any(|it| computed.contains_key(&it))
             };
-            for name in text.assigned(piece) {
+            for name in assigned {
                 used.remove(&name);
                 if is_computed {
                     computed.insert(name, number);
@@ -100,13 +112,36 @@ impl Text {
     /// The places of those that it gives a value.
     fn given(&self, piece: &Piece<'_>) -> Vec<usize> {
         let sets = matches!(piece.facts.kind, Kind::SetVariable { .. });
-        let into = (0..self.0.len()).find(|it| self.at(*it) == "into");
+        let into = self.into();
         let is_given = |index: &usize| match self.at(index + 1) {
             ":" => self.at(index + 2) == "=",
-            "=" => sets,
-            _ => into.is_some_and(|into| into < *index) && self.at(index.saturating_sub(2)) != "(",
+            "=" => sets && self.begins_assignment(index - 1),
+            _ => into.contains(index),
         };
         self.places().filter(is_given).collect()
+    }
+
+    /// The places of those behind INTO: other words there are the name of a table.
+    fn into(&self) -> Vec<usize> {
+        let mut found = Vec::new();
+        for begin in (0..self.0.len()).filter(|it| self.at(*it) == "into") {
+            let mut at = begin + 1;
+            while self.at(at) == "@" {
+                found.push(at + 1);
+                if self.at(at + 2) != "," {
+                    break;
+                }
+                at += 3;
+            }
+        }
+        found
+    }
+
+    /// Whether an assignment of SET begins here, and no comparison.
+    fn begins_assignment(&self, at: usize) -> bool {
+        let count = |text: &str| self.0[..at].iter().filter(|it| it.1 == text).count();
+        let is_first = at > 0 && matches!(self.at(at - 1), "set" | ",");
+        is_first && count("(") == count(")")
     }
 
     /// Whether another run may give another value.
@@ -146,9 +181,10 @@ mod tests {
     }
 
     #[test]
-    fn what_both_sides_of_a_stop_read_is_found_where_it_is_computed() {
+    fn a_variable_that_a_resumed_run_would_set_otherwise_is_found() {
         const COPY: &str = "INSERT INTO kept SELECT * FROM m WHERE a < @c;";
         const END: &str = "DELETE FROM m WHERE a < @c;";
+        const NUMBER: &str = "UPDATE m SET n = (@c := @c + 1);";
         for (set, copy, end, found) in [
             ("SET @c = now() - INTERVAL 90 DAY;", COPY, END, true),
             ("SET @c := (SELECT max(a) FROM m);", COPY, END, true),
@@ -174,8 +210,22 @@ mod tests {
             ),
             ("SET @c = now();", COPY, "DELETE FROM m;", false),
             ("SET @c = now();", COPY, "SET @c = @c + 1;", true),
+            ("SET @c = now();", COPY, COPY, true),
+            ("SET @c = now();", COPY, "SET @b = (SELECT @c = 1);", true),
             // Set once more for what follows.
             ("SET @c = now();", COPY, "SET @c = 1;", false),
+            (
+                "SET @c = now();",
+                COPY,
+                "SELECT max(a) INTO @c FROM m;",
+                false,
+            ),
+            // What set it is not run again.
+            ("SET @c = 0;", NUMBER, NUMBER, true),
+            ("SET @c = 0;", NUMBER, "SET @c = 0;", false),
+            ("SET @c = 0;", NUMBER, "UPDATE m SET n = 1;", false),
+            ("SET @b = 0;", "CALL p(@b, @c);", END, true),
+            ("SET @c = 5;", "CALL p(@c);", END, false),
         ] {
             let text = format!("{set}\n{copy}\n{end}\n");
             let is = set_otherwise(&text);

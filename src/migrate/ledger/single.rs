@@ -38,12 +38,22 @@ pub fn keeps_one_history(settings: &Settings) -> Result<(), CliError> {
 }
 
 fn elsewhere(table: &str) -> CliError {
+    let schema = table.rsplit_once('.');
+    let schema = schema.filter(|(_, bare)| bare.eq_ignore_ascii_case(TABLE));
+    let hint = match schema {
+        // Which schema a bare name leads to, the connection decides.
+        Some((schema, _)) => format!(
+            "if a name without a schema leads to `{schema}`, write `table-name = \"{TABLE}\"`; otherwise \
+                continue with sqlx"
+        ),
+        None => format!(
+            "continue with sqlx; or rename the table to `{TABLE}` and remove `table-name` from `sqlx.toml` (or \
+                `dangerous_set_table_name` from the code)"
+        ),
+    };
     CliError::refused(format!(
         "sqlx's history of this database is `{table}`, and chatctl writes `{TABLE}`: sqlx would run again what \
             chatctl applies"
     ))
-    .hint(format!(
-        "continue with sqlx; or rename the table to `{TABLE}` and remove `table-name` from `sqlx.toml` (or \
-            `dangerous_set_table_name` from the code)"
-    ))
+    .hint(hint)
 }

@@ -7,7 +7,7 @@ use crate::common::{codes, errors};
 
 const BEGIN: &str = "CREATE TABLE chats (id BIGINT PRIMARY KEY);
 CREATE TABLE messages (id BIGINT PRIMARY KEY AUTO_INCREMENT, chat_id BIGINT, body TEXT,
-    created_at DATETIME(6) NOT NULL DEFAULT CURRENT_TIMESTAMP(6),
+    created_at DATETIME(6) NOT NULL DEFAULT CURRENT_TIMESTAMP(6), status VARCHAR(20) NOT NULL DEFAULT 'sent',
     KEY by_chat (chat_id), FOREIGN KEY (chat_id) REFERENCES chats (id) ON DELETE CASCADE);
 CREATE TABLE attachments (id BIGINT PRIMARY KEY, message_id BIGINT,
     FOREIGN KEY (message_id) REFERENCES messages (id) ON DELETE CASCADE);
@@ -40,8 +40,25 @@ fn a_swap_that_drops_the_table_of_a_key_is_refused_on_mysql() {
     let said = report.to_string();
     assert!(said.contains("leads to `messages_old`"), "{said}");
     assert!(!refused.tables().iter().any(|it| it == "messages_old"));
-    // The old table takes the rows that it took.
-    site_of("kept", &format!("{COPY}{SWAP}")).up();
+    // The old table stays, and takes no row for a new message.
+    let kept = site_of("kept", &format!("{COPY}{SWAP}"));
+    let report = kept.up();
+    let said = report.to_string();
+    assert!(
+        codes(&report, "warning").contains(&"objects-lost"),
+        "{said}"
+    );
+    assert!(
+        said.contains("leads to `messages_old` and no longer to `messages`"),
+        "{said}"
+    );
+    let own = "ALTER TABLE attachments DROP FOREIGN KEY attachments_ibfk_1;
+CREATE TABLE messages_copy AS SELECT * FROM messages;
+ALTER TABLE messages_copy ADD PRIMARY KEY (id);
+ALTER TABLE attachments ADD CONSTRAINT to_copy FOREIGN KEY (message_id) REFERENCES messages_copy (id);
+";
+    let report = site_of("meant", own).up();
+    assert!(!report.to_string().contains("no longer to"), "{report:#}");
 }
 
 #[test]
@@ -80,6 +97,16 @@ fn what_modify_forgets_is_reported_on_mysql() {
             "default",
             "ALTER TABLE messages MODIFY created_at DATETIME(6) NOT NULL;",
             Some("default `created_at` on `messages`"),
+        ),
+        (
+            "nullable",
+            "ALTER TABLE messages MODIFY created_at DATETIME(6) NULL DEFAULT CURRENT_TIMESTAMP(6), MODIFY status VARCHAR(20) NULL DEFAULT 'sent';",
+            None,
+        ),
+        (
+            "default_of_null",
+            "ALTER TABLE messages MODIFY status VARCHAR(20) NULL;",
+            Some("default `status` on `messages`"),
         ),
         (
             "both_stay",

@@ -3,7 +3,7 @@
 use super::sameness::{Side, equal, form, readings};
 use super::{MySql, quoted, sameness};
 use crate::db::session::{Failed, Session as _, compared, numbers};
-use crate::model::{Compared, Shape, ShapeColumn, Successor};
+use crate::model::{Cell, Compared, Shape, ShapeColumn, Successor};
 
 /// Saves a copy of a table, without the rows that a condition leaves out.
 pub(super) fn save_image(
@@ -101,7 +101,7 @@ pub(super) fn history(
         ..successor.clone()
     };
     let now = format!("{} FOR SYSTEM_TIME ALL", quoted(&successor.table));
-    missing(session, (was, &now), &successor)
+    missing(session, By::Eye, (was, &now), &successor)
 }
 
 /// Whether every value of a column that is another one is of a time since then: of an instant in
@@ -166,6 +166,33 @@ pub(super) fn save_rest_image(
     )?)
 }
 
+/// By which connection two tables are compared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum By {
+    /// The one that looks.
+    Eye,
+    /// The one of the statements, which holds the locks of a file: no table that it locked may have
+    /// another name in a query.
+    Statements,
+}
+
+impl By {
+    fn rows(self, session: &mut MySql, sql: &str) -> anyhow::Result<Vec<Vec<Cell>>> {
+        match self {
+            Self::Eye => session.rows(sql),
+            Self::Statements => session.seen(sql),
+        }
+    }
+
+    /// How a query names a table, and how it is called in it.
+    fn table(self, table: &str, short: &str) -> (String, String) {
+        match self {
+            Self::Eye => (format!("{table} AS {short}"), short.to_owned()),
+            Self::Statements => (table.to_owned(), table.to_owned()),
+        }
+    }
+}
+
 /// Compares a table with the copy that was saved.
 pub(super) fn compare(
     session: &mut MySql,
@@ -173,33 +200,45 @@ pub(super) fn compare(
     shape: &Shape,
     successor: Option<&Successor>,
 ) -> anyhow::Result<Compared> {
-    let Some(successor) = successor else {
-        return Ok(compared(
+    match successor {
+        Some(successor) => compare_by(session, By::Eye, was, (shape, successor)),
+        None => Ok(compared(
             &session
                 .rows(&format!("SELECT count(*) FROM {was}"))?
                 .remove(0),
-        ));
-    };
-    let now = quoted(&successor.table);
-    if !is_key(session, &now, successor)? {
-        return as_wholes(session, (was, &now), shape, successor);
+        )),
     }
+}
+
+/// Compares a table with another one.
+pub(super) fn compare_by(
+    session: &mut MySql,
+    by: By,
+    was: &str,
+    (shape, successor): (&Shape, &Successor),
+) -> anyhow::Result<Compared> {
+    let now = quoted(&successor.table);
+    if !tells_apart(session, by, &now, successor)? {
+        return as_wholes(session, by, (was, &now), (shape, successor));
+    }
+    let (from, left) = by.table(was, "a");
+    let (joined, right) = by.table(&now, "b");
     let on: Vec<_> = successor
         .key
         .iter()
-        .map(|pair| sameness::joined("a", "b", pair))
+        .map(|pair| sameness::joined(&left, &right, pair))
         .collect();
-    let there = format!("b.{} IS NOT NULL", quoted(&successor.key[0].1.name));
+    let there = format!("{right}.{} IS NOT NULL", quoted(&successor.key[0].1.name));
     let counts: Vec<_> = shape
         .columns
         .iter()
         .map(|column| {
-            let filled = format!("count(a.{})", quoted(&column.name));
+            let filled = format!("count({left}.{})", quoted(&column.name));
             let pair = successor.columns.iter().find(|(old, _)| old == column);
             let Some((old, new)) = pair else {
                 return format!("{filled}, 0, 0");
             };
-            let (a, b) = (sameness::of("a", old), sameness::of("b", new));
+            let (a, b) = (sameness::of(&left, old), sameness::of(&right, new));
             let are_there = format!("{there} AND {a} IS NOT NULL AND {b} IS");
             let changed = readings((&a, old), (&b, new)).into_iter();
             let changed = changed
@@ -213,20 +252,29 @@ pub(super) fn compare(
         })
         .collect();
     let sql = format!(
-        "SELECT count(*), coalesce(sum(NOT ({there})), 0), {} FROM {was} AS a LEFT JOIN {now} AS b ON {}",
+        "SELECT count(*), coalesce(sum(NOT ({there})), 0), {} FROM {from} LEFT JOIN {joined} ON {}",
         counts.join(", "),
         on.join(" AND ")
     );
-    match session.rows(&sql) {
+    match by.rows(session, &sql) {
         Ok(mut rows) => Ok(compared(&rows.remove(0))),
         // A key whose collation is another one now can't be joined.
-        Err(_) => as_wholes(session, (was, &now), shape, successor),
+        Err(_) => as_wholes(session, by, (was, &now), (shape, successor)),
     }
 }
 
 /// Whether the old key tells the rows apart still: a migration may take its constraint away.
 pub(super) fn is_key(
     session: &mut MySql,
+    now: &str,
+    successor: &Successor,
+) -> anyhow::Result<bool> {
+    tells_apart(session, By::Eye, now, successor)
+}
+
+fn tells_apart(
+    session: &mut MySql,
+    by: By,
     now: &str,
     successor: &Successor,
 ) -> anyhow::Result<bool> {
@@ -242,23 +290,24 @@ pub(super) fn is_key(
         "SELECT 1 FROM {now} GROUP BY {} HAVING count(*) > 1 LIMIT 1",
         new.join(", ")
     );
-    Ok(session.rows(&twice)?.is_empty())
+    Ok(by.rows(session, &twice)?.is_empty())
 }
 
 /// Rows without a key are compared as a whole, and each as often as it is there.
 fn as_wholes(
     session: &mut MySql,
+    by: By,
     (was, now): (&str, &str),
-    shape: &Shape,
-    successor: &Successor,
+    (shape, successor): (&Shape, &Successor),
 ) -> anyhow::Result<Compared> {
-    let missing = missing(session, (was, now), successor)?;
+    let missing = missing(session, by, (was, now), successor)?;
     let counts: Vec<_> = shape
         .columns
         .iter()
         .map(|column| format!(", count({}), 0, 0", quoted(&column.name)))
         .collect();
-    let row = session.rows(&format!("SELECT count(*), 0{} FROM {was}", counts.concat()))?;
+    let sql = format!("SELECT count(*), 0{} FROM {was}", counts.concat());
+    let row = by.rows(session, &sql)?;
     Ok(Compared {
         missing,
         ..compared(&row[0])
@@ -268,6 +317,7 @@ fn as_wholes(
 /// How many rows of before are not there after, all of them compared as wholes.
 fn missing(
     session: &mut MySql,
+    by: By,
     (was, now): (&str, &str),
     successor: &Successor,
 ) -> anyhow::Result<u64> {
@@ -296,6 +346,6 @@ fn missing(
             side(Side::After),
             places.join(", ")
         );
-        Ok(numbers(&session.rows(&sql)?[0])[0])
+        Ok(numbers(&by.rows(session, &sql)?[0])[0])
     }
 }

@@ -24,6 +24,7 @@ use crate::db::{Target, server};
 use crate::model::{Actions, Case, Cell, Compared, Content, Names, Numbering, Shape, Successor};
 use crate::text::hex;
 use before_images::BeforeImages;
+use compare::By;
 use runner::{Waiting, counted as told, goes_with_others, own, sets_session};
 use sqlx::mysql::MySqlConnectOptions;
 use sqlx::{Executor as _, MySqlConnection};
@@ -322,8 +323,7 @@ impl Session for MySql {
              WHERE table_schema = database() AND extra LIKE '%auto_increment%' \
              UNION ALL SELECT '{DEFAULT}', c.column_name, c.table_name, c.column_name FROM information_schema.columns AS c \
              JOIN information_schema.tables AS t ON t.table_schema = c.table_schema AND t.table_name = c.table_name \
-             WHERE c.table_schema = database() AND t.table_type <> 'VIEW' AND (c.is_nullable = 'NO' AND c.column_default IS NOT NULL \
-             OR c.column_default LIKE 'current_timestamp%' OR c.extra LIKE '%on update%')"
+             WHERE c.table_schema = database() AND t.table_type <> 'VIEW' AND (c.column_default <> 'NULL' OR c.extra LIKE '%on update%')"
         ))?;
         let objects = rows.iter().map(|row| Object {
             kind: row[0].to_string(),
@@ -436,6 +436,15 @@ impl Session for MySql {
     ) -> anyhow::Result<Option<Compared>> {
         let table = quoted(&shape.name);
         compare::compare(self, &table, shape, Some(other)).map(Some)
+    }
+
+    fn compare_locked(
+        &mut self,
+        shape: &Shape,
+        other: &Successor,
+    ) -> anyhow::Result<Option<Compared>> {
+        let table = quoted(&shape.name);
+        compare::compare_by(self, By::Statements, &table, (shape, other)).map(Some)
     }
 
     fn reaches(&mut self, tables: BTreeSet<String>) {

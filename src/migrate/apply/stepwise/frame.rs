@@ -431,7 +431,10 @@ impl Walk<'_, '_> {
         self.unmarked.clear();
         self.committed = number + 1;
         match rehearsed {
-            Some(rehearsed) => shut.left_aside(session, (self.steps.intent, number), rehearsed),
+            Some(rehearsed) => {
+                let piece = (self.steps.intent, number);
+                shut.left_aside(session, piece, rehearsed, &mut self.late)
+            }
             None => Ok(None),
         }
     }

@@ -1,6 +1,7 @@
 //! What is noted before a statement that can't be in a transaction, so that the next run knows whether it
 //! was done when the process ended.
 
+use super::exchanged;
 use super::late::Others;
 use crate::db::Session;
 use crate::migrate::apply::reach;
@@ -16,8 +17,21 @@ const WITH_CODE: &str = "code:";
 /// How one begins of the tables of a statement under the locks of its file.
 const UNDER_LOCKS: &str = "locked:";
 
-/// The schema before a statement: of the tables that it names where it changes no others, otherwise all of it.
+/// What is there before a statement: the schema, and behind a space the rows of an exchange.
 pub(super) fn note(
+    session: &mut dyn Session,
+    piece: (&Piece<'_>, Dialect),
+    others: Others,
+) -> anyhow::Result<String> {
+    let schema = schema(session, piece, others)?;
+    Ok(match exchanged::note(session, piece.0, others)? {
+        Some(rows) => format!("{schema} {rows}"),
+        None => schema,
+    })
+}
+
+/// The schema of the tables that a statement names where it changes no others, otherwise all of it.
+fn schema(
     session: &mut dyn Session,
     (piece, dialect): (&Piece<'_>, Dialect),
     others: Others,
@@ -43,8 +57,9 @@ pub(super) fn is_as_noted(
     piece: (&Piece<'_>, Dialect),
     noted: &str,
 ) -> anyhow::Result<bool> {
+    let noted = noted.split(' ').next().unwrap_or_default();
     let now = if noted.starts_with(OF_TABLES) {
-        note(session, piece, Others::Write)?
+        schema(session, piece, Others::Write)?
     } else if noted.starts_with(UNDER_LOCKS) {
         under_locks(session, &tables(piece.0).unwrap_or_default())?
     } else if noted.starts_with(WITH_CODE) {

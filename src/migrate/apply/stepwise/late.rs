@@ -4,7 +4,6 @@
 mod altered;
 mod aside;
 mod fallout;
-mod sets;
 mod shut;
 mod taken;
 
@@ -13,6 +12,7 @@ pub(super) use fallout::Fallout;
 pub(super) use shut::Shut;
 
 use crate::db::Session;
+use crate::migrate::apply::counting::sets;
 use crate::migrate::apply::limits::{Taken, has_limits};
 use crate::migrate::apply::rehearse::Rehearsed;
 use crate::migrate::apply::{Culprit, End, Failure, origin};
@@ -22,7 +22,6 @@ use crate::migrate::preserve::{Lost, Matter, Tables, What, loss};
 use crate::model::{Cell, Shape};
 use crate::sql::{Conflict, Facts, Kind, Name};
 use aside::Aside;
-use sets::sets;
 use std::collections::BTreeMap;
 
 /// What others can do with the tables of a statement while they are examined.
@@ -90,6 +89,9 @@ pub(super) struct Late {
     more: BTreeMap<usize, Vec<(String, Option<String>, u64)>>,
     /// All of it, for a run that goes on where this one stops.
     pub(super) taken: Taken,
+    /// The tables that another one replaced, with the number of the statement and the sum of their
+    /// rows, all of which the other one had.
+    asides: BTreeMap<String, (usize, Vec<u64>)>,
 }
 
 impl Late {
@@ -115,9 +117,15 @@ impl Late {
         self.more.entry(number).or_default().extend(took);
     }
 
+    fn puts_aside(&mut self, number: usize, aside: &Aside) {
+        let (table, sum) = aside.left();
+        self.asides.insert(table, (number, sum));
+    }
+
     /// A statement runs, maybe once more: what it and those behind it took was taken back.
     pub(super) fn forget(&mut self, number: usize) {
         self.more.split_off(&number);
+        self.asides.retain(|_, (at, _)| *at < number);
         self.taken.forget(number);
     }
 }
@@ -353,7 +361,11 @@ fn more((does, shape): (Does, &Shape), more: u64, lost: &[Lost], before: Tables<
 
 /// Asks by the connection that sees the tables: under the locks of a file only that of its
 /// statements.
-fn asked(session: &mut dyn Session, sql: &str, others: Others) -> anyhow::Result<Vec<Vec<Cell>>> {
+pub(super) fn asked(
+    session: &mut dyn Session,
+    sql: &str,
+    others: Others,
+) -> anyhow::Result<Vec<Vec<Cell>>> {
     match others {
         Others::Write => session.rows(sql),
         Others::Wait => session.seen(sql),

@@ -1,7 +1,9 @@
 //! A table that gets another name while one takes its own: rows that came meanwhile are where no
 //! application reads them.
 
+use super::{Others, asked};
 use crate::db::Session;
+use crate::migrate::apply::counting::{numbers, sum};
 use crate::migrate::apply::{Failure, origin};
 use crate::migrate::intent::Intent;
 use crate::migrate::preserve;
@@ -16,12 +18,14 @@ pub(super) struct Aside {
     pub(super) old: Shape,
     /// What has its name then.
     new: Successor,
+    /// A sum of its rows, which the other one had as well.
+    sum: Vec<u64>,
 }
 
 impl Aside {
     /// As both are called behind the statement that gives these names.
     pub(super) fn of(
-        (was, shape): (&Shape, &Shape),
+        (was, shape, sum): (&Shape, &Shape, Vec<u64>),
         successor: Successor,
         (now, names): (&[Shape], Names),
         step: &Renames,
@@ -36,7 +40,18 @@ impl Aside {
             was: was.clone(),
             old: called(shape),
             new: Successor { table, ..successor },
+            sum,
         }
+    }
+
+    /// Whether it is as it was when the other one had all of it.
+    pub(super) fn is_as_it_was(&self, session: &mut dyn Session) -> anyhow::Result<bool> {
+        Ok(summed(session, &self.old, Others::Write)? == self.sum)
+    }
+
+    /// For the statement that drops it: users change the rows of the other one until then.
+    pub(super) fn left(&self) -> (String, Vec<u64>) {
+        (self.old.name.clone(), self.sum.clone())
     }
 
     /// Its rows that the other one has not.
@@ -80,6 +95,17 @@ impl Aside {
             busy: false,
         }
     }
+}
+
+/// The number of rows of a table, and sums of all their values.
+pub(super) fn summed(
+    session: &mut dyn Session,
+    shape: &Shape,
+    others: Others,
+) -> anyhow::Result<Vec<u64>> {
+    let columns: Vec<_> = shape.columns.iter().map(|it| it.name.as_str()).collect();
+    let sql = sum(session, shape, &columns);
+    numbers(&asked(session, &sql, others)?)
 }
 
 /// The tables that there will be besides one, under the names that they will have.
@@ -136,6 +162,7 @@ pub(in super::super) fn left_aside(
             was: was.clone(),
             old: old.clone(),
             new,
+            sum: Vec::new(),
         };
         let lost = aside.lacking(session, before)?;
         let lost = preserve::unacknowledged(&lost, &intent.allowed, before);

@@ -1,19 +1,26 @@
-//! Rows that go with those that a statement deletes, of which the rehearsal had not all.
+//! Rows that go with those that a statement deletes, and values that it overwrites, of which the
+//! rehearsal had not all.
 
 use super::{Late, Others, culprits, known, loss, plus, refused, were};
 use crate::db::Session;
-use crate::migrate::apply::End;
+use crate::migrate::apply::counting::{Kept, Since};
 use crate::migrate::apply::fallen::{Child, any_of, children, is_of_locks, unlocked};
 use crate::migrate::apply::limits::has_limits;
 use crate::migrate::apply::rehearse::Rehearsed;
+use crate::migrate::apply::{End, Failure};
 use crate::migrate::intent::Intent;
 use crate::migrate::preserve::{Tables, What};
 use crate::model::Shape;
 use crate::sql::Facts;
 
-/// The tables whose rows go, or lose values, with the rows that a statement deletes; each with what
-/// it was when the file began.
-pub(in super::super) struct Fallout(Vec<(Shape, Child)>);
+/// What a statement may take besides the rows that it names.
+pub(in super::super) struct Fallout {
+    /// The tables whose rows go, or lose values, with the rows that it deletes; each with what it
+    /// was when the file began.
+    children: Vec<(Shape, Child)>,
+    /// The values of which it changed none in the rehearsal.
+    kept: Vec<Kept>,
+}
 
 impl Fallout {
     /// Counts them, and keeps others from writing them until the statement is committed.
@@ -50,7 +57,19 @@ impl Fallout {
                 Err(error) => return Err(error),
             }
         }
-        Ok(Ok(Self(found)))
+        let kept = match rehearsed.fallen.kept.get(&number) {
+            Some(known) => {
+                let began = (before, rehearsed.first);
+                let mut kept = Kept::look(session, (intent, number), facts, began)?;
+                kept.retain(|it| known.contains(&it.sql));
+                kept
+            }
+            None => Vec::new(),
+        };
+        Ok(Ok(Self {
+            children: found,
+            kept,
+        }))
     }
 
     /// What is gone now beyond what is acknowledged.
@@ -67,7 +86,7 @@ impl Fallout {
             names: session.names(),
         };
         let (mut more, mut all) = (Vec::new(), Vec::new());
-        for (was, child) in &self.0 {
+        for (was, child) in &self.children {
             let then = rehearsed.fallen.gone.get(&number);
             let then = then.and_then(|it| it.get(&child.table));
             let gone = child.gone(session)?;
@@ -105,6 +124,31 @@ impl Fallout {
             number,
             rows.map(|(it, noted)| (it, it.rows.saturating_sub(noted))),
         );
+        self.overwrites(session, (intent, number))
+    }
+
+    /// Whether values were overwritten that came since.
+    fn overwrites(
+        &self,
+        session: &mut dyn Session,
+        (intent, number): (&Intent<'_>, usize),
+    ) -> anyhow::Result<Option<End>> {
+        for kept in &self.kept {
+            let since = kept.since(session)?;
+            if since == Since::Same {
+                continue;
+            }
+            return Ok(Some(End::Failed(Failure {
+                file: intent.migration.file_name(),
+                line: Some(intent.pieces[number].line),
+                message: format!(
+                    "it would overwrite values of {} that were written after the rehearsal, where it changed none",
+                    kept.columns.join(", ")
+                ),
+                help: "run `chatctl migrate` again: it rehearses with these values".into(),
+                busy: since == Since::Rows,
+            })));
+        }
         Ok(None)
     }
 }

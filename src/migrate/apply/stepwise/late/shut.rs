@@ -139,6 +139,7 @@ impl Shut {
         session: &mut dyn Session,
         piece: (&Intent<'_>, usize),
         rehearsed: &Rehearsed,
+        late: &mut Late,
     ) -> anyhow::Result<Option<End>> {
         let before = Tables {
             shapes: &self.before,
@@ -146,6 +147,10 @@ impl Shut {
         };
         for seen in &self.seen {
             let Some(aside) = &seen.aside else { continue };
+            if aside.is_as_it_was(session)? {
+                late.puts_aside(piece.1, aside);
+                continue;
+            }
             // Nobody writes it any more under its new name; the one in its place is written again.
             let rows = which(session, &aside.old, &aside.old.name);
             if numbers(&session.rows(&rows)?)? == seen.counts {

@@ -1,16 +1,17 @@
 //! Tables that a statement drops, or renames while another table takes their name.
 
-use super::aside::{Aside, later};
+use super::aside::{Aside, later, summed};
 use super::{Found, Late, Others, Seen, Then, asked, culprits, known, refused, with_others};
 use crate::db::{Failed, Session, Why};
 use crate::migrate::apply::counting::{numbers, taken, which};
+use crate::migrate::apply::reach;
 use crate::migrate::apply::rehearse::Rehearsed;
 use crate::migrate::apply::{End, Failure, origin};
-use crate::migrate::intent::Intent;
+use crate::migrate::intent::{Intent, Piece};
 use crate::migrate::preserve;
 use crate::migrate::preserve::{Lost, Matter, Renames, Tables, What, loss};
-use crate::model::{Compared, ComparedColumn, Shape, ShapeColumn, Successor};
-use crate::sql::Facts;
+use crate::model::{Compared, ComparedColumn, Names, Shape, Successor};
+use crate::sql::{AlterAction, Destroys, Facts, Kind, Name};
 
 /// What a statement drops, or renames while another table takes its name, was examined in the
 /// database: what it would take that the rehearsal did not have is rows that came since, which the
@@ -106,10 +107,20 @@ impl Look<'_> {
         // Before the comparison: what comes between the two makes another count.
         let sql = which(session, shape, &shape.name);
         let counts = numbers(&asked(session, &sql, self.others)?)?;
+        let sum = if self.stays {
+            summed(session, shape, self.others)?
+        } else {
+            Vec::new()
+        };
         let compared = match (&successor, self.others) {
+            (Some(successor), _) if self.is_as_left(session, shape, successor)? => Some(Compared {
+                before: counts[0],
+                columns: vec![ComparedColumn::default(); was.columns.len()],
+                ..Compared::default()
+            }),
             (Some(successor), Others::Write) => session.compare_with(shape, successor)?,
-            (Some(successor), Others::Wait) => match by_keys(session, shape, successor) {
-                Ok(compared) => Some(compared),
+            (Some(successor), Others::Wait) => match session.compare_locked(shape, successor) {
+                Ok(compared) => compared,
                 Err(error) => return Ok(Err(self.unlocked((shape, successor), error)?)),
             },
             (None, _) => None,
@@ -130,8 +141,18 @@ impl Look<'_> {
             let late = self.late.before(number, lost);
             with_others(lost, then.filter(|_| of_rows), (known, late))
         };
+        let explained = |lost: &Lost| {
+            let same = |it: &&Lost| (&it.table, &it.column) == (&lost.table, &lost.column);
+            let mut known = self.rehearsed.evidence.lost.iter().filter(same);
+            known
+                .find_map(|it| it.derived)
+                .filter(|_| lost.what == What::ValuesChanged)
+        };
         let lost = preserve::lost(was, successor.as_ref(), &compared, before);
-        let lost = lost.iter().map(|it| with_others(it).0);
+        let lost = lost.iter().map(|it| Lost {
+            derived: it.derived.or_else(|| explained(it)),
+            ..with_others(it).0
+        });
         let lost: Vec<_> = lost.filter(|it| it.rows > 0).collect();
         let refused = refused((intent, self.rehearsed), &lost, before);
         if !refused.is_empty() {
@@ -145,17 +166,39 @@ impl Look<'_> {
         let taken = loss(was, None, gone, before);
         let (gone, more) = with_others(&taken);
         self.late.note(number, std::iter::once((&taken, more)));
+        let aside = successor.as_ref().filter(|_| self.stays).map(|successor| {
+            let step = intent.renames_of(number..number + 1);
+            let old = (was, shape, sum);
+            Aside::of(old, successor.clone(), (self.now, before.names), &step)
+        });
+        if let (Some(aside), Others::Wait) = (&aside, self.others) {
+            // Nobody has written it since.
+            self.late.puts_aside(number, aside);
+        }
         Ok(Ok(Some(Seen {
             table: shape.name.clone(),
             sql,
             counts,
             copied: successor.is_some() || then.is_some_and(|then| gone.rows < then.rows),
             lost: vec![gone],
-            aside: successor.filter(|_| self.stays).map(|successor| {
-                let step = intent.renames_of(number..number + 1);
-                Aside::of((was, shape), successor, (self.now, before.names), &step)
-            }),
+            aside,
         })))
+    }
+
+    /// Whether a table is as it was left when the other one took its name, which had all of it then and
+    /// which only users have written since.
+    fn is_as_left(
+        &self,
+        session: &mut dyn Session,
+        shape: &Shape,
+        successor: &Successor,
+    ) -> anyhow::Result<bool> {
+        let Some((at, sum)) = self.late.asides.get(&shape.name) else {
+            return Ok(false);
+        };
+        let since = &self.intent.pieces[at + 1..self.number];
+        let is_left = !may_write(since, &successor.table, self.before.names);
+        Ok(is_left && summed(session, shape, self.others)? == *sum)
     }
 
     /// The table that will have its name.
@@ -200,56 +243,77 @@ impl Look<'_> {
     }
 }
 
-/// What a table would lose, as far as it shows under the locks of a file, which no other connection
-/// passes: rows by their keys, and the values of columns that go.
-fn by_keys(
-    session: &mut dyn Session,
-    shape: &Shape,
-    successor: &Successor,
-) -> anyhow::Result<Compared> {
-    let (old, new) = (session.quote(&shape.name), session.quote(&successor.table));
-    let stays = |it: &ShapeColumn| successor.columns.iter().any(|(was, _)| was == it);
-    let values = shape.columns.iter().map(|it| {
-        if stays(it) {
-            "0".to_owned()
-        } else {
-            format!("count({})", session.quote(&it.name))
+/// Whether statements may write a table that is called so behind them, under any of its names, or take
+/// it from there.
+fn may_write(pieces: &[Piece<'_>], table: &str, names: Names) -> bool {
+    let mut called = vec![table.to_owned()];
+    for piece in pieces.iter().rev() {
+        let facts = &piece.facts;
+        let is_it = |called: &[String], name: &Name| {
+            called.iter().any(|it| names.tables.same(it, &name.name))
+        };
+        for (from, to) in renames(facts) {
+            if is_it(&called, to) {
+                called.push(from.name.clone());
+            } else if is_it(&called, from) {
+                return true;
+            }
         }
-    });
-    let values: Vec<_> = std::iter::once("count(*)".to_owned())
-        .chain(values)
-        .collect();
-    let sql = format!("SELECT {} FROM {old}", values.join(", "));
-    let there = numbers(&session.seen(&sql)?)?;
-    let same = successor.key.iter().map(|(was, now)| {
-        let (was, now) = (session.quote(&was.name), session.quote(&now.name));
-        format!("{new}.{now} = {old}.{was}")
-    });
-    let same: Vec<_> = same.collect();
-    let count = format!("SELECT count(*) FROM {new}");
-    let rows = numbers(&session.seen(&count)?)?[0];
-    let by_key = if successor.keyed {
-        let sql = format!(
-            "SELECT count(*) FROM {old} WHERE NOT EXISTS (SELECT 1 FROM {new} WHERE {})",
-            same.join(" AND ")
-        );
-        // Keys of two kinds can't always be compared.
-        session.seen(&sql).ok()
-    } else {
-        None
-    };
-    let missing = match by_key {
-        Some(missing) => numbers(&missing)?[0],
-        None => there[0].saturating_sub(rows),
-    };
-    let column = |filled: &u64| ComparedColumn {
-        filled: *filled,
-        ..ComparedColumn::default()
-    };
-    Ok(Compared {
-        before: there[0],
-        missing,
-        moved: 0,
-        columns: there[1..].iter().map(column).collect(),
-    })
+        let writes = facts.writes_rows() || facts.destroys() != Destroys::No;
+        if !reach::is_plain(piece) || writes && facts.tables().any(|it| is_it(&called, it)) {
+            return true;
+        }
+    }
+    false
+}
+
+fn renames(facts: &Facts) -> Vec<(&Name, &Name)> {
+    match (&facts.kind, &facts.table) {
+        (Kind::RenameTable { renames }, _) => renames.iter().map(|(from, to)| (from, to)).collect(),
+        (Kind::AlterTable { actions }, Some(from)) => {
+            let to = actions.iter().filter_map(|action| match action {
+                AlterAction::RenameTable { to } => Some((from, to)),
+                _ => None,
+            });
+            to.collect()
+        }
+        _ => Vec::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::may_write;
+    use crate::migrate::intent::Intent;
+    use crate::migrate::source::{File, Migration, Version};
+    use crate::model::Names;
+    use crate::sql::Dialect;
+
+    #[test]
+    fn a_table_is_followed_by_its_names_back_to_the_swap() {
+        let may = |text: &str| {
+            let file = File {
+                name: "1_a.sql".to_owned(),
+                bytes: text.as_bytes().to_vec(),
+            };
+            let migration = Migration::whole(Version::number(1), String::new(), &file)
+                .expect("the file is a migration");
+            let intent = Intent::of(&migration, Dialect::Mysql).expect("the file can be read");
+            may_write(&intent.pieces, "m", Names::SQLITE)
+        };
+        for (text, is) in [
+            (
+                "ALTER TABLE n RENAME m; ALTER TABLE m ADD INDEX i (a);",
+                false,
+            ),
+            ("UPDATE other SET a = 1; UNLOCK TABLES;", false),
+            ("UPDATE m SET a = 1;", true),
+            ("UPDATE n SET a = 1; ALTER TABLE n RENAME m;", true),
+            ("RENAME TABLE m TO x, y TO m;", true),
+            ("DROP TABLE m; CREATE TABLE m (id INT);", true),
+            ("CALL tidy();", true),
+        ] {
+            assert_eq!(may(text), is, "{text}");
+        }
+    }
 }

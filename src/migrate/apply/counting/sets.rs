@@ -6,7 +6,7 @@ use crate::sql::{Conflict, Dialect, Facts, Kind, Token, TokenKind};
 
 /// Those of a table that an UPDATE sets, also one by a conflict; where its text does not say which,
 /// all of them. One that is filled only where it is NULL keeps its values.
-pub(super) fn sets<'a>(
+pub(in crate::migrate::apply) fn sets<'a>(
     (facts, text): (&Facts, &str),
     (shape, names): (&'a Shape, Names),
 ) -> Vec<&'a str> {
