@@ -57,6 +57,7 @@ static FILES: &[(&str, &str)] = &[
     preset!("sqlmodel-chat-small"),
     preset!("vercel-chatbot"),
     preset!("vercel-chatbot-v1"),
+    preset!("vercel-chatbot-v2"),
 ];
 
 static ALL: LazyLock<Vec<Preset>> = LazyLock::new(|| {
