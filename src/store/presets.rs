@@ -50,6 +50,7 @@ static FILES: &[(&str, &str)] = &[
     preset!("llm"),
     preset!("llm-threads"),
     preset!("lobechat"),
+    preset!("lobechat-v2"),
     preset!("open-webui"),
     preset!("open-webui-blob"),
     preset!("openai-agents"),

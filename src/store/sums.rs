@@ -159,10 +159,10 @@ pub async fn mark(
         mark = mark.min(first);
     }
     let ends = (first, last);
-    let first = last_of(db, mapping, ends, "", (young, young)).await?;
+    let first = last_of(db, mapping, ends, None, (young, young)).await?;
     mark = mark.min(first);
     if let Some(empty) = empty(db, store) {
-        let first = last_of(db, mapping, ends, &empty, (goes_on, of_today)).await?;
+        let first = last_of(db, mapping, ends, Some(&empty), (goes_on, of_today)).await?;
         mark = mark.min(first);
     }
     Ok((mark, last))
@@ -201,26 +201,30 @@ async fn last_of(
     db: &dyn Db,
     mapping: &Mapping,
     (first, last): (i64, i64),
-    condition: &str,
+    condition: Option<&str>,
     (is, young): (
         impl Fn(&StoredMessage) -> bool + Copy + Send + Sync,
         impl Fn(&StoredMessage) -> bool + Copy + Send + Sync,
     ),
 ) -> anyhow::Result<i64> {
     let append = append(db, mapping);
+    let among = condition.map(|condition| {
+        // The oldest row of all tells how old they are.
+        let bare = append.trim_start_matches("m.");
+        let table = db.quote(mapping.store().table());
+        format!(
+            " AND ({condition} OR {append} = (SELECT min({bare}) FROM {table} WHERE {bare} > ?))"
+        )
+    });
     let mut span = 1000_i64;
     loop {
         let from = last.saturating_sub(span).max(first.saturating_sub(1));
-        let and = if condition.is_empty() {
-            String::new()
-        } else {
-            format!(" AND ({condition})")
+        let among = among.as_deref().unwrap_or_default();
+        let examined = Condition {
+            sql: format!("{append} > ?{among}"),
+            args: vec![Cell::Int(from); 1 + usize::from(condition.is_some())],
         };
-        let condition = Condition {
-            sql: format!("{append} > ?{and}"),
-            args: vec![Cell::Int(from)],
-        };
-        let (found, old) = before(db, mapping, &condition, is, young).await?;
+        let (found, old) = before(db, mapping, &examined, is, young).await?;
         if old || from < first {
             return Ok(found);
         }

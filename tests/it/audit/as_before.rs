@@ -75,7 +75,7 @@ fn an_answer_may_come_into_the_row_of_its_question() {
     let turns: Vec<_> = (1..=20)
         .map(|id| {
             format!(
-                "({id}, {}, 'asked {id}', 'answered {id}', '2026-01-01 10:{id}:00')",
+                "({id}, {}, 'asked {id}', 'answered {id}', '2026-01-01 10:{id:02}:00')",
                 id % 4 + 1
             )
         })

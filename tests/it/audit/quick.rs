@@ -203,7 +203,7 @@ async fn a_status_is_in_no_sum(store: &Store) {
     chats.map(&format!("{}\nstatus = \"status\"\n", silent()));
     let then = |status: &str, was: &str, change: &str, expected: (&str, i32)| {
         super::chats::again(&chats.url);
-        let (was, time) = (text(was), ago(&chats.url, 600));
+        let time = ago(&chats.url, 600);
         let now = ago(&chats.url, 0);
         chats.sql(&format!(
             "INSERT INTO message (id, conversation_id, role, parts, status, created_at) VALUES \
@@ -213,24 +213,27 @@ async fn a_status_is_in_no_sum(store: &Store) {
         chats.snapshot_with("before.cas", &["--quick"]);
         chats.sql(change);
         let (report, code) = chats.compare(&["before.cas"]);
-        assert_eq!(
-            (told(&report).as_str(), code),
-            expected,
+        // What the catalogue tells of the tables comes next to a loss.
+        let found = told(&report);
+        let is_it = found.contains(expected.0) && found.is_empty() == expected.0.is_empty();
+        assert!(
+            is_it && code == expected.1,
             "{status}: {change}: {report:#}"
         );
     };
-    let whole = text("half of it");
+    let [half, whole] = ["half", "half of it"].map(text);
+    let half = half.as_str();
     let completed = format!("UPDATE message SET parts = {whole}, status = 'done' WHERE id = 100");
     let read = "UPDATE message SET status = 'read' WHERE status IN ('sent', 'done')";
-    then("streaming", "half", &completed, ("", 0));
-    then("Pending", "half", &completed, ("", 0));
-    then("partial", "half", &completed, ("", 0));
-    then("sent", "", &completed, ("", 0));
-    then("sent", "half", read, ("", 0));
-    then("sent", "half", &completed, ("E message-altered", 1));
+    then("streaming", half, &completed, ("", 0));
+    then("Pending", half, &completed, ("", 0));
+    then("partial", half, &completed, ("", 0));
+    then("sent", "'[]'", &completed, ("", 0));
+    then("sent", half, read, ("", 0));
+    then("sent", half, &completed, ("E message-altered", 1));
     then(
         "streaming",
-        "half",
+        half,
         "DELETE FROM message WHERE id = 100",
         ("E message-lost", 1),
     );
