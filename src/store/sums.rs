@@ -195,8 +195,9 @@ fn empty(db: &dyn Db, store: &Store) -> Option<String> {
     Some(none.join(" AND "))
 }
 
-/// The number before the first of the messages that `is` holds for, among those of a condition. How many
-/// are that young nobody knows: more and more of the last ones are examined, until one is older.
+/// The number before the first of the messages that `is` holds for, among those of a condition. How
+/// many are that young nobody knows: more and more of the last ones are examined, until one is
+/// older.
 async fn last_of(
     db: &dyn Db,
     mapping: &Mapping,
@@ -247,8 +248,8 @@ pub async fn tail(
     select::each(db, mapping, &condition, Order::Stored, take).await
 }
 
-/// The number before the first message of those that `is` holds for, and whether there are some that
-/// are not young.
+/// The number before the first message of those that `is` holds for, and whether there are some
+/// that are not young.
 async fn before(
     db: &dyn Db,
     mapping: &Mapping,

@@ -330,7 +330,8 @@ fn vacuum_does_not_number_rows_again_that_an_index_finds() {
     assert_eq!(store.backend.texts(&store.url, found), ["text 9"]);
 }
 
-/// What a stopped run had made for its session the next one does not have, and a table of that name is another one.
+/// What a stopped run had made for its session the next one does not have, and a table of that name
+/// is another one.
 #[test]
 fn a_file_is_not_resumed_without_its_temporary_table() {
     let store = Host::sqlite().store("staged");

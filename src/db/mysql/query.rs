@@ -180,8 +180,8 @@ const OTHERS: &str = "SELECT CAST(lower(function) AS CHAR) FROM information_sche
     UNION SELECT CAST(lower(routine_name) AS CHAR) FROM information_schema.routines \
     UNION SELECT CAST(lower(table_name) AS CHAR) FROM information_schema.tables";
 
-/// Refuses functions that were loaded into the server: anybody may call them. To who may not read their
-/// list, what is nothing else counts as one.
+/// Refuses functions that were loaded into the server: anybody may call them. To who may not read
+/// their list, what is nothing else counts as one.
 async fn loaded(
     connection: &mut MySqlConnection,
     named: &guard::QueryColumn,

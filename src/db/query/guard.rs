@@ -112,7 +112,8 @@ pub(in crate::db) fn body(sql: &str, dialect: Dialect) -> QueryColumn {
     }
 }
 
-/// The names with columns that a query gives to a part of it: before them is AS, or behind the columns.
+/// The names with columns that a query gives to a part of it: before them is AS, or behind the
+/// columns.
 fn defined(tokens: &[Token], sql: &str) -> Vec<String> {
     let is = |at: usize, word: &str| {
         let token = tokens.get(at);

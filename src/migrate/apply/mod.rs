@@ -181,8 +181,8 @@ fn set_otherwise(intent: &Intent<'_>, first: usize) -> Option<Failure> {
     })
 }
 
-/// Why a file may not be resumed: its statements would work without a temporary object of those that are
-/// done, or with another table of that name.
+/// Why a file may not be resumed: its statements would work without a temporary object of those
+/// that are done, or with another table of that name.
 fn lost_with_session(intent: &Intent<'_>, first: usize) -> Option<Failure> {
     let (number, name) = intent.lost_with_session(first)?;
     Some(Failure {

@@ -1,5 +1,5 @@
-//! Temporary objects of done statements, which a resumed file no longer has: they went with the session.
-//! What has the same name may be another table. Pure.
+//! Temporary objects of done statements, which a resumed file no longer has: they went with the
+//! session. What has the same name may be another table. Pure.
 
 use super::Intent;
 use crate::sql;
@@ -15,8 +15,8 @@ enum What {
 }
 
 impl Intent<'_> {
-    /// A temporary object that a statement before `first` made, and on which a later one depends; with
-    /// the number of that one. MySQL's files are looked at otherwise.
+    /// A temporary object that a statement before `first` made, and on which a later one depends;
+    /// with the number of that one. MySQL's files are looked at otherwise.
     pub fn lost_with_session(&self, first: usize) -> Option<(usize, String)> {
         if self.dialect == Dialect::Mysql {
             return None;

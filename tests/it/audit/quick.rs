@@ -197,7 +197,8 @@ async fn a_status_that_came_since_is_not_summed(store: &Store) {
     assert_eq!((told(&report).as_str(), code), ("", 0), "{report:#}");
 }
 
-/// It says how far a message is, and is no part of it: what it calls unfinished is in no sum either.
+/// It says how far a message is, and is no part of it: what it calls unfinished is in no sum
+/// either.
 async fn a_status_is_in_no_sum(store: &Store) {
     let chats = Chats::in_store(store);
     chats.map(&format!("{}\nstatus = \"status\"\n", silent()));

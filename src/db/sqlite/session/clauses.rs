@@ -1,7 +1,7 @@
 //! What the text of a table says of its rows and no pragma shows. Pure.
 //!
-//! Two texts that mean the same give the same lines: quotes, blanks, comments, the names of constraints and
-//! where a constraint is written do not count.
+//! Two texts that mean the same give the same lines: quotes, blanks, comments, the names of
+//! constraints and where a constraint is written do not count.
 
 use crate::sql::{Dialect, TokenKind, tokenize};
 

@@ -31,8 +31,8 @@ impl Sqlite {
         Ok(lines)
     }
 
-    /// What a table holds and lets in. The text of a rebuilt table differs in quotes, blanks and the order of
-    /// its columns, so it is not compared as it is.
+    /// What a table holds and lets in. The text of a rebuilt table differs in quotes, blanks and
+    /// the order of its columns, so it is not compared as it is.
     fn lines_of(&mut self, table: &str) -> anyhow::Result<Vec<String>> {
         let table = text_literal(table);
         let found = self.rows(&format!(

@@ -62,7 +62,8 @@ fn is_bare(text: &str) -> bool {
     }
 }
 
-/// Whether a file sets a pragma: to SQLite Prisma sends the statements one by one, so that each pragma acts.
+/// Whether a file sets a pragma: to SQLite Prisma sends the statements one by one, so that each
+/// pragma acts.
 fn is_for_sqlite(text: &str) -> bool {
     let dialect = Dialect::Sqlite;
     let statements = sql::split(text, dialect).unwrap_or_default();
