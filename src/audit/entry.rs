@@ -68,6 +68,14 @@ impl Entry {
         ["user", "assistant", "other", "other"][usize::from(self.flags & 3)]
     }
 
+    pub(super) fn is_question(&self) -> bool {
+        self.flags & 3 == role_number(&Role::User)
+    }
+
+    pub(super) fn is_answer(&self) -> bool {
+        self.flags & 3 == role_number(&Role::Assistant)
+    }
+
     /// How far it is.
     pub fn state(&self) -> State {
         match self.flags >> STATE_SHIFT & 3 {

@@ -295,6 +295,7 @@ impl Live {
             digest: fingerprint::digest(store),
             first_version: fingerprint::digest_of_first_version(store),
             order: order(store),
+            paired: store.shape == store::Shape::Turn,
             sums: None,
             summed: Vec::new(),
         }

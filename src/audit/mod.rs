@@ -38,6 +38,7 @@ pub use entry::{Entry, Id};
 pub use expected::expected;
 pub use key::Key;
 pub use message_hasher::MessageHasher;
+pub use open::may_go_on;
 pub use quick::{Halves, Sums};
 pub use sketch::Sketch;
 pub use snapshot_builder::{CELLS, Detail, Late, Names, Parts, Settings, SnapshotBuilder, Summary};

@@ -111,6 +111,11 @@ impl Why {
     }
 }
 
+/// Whether the text of a message may still be written to, as a snapshot at `taken` takes it.
+pub fn may_go_on(message: &StoredMessage, taken: i64, settle: i64) -> bool {
+    Why::of(message, taken, settle).is_some()
+}
+
 impl Open {
     /// Of a snapshot of the first version, which kept no texts.
     pub(super) fn of_first_version(entry: Entry, taken: i64) -> Self {
@@ -127,6 +132,13 @@ impl Open {
             why,
             text: None,
         }
+    }
+}
+
+impl Open {
+    /// Whether the message said nothing.
+    pub(super) fn held_nothing(&self) -> bool {
+        self.text.is_some_and(|text| !text.said && text.length == 0)
     }
 }
 

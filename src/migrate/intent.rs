@@ -2,6 +2,7 @@
 //! The proof does not rest on it; only an acknowledgement does.
 
 mod may;
+mod temporary;
 #[cfg(test)]
 mod tests;
 mod values;

@@ -197,6 +197,35 @@ mod tests {
         assert!(sealed(&schema("langgraph", "checkpoint")).is_none());
     }
 
+    /// Forks drop the older table, or never had it.
+    #[test]
+    fn a_store_is_known_without_the_tables_that_its_product_left_behind() {
+        let name = |schema: &[Table]| {
+            let found = fitting(schema);
+            let [only] = found.as_slice() else {
+                panic!("{found:?}");
+            };
+            let store = only.mapping.store();
+            let allows = !store.allow.is_empty();
+            (only.mapping.short(), store.table().to_owned(), allows)
+        };
+        let of = |preset: &str| name(&schema(preset, ""));
+        let expected =
+            |preset: &str, table: &str| (format!("{preset} (preset)"), table.to_owned(), true);
+        assert_eq!(
+            of("vercel-chatbot"),
+            expected("vercel-chatbot", "Message_v2")
+        );
+        assert_eq!(
+            of("vercel-chatbot-v1"),
+            expected("vercel-chatbot-v1", "Message")
+        );
+        assert_eq!(
+            of("vercel-chatbot-v2"),
+            expected("vercel-chatbot-v2", "Message_v2")
+        );
+    }
+
     #[test]
     fn a_preset_that_lacks_a_column_is_reported() {
         let whole = schema("sqlmodel-chat", "");

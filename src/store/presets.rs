@@ -50,6 +50,7 @@ static FILES: &[(&str, &str)] = &[
     preset!("llm"),
     preset!("llm-threads"),
     preset!("lobechat"),
+    preset!("lobechat-v2"),
     preset!("open-webui"),
     preset!("open-webui-blob"),
     preset!("openai-agents"),
@@ -57,6 +58,7 @@ static FILES: &[(&str, &str)] = &[
     preset!("sqlmodel-chat-small"),
     preset!("vercel-chatbot"),
     preset!("vercel-chatbot-v1"),
+    preset!("vercel-chatbot-v2"),
 ];
 
 static ALL: LazyLock<Vec<Preset>> = LazyLock::new(|| {

@@ -32,6 +32,11 @@ const WRITING: &[&str] = &[
 /// Words that they write for a while, or for good where an answer ended early.
 const PARTIAL: &[&str] = &["incomplete", "partial"];
 
+/// The words, in lower case, of what may still be written to.
+pub(super) fn unfinished() -> impl Iterator<Item = &'static str> {
+    WRITING.iter().chain(PARTIAL).copied()
+}
+
 /// What a status says.
 pub(super) fn mark(status: &str) -> Mark {
     let status = status.trim();

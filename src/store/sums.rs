@@ -1,12 +1,13 @@
 //! Sums of conversations that the database computes: no message leaves it.
 
-use super::declared::Shape;
+use super::declared::{Shape, Store};
 use super::keys::Condition;
 use super::plan::{Plan, Slot};
 use super::select::{Order, Take};
-use super::{Mapping, keys, plan, select};
+use super::{Mapping, keys, plan, select, status};
 use crate::db::Db;
 use crate::model::{Cell, CellRef, RankTies, StoredMessage};
+use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 
 /// What the database tells of a conversation.
@@ -59,10 +60,36 @@ pub fn unsummable(db: &dyn Db, mapping: &Mapping) -> Option<&'static str> {
     }
 }
 
+/// Whether the words of a status column are in the number of a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Statuses {
+    /// As earlier versions had it.
+    Summed,
+    LeftOut,
+}
+
 /// What of a message goes into its number, by the place that it has there. Names of columns may
 /// change.
-pub fn summed(db: &dyn Db, mapping: &Mapping) -> Vec<String> {
+pub fn summed(db: &dyn Db, mapping: &Mapping, statuses: Statuses) -> Vec<String> {
     let plan = Plan::of(db, mapping.store());
+    let word = |(name, places): (&str, Vec<usize>)| {
+        let places: Vec<_> = places.iter().map(usize::to_string).collect();
+        format!("{name} ({})", places.join(" "))
+    };
+    parts(&plan, statuses).map(word).collect()
+}
+
+/// Whether the words of a status are in sums of these parts. The first files name none.
+pub fn statuses(summed: &[String]) -> Statuses {
+    if summed.is_empty() || summed.iter().any(|part| part.starts_with("status (")) {
+        Statuses::Summed
+    } else {
+        Statuses::LeftOut
+    }
+}
+
+/// What goes into a number, and the places of its columns.
+fn parts(plan: &Plan, statuses: Statuses) -> impl Iterator<Item = (&'static str, Vec<usize>)> {
     let places = |slot: &Slot| slot.iter().map(|(place, _)| *place).collect::<Vec<_>>();
     let of = |slot: &Option<Slot>| slot.as_ref().map(places).unwrap_or_default();
     let one = |place: &Option<usize>| place.iter().copied().collect::<Vec<_>>();
@@ -82,29 +109,35 @@ pub fn summed(db: &dyn Db, mapping: &Mapping) -> Vec<String> {
         ("append", one(&plan.append)),
         ("parent", one(&plan.parent)),
         ("tools", of(&plan.tools)),
-        ("status", one(&plan.status)),
+        (
+            "status",
+            one(&plan.status.filter(|_| statuses == Statuses::Summed)),
+        ),
         ("extra", plan.extra.clone()),
         ("open", one(&plan.open)),
         ("error", one(&plan.error)),
         ("failed", of(&plan.failed)),
         ("deleted", one(&plan.deleted)),
     ];
-    let there = parts.iter().filter(|(_, places)| !places.is_empty());
-    let word = |(name, places): &(&str, Vec<usize>)| {
-        let places: Vec<_> = places.iter().map(usize::to_string).collect();
-        format!("{name} ({})", places.join(" "))
-    };
-    there.map(word).collect()
+    parts.into_iter().filter(|(_, places)| !places.is_empty())
 }
 
-/// The mark: the greatest number of the append column of which no message is younger than `settled`,
-/// or still open and younger than `open`; both in microseconds since 1970 UTC. The least number
-/// when there is no such message. And the greatest number of all.
+/// What may still be written to.
+pub struct Unsettled<'a> {
+    /// What is younger; in microseconds since 1970 UTC, as the next one.
+    pub settled: i64,
+    /// Of what is younger, each message
+    pub open: i64,
+    /// of which this holds.
+    pub goes_on: &'a (dyn Fn(&StoredMessage) -> bool + Sync),
+}
+
+/// The mark: the greatest number of the append column of which no message may still be written to;
+/// the least number when there is no such message. And the greatest number of all.
 pub async fn mark(
     db: &dyn Db,
     mapping: &Mapping,
-    settled: i64,
-    open: i64,
+    unsettled: &Unsettled<'_>,
 ) -> anyhow::Result<(i64, i64)> {
     let store = mapping.store();
     let append = append(db, mapping);
@@ -116,27 +149,85 @@ pub async fn mark(
     let (Some(first), Some(last)) = (ends[0][0].int(), ends[0][1].int()) else {
         return Ok((i64::MIN, i64::MIN));
     };
+    let young = |message: &StoredMessage| message.time > Some(unsettled.settled);
+    let of_today = |message: &StoredMessage| message.time > Some(unsettled.open);
+    let goes_on = |message: &StoredMessage| of_today(message) && (unsettled.goes_on)(message);
     let mut mark = last;
-    if let Some(predicate) = &store.message.open {
-        let condition = Condition {
-            sql: plan::condition(db, predicate),
-            args: Vec::new(),
-        };
-        let after = |message: &StoredMessage| message.time > Some(open);
-        mark = mark.min(before(db, mapping, &condition, after).await?.0);
+    if let Some(sql) = marked_as_open(db, store) {
+        let args = Vec::new();
+        let (first, _) = before(db, mapping, &Condition { sql, args }, goes_on, of_today).await?;
+        mark = mark.min(first);
     }
-    // How many messages are that young nobody knows: more and more of the last ones are examined.
+    let ends = (first, last);
+    let first = last_of(db, mapping, ends, None, (young, young)).await?;
+    mark = mark.min(first);
+    if let Some(empty) = empty(db, store) {
+        let first = last_of(db, mapping, ends, Some(&empty), (goes_on, of_today)).await?;
+        mark = mark.min(first);
+    }
+    Ok((mark, last))
+}
+
+/// That the store marks a row as being written, or as not whole.
+fn marked_as_open(db: &dyn Db, store: &Store) -> Option<String> {
+    let message = &store.message;
+    let open = message.open.as_ref();
+    let open = open.map(|predicate| plan::condition(db, predicate));
+    let by_status = message.status.as_ref().map(|status| {
+        let words: Vec<_> = status::unfinished()
+            .map(|word| format!("'{word}'"))
+            .collect();
+        let status = db.text_of(&format!("m.{}", db.quote(status)));
+        format!("lower(trim({status})) IN ({})", words.join(", "))
+    });
+    let any: Vec<_> = open.into_iter().chain(by_status).collect();
+    (!any.is_empty()).then(|| any.join(" OR "))
+}
+
+/// That a row has no content yet.
+fn empty(db: &dyn Db, store: &Store) -> Option<String> {
+    let columns = store.message.content.as_ref()?.columns();
+    let none = columns.map(|name| {
+        let text = db.text_of(&format!("m.{}", db.quote(name)));
+        format!("coalesce({text}, '') IN ('', '\"\"', '[]', '{{}}', 'null')")
+    });
+    let none: Vec<_> = none.collect();
+    Some(none.join(" AND "))
+}
+
+/// The number before the first of the messages that `is` holds for, among those of a condition. How
+/// many are that young nobody knows: more and more of the last ones are examined, until one is
+/// older.
+async fn last_of(
+    db: &dyn Db,
+    mapping: &Mapping,
+    (first, last): (i64, i64),
+    condition: Option<&str>,
+    (is, young): (
+        impl Fn(&StoredMessage) -> bool + Copy + Send + Sync,
+        impl Fn(&StoredMessage) -> bool + Copy + Send + Sync,
+    ),
+) -> anyhow::Result<i64> {
+    let append = append(db, mapping);
+    let among = condition.map(|condition| {
+        // The oldest row of all tells how old they are.
+        let bare = append.trim_start_matches("m.");
+        let table = db.quote(mapping.store().table());
+        format!(
+            " AND ({condition} OR {append} = (SELECT min({bare}) FROM {table} WHERE {bare} > ?))"
+        )
+    });
     let mut span = 1000_i64;
     loop {
         let from = last.saturating_sub(span).max(first.saturating_sub(1));
-        let condition = Condition {
-            sql: format!("{append} > ?"),
-            args: vec![Cell::Int(from)],
+        let among = among.as_deref().unwrap_or_default();
+        let examined = Condition {
+            sql: format!("{append} > ?{among}"),
+            args: vec![Cell::Int(from); 1 + usize::from(condition.is_some())],
         };
-        let after = |message: &StoredMessage| message.time > Some(settled);
-        let (young, old) = before(db, mapping, &condition, after).await?;
+        let (found, old) = before(db, mapping, &examined, is, young).await?;
         if old || from < first {
-            return Ok((mark.min(young), last));
+            return Ok(found);
         }
         span = span.saturating_mul(16);
     }
@@ -157,23 +248,24 @@ pub async fn tail(
     select::each(db, mapping, &condition, Order::Stored, take).await
 }
 
-/// The number before the first message of those that `is` holds for, and whether there are others.
+/// The number before the first message of those that `is` holds for, and whether there are some
+/// that are not young.
 async fn before(
     db: &dyn Db,
     mapping: &Mapping,
     condition: &Condition,
     is: impl Fn(&StoredMessage) -> bool + Send + Sync,
+    young: impl Fn(&StoredMessage) -> bool + Send + Sync,
 ) -> anyhow::Result<(i64, bool)> {
-    let (mut first, mut others) = (i64::MAX, false);
+    let (mut first, mut old) = (i64::MAX, false);
     let mut take = |message: &mut StoredMessage| {
-        match message.append {
-            Some(place) if is(message) => first = first.min(place.saturating_sub(1)),
-            _ => others = true,
-        }
+        let place = message.append.filter(|_| is(message));
+        first = first.min(place.map_or(i64::MAX, |place| place.saturating_sub(1)));
+        old |= !young(message) || message.append.is_none();
         Ok(ControlFlow::Continue(()))
     };
     select::each(db, mapping, condition, Order::Stored, &mut take).await?;
-    Ok((first, others))
+    Ok((first, old))
 }
 
 /// Hands out the sum of each conversation over what is up to the mark and was not written by one
@@ -181,13 +273,17 @@ async fn before(
 pub async fn sums(
     db: &dyn Db,
     mapping: &Mapping,
-    mark: i64,
-    late: &[(u64, u64)],
+    statuses: Statuses,
+    (mark, late): (i64, &[(u64, u64)]),
     take: TakeSum<'_>,
 ) -> anyhow::Result<()> {
     let store = mapping.store();
     let plan = Plan::of(db, store);
-    let number = db.number_of(&plan.select[..plan.told]).unwrap_or_default();
+    let places: BTreeSet<_> = parts(&plan, statuses)
+        .flat_map(|(_, places)| places)
+        .collect();
+    let columns: Vec<_> = places.iter().map(|at| plan.select[*at].clone()).collect();
+    let number = db.number_of(&columns).unwrap_or_default();
     let late = keys::written_by(late).map(|late| format!(" OR {}", late.sql));
     let new = format!(
         "({} > {mark}{})",
@@ -296,4 +392,21 @@ pub async fn orders(
 fn append(db: &dyn Db, mapping: &Mapping) -> String {
     let append = mapping.store().message.append.as_deref();
     format!("m.{}", db.quote(append.unwrap_or_default()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Statuses, statuses};
+
+    #[test]
+    fn files_of_earlier_versions_have_the_status_in_their_sums() {
+        let of =
+            |parts: &[&str]| statuses(&parts.iter().map(ToString::to_string).collect::<Vec<_>>());
+        assert_eq!(of(&[]), Statuses::Summed);
+        assert_eq!(
+            of(&["key (0)", "status (5)", "extra (6)"]),
+            Statuses::Summed
+        );
+        assert_eq!(of(&["key (0)", "extra (6)"]), Statuses::LeftOut);
+    }
 }

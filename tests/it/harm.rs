@@ -240,6 +240,51 @@ fn nothing_harms_mysql() {
 }
 
 /// A domain is checked as soon as a text is parsed for an array of it.
+/// Who may not read which functions were loaded may call them all the same.
+#[test]
+fn an_unknown_function_is_refused_to_who_may_not_see_the_loaded_ones() {
+    let store = Store::mysql();
+    let url = store.url();
+    run_sql(
+        &url,
+        "CREATE TABLE message (id INT PRIMARY KEY, content TEXT, at DATETIME, extra JSON); \
+         INSERT INTO message VALUES (1, 'hello', '2026-01-01 10:00:00', '{\"a\": 1}'); \
+         CREATE USER IF NOT EXISTS plain@'127.0.0.1'",
+    );
+    let database = url.rsplit('/').next().unwrap();
+    run_sql(
+        &url,
+        &format!("GRANT SELECT, SHOW VIEW ON `{database}`.* TO plain@'127.0.0.1'"),
+    );
+    let ask = |sql: &str| {
+        let url = url.replace("root@", "plain@");
+        let mut inspect = chatctl();
+        let output = inspect
+            .args(["inspect", "sql", "--database-url", &url, sql])
+            .output()
+            .unwrap();
+        (output.status.code(), text(&output).1)
+    };
+    for sql in [
+        "SELECT upper(content), char_length(content), json_value(extra, '$.a'), date_format(at, '%Y') FROM message",
+        "SELECT count(*), group_concat(content), max(id), coalesce(max(content), ''), now() FROM message WHERE id IN (1, 2) AND (id > 0)",
+        "SELECT row_number() OVER (PARTITION BY content ORDER BY id), CAST(id AS CHAR(10)), if(id = 1, 'a', 'b') FROM message",
+        "WITH recent (a, b) AS (SELECT id, content FROM message) SELECT a, left(b, 2) FROM recent",
+        "SELECT a FROM (SELECT id FROM message) AS t (a) WHERE EXISTS (SELECT 1)",
+    ] {
+        let (code, told) = ask(sql);
+        // The server may not know a form.
+        assert!(!told.contains("loadable"), "{sql}: {told}");
+        assert!(matches!(code, Some(0 | 2)), "{sql}: {told}");
+    }
+    let (code, told) = ask("SELECT http_post('http://127.0.0.1/', content) FROM message");
+    assert_eq!(code, Some(4), "{told}");
+    assert!(
+        told.contains("`http_post` may be a loadable function") && told.contains("mysql.func"),
+        "{told}"
+    );
+}
+
 #[test]
 fn a_domain_that_acts_is_not_even_parsed() {
     let store = Store::postgres();

@@ -361,6 +361,38 @@ fn vacuum_does_not_number_rows_again_that_an_index_finds() {
     assert_eq!(store.backend.texts(&store.url, found), ["text 9"]);
 }
 
+/// What a stopped run had made for its session the next one does not have, and a table of that name
+/// is another one.
+#[test]
+fn a_file_is_not_resumed_without_its_temporary_table() {
+    let store = Host::sqlite().store("staged");
+    let file = |rest: &str| {
+        let made = "CREATE TEMP TABLE staging AS SELECT id, body FROM messages WHERE id <= 3;";
+        let text = format!("-- no-transaction\n{made}\nVACUUM;\n{rest}\n");
+        store.file("3_kept.sql", &text);
+    };
+    store.file(
+        "2_staging.sql",
+        "CREATE TABLE staging (id INTEGER, body TEXT);\n",
+    );
+    file("INSERT INTO nowhere SELECT * FROM staging;");
+    let (line, said) = store.up(&[]).failure();
+    assert_eq!(line, 4);
+    assert!(said.contains("nowhere"), "{said}");
+    let keep = "CREATE TABLE kept AS SELECT * FROM staging;";
+    file(keep);
+    let (line, said) = store.up(&[]).failure();
+    assert_eq!(line, 4);
+    assert!(said.contains("`staging` was temporary"), "{said}");
+    file(&format!(
+        "CREATE TEMP TABLE staging AS SELECT id, body FROM messages WHERE id <= 2;\n{keep}"
+    ));
+    let ended = store.up(&[]);
+    assert_eq!(ended.exit, 0, "{ended:?}");
+    let kept = "SELECT count(*) FROM kept";
+    assert_eq!(store.backend.texts(&store.url, kept), ["2"]);
+}
+
 /// Of a table that has an index, VACUUM keeps the numbers.
 #[test]
 fn vacuum_runs_next_to_an_index_over_texts_with_keys_of_their_own() {

@@ -21,7 +21,7 @@ on_each_bed! {
     what_is_only_counted_is_not_called_proven
 }
 
-on_each_bed! { of_a_file Sqlite: the_folder_of_a_killed_run_is_removed_by_the_next }
+on_each_bed! { of_a_file Sqlite: drift_finds_what_a_table_lets_in the_folder_of_a_killed_run_is_removed_by_the_next }
 on_each_bed! { on_postgres Postgres: an_interrupted_rehearsal_ends_at_once the_copy_of_a_killed_run_is_removed_by_the_next }
 on_each_bed! { on_mysql Mysql: an_interrupted_rehearsal_ends_at_once the_copy_of_a_killed_run_is_removed_by_the_next
 code_may_not_ask_for_the_database_by_name what_is_gone_only_in_the_database_is_not_proven
@@ -194,6 +194,76 @@ fn drift_is_reported_line_by_line(bed: &TestBed) {
         assert!(!evidence.contains("conversations"), "{by_hand}: {evidence}");
         assert_eq!(site.contents(), before);
         site.left_nothing();
+    }
+}
+
+/// Constraints decide which rows a table keeps; how they are written does not.
+fn drift_finds_what_a_table_lets_in(bed: &TestBed) {
+    const MADE: &str = "\
+CREATE TABLE messages (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    client_id TEXT UNIQUE,
+    role TEXT CHECK (role IN ('user', 'ai')),
+    body TEXT COLLATE NOCASE,
+    size INTEGER GENERATED ALWAYS AS (length(body)) VIRTUAL,
+    CONSTRAINT once UNIQUE (role, body)
+);
+CREATE TABLE notes (id TEXT PRIMARY KEY, body TEXT) STRICT, WITHOUT ROWID;
+";
+    const SAME: &str = "create table messages_2 (role text constraint known check(\"role\" in('user','ai')), \
+        [body] text collate \"nocase\", client_id text, -- once\n id integer primary key autoincrement, \
+        size integer as (LENGTH(`body`)), unique (role, body), unique (client_id)); \
+        DROP TABLE messages; ALTER TABLE messages_2 RENAME TO messages";
+    let site = |name: &str, by_hand: &str| {
+        let site = bed.at(name, &[MADE]);
+        site.up();
+        site.texts(by_hand);
+        let (drift, exit) = site.report(&["drift"]);
+        (exit, drift)
+    };
+    let (exit, drift) = site("same", SAME);
+    assert_eq!(exit, 0, "{drift:#}");
+    let rebuilt = |table: &str, from: &str, to: &str| {
+        let made = MADE.replace(from, to);
+        assert_ne!(made, MADE);
+        let made = made.split_inclusive(";\n");
+        let head = format!("CREATE TABLE {table} ");
+        let made = made.filter(|it| it.starts_with(&head)).collect::<String>();
+        format!("DROP TABLE {table}; {made}")
+    };
+    for (number, (table, from, to, told)) in [
+        ("messages", " AUTOINCREMENT", "", "autoincrement"),
+        ("messages", "TEXT UNIQUE", "TEXT", "unique (client_id)"),
+        (
+            "messages",
+            "TEXT UNIQUE",
+            "TEXT UNIQUE ON CONFLICT REPLACE",
+            "unique (client_id) on conflict replace",
+        ),
+        (
+            "messages",
+            "'user', 'ai'",
+            "'user'",
+            "check (role in ( 'user' ))",
+        ),
+        ("messages", " COLLATE NOCASE", "", "body collate nocase"),
+        ("messages", "(length(body))", "(id)", "size as (id)"),
+        (
+            "messages",
+            "UNIQUE (role, body)",
+            "UNIQUE (role)",
+            "unique (role)",
+        ),
+        ("notes", " STRICT,", "", "strict without rowid"),
+        ("notes", ", WITHOUT ROWID", "", "strict"),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let (exit, drift) = site(&format!("lets_in_{number}"), &rebuilt(table, from, to));
+        assert_eq!((exit, errors(&drift)), (1, vec!["schema-drift"]), "{to}");
+        let evidence = evidence(&drift, "schema-drift");
+        assert!(evidence.contains(told), "{told}: {evidence}");
     }
 }
 

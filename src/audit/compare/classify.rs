@@ -93,6 +93,8 @@ impl Found<'_> {
         for was in open {
             match now.get(&was.entry.key()) {
                 Some(now) => self.once_open(was, now),
+                // NULL and an empty text are the same in the row of a question.
+                None if self.facts.paired && was.held_nothing() => self.totals.unjudged += 1,
                 None if self.is_gone(&was.entry) => lost.push(was.entry),
                 None => {}
             }
@@ -299,6 +301,9 @@ impl Found<'_> {
         for now in added {
             if self.facts.twins.contains(&now.key()) {
                 self.message(Code::MessageDuplicated, now, "");
+            } else if self.facts.answers.contains(&now.key()) {
+                self.totals.appended += 1;
+                grown.insert(now.conversation);
             } else if self.facts.late.contains(&now.key()) {
                 self.totals.late += 1;
             } else if self.shift.between.contains(&now.key()) {
@@ -337,6 +342,8 @@ impl Found<'_> {
                 // It is perhaps no more than times that are kept less exactly.
                 _ if has == had && facts.is_rounded => self.totals.undecided += 1,
                 _ if has == had => self.conversation(Code::MessageAltered, was.id, 1, UNNAMED),
+                // It may be an answer that came to its question.
+                _ if facts.paired => self.totals.undecided += 1,
                 _ if facts.cut && facts.late.is_empty() && !facts.high_is_ahead => {
                     self.conversation(Code::Backfilled, was.id, more, UNNAMED);
                 }

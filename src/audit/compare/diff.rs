@@ -34,6 +34,8 @@ pub(super) struct Side {
     taken: i64,
     /// Of a later snapshot's tail: what is up to this place is in its sums.
     sums_to: Option<i64>,
+    /// Whether question and answer are in one row.
+    paired: bool,
 }
 
 enum Detail {
@@ -64,7 +66,13 @@ impl Side {
             exact_to: parts.summary.exact_to,
             taken: parts.summary.taken,
             sums_to: None,
+            paired: false,
         }
+    }
+
+    /// The same, of a store with question and answer in one row.
+    pub(super) fn paired(self, paired: bool) -> Self {
+        Self { paired, ..self }
     }
 
     /// A later snapshot: it knows nothing of the earlier one's mark.
@@ -95,6 +103,7 @@ impl Side {
             exact_to: after.summary.exact_to,
             taken: after.summary.taken,
             sums_to: None,
+            paired: after.header.mapping.paired,
         })
     }
 
@@ -134,6 +143,7 @@ pub(super) fn diff(
     if before.is_of_first_version() {
         // It does not tell which of them were.
         facts.hidden.clear();
+        facts.totals.gone_empty = 0;
     }
     facts.late = after.extras.late;
     facts.suspects = after.extras.suspects;
@@ -245,6 +255,7 @@ fn facts(before: &Snapshot, after: &Side, open: Vec<Open>, high: Option<i64>) ->
         high_is_ahead: was.by_time && high > Some(was.taken),
         last_time: was.last_time,
         exact_to: was.exact_to.max(after.exact_to).unwrap_or(1),
+        paired: after.paired,
         reads_more_times: before.asides() != Asides::Counted,
         is_rounded: was.exact_to != after.exact_to,
         open: open
@@ -263,6 +274,21 @@ fn from_sketches(before: &Sketch, after: &Sketch, facts: &mut Facts, hasher: &Me
         return;
     }
     facts.removed = found.removed;
+    if facts.paired {
+        // The snapshot's questions are in its sketch only; one that is new is in it.
+        let row = |entry: &Entry| (entry.conversation, hasher.place(entry));
+        let new: HashSet<_> = found
+            .added
+            .iter()
+            .filter(|it| it.is_question())
+            .map(row)
+            .collect();
+        let answers = found
+            .added
+            .iter()
+            .filter(|it| it.is_answer() && !new.contains(&row(it)));
+        facts.answers = answers.map(Entry::key).collect();
+    }
     let mut grown: HashMap<Id, [u64; 2]> = HashMap::new();
     for entry in found.added {
         if facts.open.contains_key(&entry.key()) {

@@ -19,6 +19,10 @@ pub(super) struct Facts {
     pub(super) complete: bool,
     /// Those of `added` that are copies of another message in their conversation.
     pub(super) twins: HashSet<(Id, Id)>,
+    /// Those of `added` that are the answers of rows whose questions the snapshot has.
+    pub(super) answers: HashSet<(Id, Id)>,
+    /// Whether question and answer are in one row.
+    pub(super) paired: bool,
     /// Messages that may be late.
     pub(super) late: HashSet<(Id, Id)>,
     /// Messages behind the mark with a time before it.

@@ -119,11 +119,15 @@ fn tally(facts: &mut Facts, pair: Pair<ConversationDigest>) {
                 facts.uncounted[2] += 1;
             }
         }
-        Pair::Both(_, after) => {
+        Pair::Both(before, after) => {
             totals.new += u64::from(after.filled());
+            let is_gone = before.is_listed() && !before.is_deleted() && after.is_deleted();
+            totals.gone_empty += u64::from(is_gone);
             facts.begun(&after);
         }
-        Pair::Before(_) => {}
+        Pair::Before(before) => {
+            totals.gone_empty += u64::from(before.is_listed() && !before.is_deleted());
+        }
     }
 }
 
@@ -212,6 +216,8 @@ fn conversation(id: Id, old: &[Entry], new: &[Entry], facts: &mut Facts, hasher:
     }
     let gone: HashSet<_> = removed.iter().map(|e| (e.content, e.time())).collect();
     let keys: HashSet<_> = removed.iter().map(|entry| entry.message).collect();
+    let questions = old.iter().filter(|it| facts.paired && it.is_question());
+    let questions: HashSet<_> = questions.filter_map(|it| hasher.place(it)).collect();
     let (mut behind, mut before) = (0, 0);
     for entry in added {
         let text = (entry.content, entry.time());
@@ -220,7 +226,11 @@ fn conversation(id: Id, old: &[Entry], new: &[Entry], facts: &mut Facts, hasher:
         if twin && !replaces {
             facts.twins.insert(entry.key());
         }
-        match facts.growth(hasher.place(&entry)) {
+        let place = hasher.place(&entry);
+        if entry.is_answer() && place.is_some_and(|place| questions.contains(&place)) {
+            facts.answers.insert(entry.key());
+        }
+        match facts.growth(place) {
             Growth::Behind if !twin && !replaces => behind += 1,
             Growth::Before if !twin && !replaces => before += 1,
             _ => facts.add(entry),

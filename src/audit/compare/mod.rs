@@ -92,6 +92,7 @@ impl<'a> Comparer<'a> {
     pub fn finish(self) -> anyhow::Result<Comparison> {
         let parts = self.builder.finish()?;
         let after = Side::live(parts, self.before.summary.high.is_some());
+        let after = after.paired(self.mapping.paired);
         let not_ordered = order::not_compared(self.before, &self.mapping, false);
         Comparison::new(self.before, after, not_ordered)
     }
@@ -185,6 +186,8 @@ pub struct Totals {
     pub rounded: u64,
     /// Messages that were deleted for the user already, and whose rows are gone now.
     pub purged: u64,
+    /// Conversations without a message that are gone, or deleted for the user.
+    pub gone_empty: u64,
     /// Conversations that grew or changed, and it is not known which: there is no detail of
     /// single messages, or more changed than the sketch can name.
     pub undecided: u64,

@@ -1,6 +1,7 @@
 //! What the random trials do not reach: open and late messages, files, floods, words.
 
 mod ordered;
+mod pairs;
 mod parts;
 mod young;
 
@@ -200,6 +201,19 @@ fn users_may_delete_some_and_not_all() {
     assert_eq!(found.findings(&rules)[0].severity, Severity::Note);
     let found = compare(&before, &[]);
     assert_eq!(found.findings(&rules)[0].severity, Severity::Error);
+    // One conversation may be most of the store.
+    let mut uneven = chats(100);
+    for message in &mut uneven[..60] {
+        message.conversation = Some("c0".to_owned());
+    }
+    let before = snapshot(&uneven, settings(Detail::Messages));
+    for (left, severity) in [
+        (&uneven[..90], Severity::Note),
+        (&uneven[60..], Severity::Error),
+    ] {
+        let found = compare(&before, left);
+        assert_eq!(found.findings(&rules)[0].severity, severity);
+    }
 }
 
 #[test]

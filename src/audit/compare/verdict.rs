@@ -95,6 +95,13 @@ impl Comparison {
                 ),
             ),
             (
+                totals.gone_empty,
+                match totals.gone_empty {
+                    1 => "1 conversation without messages is gone".to_owned(),
+                    many => format!("{many} conversations without messages are gone"),
+                },
+            ),
+            (
                 totals.rounded,
                 format!(
                     "the times of {} have a lower precision",
@@ -210,19 +217,25 @@ impl Comparison {
             .groups
             .iter()
             .filter(|(code, _)| code.kind().allowed_by == Some(by));
-        let (mut conversations, mut messages) = (0, 0);
+        let (mut conversations, mut messages, mut of_conversations) = (0, 0, 0);
         for (code, group) in of {
             match code {
-                Code::ConversationLost | Code::ConversationEmptied => conversations += group.count,
+                Code::ConversationLost | Code::ConversationEmptied => {
+                    conversations += group.count;
+                    of_conversations += group.messages;
+                }
                 _ => messages += group.messages,
             }
         }
+        // A few conversations may be most of a small store.
+        let all = messages + of_conversations;
         let within = |count: u64, of: u64, at_least: u64| {
             let share = (of as f64 * rules.share) as u64;
             count <= share.max(at_least) && count * 2 <= of
         };
         within(conversations, self.totals.conversations, 10)
             && within(messages, self.totals.messages, 100)
+            && all * 2 <= self.totals.messages
     }
 }
 

@@ -112,12 +112,19 @@ pub struct Mapping {
     /// The columns that order messages, where their order is kept; empty where it is not.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub order: Vec<String>,
+    /// Whether question and answer are in one row, so that the answer may come later.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub paired: bool,
     /// Whose sums there are in the place of digests of messages; absent where there are digests.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sums: Option<String>,
     /// What of a message these are of; empty where there are none, and in older files.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub summed: Vec<String>,
+}
+
+fn is_false(flag: &bool) -> bool {
+    !flag
 }
 
 /// The end of the file: what is known only when all was written.

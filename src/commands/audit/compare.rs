@@ -89,6 +89,10 @@ pub(super) async fn run(args: Args, env: Env) -> anyhow::Result<Done> {
             rules.allow = live.allowed();
             ranges = Some(live.ranges() as f64);
             unread = look::unread(&live);
+            // Where the preset's mapping is only remembered, it no longer says so itself.
+            if live.mapping.detected().is_some() {
+                unread.extend(look::unread_in(&[], preset_of(&before.header.mapping)));
+            }
             unread.extend(left_out);
             let (found, messages) = if before.header.mapping.sums.is_some() {
                 quick::reads_as(&mut live, &before);
@@ -277,6 +281,7 @@ fn case(found: &Comparison, rules: &Rules, report: &Report) -> crate::report::Ca
         ("doubtful_messages", totals.doubtful),
         ("late_messages", totals.late),
         ("purged_messages", totals.purged),
+        ("gone_empty_conversations", totals.gone_empty),
         ("rounded_times", totals.rounded),
         ("unordered_conversations", totals.unordered),
     ];

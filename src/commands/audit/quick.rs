@@ -8,7 +8,7 @@ use crate::audit::{Comparison, Key, Late, Settings, Sums, file};
 use crate::cli_error::CliError;
 use crate::commands::Env;
 use crate::model::{Listed, StoredMessage};
-use crate::store::{OrderOf, SumOf};
+use crate::store::{OrderOf, Statuses, SumOf, Unsettled};
 use crate::{audit, clock, store};
 use std::ops::ControlFlow;
 use std::time::Duration;
@@ -30,13 +30,13 @@ pub(super) async fn taken(
 ) -> anyhow::Result<Taken> {
     usable(live)?;
     let before = |time| live.taken.saturating_sub(clock::micros(time));
-    let (mark, end) = store::mark(
-        live.db.as_ref(),
-        &live.mapping,
-        before(settings.settle),
-        before(OPEN),
-    )
-    .await?;
+    let settled = before(settings.settle);
+    let unsettled = Unsettled {
+        settled,
+        open: before(OPEN),
+        goes_on: &|message| audit::may_go_on(message, live.taken, live.taken - settled),
+    };
+    let (mark, end) = store::mark(live.db.as_ref(), &live.mapping, &unsettled).await?;
     let mut sums = Sums::new(key, settings, mark, end)?;
     let (mut conversations, late) = (0, LateCommits::default());
     // What came after the mark is in the tail.
@@ -45,6 +45,7 @@ pub(super) async fn taken(
         end,
         late: &late,
         running: &[],
+        statuses: Statuses::LeftOut,
     };
     read(env, live, &ends, &mut |it| match it {
         It::Tail(message, late) => Ok(sums.take_tail(message, late)?),
@@ -71,7 +72,8 @@ pub(super) async fn compared(
     late: &LateCommits,
 ) -> anyhow::Result<(Comparison, u64)> {
     usable(live)?;
-    before.fits(&mapping(live))?;
+    let statuses = store::statuses(&before.header.mapping.summed);
+    before.fits(&mapping(live, statuses))?;
     let (mark, end) = before.ends();
     let running = live.running_then(&before.header);
     let ends = Ends {
@@ -79,6 +81,7 @@ pub(super) async fn compared(
         end,
         late,
         running: &running,
+        statuses,
     };
     let mut sums = Sums::after(before, settings)?;
     let mut messages = 0;
@@ -92,7 +95,7 @@ pub(super) async fn compared(
         It::Order(of) => Ok(sums.take_order(of.conversation, of.sum, of.messages, of.ties)?),
     })
     .await?;
-    let mut found = audit::compare_sums(before, &mapping(live), sums.halves()?)?;
+    let mut found = audit::compare_sums(before, &mapping(live, statuses), sums.halves()?)?;
     if !found.groups.is_empty() {
         env.progress
             .note("something differs: reading the store again to name it");
@@ -114,7 +117,8 @@ pub(super) async fn compared(
 /// be in the sums of now, and says nothing of what was finished.
 pub(super) fn reads_as(live: &mut Live, before: &Snapshot) {
     let summed = &before.header.mapping.summed;
-    let is_of = |live: &Live| *summed == store::summed(live.db.as_ref(), &live.mapping);
+    let statuses = store::statuses(summed);
+    let is_of = |live: &Live| *summed == store::summed(live.db.as_ref(), &live.mapping, statuses);
     if summed.is_empty() || is_of(live) {
         return;
     }
@@ -126,10 +130,10 @@ pub(super) fn reads_as(live: &mut Live, before: &Snapshot) {
 }
 
 /// The mapping of a snapshot of sums: those of one engine are not those of another.
-pub(super) fn mapping(live: &Live) -> file::Mapping {
+pub(super) fn mapping(live: &Live, statuses: Statuses) -> file::Mapping {
     file::Mapping {
         sums: Some(live.db.target().engine().to_string()),
-        summed: store::summed(live.db.as_ref(), &live.mapping),
+        summed: store::summed(live.db.as_ref(), &live.mapping, statuses),
         ..live.fingerprinted()
     }
 }
@@ -150,6 +154,7 @@ struct Ends<'a> {
     end: i64,
     late: &'a LateCommits,
     running: &'a [(u64, u64)],
+    statuses: Statuses,
 }
 
 /// What the database tells.
@@ -187,7 +192,8 @@ async fn read(
     store::tail(db, mapping, (ends.mark, ends.end), &mut tail).await?;
     let mut listed = |key: &str, listed| each(It::Conversation(key, listed));
     store::scan_conversations(db, mapping, &mut listed).await?;
-    store::sums(db, mapping, ends.mark, ends.running, &mut |of| {
+    let upto = (ends.mark, ends.running);
+    store::sums(db, mapping, ends.statuses, upto, &mut |of| {
         each(It::Sum(of))
     })
     .await?;

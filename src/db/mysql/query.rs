@@ -79,7 +79,7 @@ pub(super) async fn judged(
     for statement in statements {
         let named = guard::names(statement, Dialect::Mysql, BEGINS)?;
         acts(&named)?;
-        loaded(&mut connection, &named.called).await?;
+        loaded(&mut connection, &named).await?;
         behind(&mut connection, &named).await?;
         let sql = AssertSqlSafe(statement.clone()).into_sql_str();
         let prepared = (&mut connection).prepare(sql).await;
@@ -101,7 +101,7 @@ pub(super) async fn run(
     let named = guard::names(&query.sql, Dialect::Mysql, BEGINS)?;
     acts(&named)?;
     let mut connection: MySqlConnection = server::connect(target, options).await?;
-    loaded(&mut connection, &named.called).await?;
+    loaded(&mut connection, &named).await?;
     behind(&mut connection, &named).await?;
     // In this mode a quote and a backslash are what the tokens of the guard take them for.
     let settings = format!("{settings}; SET SESSION sql_mode = ''; START TRANSACTION READ ONLY");
@@ -168,15 +168,47 @@ fn calls(called: &[String]) -> Result<(), CliError> {
     }
 }
 
-/// Refuses functions that were loaded into the server. Who may not read their list is a user that
-/// no function gives more than its own rights.
-async fn loaded(connection: &mut MySqlConnection, called: &[String]) -> anyhow::Result<()> {
-    let names: Result<Vec<String>, _> = sqlx::query_scalar("SELECT lower(name) FROM mysql.func")
-        .fetch_all(connection)
-        .await;
-    let names = names.unwrap_or_default();
-    match called.iter().find(|name| names.contains(name)) {
-        Some(name) => Err(refused(&format!("`{name}` is a loadable function")).into()),
+/// Where the servers list the functions that were loaded into them.
+const LOADED: [&str; 2] = [
+    "SELECT CAST(lower(name) AS CHAR) FROM mysql.func",
+    "SELECT CAST(lower(udf_name) AS CHAR) FROM performance_schema.user_defined_functions",
+];
+
+/// Every other name that may be before a parenthesis; only MariaDB lists them.
+const OTHERS: &str = "SELECT CAST(lower(function) AS CHAR) FROM information_schema.sql_functions \
+    UNION SELECT CAST(lower(word) AS CHAR) FROM information_schema.keywords \
+    UNION SELECT CAST(lower(routine_name) AS CHAR) FROM information_schema.routines \
+    UNION SELECT CAST(lower(table_name) AS CHAR) FROM information_schema.tables";
+
+/// Refuses functions that were loaded into the server: anybody may call them. To who may not read
+/// their list, what is nothing else counts as one.
+async fn loaded(
+    connection: &mut MySqlConnection,
+    named: &guard::QueryColumn,
+) -> anyhow::Result<()> {
+    for list in LOADED {
+        let names = sqlx::query_scalar(list).fetch_all(&mut *connection).await;
+        let names: Vec<String> = match names {
+            Ok(names) => names,
+            Err(_) => continue,
+        };
+        return match named.called.iter().find(|name| names.contains(name)) {
+            Some(name) => Err(refused(&format!("`{name}` is a loadable function")).into()),
+            None => Ok(()),
+        };
+    }
+    let others = sqlx::query_scalar(OTHERS).fetch_all(connection).await;
+    let others: BTreeSet<String> = match others {
+        Ok(others) => others.into_iter().collect(),
+        Err(_) => return Ok(()),
+    };
+    let mut called = named.called.iter();
+    match called.find(|name| !others.contains(*name) && !named.defined.contains(name)) {
+        Some(name) => Err(refused(&format!(
+            "`{name}` may be a loadable function, and this user may not see which there are"
+        ))
+        .hint("GRANT SELECT ON mysql.func TO this user")
+        .into()),
         None => Ok(()),
     }
 }
@@ -205,7 +237,7 @@ async fn behind(
             };
             let inner = guard::body(&body, Dialect::Mysql);
             inside(kind, &name, &inner)?;
-            loaded(connection, &inner.called).await?;
+            loaded(connection, &inner).await?;
             next.extend(inner.names);
         }
         names = next.difference(&seen).cloned().collect();

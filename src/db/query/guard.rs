@@ -14,6 +14,8 @@ pub(in crate::db) struct QueryColumn {
     pub(in crate::db) words: Vec<String>,
     /// Each name before a parenthesis, lower case.
     pub(in crate::db) called: Vec<String>,
+    /// Those of them that the query defines, as `x` in `WITH x (a) AS (…)`.
+    pub(in crate::db) defined: Vec<String>,
     /// Each word and each quoted name, lower case: one of them may be a table.
     pub(in crate::db) names: Vec<String>,
 }
@@ -65,6 +67,7 @@ pub(in crate::db) fn names(
     Ok(QueryColumn {
         words,
         called: called(&tokens, sql),
+        defined: defined(&tokens, sql),
         names: tokens
             .iter()
             .filter_map(|token| name(*token, sql))
@@ -101,11 +104,34 @@ pub(in crate::db) fn body(sql: &str, dialect: Dialect) -> QueryColumn {
     QueryColumn {
         words: words.map(|token| token.text(sql).to_lowercase()).collect(),
         called: called(&tokens, sql),
+        defined: defined(&tokens, sql),
         names: tokens
             .iter()
             .filter_map(|token| name(*token, sql))
             .collect(),
     }
+}
+
+/// The names with columns that a query gives to a part of it: before them is AS, or behind the
+/// columns.
+fn defined(tokens: &[Token], sql: &str) -> Vec<String> {
+    let is = |at: usize, word: &str| {
+        let token = tokens.get(at);
+        token.is_some_and(|it| it.text(sql).eq_ignore_ascii_case(word))
+    };
+    let is_columns = |from: usize| {
+        let mut inner = tokens[from..].iter().take_while(|it| it.text(sql) != ")");
+        let count = inner.clone().count();
+        let plain = inner.all(|it| it.text(sql) == "," || name(*it, sql).is_some());
+        plain.then_some(from + count + 1)
+    };
+    let found = (0..tokens.len()).filter(|at| is(at + 1, "("));
+    let found = found.filter(|at| {
+        let behind = is_columns(at + 2);
+        let is_aliased = *at > 0 && is(at - 1, "as");
+        behind.is_some_and(|behind| is_aliased || is(behind, "as") && is(behind + 1, "("))
+    });
+    found.filter_map(|at| name(tokens[at], sql)).collect()
 }
 
 /// Code in a comment, a quote without its end, and a name that is written in escapes.
@@ -172,6 +198,17 @@ mod tests {
         assert_eq!(named.called, ["kill\"it", "f", "g"]);
         let named = names("SELECT `x` (1), \"y\"(2)", Dialect::Mysql, BEGINS).unwrap();
         assert_eq!(named.called, ["x", "y"]);
+    }
+
+    #[test]
+    fn what_a_query_defines_itself_is_known() {
+        let defined = |sql: &str| names(sql, Dialect::Mysql, BEGINS).unwrap().defined;
+        assert_eq!(
+            defined("WITH x (a, `b`) AS (SELECT f(1), 2) SELECT g(a) FROM x"),
+            ["x"]
+        );
+        assert_eq!(defined("SELECT f(a) FROM (SELECT 1) AS t (a)"), ["t"]);
+        assert_eq!(defined("SELECT f(a) AS b, g(1) AS c FROM t"), [""; 0]);
     }
 
     #[test]

@@ -182,6 +182,23 @@ fn set_otherwise(intent: &Intent<'_>, first: usize) -> Option<Failure> {
     })
 }
 
+/// Why a file may not be resumed: its statements would work without a temporary object of those
+/// that are done, or with another table of that name.
+fn lost_with_session(intent: &Intent<'_>, first: usize) -> Option<Failure> {
+    let (number, name) = intent.lost_with_session(first)?;
+    Some(Failure {
+        file: intent.migration.file_name(),
+        line: Some(intent.pieces[number].line),
+        message: format!(
+            "`{name}` was temporary, and is gone with the session of the run that was stopped"
+        ),
+        help: format!(
+            "make `{name}` again in a new statement before this line, and run `chatctl migrate` again"
+        ),
+        busy: false,
+    })
+}
+
 /// Applies pending migrations, or changes nothing.
 pub fn up(session: &mut dyn Session, options: &ApplyOptions<'_>) -> anyhow::Result<Outcome> {
     all(session, options).map_err(|error| {

@@ -15,7 +15,8 @@ use super::prove::Remaining;
 use super::rehearse::Rehearsed;
 use super::unfinished::Unfinished;
 use super::{
-    ApplyOptions, End, Evidence, Failure, Outcome, Ran, names, origin, patiently, prove, staged,
+    ApplyOptions, End, Evidence, Failure, Outcome, Ran, lost_with_session, names, origin,
+    patiently, prove, staged,
 };
 use crate::cli_error::CliError;
 use crate::clock;
@@ -96,6 +97,9 @@ pub(super) fn run(
     };
     let began = clock::now();
     let first = steps.resolve_in_flight(session, &standing)?;
+    if let Some(failure) = lost_with_session(intent, first) {
+        return Ok(Some(End::Failed(failure)));
+    }
     let ended = match options.dialect {
         Dialect::Mysql => frame::walk(&mut steps, session, first, &mut rehearsed)?,
         Dialect::Postgres | Dialect::Sqlite => steps.walk(session, first, &mut evidence)?,

@@ -66,6 +66,104 @@ fn a_preset_that_fits_since_does_not_end_the_comparison() {
     );
 }
 
+/// The answer is put into the row of its question when it is whole.
+#[test]
+fn an_answer_may_come_into_the_row_of_its_question() {
+    let store = Store::sqlite();
+    let chats = Chats::looking_at(store.url());
+    chats.map("");
+    let turns: Vec<_> = (1..=20)
+        .map(|id| {
+            format!(
+                "({id}, {}, 'asked {id}', 'answered {id}', '2026-01-01 10:{id:02}:00')",
+                id % 4 + 1
+            )
+        })
+        .collect();
+    chats.sql(&format!(
+        "CREATE TABLE chat_sessions (id INTEGER PRIMARY KEY, title TEXT); \
+         CREATE TABLE chat_turns (id INTEGER PRIMARY KEY, session_id INTEGER REFERENCES chat_sessions (id), \
+         question TEXT NOT NULL, answer TEXT, created_at TEXT); \
+         INSERT INTO chat_sessions VALUES (1, 'a'), (2, 'b'), (3, 'c'), (4, 'd'); \
+         INSERT INTO chat_turns VALUES {}; UPDATE chat_turns SET answer = NULL WHERE id = 9",
+        turns.join(", ")
+    ));
+    chats.snapshot("before.cas");
+    let then = |change: &str| {
+        chats.sql(change);
+        let (report, code) = chats.compare(&["before.cas"]);
+        (told(&report), code, figure(&report, "appended_messages"))
+    };
+    let answered = "UPDATE chat_turns SET answer = 'answered 9' WHERE id = 9";
+    assert_eq!(then(answered), (String::new(), 0, 1));
+    chats.snapshot("after.cas");
+    let (report, code) = chats.compare(&["before.cas", "after.cas"]);
+    assert_eq!((told(&report).as_str(), code), ("", 0), "{report:#}");
+    assert_eq!(
+        then("UPDATE chat_turns SET answer = NULL WHERE id = 8"),
+        ("E message-lost".to_owned(), 1, 1)
+    );
+    chats.sql("UPDATE chat_turns SET answer = 'answered 8' WHERE id = 8; DELETE FROM chat_turns WHERE id = 5");
+    chats.snapshot("before.cas");
+    let row =
+        "INSERT INTO chat_turns VALUES (5, 2, 'asked 5', 'answered 5', '2026-01-01 10:05:00')";
+    let (found, code, _) = then(row);
+    assert_eq!((found.as_str(), code), ("E backfilled", 1));
+}
+
+/// A store that an application made.
+fn of_preset(preset: &str) -> (Store, Chats) {
+    let store = Store::sqlite();
+    let chats = Chats::looking_at(store.url());
+    chats.map("");
+    chats.sql(&dump_of(preset));
+    (store, chats)
+}
+
+fn dump_of(preset: &str) -> String {
+    let dump = format!("fixtures/presets/{preset}/sqlite.sql");
+    std::fs::read_to_string(crate::common::root().join(dump)).unwrap()
+}
+
+/// Agno saves a run at its end, with the time at which it began.
+#[test]
+fn a_run_that_began_before_the_snapshot_may_be_saved_after_it() {
+    let (_store, chats) = of_preset("agno");
+    let run = |id: &str, age: u32| {
+        chats.sql(&format!(
+            "INSERT INTO agno_runs (run_id, session_id, run_type, status, run_index, run_data, created_at) \
+             SELECT '{id}', session_id, run_type, 'COMPLETED', 900, \
+             json_object('input', json_object('input_content', 'and {id}?'), 'content', 'answer {id}'), \
+             CAST(strftime('%s', 'now') AS INTEGER) - {age} FROM agno_runs WHERE run_id = 'run-1'"
+        ));
+    };
+    run("short", 5);
+    chats.snapshot("before.cas");
+    run("long", 180);
+    let (report, code) = chats.compare(&["before.cas"]);
+    assert_eq!((told(&report).as_str(), code), ("", 0), "{report:#}");
+    assert_eq!(figure(&report, "appended_messages"), 2);
+    chats.sql("DELETE FROM agno_runs WHERE run_id = 'run-1'");
+    let (report, code) = chats.compare(&["before.cas"]);
+    assert_eq!((told(&report).as_str(), code), ("E message-lost", 1));
+}
+
+/// What a preset can't read is not compared, also where only the snapshot remembers it.
+#[test]
+fn what_a_preset_cannot_read_is_told_next_to_the_tables_of_another_one() {
+    let (_store, chats) = of_preset("agno");
+    chats.snapshot("before.cas");
+    let told_of = || {
+        let (report, code) = chats.compare(&["before.cas"]);
+        assert_eq!(code, 0, "{report:#}");
+        let reason = report["cases"][0]["reason"].as_str().unwrap();
+        reason.matches("not readable: ").count()
+    };
+    assert_eq!(told_of(), 1);
+    chats.sql(&dump_of("openai-agents"));
+    assert_eq!(told_of(), 1);
+}
+
 #[test]
 fn two_files_know_what_users_may_do() {
     let store = Store::sqlite();

@@ -4,7 +4,7 @@ use super::super::sentinel::INDEX;
 use super::{Sqlite, modules, text_literal};
 use crate::db::catalog::quoted;
 use crate::db::session::{
-    COUNTER, FOREIGN_KEY, ForeignKey, KEEPS_APART, KEY, NOT_NULL, ON_DELETE, OWN, Object, Orphan,
+    COUNTER, FOREIGN_KEY, ForeignKey, KEEPS_APART, KEY, NOT_NULL, ON_DELETE, Object, Orphan,
     Session as _, UNIQUE, columns_of,
 };
 use crate::model::{Cell, Numbered, NumberedColumn, Numbering, Shape, ShapeColumn};
@@ -376,46 +376,6 @@ impl Sqlite {
         let known = self.rows("SELECT lower(name) FROM temp.pragma_module_list")?;
         Ok(known.iter().map(|row| row[0].to_string()).collect())
     }
-
-    /// The schema in lines.
-    pub(super) fn lines(&mut self) -> anyhow::Result<Vec<String>> {
-        // The text of a rebuilt table differs in quotes and spaces, so tables are compared by
-        // columns.
-        let mut lines = Vec::new();
-        let shapes = self.catalog()?;
-        for shape in shapes
-            .iter()
-            .filter(|shape| !OWN.contains(&shape.name.as_str()))
-        {
-            let literal = text_literal(&shape.name);
-            let columns = self.rows(&format!(
-                "SELECT name || ' ' || lower(type) || CASE WHEN \"notnull\" THEN ' not null' ELSE '' END || coalesce(' default ' || dflt_value, '') \
-                 || CASE WHEN pk THEN ' key ' || pk ELSE '' END FROM temp.pragma_table_xinfo({literal}, 'main') ORDER BY name"
-            ))?;
-            let keys = self.rows(&format!(
-                "SELECT \"from\" || ' references ' || \"table\" || coalesce(' (' || \"to\" || ')', '') || ' on delete ' || lower(on_delete) \
-                 || ' on update ' || lower(on_update) FROM temp.pragma_foreign_key_list({literal}, 'main') ORDER BY 1"
-            ))?;
-            let within = columns
-                .iter()
-                .chain(&keys)
-                .map(|row| format!("  {}", row[0]));
-            lines.push(format!("table {}", shape.name));
-            lines.extend(within);
-        }
-        let others = self.rows(
-            "SELECT type, name, sql FROM main.sqlite_master WHERE type IN ('index', 'trigger', 'view') AND sql IS NOT NULL ORDER BY type, name",
-        )?;
-        let own = |row: &&Vec<Cell>| {
-            is_sentinel(row) || OWN.iter().any(|own| row[2].to_string().contains(own))
-        };
-        for row in others.iter().filter(|row| !own(row)) {
-            let text = row[2].to_string();
-            let words: Vec<_> = text.split_whitespace().collect();
-            lines.push(format!("{} {}: {}", row[0], row[1], words.join(" ")));
-        }
-        Ok(lines)
-    }
 }
 
 /// Whether a column is the number of the row (sqlite.org/lang_createtable.html#rowid), or hides it.
@@ -431,6 +391,6 @@ fn names_the_row(shape: &Shape) -> bool {
 
 /// Whether a row of type and name is a table's mark: every rebuild drops it, and only `audit`
 /// misses it.
-fn is_sentinel(row: &[Cell]) -> bool {
+pub(super) fn is_sentinel(row: &[Cell]) -> bool {
     row[0].text() == Some("index") && row[1].to_string().starts_with(INDEX)
 }

@@ -2,8 +2,10 @@
 
 mod actions;
 mod catalog;
+mod clauses;
 mod derived;
 mod guard;
+mod lines;
 mod modules;
 mod read;
 mod search;

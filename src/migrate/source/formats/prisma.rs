@@ -6,7 +6,7 @@ use super::{Claim, Depth, Format, Parsed};
 use crate::cli_error::CliError;
 use crate::migrate::source::{File, Migration, Settings, Version};
 use crate::sql;
-use crate::sql::Dialect;
+use crate::sql::{Dialect, Kind};
 use std::collections::BTreeMap;
 
 /// The row of Prisma.
@@ -45,7 +45,7 @@ fn parse(files: &[File], _settings: &Settings) -> Result<Parsed, CliError> {
             continue;
         };
         let mut migration = in_folder(folder, file)?;
-        migration.no_transaction = is_bare(&migration.up);
+        migration.no_transaction = is_bare(&migration.up) || is_for_sqlite(&migration.up);
         parsed.migrations.push(migration);
     }
     one_number_each(&parsed.migrations)?;
@@ -60,6 +60,15 @@ fn is_bare(text: &str) -> bool {
         Ok([one]) => sql::facts(one, dialect).needs_no_transaction(dialect),
         _ => false,
     }
+}
+
+/// Whether a file sets a pragma: to SQLite Prisma sends the statements one by one, so that each
+/// pragma acts.
+fn is_for_sqlite(text: &str) -> bool {
+    let dialect = Dialect::Sqlite;
+    let statements = sql::split(text, dialect).unwrap_or_default();
+    let mut kinds = statements.iter().map(|it| sql::facts(it, dialect).kind);
+    kinds.any(|kind| matches!(kind, Kind::Pragma { .. }))
 }
 
 /// A migration that is called as its folder is.
@@ -156,6 +165,10 @@ mod tests {
             (index, true),
             ("CREATE INDEX a ON b (c);", false),
             (&format!("{index}SELECT 1;"), false),
+            (
+                "PRAGMA foreign_keys=OFF;\nDROP TABLE a;\nPRAGMA foreign_keys=ON;",
+                true,
+            ),
         ] {
             let files = files_of(&[("1_a/migration.sql", text)]);
             let parsed = super::parse(&files, &Settings::default()).unwrap();
