@@ -84,8 +84,7 @@ pub static ALL: &[Kind] = &[
             let are = messages(found);
             format!("{are} of the snapshot {} gone", is(found.messages))
         },
-        help: "restore it from a backup, and find the code that deletes messages; take the next snapshot with \
-               --keep-ids to have the message's own id here",
+        help: "restore it from a backup, and find the code that deletes messages",
     },
     Kind {
         code: Code::MessageAltered,
