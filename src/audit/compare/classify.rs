@@ -9,7 +9,7 @@ use crate::audit::entry::{Entry, Id};
 use crate::audit::message_hasher::MessageHasher;
 use crate::audit::open::{Now, Open, Why};
 use crate::audit::snapshot_builder::CurrentMessage;
-use crate::model::State;
+use crate::model::{State, epoch};
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 /// One thing that has happened.
@@ -219,6 +219,7 @@ impl Found<'_> {
             .map(|(was, now)| now.wrapping_sub(was));
         let moved = places[0]
             .zip(places[1])
+            .filter(|(was, now)| !are_times([was, now].map(|place| *place), times))
             .map(|(was, now)| now.wrapping_sub(was));
         let is_moved = moved.is_some_and(|by| by != 0);
         if deleted(was, now) {
@@ -261,6 +262,9 @@ impl Found<'_> {
             self.message(Code::TimesShifted, was, &format!("by {}", seconds(by)));
         } else if by != Some(0) && (by.is_some() || times[0] != times[1]) {
             self.message(Code::TimesShifted, was, "only one side has a time");
+        } else if moved.is_none() && places.iter().all(Option::is_some) {
+            // The same time, in another unit.
+            self.totals.rounded += 1;
         } else {
             self.message(Code::MessageAltered, was, PLACE);
         }
@@ -323,6 +327,13 @@ impl Found<'_> {
             if !facts.gone.contains_key(&was.conversation) {
                 self.message(Code::MessageLost, was, GONE_OPEN);
             }
+        }
+        for now in facts
+            .added
+            .iter()
+            .filter(|now| facts.twins.contains(&now.key()))
+        {
+            self.message(Code::MessageDuplicated, now, "");
         }
         let sorted: BTreeMap<_, _> = facts.gone.iter().collect();
         for (id, (messages, row)) in sorted {
@@ -487,6 +498,13 @@ const MADE_ROOM: &str = "the messages after it have moved back by a place";
 const HIDDEN: &str = "its row exists, and is marked as deleted for the user";
 const UNLISTED: &str = "its row is gone, but messages of it exist";
 const UNNAMED: &str = "which message is unknown";
+
+/// Whether two places are the times of their messages, in any unit: they tell no more than these do.
+fn are_times(places: [i64; 2], times: [Option<i64>; 2]) -> bool {
+    let is_time = |at: usize| times[at].is_some_and(|time| epoch::is(places[at], time));
+    let in_micros = places.map(epoch::micros);
+    is_time(0) && is_time(1) || in_micros[0].is_some() && in_micros[0] == in_micros[1]
+}
 
 fn gone(row: bool) -> Code {
     if row {

@@ -83,6 +83,7 @@ pub(super) async fn run(args: Args, env: Env) -> anyhow::Result<Done> {
             let mut live = args.look.open_again(&env, &before.header).await?;
             live.has_come_to(&before.header)?;
             let left_out = live.read_as(&before.header.mapping);
+            live.count_as(&before).await?;
             let line = look::line(&live);
             url.clone_from(&line.url);
             report.store = Some(line);
