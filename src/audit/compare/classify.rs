@@ -48,6 +48,7 @@ pub(super) fn classify(facts: &Facts, hasher: &MessageHasher) -> (Totals, BTreeM
         conversations: HashMap::new(),
         shifts: HashMap::new(),
         touched: HashSet::new(),
+        shortened: shortened(&removed, &added),
         shift,
     };
     let lost_open = found.unsettled();
@@ -78,6 +79,8 @@ struct Found<'a> {
     shifts: HashMap<i64, u64>,
     /// Conversations with a change, or with growth that was examined message by message.
     touched: HashSet<Id>,
+    /// Conversations that have lost a message.
+    shortened: HashSet<Id>,
     /// What has moved to another place.
     shift: Shift,
 }
@@ -119,9 +122,9 @@ impl Found<'_> {
         if deleted(then, now) {
             return self.message(Code::MessageLost, then, SOFT);
         } else if then.role() != now.role() {
-            return self.message(Code::MessageAltered, then, "its role changed");
+            return self.beyond_edit(then, None, "its role changed");
         } else if then.parent != 0 && then.parent != now.parent {
-            return self.message(Code::MessageAltered, then, PARENT);
+            return self.reparented(then);
         }
         let is_new = now.time() > Some(self.facts.taken) && now.time() != then.time();
         // An answer may get its time when it is finished, and never an earlier one.
@@ -174,11 +177,15 @@ impl Found<'_> {
         }
         let by_key = |e: &Entry| Some((e.message, e.content));
         let by_text = |e: &Entry| e.time().map(|time| (e.content, time));
-        let here = |e: &Entry| by_text(e).map(|text| (e.conversation, text));
+        let rekeyed = rekeyed(&removed, &added);
+        let here = |e: &Entry| {
+            let is_known = e.time().is_some() || rekeyed.contains(&e.conversation);
+            is_known.then_some((e.conversation, e.content, e.time()))
+        };
         // In its own conversation it has another key; only then another one is examined.
         for (was, now) in matched(&mut removed, &mut added, here) {
             let note = "its key changed, and its content and time are the same";
-            self.other(Code::MessageAltered, &was, now.message, note);
+            self.beyond_edit(&was, Some(now.message), note);
         }
         let mut moved = matched(&mut removed, &mut added, by_key);
         moved.extend(matched(&mut removed, &mut added, by_text));
@@ -239,7 +246,7 @@ impl Found<'_> {
                 }
                 false if was.role() != now.role() => {
                     let note = format!("it was the {}'s, and is the {}'s", was.role(), now.role());
-                    self.message(Code::MessageAltered, was, &note);
+                    self.beyond_edit(was, None, &note);
                 }
                 false if was.state() != now.state() => {
                     let note =
@@ -249,7 +256,7 @@ impl Found<'_> {
                 false => self.message(Code::MessageAltered, was, "its content changed"),
             }
         } else if was.parent != now.parent {
-            self.message(Code::MessageAltered, was, PARENT);
+            self.reparented(was);
         } else if is_rounded(times, self.facts.exact_to) && !is_moved {
             self.totals.rounded += 1;
         } else if times[0].is_none() && self.facts.reads_more_times && !is_moved {
@@ -266,7 +273,16 @@ impl Found<'_> {
             // The same time, in another unit.
             self.totals.rounded += 1;
         } else {
-            self.message(Code::MessageAltered, was, PLACE);
+            self.beyond_edit(was, None, PLACE);
+        }
+    }
+
+    /// A message with another parent, and nothing else. What follows a message that a user deleted goes to the
+    /// one before it.
+    fn reparented(&mut self, was: &Entry) {
+        match self.shortened.contains(&was.conversation) {
+            true => self.message(Code::MessageAltered, was, PARENT),
+            false => self.beyond_edit(was, None, PARENT),
         }
     }
 
@@ -361,21 +377,13 @@ impl Found<'_> {
         let facts = self.facts;
         let told: HashSet<_> = facts.removed.iter().map(Entry::key).collect();
         for key in facts.moved.iter().filter(|key| !told.contains(key)) {
-            self.put(
-                Code::MessageAltered,
-                Item {
-                    conversation: key.0,
-                    message: Some(key.1),
-                    other: None,
-                    role: None,
-                    time: None,
-                    messages: 1,
-                    note: PLACE.to_owned(),
-                },
-            );
+            self.put_beyond_edit(Item {
+                message: Some(key.1),
+                ..of_conversation(key.0, 1, PLACE)
+            });
         }
         for id in &facts.reordered {
-            self.conversation(Code::MessageAltered, *id, 1, REORDERED);
+            self.put_beyond_edit(of_conversation(*id, 1, REORDERED));
         }
     }
 
@@ -405,26 +413,36 @@ impl Found<'_> {
         self.groups.entry(Code::MessageAltered).or_default().unsure += 1;
     }
 
+    /// A message that changed in a way in which no user can change it.
+    fn beyond_edit(&mut self, was: &Entry, other: Option<Id>, note: &str) {
+        self.put_beyond_edit(item(was, other, note));
+    }
+
     fn other(&mut self, code: Code, was: &Entry, other: Id, note: &str) {
         self.put(code, item(was, Some(other), note));
     }
 
     fn conversation(&mut self, code: Code, id: Id, messages: u64, note: &str) {
-        self.put(
-            code,
-            Item {
-                conversation: id,
-                message: None,
-                other: None,
-                role: None,
-                time: None,
-                messages,
-                note: note.to_owned(),
-            },
-        );
+        self.put(code, of_conversation(id, messages, note));
     }
 
     fn put(&mut self, code: Code, item: Item) {
+        let group = self.counted(code, &item);
+        if group.items.len() < MOST {
+            group.items.push(item);
+        }
+    }
+
+    /// What no user did comes before what users may have done.
+    fn put_beyond_edit(&mut self, item: Item) {
+        let group = self.counted(Code::MessageAltered, &item);
+        let at = group.items.len().min(group.beyond_edit as usize);
+        group.beyond_edit += item.messages;
+        group.items.insert(at, item);
+        group.items.truncate(MOST);
+    }
+
+    fn counted(&mut self, code: Code, item: &Item) -> &mut Group {
         self.touched.insert(item.conversation);
         self.conversations
             .entry(code)
@@ -433,9 +451,7 @@ impl Found<'_> {
         let group = self.groups.entry(code).or_default();
         group.count += 1;
         group.messages += item.messages;
-        if group.items.len() < MOST {
-            group.items.push(item);
-        }
+        group
     }
 
     fn finish(mut self) -> (Totals, BTreeMap<Code, Group>) {
@@ -506,6 +522,38 @@ fn are_times(places: [i64; 2], times: [Option<i64>; 2]) -> bool {
     is_time(0) && is_time(1) || in_micros[0].is_some() && in_micros[0] == in_micros[1]
 }
 
+fn shortened(removed: &[Entry], added: &[Entry]) -> HashSet<Id> {
+    let now: HashSet<_> = added.iter().map(Entry::key).collect();
+    let gone = removed.iter().filter(|was| !now.contains(&was.key()));
+    gone.map(|was| was.conversation).collect()
+}
+
+/// Conversations without times in which several messages have other keys, and none is without its text.
+fn rekeyed(removed: &[Entry], added: &[Entry]) -> HashSet<Id> {
+    let is_loose = |entry: &&Entry| !entry.placed() && entry.time().is_none();
+    let mut texts: HashMap<(Id, u64), usize> = HashMap::new();
+    for now in added.iter().filter(is_loose) {
+        *texts.entry((now.conversation, now.content)).or_default() += 1;
+    }
+    let mut kept: HashMap<Id, usize> = HashMap::new();
+    let mut lost = HashSet::new();
+    for was in removed {
+        match texts.get_mut(&(was.conversation, was.content)) {
+            Some(count @ 1..) => {
+                *count -= 1;
+                *kept.entry(was.conversation).or_default() += 1;
+            }
+            Some(0) | None => {
+                lost.insert(was.conversation);
+            }
+        }
+    }
+    let several = kept
+        .into_iter()
+        .filter(|(of, count)| *count > 1 && !lost.contains(of));
+    several.map(|(of, _)| of).collect()
+}
+
 fn gone(row: bool) -> Code {
     if row {
         Code::ConversationEmptied
@@ -516,6 +564,18 @@ fn gone(row: bool) -> Code {
 
 fn deleted(was: &Entry, now: &Entry) -> bool {
     was.state() != State::Deleted && now.state() == State::Deleted
+}
+
+fn of_conversation(id: Id, messages: u64, note: &str) -> Item {
+    Item {
+        conversation: id,
+        message: None,
+        other: None,
+        role: None,
+        time: None,
+        messages,
+        note: note.to_owned(),
+    }
 }
 
 fn item(was: &Entry, other: Option<Id>, note: &str) -> Item {

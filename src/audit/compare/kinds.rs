@@ -32,7 +32,7 @@ pub enum Code {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, serde::Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Allow {
-    /// Users may change messages.
+    /// Users may change the texts of messages.
     Edit,
     /// Users may delete messages and conversations.
     Delete,
@@ -146,7 +146,7 @@ pub static ALL: &[Kind] = &[
     Kind {
         code: Code::TimesShifted,
         name: "times-shifted",
-        allowed_by: Some(Allow::Edit),
+        allowed_by: None,
         harm: |found| {
             let are = messages(found);
             let have = if found.messages == 1 { "has" } else { "have" };
