@@ -1,7 +1,7 @@
 //! Classifies the differences of two sides as events.
 
 use super::facts::Facts;
-use super::matched::matched;
+use super::matched::{matched, rekeyed, shortened};
 use super::shift::{Shift, differing};
 use super::span::{is_rounded, seconds};
 use super::{Code, Group, Totals};
@@ -133,7 +133,7 @@ impl Found<'_> {
             && !is_rounded([then.time(), now.time()], self.facts.exact_to);
         if is_earlier {
             let note = "its time is earlier, or gone";
-            return self.message(Code::TimesShifted, then, note);
+            return self.retimed(then, now, note);
         }
         match (text, was.why) {
             // What it calls or has attached may have come, or gone.
@@ -266,9 +266,9 @@ impl Found<'_> {
             by.filter(|by| *by != 0 && moved.is_none_or(|m| m == 0 || m == *by))
         {
             *self.shifts.entry(by).or_default() += 1;
-            self.message(Code::TimesShifted, was, &format!("by {}", seconds(by)));
+            self.retimed(was, now, &format!("by {}", seconds(by)));
         } else if by != Some(0) && (by.is_some() || times[0] != times[1]) {
-            self.message(Code::TimesShifted, was, "only one side has a time");
+            self.retimed(was, now, "only one side has a time");
         } else if moved.is_none() && places.iter().all(Option::is_some) {
             // The same time, in another unit.
             self.totals.rounded += 1;
@@ -283,6 +283,14 @@ impl Found<'_> {
         match self.shortened.contains(&was.conversation) {
             true => self.message(Code::MessageAltered, was, PARENT),
             false => self.beyond_edit(was, None, PARENT),
+        }
+    }
+
+    /// A message with another time, and nothing else. One that a user sends again has the time of that.
+    fn retimed(&mut self, was: &Entry, now: &Entry, note: &str) {
+        match now.time() > Some(self.facts.taken) {
+            true => self.message(Code::TimesShifted, was, note),
+            false => self.put_beyond_edit(Code::TimesShifted, item(was, None, note)),
         }
     }
 
@@ -377,13 +385,15 @@ impl Found<'_> {
         let facts = self.facts;
         let told: HashSet<_> = facts.removed.iter().map(Entry::key).collect();
         for key in facts.moved.iter().filter(|key| !told.contains(key)) {
-            self.put_beyond_edit(Item {
+            let item = Item {
                 message: Some(key.1),
                 ..of_conversation(key.0, 1, PLACE)
-            });
+            };
+            self.put_beyond_edit(Code::MessageAltered, item);
         }
         for id in &facts.reordered {
-            self.put_beyond_edit(of_conversation(*id, 1, REORDERED));
+            let item = of_conversation(*id, 1, REORDERED);
+            self.put_beyond_edit(Code::MessageAltered, item);
         }
     }
 
@@ -415,7 +425,7 @@ impl Found<'_> {
 
     /// A message that changed in a way in which no user can change it.
     fn beyond_edit(&mut self, was: &Entry, other: Option<Id>, note: &str) {
-        self.put_beyond_edit(item(was, other, note));
+        self.put_beyond_edit(Code::MessageAltered, item(was, other, note));
     }
 
     fn other(&mut self, code: Code, was: &Entry, other: Id, note: &str) {
@@ -434,8 +444,8 @@ impl Found<'_> {
     }
 
     /// What no user did comes before what users may have done.
-    fn put_beyond_edit(&mut self, item: Item) {
-        let group = self.counted(Code::MessageAltered, &item);
+    fn put_beyond_edit(&mut self, code: Code, item: Item) {
+        let group = self.counted(code, &item);
         let at = group.items.len().min(group.beyond_edit as usize);
         group.beyond_edit += item.messages;
         group.items.insert(at, item);
@@ -520,38 +530,6 @@ fn are_times(places: [i64; 2], times: [Option<i64>; 2]) -> bool {
     let is_time = |at: usize| times[at].is_some_and(|time| epoch::is(places[at], time));
     let in_micros = places.map(epoch::micros);
     is_time(0) && is_time(1) || in_micros[0].is_some() && in_micros[0] == in_micros[1]
-}
-
-fn shortened(removed: &[Entry], added: &[Entry]) -> HashSet<Id> {
-    let now: HashSet<_> = added.iter().map(Entry::key).collect();
-    let gone = removed.iter().filter(|was| !now.contains(&was.key()));
-    gone.map(|was| was.conversation).collect()
-}
-
-/// Conversations without times in which several messages have other keys, and none is without its text.
-fn rekeyed(removed: &[Entry], added: &[Entry]) -> HashSet<Id> {
-    let is_loose = |entry: &&Entry| !entry.placed() && entry.time().is_none();
-    let mut texts: HashMap<(Id, u64), usize> = HashMap::new();
-    for now in added.iter().filter(is_loose) {
-        *texts.entry((now.conversation, now.content)).or_default() += 1;
-    }
-    let mut kept: HashMap<Id, usize> = HashMap::new();
-    let mut lost = HashSet::new();
-    for was in removed {
-        match texts.get_mut(&(was.conversation, was.content)) {
-            Some(count @ 1..) => {
-                *count -= 1;
-                *kept.entry(was.conversation).or_default() += 1;
-            }
-            Some(0) | None => {
-                lost.insert(was.conversation);
-            }
-        }
-    }
-    let several = kept
-        .into_iter()
-        .filter(|(of, count)| *count > 1 && !lost.contains(of));
-    several.map(|(of, _)| of).collect()
 }
 
 fn gone(row: bool) -> Code {

@@ -146,7 +146,7 @@ pub static ALL: &[Kind] = &[
     Kind {
         code: Code::TimesShifted,
         name: "times-shifted",
-        allowed_by: None,
+        allowed_by: Some(Allow::Edit),
         harm: |found| {
             let are = messages(found);
             let have = if found.messages == 1 { "has" } else { "have" };

@@ -52,6 +52,9 @@ fn only_another_text_is_an_edit() {
     }
     let found = changed(|row| row.time = Some(TAKEN - 7));
     assert_eq!(severity(&found, Code::TimesShifted), Severity::Error);
+    // The same text, sent again.
+    let found = changed(|row| row.time = Some(TAKEN + 7));
+    assert_eq!(severity(&found, Code::TimesShifted), Severity::Note);
 }
 
 /// What follows a message that a user deleted goes to the one before it.
