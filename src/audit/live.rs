@@ -8,7 +8,8 @@ use super::snapshot_builder::Late;
 use super::{evidence, file, fingerprint};
 use crate::cli_error::CliError;
 use crate::db::{Log, SnapshotRead, Target};
-use crate::model::{Listed, StoredMessage};
+use crate::model::epoch::Unit;
+use crate::model::{Listed, StoredMessage, epoch};
 use crate::store::{Allowed, Choice, Mapping, Range, Split};
 use crate::{clock, db, store};
 use futures_util::future;
@@ -30,6 +31,8 @@ pub struct Live {
     pub whole: Option<String>,
     /// Where the chats are.
     pub mapping: Mapping,
+    /// The unit in which the places of messages are given, if they are times and a snapshot has another one.
+    unit: Option<Unit>,
     /// What distinguishes its tables from others.
     pub evidence: Evidence,
     /// When, in microseconds since 1970 UTC.
@@ -88,6 +91,7 @@ impl Live {
             ranges,
             whole,
             mapping,
+            unit: None,
             evidence,
             taken,
         })
@@ -139,6 +143,9 @@ impl Live {
         let visitor = Mutex::new(visitor);
         let take = |message: &mut StoredMessage| {
             let is_late = late.of(message);
+            if let Some(unit) = self.unit {
+                message.append = message.append.map(|place| epoch::to(unit, place));
+            }
             let mut visitor = visitor.lock().unwrap_or_else(PoisonError::into_inner);
             let flow = if whole.load(Ordering::Relaxed) {
                 visitor.message(message, is_late)?
@@ -191,6 +198,19 @@ impl Live {
             keys,
             around: late.then(|| taken.saturating_sub(grace)..=last.saturating_add(grace)),
         })
+    }
+
+    /// Gives the places of messages in the unit that they had at that snapshot, where they are times: a
+    /// migration of the column changes no place.
+    pub async fn count_as(&mut self, before: &Snapshot) -> anyhow::Result<()> {
+        let then = before.summary.high.and_then(epoch::unit);
+        if then.is_none() || !self.appends_by_time() {
+            return Ok(());
+        }
+        // Where rows of several units are in the column, it is the same one as long as none is converted.
+        let last = store::last_place(self.db.as_ref(), &self.mapping).await?;
+        self.unit = then.filter(|_| last.and_then(epoch::unit) != then);
+        Ok(())
     }
 
     /// Whether messages are in the order of their times, and of no number.

@@ -3,6 +3,7 @@
 mod action;
 mod cell;
 mod engine;
+pub mod epoch;
 mod frame;
 mod numbering;
 mod order_key;

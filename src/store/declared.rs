@@ -95,9 +95,24 @@ impl Store {
     /// The columns that order messages, where one of them is neither the key nor the time nor the
     /// append column, which say it too; none where a message names the one before it.
     pub(crate) fn order_apart(&self) -> &[String] {
+        match self.message.parent {
+            None => self.order_told(),
+            Some(_) => &[],
+        }
+    }
+
+    /// The same where a message names the one before it, whose order is not compared.
+    pub(crate) fn order_besides_parents(&self) -> &[String] {
+        match self.message.parent {
+            None => &[],
+            Some(_) => self.order_told(),
+        }
+    }
+
+    fn order_told(&self) -> &[String] {
         let message = &self.message;
         let rows = match self.shape {
-            Shape::Row | Shape::Turn | Shape::Event | Shape::Opaque => message.parent.is_none(),
+            Shape::Row | Shape::Turn | Shape::Event | Shape::Opaque => true,
             Shape::Blob | Shape::Chain => false,
         };
         let is_known = |name: &String| {

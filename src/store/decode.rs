@@ -3,6 +3,7 @@
 use super::declared::{Items, Shape, Store};
 use super::plan::{Plan, Slot};
 use super::row::{Row, fill, time_of, written};
+use super::source::Path;
 use super::{branch, keys, parts, roles, status, time};
 use crate::model::{CellRef, Mark, OrderKey, Role, State, StoredMessage};
 use serde_json::Value;
@@ -224,7 +225,7 @@ impl<'p> Decoder<'p> {
         for (place, (key, value)) in items.into_iter().enumerate() {
             // In a map from key to item none comes before another.
             let is_in_array = key.parse() == Ok(place);
-            let node = |path: &Option<super::source::Path>| {
+            let node = |path: &Option<Path>| {
                 let node = path.as_ref().and_then(|path| path.first(value));
                 node.filter(|node| !node.is_null())
             };
@@ -236,7 +237,7 @@ impl<'p> Decoder<'p> {
             let mut message = StoredMessage {
                 key: format!("{conversation}#{key}"),
                 role,
-                time: node(&item.time).and_then(time_of),
+                time: item.time.as_ref().and_then(|path| item_time(path, value)),
                 parent: node(&item.parent).map(|key| format!("{conversation}#{}", written(key))),
                 tools: node(&item.tools).map(parts::calls).unwrap_or_default(),
                 ..bare.clone()
@@ -328,6 +329,11 @@ fn put(place: &mut Option<String>, text: Option<Cow<'_, str>>) {
     }
 }
 
+/// The first of the values that is a time: `time` may be how long an answer took.
+fn item_time(path: &Path, value: &Value) -> Option<i64> {
+    path.all(value).into_iter().find_map(time_of)
+}
+
 fn item_mark(item: &Items, value: &Value) -> Mark {
     let done = item.done.as_ref().and_then(|path| path.first(value));
     match done.and_then(Value::as_bool) {
@@ -338,8 +344,7 @@ fn item_mark(item: &Items, value: &Value) -> Mark {
 }
 
 fn item_state(item: &Items, value: &Value, of_row: State) -> State {
-    let node =
-        |path: &Option<super::source::Path>| path.as_ref().and_then(|path| path.first(value));
+    let node = |path: &Option<Path>| path.as_ref().and_then(|path| path.first(value));
     let failed =
         node(&item.error).is_some_and(|error| !matches!(error, Value::Null | Value::Bool(false)));
     let open = node(&item.done) == Some(&Value::Bool(false));

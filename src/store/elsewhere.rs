@@ -7,7 +7,7 @@ use crate::model::{Column, Table};
 use std::collections::BTreeMap;
 
 /// Where else on the server tables look like chats, and how to get there; nothing where none do.
-pub(super) async fn hint(db: &dyn Db) -> anyhow::Result<Option<String>> {
+pub async fn hint(db: &dyn Db) -> anyhow::Result<Option<String>> {
     let Some(elsewhere) = &db.catalog().elsewhere else {
         return Ok(None);
     };

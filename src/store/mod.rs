@@ -46,6 +46,7 @@ pub use conversation_rows::{Filter, heads, own_rows};
 pub use declared::{Allowed, Shape, Store};
 pub use declared_config::Declared;
 pub use detect::{Choice, by_names, candidates, choose, find_text, from_hits, nothing_found};
+pub use elsewhere::hint as chats_elsewhere;
 pub use list::{TakeKey, conversations, find, one, scan_conversations};
 pub use mapping::{Mapping, Origin};
 pub use parts::{is_hosted, parts_of};
@@ -53,7 +54,9 @@ pub use predicate::Predicate;
 pub use preset_match::{Misfit, misfits, sealed};
 pub use presets::{Preset, all as presets};
 pub use ranges::{Range, Split, split};
-pub use read::{by_key, conversation, holding, newest, raw, scan, scan_range, written_by};
+pub use read::{
+    by_key, conversation, holding, last_place, newest, raw, scan, scan_range, written_by,
+};
 pub use reconcile::{MessageDifference, reconcile};
 pub use search::{Way, search, way};
 pub use select::Take;

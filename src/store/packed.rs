@@ -17,7 +17,6 @@ const ROLES: &[&str] = &["role", "from", "sender", "author", "speaker", "who", "
 const CONTENTS: &[&str] = &[
     "content", "text", "value", "message", "body", "parts", "words",
 ];
-const TIMES: &[&str] = &["timestamp", "created_at", "createdAt", "time", "date", "ts"];
 
 /// The messages in JSON that are in the columns of a table, by their values.
 pub(super) async fn blobs(db: &dyn Db, sample: &Sample<'_>) -> anyhow::Result<Vec<Guess>> {
@@ -62,7 +61,7 @@ struct Form<'k> {
     role: &'k str,
     content: &'k str,
     key: Option<&'k str>,
-    time: Option<&'k str>,
+    has_times: bool,
     map: BTreeMap<String, String>,
 }
 
@@ -95,7 +94,9 @@ fn form(lists: &[&Vec<Value>]) -> Option<Form<'static>> {
         role,
         content,
         key: of(&["id", "uuid", "message_id"]),
-        time: of(TIMES),
+        has_times: items
+            .iter()
+            .any(|item| words::ITEM_TIMES.iter().any(|key| item.get(*key).is_some())),
         map,
     })
 }
@@ -118,7 +119,7 @@ fn guess(table: &Table, column: &str, path: &str, form: Form<'_>) -> Option<Gues
                 key: form.key.and_then(item),
                 role: item(form.role)?,
                 content: item(form.content)?,
-                time: form.time.and_then(item),
+                time: form.has_times.then(words::item_time),
                 parent: None,
                 tools: item("tool_calls"),
                 done: None,

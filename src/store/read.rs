@@ -4,7 +4,7 @@ use super::declared::Shape;
 use super::keys::Condition;
 use super::ranges::Range;
 use super::select::{Order, Take};
-use super::{Mapping, key_tables, keys, select, text_match};
+use super::{Mapping, key_tables, keys, row, select, text_match};
 use crate::db::Db;
 use crate::model::{Cell, StoredMessage};
 
@@ -82,6 +82,20 @@ pub async fn newest(
             select::select(db, mapping, Condition::default(), Order::Sample(count)).await
         }
     }
+}
+
+/// The greatest value of the append column; nothing where there is none.
+pub async fn last_place(db: &dyn Db, mapping: &Mapping) -> anyhow::Result<Option<i64>> {
+    let store = mapping.store();
+    let Some(append) = &store.message.append else {
+        return Ok(None);
+    };
+    let (append, table) = (db.quote(append), db.quote(store.table()));
+    let found = db
+        .rows(&format!("SELECT max({append}) FROM {table}"), &[])
+        .await?;
+    let last = found.first().and_then(|row| row.first());
+    Ok(last.and_then(|cell| row::append(cell.into())))
 }
 
 /// The rows of a conversation's messages as they are stored, and the names of their columns.

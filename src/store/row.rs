@@ -4,7 +4,7 @@ use super::parts::Content;
 use super::plan::Slot;
 use super::source::Path;
 use super::{keys, parts, time};
-use crate::model::{CellRef, Mark, State, StoredMessage};
+use crate::model::{CellRef, Mark, State, StoredMessage, epoch};
 use crate::text;
 use serde_json::Value;
 use std::borrow::Cow;
@@ -22,7 +22,7 @@ pub(super) fn time_of(value: &Value) -> Option<i64> {
     match value {
         Value::String(text) => time::of_text(text),
         Value::Number(number) => match number.as_i64() {
-            Some(whole) => time::of_int(whole),
+            Some(whole) => epoch::micros(whole),
             None => time::of_number(number.as_f64()?),
         },
         _ => None,
@@ -296,20 +296,24 @@ impl<'r> Row<'r> {
             .find_map(|(at, path)| match (path, self.cells[*at]) {
                 (Some(path), _) => time_of(path.first(self.json_for(*at, Some(path))?)?),
                 (None, CellRef::Text(text)) => time::of_text(text),
-                (None, CellRef::Int(number)) => time::of_int(number),
+                (None, CellRef::Int(number)) => epoch::micros(number),
                 (None, CellRef::Real(number)) => time::of_number(number),
                 (None, _) => None,
             })
     }
 
-    /// A number as it is, or a time in microseconds.
     pub(super) fn append(&self, at: usize) -> Option<i64> {
-        match self.cells[at] {
-            CellRef::Int(number) => Some(number),
-            CellRef::Text(text) => text.parse().ok().or_else(|| time::of_text(text)),
-            CellRef::Real(number) => time::of_number(number),
-            _ => None,
-        }
+        append(self.cells[at])
+    }
+}
+
+/// A number as it is, or a time in microseconds.
+pub(super) fn append(cell: CellRef<'_>) -> Option<i64> {
+    match cell {
+        CellRef::Int(number) => Some(number),
+        CellRef::Text(text) => text.parse().ok().or_else(|| time::of_text(text)),
+        CellRef::Real(number) => time::of_number(number),
+        _ => None,
     }
 }
 

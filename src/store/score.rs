@@ -324,7 +324,7 @@ fn blobs(table: &Table) -> Vec<Guess> {
                     key: path("$.id"),
                     role: path("$.role")?,
                     content: path("$.content")?,
-                    time: path("$.timestamp"),
+                    time: Some(words::item_time()),
                     parent: None,
                     tools: path("$.tool_calls"),
                     done: None,

@@ -44,17 +44,6 @@ pub(super) fn of_number(number: f64) -> Option<i64> {
     Some((number * scale).round() as i64)
 }
 
-/// A whole number; as [`of_number`], and exact.
-pub(super) fn of_int(number: i64) -> Option<i64> {
-    match number.unsigned_abs() {
-        n if n < 100_000_000 => None,
-        n if n < 100_000_000_000 => number.checked_mul(1_000_000),
-        n if n < 100_000_000_000_000 => number.checked_mul(1_000),
-        n if n < 100_000_000_000_000_000 => Some(number),
-        _ => Some(number / 1_000),
-    }
-}
-
 const SECOND: i64 = 1_000_000;
 const DAY: i64 = 86_400 * SECOND;
 
@@ -128,7 +117,8 @@ fn days_from_civil(year: i64, month: i64, day: i64) -> i64 {
 
 #[cfg(test)]
 mod tests {
-    use super::{of_int, of_number, of_text};
+    use super::{of_number, of_text};
+    use crate::model::epoch;
 
     #[test]
     fn one_moment_in_every_form() {
@@ -160,10 +150,9 @@ mod tests {
             1_700_000_000_000_000,
             1_700_000_000_000_000_000,
         ] {
-            assert_eq!(of_int(number), moment);
+            assert_eq!(epoch::micros(number), moment);
             assert_eq!(of_number(number as f64), moment);
         }
-        assert_eq!(of_int(12), None);
     }
 
     #[test]

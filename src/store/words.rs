@@ -2,7 +2,7 @@
 //! which are something else. Pure.
 
 use super::declared::{Conversations, Store};
-use super::source::Source;
+use super::source::{Path, Source};
 use crate::model::{Column, Table};
 use std::collections::BTreeMap;
 
@@ -369,6 +369,30 @@ pub(super) fn time_column(table: &Table) -> Option<&Column> {
     ]
     .iter()
     .find_map(|name| table.column(name))
+}
+
+/// What the time of an item in JSON may be called.
+pub(super) const ITEM_TIMES: &[&str] = &[
+    "timestamp",
+    "created_at",
+    "createdAt",
+    "created",
+    "create_time",
+    "createTime",
+    "sent_at",
+    "sentAt",
+    "datetime",
+    "time",
+    "date",
+    "ts",
+];
+
+/// The time of an item, whatever it is called there: the items of one list may have been written by
+/// several versions of a server.
+pub(super) fn item_time() -> Path {
+    let names: Vec<_> = ITEM_TIMES.iter().map(|name| format!("'{name}'")).collect();
+    let path = format!("$[{}]", names.join(", "));
+    path.try_into().expect("it is a JSONPath")
 }
 
 /// Places that hold one conversation wherever they are named; the others also mean what spans several.

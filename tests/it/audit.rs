@@ -6,6 +6,7 @@ mod ages;
 mod as_before;
 mod changes;
 mod chats;
+mod detected;
 mod faults;
 mod files;
 mod growth;

@@ -1,7 +1,7 @@
 //! Classifies the differences of two sides as events.
 
 use super::facts::Facts;
-use super::matched::matched;
+use super::matched::{matched, rekeyed, shortened};
 use super::shift::{Shift, differing};
 use super::span::{is_rounded, seconds};
 use super::{Code, Group, Totals};
@@ -9,7 +9,7 @@ use crate::audit::entry::{Entry, Id};
 use crate::audit::message_hasher::MessageHasher;
 use crate::audit::open::{Now, Open, Why};
 use crate::audit::snapshot_builder::CurrentMessage;
-use crate::model::State;
+use crate::model::{State, epoch};
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 /// One thing that has happened.
@@ -48,6 +48,7 @@ pub(super) fn classify(facts: &Facts, hasher: &MessageHasher) -> (Totals, BTreeM
         conversations: HashMap::new(),
         shifts: HashMap::new(),
         touched: HashSet::new(),
+        shortened: shortened(&removed, &added),
         shift,
     };
     let lost_open = found.unsettled();
@@ -78,6 +79,8 @@ struct Found<'a> {
     shifts: HashMap<i64, u64>,
     /// Conversations with a change, or with growth that was examined message by message.
     touched: HashSet<Id>,
+    /// Conversations that have lost a message.
+    shortened: HashSet<Id>,
     /// What has moved to another place.
     shift: Shift,
 }
@@ -121,9 +124,9 @@ impl Found<'_> {
         if deleted(then, now) {
             return self.message(Code::MessageLost, then, SOFT);
         } else if then.role() != now.role() {
-            return self.message(Code::MessageAltered, then, "its role changed");
+            return self.beyond_edit(then, None, "its role changed");
         } else if then.parent != 0 && then.parent != now.parent {
-            return self.message(Code::MessageAltered, then, PARENT);
+            return self.reparented(then);
         }
         let is_new = now.time() > Some(self.facts.taken) && now.time() != then.time();
         // An answer may get its time when it is finished, and never an earlier one.
@@ -132,7 +135,7 @@ impl Found<'_> {
             && !is_rounded([then.time(), now.time()], self.facts.exact_to);
         if is_earlier {
             let note = "its time is earlier, or gone";
-            return self.message(Code::TimesShifted, then, note);
+            return self.retimed(then, now, note);
         }
         match (text, was.why) {
             // What it calls or has attached may have come, or gone.
@@ -176,11 +179,15 @@ impl Found<'_> {
         }
         let by_key = |e: &Entry| Some((e.message, e.content));
         let by_text = |e: &Entry| e.time().map(|time| (e.content, time));
-        let here = |e: &Entry| by_text(e).map(|text| (e.conversation, text));
+        let rekeyed = rekeyed(&removed, &added);
+        let here = |e: &Entry| {
+            let is_known = e.time().is_some() || rekeyed.contains(&e.conversation);
+            is_known.then_some((e.conversation, e.content, e.time()))
+        };
         // In its own conversation it has another key; only then another one is examined.
         for (was, now) in matched(&mut removed, &mut added, here) {
             let note = "its key changed, and its content and time are the same";
-            self.other(Code::MessageAltered, &was, now.message, note);
+            self.beyond_edit(&was, Some(now.message), note);
         }
         let mut moved = matched(&mut removed, &mut added, by_key);
         moved.extend(matched(&mut removed, &mut added, by_text));
@@ -221,6 +228,7 @@ impl Found<'_> {
             .map(|(was, now)| now.wrapping_sub(was));
         let moved = places[0]
             .zip(places[1])
+            .filter(|(was, now)| !are_times([was, now].map(|place| *place), times))
             .map(|(was, now)| now.wrapping_sub(was));
         let is_moved = moved.is_some_and(|by| by != 0);
         if deleted(was, now) {
@@ -240,7 +248,7 @@ impl Found<'_> {
                 }
                 false if was.role() != now.role() => {
                     let note = format!("it was the {}'s, and is the {}'s", was.role(), now.role());
-                    self.message(Code::MessageAltered, was, &note);
+                    self.beyond_edit(was, None, &note);
                 }
                 false if was.state() != now.state() => {
                     let note =
@@ -250,7 +258,7 @@ impl Found<'_> {
                 false => self.message(Code::MessageAltered, was, "its content changed"),
             }
         } else if was.parent != now.parent {
-            self.message(Code::MessageAltered, was, PARENT);
+            self.reparented(was);
         } else if is_rounded(times, self.facts.exact_to) && !is_moved {
             self.totals.rounded += 1;
         } else if times[0].is_none() && self.facts.reads_more_times && !is_moved {
@@ -260,11 +268,31 @@ impl Found<'_> {
             by.filter(|by| *by != 0 && moved.is_none_or(|m| m == 0 || m == *by))
         {
             *self.shifts.entry(by).or_default() += 1;
-            self.message(Code::TimesShifted, was, &format!("by {}", seconds(by)));
+            self.retimed(was, now, &format!("by {}", seconds(by)));
         } else if by != Some(0) && (by.is_some() || times[0] != times[1]) {
-            self.message(Code::TimesShifted, was, "only one side has a time");
+            self.retimed(was, now, "only one side has a time");
+        } else if moved.is_none() && places.iter().all(Option::is_some) {
+            // The same time, in another unit.
+            self.totals.rounded += 1;
         } else {
-            self.message(Code::MessageAltered, was, PLACE);
+            self.beyond_edit(was, None, PLACE);
+        }
+    }
+
+    /// A message with another parent, and nothing else. What follows a message that a user deleted goes to the
+    /// one before it.
+    fn reparented(&mut self, was: &Entry) {
+        match self.shortened.contains(&was.conversation) {
+            true => self.message(Code::MessageAltered, was, PARENT),
+            false => self.beyond_edit(was, None, PARENT),
+        }
+    }
+
+    /// A message with another time, and nothing else. One that a user sends again has the time of that.
+    fn retimed(&mut self, was: &Entry, now: &Entry, note: &str) {
+        match now.time() > Some(self.facts.taken) {
+            true => self.message(Code::TimesShifted, was, note),
+            false => self.put_beyond_edit(Code::TimesShifted, item(was, None, note)),
         }
     }
 
@@ -329,6 +357,13 @@ impl Found<'_> {
                 self.message(Code::MessageLost, was, GONE_OPEN);
             }
         }
+        for now in facts
+            .added
+            .iter()
+            .filter(|now| facts.twins.contains(&now.key()))
+        {
+            self.message(Code::MessageDuplicated, now, "");
+        }
         let sorted: BTreeMap<_, _> = facts.gone.iter().collect();
         for (id, (messages, row)) in sorted {
             let open = lost_open.iter().filter(|was| was.conversation == *id);
@@ -357,21 +392,15 @@ impl Found<'_> {
         let facts = self.facts;
         let told: HashSet<_> = facts.removed.iter().map(Entry::key).collect();
         for key in facts.moved.iter().filter(|key| !told.contains(key)) {
-            self.put(
-                Code::MessageAltered,
-                Item {
-                    conversation: key.0,
-                    message: Some(key.1),
-                    other: None,
-                    role: None,
-                    time: None,
-                    messages: 1,
-                    note: PLACE.to_owned(),
-                },
-            );
+            let item = Item {
+                message: Some(key.1),
+                ..of_conversation(key.0, 1, PLACE)
+            };
+            self.put_beyond_edit(Code::MessageAltered, item);
         }
         for id in &facts.reordered {
-            self.conversation(Code::MessageAltered, *id, 1, REORDERED);
+            let item = of_conversation(*id, 1, REORDERED);
+            self.put_beyond_edit(Code::MessageAltered, item);
         }
     }
 
@@ -401,26 +430,36 @@ impl Found<'_> {
         self.groups.entry(Code::MessageAltered).or_default().unsure += 1;
     }
 
+    /// A message that changed in a way in which no user can change it.
+    fn beyond_edit(&mut self, was: &Entry, other: Option<Id>, note: &str) {
+        self.put_beyond_edit(Code::MessageAltered, item(was, other, note));
+    }
+
     fn other(&mut self, code: Code, was: &Entry, other: Id, note: &str) {
         self.put(code, item(was, Some(other), note));
     }
 
     fn conversation(&mut self, code: Code, id: Id, messages: u64, note: &str) {
-        self.put(
-            code,
-            Item {
-                conversation: id,
-                message: None,
-                other: None,
-                role: None,
-                time: None,
-                messages,
-                note: note.to_owned(),
-            },
-        );
+        self.put(code, of_conversation(id, messages, note));
     }
 
     fn put(&mut self, code: Code, item: Item) {
+        let group = self.counted(code, &item);
+        if group.items.len() < MOST {
+            group.items.push(item);
+        }
+    }
+
+    /// What no user did comes before what users may have done.
+    fn put_beyond_edit(&mut self, code: Code, item: Item) {
+        let group = self.counted(code, &item);
+        let at = group.items.len().min(group.beyond_edit as usize);
+        group.beyond_edit += item.messages;
+        group.items.insert(at, item);
+        group.items.truncate(MOST);
+    }
+
+    fn counted(&mut self, code: Code, item: &Item) -> &mut Group {
         self.touched.insert(item.conversation);
         self.conversations
             .entry(code)
@@ -429,9 +468,7 @@ impl Found<'_> {
         let group = self.groups.entry(code).or_default();
         group.count += 1;
         group.messages += item.messages;
-        if group.items.len() < MOST {
-            group.items.push(item);
-        }
+        group
     }
 
     fn finish(mut self) -> (Totals, BTreeMap<Code, Group>) {
@@ -495,6 +532,13 @@ const HIDDEN: &str = "its row exists, and is marked as deleted for the user";
 const UNLISTED: &str = "its row is gone, but messages of it exist";
 const UNNAMED: &str = "which message is unknown";
 
+/// Whether two places are the times of their messages, in any unit: they tell no more than these do.
+fn are_times(places: [i64; 2], times: [Option<i64>; 2]) -> bool {
+    let is_time = |at: usize| times[at].is_some_and(|time| epoch::is(places[at], time));
+    let in_micros = places.map(epoch::micros);
+    is_time(0) && is_time(1) || in_micros[0].is_some() && in_micros[0] == in_micros[1]
+}
+
 fn gone(row: bool) -> Code {
     if row {
         Code::ConversationEmptied
@@ -505,6 +549,18 @@ fn gone(row: bool) -> Code {
 
 fn deleted(was: &Entry, now: &Entry) -> bool {
     was.state() != State::Deleted && now.state() == State::Deleted
+}
+
+fn of_conversation(id: Id, messages: u64, note: &str) -> Item {
+    Item {
+        conversation: id,
+        message: None,
+        other: None,
+        role: None,
+        time: None,
+        messages,
+        note: note.to_owned(),
+    }
 }
 
 fn item(was: &Entry, other: Option<Id>, note: &str) -> Item {

@@ -11,6 +11,7 @@ use crate::audit::message_hasher::{Asides, MessageHasher};
 use crate::audit::open::{CLOCKS, Open};
 use crate::audit::sketch::Sketch;
 use crate::audit::snapshot_builder::{CurrentMessage, DetailData, Extras, Parts};
+use crate::model::epoch;
 use std::collections::{HashMap, HashSet};
 
 /// The later side of a comparison.
@@ -244,6 +245,9 @@ pub(super) fn diff_sums(
 /// What is known before anything is compared.
 fn facts(before: &Snapshot, after: &Side, open: Vec<Open>, high: Option<i64>) -> Facts {
     let was = &before.summary;
+    let is_time = was
+        .last_time
+        .is_some_and(|time| was.high.is_some_and(|high| epoch::is(high, time)));
     Facts {
         complete: true,
         cut: after.cut,
@@ -252,7 +256,8 @@ fn facts(before: &Snapshot, after: &Side, open: Vec<Open>, high: Option<i64>) ->
         is_behind: was.last_time > Some(was.taken.saturating_add(CLOCKS)),
         young_from: was.last_time.unwrap_or(i64::MAX).saturating_sub(was.settle),
         high,
-        high_is_ahead: was.by_time && high > Some(was.taken),
+        unit: high.filter(|_| is_time).and_then(epoch::unit),
+        high_is_ahead: is_time && was.last_time > Some(was.taken),
         last_time: was.last_time,
         exact_to: was.exact_to.max(after.exact_to).unwrap_or(1),
         paired: after.paired,
@@ -296,7 +301,11 @@ fn from_sketches(before: &Sketch, after: &Sketch, facts: &mut Facts, hasher: &Me
             continue;
         }
         match facts.growth(hasher.place(&entry)) {
-            Growth::Behind => grown.entry(entry.conversation).or_default()[0] += 1,
+            Growth::Behind => {
+                let is_old = entry.time().is_some() && entry.time() <= facts.last_time;
+                facts.more_suspects += u64::from(is_old);
+                grown.entry(entry.conversation).or_default()[0] += 1;
+            }
             Growth::Before => grown.entry(entry.conversation).or_default()[1] += 1,
             Growth::None => facts.add(entry),
         }

@@ -6,6 +6,8 @@ use crate::audit::entry::{Entry, Id};
 use crate::audit::message_hasher::MessageHasher;
 use crate::audit::open::Open;
 use crate::audit::snapshot_builder::CurrentMessage;
+use crate::model::epoch;
+use crate::model::epoch::Unit;
 use std::collections::{HashMap, HashSet};
 
 /// What is on one side only, and what both sides say of the conversations.
@@ -71,6 +73,8 @@ pub(super) struct Facts {
     /// Answers with a time from then on may have been young at the snapshot, whatever its clock
     /// said; in microseconds since 1970 UTC.
     pub(super) young_from: i64,
+    /// The unit of the mark, if it is a time.
+    pub(super) unit: Option<Unit>,
     /// Whether the mark is a time after the snapshot's.
     pub(super) high_is_ahead: bool,
     /// Conversations that grew before such a mark.
@@ -93,7 +97,12 @@ pub(super) const MOST: usize = 1 << 20;
 impl Facts {
     /// Whether that place is behind the snapshot's mark.
     pub(super) fn is_new(&self, place: Option<i64>) -> bool {
-        self.high.is_some() && place > self.high
+        self.high.is_some() && place.map(|place| self.in_unit(place)) > self.high
+    }
+
+    /// A place in the unit of the mark: a migration may have changed it.
+    fn in_unit(&self, place: i64) -> i64 {
+        self.unit.map_or(place, |unit| epoch::to(unit, place))
     }
 
     pub(super) fn remove(&mut self, entry: Entry) {
@@ -119,9 +128,10 @@ impl Facts {
             // Without an append column it may have been moved here, or be a copy.
             return Growth::None;
         };
-        match place > high {
+        let is_since = epoch::micros(place) > Some(self.taken);
+        match self.in_unit(place) > high {
             true => Growth::Behind,
-            false if self.high_is_ahead && place > self.taken => Growth::Before,
+            false if self.high_is_ahead && is_since => Growth::Before,
             false => Growth::None,
         }
     }

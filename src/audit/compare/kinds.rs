@@ -32,7 +32,7 @@ pub enum Code {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, serde::Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Allow {
-    /// Users may change messages.
+    /// Users may change the texts of messages.
     Edit,
     /// Users may delete messages and conversations.
     Delete,
@@ -84,8 +84,7 @@ pub static ALL: &[Kind] = &[
             let are = messages(found);
             format!("{are} of the snapshot {} gone", is(found.messages))
         },
-        help: "restore it from a backup, and find the code that deletes messages; take the next snapshot with \
-               --keep-ids to have the message's own id here",
+        help: "restore it from a backup, and find the code that deletes messages",
     },
     Kind {
         code: Code::MessageAltered,

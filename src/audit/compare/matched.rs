@@ -1,6 +1,6 @@
 //! Matches missing messages with new ones.
 
-use crate::audit::entry::Entry;
+use crate::audit::entry::{Entry, Id};
 use std::collections::{HashMap, HashSet};
 use std::hash::Hash;
 
@@ -32,4 +32,37 @@ pub(super) fn matched<K: Hash + Eq>(
         !taken.contains(&(at - 1))
     });
     pairs
+}
+
+/// Conversations that have lost a message.
+pub(super) fn shortened(removed: &[Entry], added: &[Entry]) -> HashSet<Id> {
+    let now: HashSet<_> = added.iter().map(Entry::key).collect();
+    let gone = removed.iter().filter(|was| !now.contains(&was.key()));
+    gone.map(|was| was.conversation).collect()
+}
+
+/// Conversations without times in which several messages have other keys, and none is without its text.
+pub(super) fn rekeyed(removed: &[Entry], added: &[Entry]) -> HashSet<Id> {
+    let is_loose = |entry: &&Entry| !entry.placed() && entry.time().is_none();
+    let mut texts: HashMap<(Id, u64), usize> = HashMap::new();
+    for now in added.iter().filter(is_loose) {
+        *texts.entry((now.conversation, now.content)).or_default() += 1;
+    }
+    let mut kept: HashMap<Id, usize> = HashMap::new();
+    let mut lost = HashSet::new();
+    for was in removed {
+        match texts.get_mut(&(was.conversation, was.content)) {
+            Some(count @ 1..) => {
+                *count -= 1;
+                *kept.entry(was.conversation).or_default() += 1;
+            }
+            Some(0) | None => {
+                lost.insert(was.conversation);
+            }
+        }
+    }
+    let several = kept
+        .into_iter()
+        .filter(|(of, count)| *count > 1 && !lost.contains(of));
+    several.map(|(of, _)| of).collect()
 }

@@ -205,6 +205,8 @@ pub struct Group {
     pub items: Vec<Item>,
     /// Items, told or not.
     pub count: u64,
+    /// How many of the messages were changed in a way in which no user can change them.
+    pub beyond_edit: u64,
     /// How many of the messages may be what they should be.
     pub unsure: u64,
     /// What is to be said about all of them together.
@@ -235,6 +237,7 @@ impl Group {
         self.conversations += tail.conversations;
         self.items.extend(tail.items);
         self.count += tail.count;
+        self.beyond_edit += tail.beyond_edit;
         self.unsure += tail.unsure;
         if self.note.is_empty() {
             self.note = tail.note;

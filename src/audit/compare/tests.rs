@@ -1,8 +1,10 @@
 //! What the random trials do not reach: open and late messages, files, floods, words.
 
+mod edits;
 mod ordered;
 mod pairs;
 mod parts;
+mod times;
 mod young;
 
 use super::trials::{TAKEN, compare, compare_late, key, settings, snapshot};
@@ -223,6 +225,7 @@ fn too_many_new_messages_with_old_times_are_counted() {
     let old = |number: i64| StoredMessage {
         key: format!("import {number}"),
         time: Some(TAKEN - 1_000_000_000),
+        content: format!("import {number}"),
         ..later(number % 40)
     };
     after.extend((0..100_003).map(old).map(|message| StoredMessage {
@@ -235,6 +238,42 @@ fn too_many_new_messages_with_old_times_are_counted() {
         why.contains("3 new ones with old times were not checked"),
         "{why}"
     );
+}
+
+/// A restore into a table that is full puts every row into it once more.
+#[test]
+fn copies_are_found_or_named_as_not_searched_for() {
+    let mut after = chats(40);
+    after.extend(chats(40).into_iter().enumerate().map(|(at, message)| {
+        let copy = StoredMessage {
+            key: format!("copy {at}"),
+            ..message
+        };
+        StoredMessage {
+            append: later(at as i64).append,
+            ..copy
+        }
+    }));
+    for detail in DETAILS {
+        let before = snapshot(&chats(40), settings(detail));
+        let found = compare(&before, &after);
+        assert_eq!(codes(&found), [("message-duplicated", 40)], "{detail:?}");
+        // New messages are no copies.
+        let mut grown = chats(40);
+        grown.extend((40..50).map(later));
+        assert!(compare(&before, &grown).intact(), "{detail:?}");
+    }
+    let sketch = |messages: &[StoredMessage]| snapshot(messages, settings(SKETCH));
+    let found = compare_files(&sketch(&chats(40)), &sketch(&after)).unwrap();
+    let why = verdict(&found).1;
+    assert!(
+        why.contains("40 new ones with old times were not checked for copies"),
+        "{why}"
+    );
+    let mut grown = chats(40);
+    grown.extend((40..50).map(later));
+    let found = compare_files(&sketch(&chats(40)), &sketch(&grown)).unwrap();
+    assert!(!verdict(&found).1.contains("copies"));
 }
 
 #[test]

@@ -201,7 +201,7 @@ impl Comparison {
 impl Comparison {
     /// How bad a finding is.
     pub(super) fn severity(&self, code: Code, group: &Group, rules: &Rules) -> Severity {
-        let by = code.kind().allowed_by;
+        let by = code.kind().allowed_by.filter(|_| group.beyond_edit == 0);
         match () {
             () if by.is_some_and(|by| rules.allow.contains(&by) && self.is_few(by, rules)) => {
                 Severity::Note

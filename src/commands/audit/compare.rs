@@ -1,7 +1,7 @@
 //! `chatctl audit compare`: reports what was lost or altered since a snapshot.
 
 use super::look::Look;
-use super::{duration, look, quick};
+use super::{dropped, duration, look, quick};
 use crate::audit;
 use crate::audit::compare::{Resolver, Rules};
 use crate::audit::evidence::judge;
@@ -80,9 +80,23 @@ pub(super) async fn run(args: Args, env: Env) -> anyhow::Result<Done> {
             (found, after.header.evidence.clone(), after.summary.messages)
         }
         None => {
-            let mut live = args.look.open_again(&env, &before.header).await?;
+            let mut live = match args.look.open_again(&env, &before.header).await {
+                Ok(live) => live,
+                Err(error) => {
+                    let target = args.look.target(&env)?;
+                    // Whatever keeps from looking there is less than the first error.
+                    return match dropped::report(&before, target).await {
+                        Ok(Some(report)) => Ok(Done::Report(Box::new(Report {
+                            took: began.elapsed(),
+                            ..report
+                        }))),
+                        Ok(None) | Err(_) => Err(error),
+                    };
+                }
+            };
             live.has_come_to(&before.header)?;
             let left_out = live.read_as(&before.header.mapping);
+            live.count_as(&before).await?;
             let line = look::line(&live);
             url.clone_from(&line.url);
             report.store = Some(line);

@@ -6,7 +6,7 @@ use crate::audit::live::Live;
 use crate::audit::snapshot;
 use crate::cli_error::CliError;
 use crate::commands::Env;
-use crate::db::Db;
+use crate::db::{Db, Target};
 use crate::report::{Case, StoreLine, Verdict};
 use crate::store::{Choice, Preset, Store};
 use std::ops::ControlFlow;
@@ -54,11 +54,16 @@ impl Look {
         self.open_by(env, choice).await
     }
 
-    async fn open_by(&self, env: &Env, choice: Choice<'_>) -> anyhow::Result<Live> {
-        let target = match &self.read_from {
+    /// The store, or its replica.
+    pub(super) fn target(&self, env: &Env) -> anyhow::Result<Target> {
+        Ok(match &self.read_from {
             Some(url) => env.target_of(url)?,
             None => env.target()?,
-        };
+        })
+    }
+
+    async fn open_by(&self, env: &Env, choice: Choice<'_>) -> anyhow::Result<Live> {
+        let target = self.target(env)?;
         env.progress.doing("looking at the tables".to_owned());
         let live = Live::open(target, choice, self.max_time, self.ranges.into()).await?;
         if env.mask.redact().is_some() {
@@ -213,9 +218,17 @@ pub(super) fn unread_in(stores: &[Store], preset: Option<&Preset>) -> Vec<String
     let others = stores.iter().skip(1);
     let others =
         others.map(|other| format!("the same chats in `{}` were not compared", other.table()));
+    let order = stores.first().map(Store::order_besides_parents);
+    let order = order.filter(|order| !order.is_empty());
+    let order = order.map(|order| {
+        format!(
+            "the order by `{}` was not compared: each message names the one before it",
+            order.join("`, `")
+        )
+    });
     let unreadable = preset.and_then(|preset| preset.unreadable.as_ref());
     let unreadable = unreadable.map(|what| format!("not readable: {what}"));
-    others.chain(unreadable).collect()
+    others.chain(order).chain(unreadable).collect()
 }
 
 pub(super) fn case(name: &str, verdict: Verdict, reason: String) -> Case {

@@ -3,6 +3,7 @@
 mod arm;
 mod check;
 mod compare;
+mod dropped;
 mod look;
 mod quick;
 mod rate;

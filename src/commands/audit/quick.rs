@@ -18,7 +18,7 @@ const OPEN: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// What such a look can't tell.
 pub(super) const LIMITS: &str = "; up to the mark only sums of 64 bits without a key are kept: they name a conversation that changed, not its \
-     message, and miss a change that was made to keep the sum";
+     message, and miss a change that was made to keep the sum; new messages were not checked for copies of old ones";
 
 /// The sums of everything that is not written to any more, digests of what is behind it, and the
 /// number of conversations.

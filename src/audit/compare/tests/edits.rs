@@ -1,0 +1,87 @@
+//! What users may change, and what they may not.
+
+use super::{
+    Allow, Code, Comparison, Role, Rules, Severity, StoredMessage, TAKEN, chats, compare, settings,
+    snapshot,
+};
+use crate::audit::snapshot_builder::Detail;
+
+fn severity(found: &Comparison, code: Code) -> Severity {
+    let rules = Rules {
+        allow: vec![Allow::Edit, Allow::Delete],
+        ..Rules::default()
+    };
+    let findings = found.findings(&rules);
+    let name = code.kind().name;
+    let finding = findings.iter().find(|finding| finding.code == name);
+    finding.unwrap_or_else(|| panic!("no {name}")).severity
+}
+
+fn row(number: i64) -> StoredMessage {
+    let parent = (number % 10 > 0).then(|| format!("m{}", number - 1));
+    StoredMessage {
+        parent,
+        ..chats(number + 1).remove(number as usize)
+    }
+}
+
+fn rows() -> Vec<StoredMessage> {
+    (0..40).map(row).collect()
+}
+
+/// A user changes the text of a message, and not whose it is, where it is or when it was made.
+#[test]
+fn only_another_text_is_an_edit() {
+    let before = snapshot(&rows(), settings(Detail::Messages));
+    let changed = |change: fn(&mut StoredMessage)| {
+        let mut after = rows();
+        change(&mut after[15]);
+        compare(&before, &after)
+    };
+    let found = changed(|row| row.content.push('!'));
+    assert_eq!(severity(&found, Code::MessageAltered), Severity::Note);
+    let beyond: [fn(&mut StoredMessage); 4] = [
+        |row| row.role = Role::User,
+        |row| row.parent = Some("m11".into()),
+        |row| row.append = Some(29),
+        |row| row.key = "m900".into(),
+    ];
+    for change in beyond {
+        let found = changed(change);
+        assert_eq!(severity(&found, Code::MessageAltered), Severity::Error);
+    }
+    let found = changed(|row| row.time = Some(TAKEN - 7));
+    assert_eq!(severity(&found, Code::TimesShifted), Severity::Error);
+    // The same text, sent again.
+    let found = changed(|row| row.time = Some(TAKEN + 7));
+    assert_eq!(severity(&found, Code::TimesShifted), Severity::Note);
+}
+
+/// What follows a message that a user deleted goes to the one before it.
+#[test]
+fn a_deleted_message_leaves_what_follows_it_to_its_parent() {
+    let before = snapshot(&rows(), settings(Detail::Messages));
+    let mut after = rows();
+    after[16].parent = Some("m14".into());
+    after.remove(15);
+    let found = compare(&before, &after);
+    assert_eq!(severity(&found, Code::MessageLost), Severity::Note);
+    assert_eq!(severity(&found, Code::MessageAltered), Severity::Note);
+}
+
+/// One swapped role is shown before a hundred texts.
+#[test]
+fn what_no_user_did_comes_first() {
+    let many: Vec<_> = (0..400).map(row).collect();
+    let before = snapshot(&many, settings(Detail::Messages));
+    let mut after = many.clone();
+    for message in &mut after[..150] {
+        message.content.push('!');
+    }
+    after[399].role = Role::User;
+    let found = compare(&before, &after);
+    let group = &found.groups[&Code::MessageAltered];
+    assert_eq!((group.messages, group.beyond_edit), (151, 1));
+    let note = &group.items[0].note;
+    assert_eq!(note, "it was the assistant's, and is the user's");
+}

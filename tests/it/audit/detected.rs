@@ -1,0 +1,155 @@
+//! Stores that chatctl finds by itself, before and after changes of the way in which they are stored.
+
+use super::chats::{Chats, figure, told};
+use crate::common::stores::Store;
+use serde_json::Value;
+
+fn looking_at(store: &Store) -> Chats {
+    let chats = Chats::looking_at(store.url());
+    chats.map("");
+    chats
+}
+
+fn held(report: &Value, code: i32) {
+    assert_eq!((told(report).as_str(), code), ("", 0), "{report:#}");
+}
+
+/// Messages with random keys are in the order of their times, in whatever form the column has them.
+#[test]
+fn times_may_get_another_unit_or_form() {
+    let rows = "CREATE TABLE chat_message (id TEXT PRIMARY KEY, session_id TEXT, role TEXT, content TEXT, created_at INT);
+        WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < 47)
+        INSERT INTO chat_message SELECT printf('%02x-%d', (i * 37) % 251, i), 's' || (i % 8),
+            CASE WHEN i / 8 % 2 = 0 THEN 'user' ELSE 'assistant' END, 'text ' || i, 1767225600 + i * 61 FROM n";
+    for detail in ["messages", "sketch", "conversations"] {
+        for form in [
+            "created_at * 1000",
+            "created_at * 1000000",
+            "datetime(created_at, 'unixepoch')",
+            "created_at * 1.0",
+        ] {
+            let store = Store::sqlite();
+            let chats = looking_at(&store);
+            chats.sql(rows);
+            chats.snapshot_with("before.cas", &["--detail", detail]);
+            chats.sql(&format!("UPDATE chat_message SET created_at = {form}"));
+            chats.sql(&format!(
+                "INSERT INTO chat_message SELECT 'ff', 's1', 'user', 'more', {form} FROM (SELECT 1767325600 AS created_at)"
+            ));
+            let (report, code) = chats.compare(&["before.cas"]);
+            held(&report, code);
+            assert_eq!(figure(&report, "appended_messages"), 1, "{form} {detail}");
+            chats.sql("UPDATE chat_message SET content = 'x' WHERE content = 'text 5'");
+            let (report, code) = chats.compare(&["before.cas"]);
+            assert_eq!(
+                (told(&report).as_str(), code),
+                ("E message-altered", 1),
+                "{report:#}"
+            );
+        }
+    }
+}
+
+/// The items of a column that names alone make a chat.
+fn items(store: &Store, time: &str) -> Chats {
+    let chats = looking_at(store);
+    chats.sql(&format!(
+        "CREATE TABLE chats (id TEXT PRIMARY KEY, user_id TEXT, title TEXT, messages TEXT, updated_at TEXT);
+         WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 8)
+         INSERT INTO chats SELECT 'c' || i, 'u', 'title', json_array(
+            json_object('role', 'user', 'content', 'question ' || i, '{time}', '2026-01-01T10:00:00.000Z'),
+            json_object('role', 'assistant', 'content', 'answer ' || i, '{time}', '2026-01-01T10:00:05.000Z')), 'x' FROM n"
+    ));
+    chats
+}
+
+#[test]
+fn the_time_of_an_item_may_have_any_usual_name() {
+    for time in ["timestamp", "createdAt", "created_at", "ts", "time"] {
+        let store = Store::sqlite();
+        let chats = items(&store, time);
+        chats.sql(&format!(
+            "UPDATE chats SET messages = json_insert(messages, '$[#]', json_object('role', 'assistant', 'content', 'Half a',
+                '{time}', strftime('%Y-%m-%dT%H:%M:%fZ', 'now', '-5 seconds'))) WHERE id = 'c8'"
+        ));
+        chats.snapshot("before.cas");
+        // The last answer was young, and goes on.
+        chats.sql("UPDATE chats SET messages = json_set(messages, '$[2].content', 'Half a sentence') WHERE id = 'c8'");
+        let (report, code) = chats.compare(&["before.cas"]);
+        held(&report, code);
+        chats.sql(&format!(
+            "UPDATE chats SET messages = json_set(messages, '$[0].{time}', '2025-01-01T10:00:00.000Z') WHERE id = 'c3'"
+        ));
+        let (report, code) = chats.compare(&["before.cas"]);
+        assert_eq!(
+            (told(&report).as_str(), code),
+            ("E times-shifted", 1),
+            "{time} {report:#}"
+        );
+    }
+}
+
+/// A list whose items get ids loses nothing.
+#[test]
+fn items_that_get_ids_are_not_lost() {
+    for time in ["ts", "unread"] {
+        let store = Store::sqlite();
+        let chats = items(&store, time);
+        chats.snapshot("before.cas");
+        chats.sql(
+            "UPDATE chats SET messages = json_set(messages, '$[0].id', 'q' || id, '$[1].id', 'a' || id)",
+        );
+        let (report, code) = chats.compare(&["before.cas"]);
+        assert_eq!(
+            (told(&report).as_str(), code),
+            ("E message-altered", 1),
+            "{report:#}"
+        );
+        chats.sql("UPDATE chats SET messages = json_remove(messages, '$[1]') WHERE id = 'c2'");
+        let (report, _) = chats.compare(&["before.cas"]);
+        assert_eq!(
+            told(&report),
+            "E message-altered, E message-lost",
+            "{report:#}"
+        );
+    }
+}
+
+const TWO: &str = "CREATE TABLE conversations (id INTEGER PRIMARY KEY, user_id TEXT, title TEXT, created_at TEXT, updated_at TEXT);
+    CREATE TABLE messages (id INTEGER PRIMARY KEY, conversation_id INTEGER REFERENCES conversations, role TEXT, content TEXT, created_at TEXT);
+    INSERT INTO conversations VALUES (1, 'u', 't', '2026-01-01 09:00:00', '2026-01-01 09:00:00');
+    INSERT INTO messages VALUES (1, 1, 'user', 'milk?', '2026-01-01 10:00:00'), (2, 1, 'assistant', 'yes', '2026-01-01 10:00:05')";
+
+#[test]
+fn a_dropped_table_is_named() {
+    let store = Store::sqlite();
+    let chats = looking_at(&store);
+    chats.sql(TWO);
+    chats.snapshot("before.cas");
+    chats.sql("ALTER TABLE messages RENAME TO chat_messages");
+    let (report, code) = chats.compare(&["before.cas"]);
+    assert_eq!(
+        (told(&report).as_str(), code),
+        ("N schema-changed", 0),
+        "{report:#}"
+    );
+    chats.sql("DROP TABLE chat_messages");
+    let (report, code) = chats.compare(&["before.cas"]);
+    assert_eq!(
+        (told(&report).as_str(), code),
+        ("E table-missing", 1),
+        "{report:#}"
+    );
+    assert_eq!(report["findings"][0]["subject"], "messages");
+    let reason = report["cases"][0]["reason"].as_str().unwrap();
+    assert!(reason.contains("none of 2 messages was found"), "{reason}");
+    // Another database has none of the tables.
+    chats.sql("DROP TABLE conversations; CREATE TABLE note (id INTEGER PRIMARY KEY)");
+    let code = chats
+        .audit(&["compare", "before.cas"])
+        .output()
+        .unwrap()
+        .status
+        .code();
+    assert_eq!(code, Some(3));
+}
