@@ -215,7 +215,8 @@ fn is_markup(text: &[char]) -> bool {
     })
 }
 
-/// Whether what follows a text is set apart from it: by a line of its own, or by a sign that no sentence has there.
+/// Whether what follows a text is set apart from it: by a line of its own, or by a sign that no
+/// sentence has there.
 fn is_apart(after: &[char]) -> bool {
     let after: String = after.iter().collect();
     let words = after.trim_start_matches([' ', '\t']);
@@ -240,30 +241,6 @@ pub fn differs_after(text: &str, answer: &str) -> Option<usize> {
 pub fn has_more(answer: &str, text: &str) -> bool {
     let (answer, text) = (squeezed(answer), squeezed(text));
     !answer.starts_with(&text)
-}
-
-/// Whether a whole text is one with its pieces: it has all of them, or they begin alike. Too few characters are alike only
-/// at its beginning, and an empty text is like none.
-pub fn is_alike(pieces: &str, whole: &str) -> bool {
-    let (pieces, whole) = (squeezed(pieces), squeezed(whole));
-    let is_enough = |text: &str| text.chars().count() >= ENOUGH;
-    let has_all = || whole.starts_with(&pieces) || is_enough(&pieces) && whole.contains(&pieces);
-    let begins = || is_enough(&whole) && pieces.starts_with(&prefix(&whole, ENOUGH));
-    !pieces.is_empty() && (has_all() || begins())
-}
-
-/// Where in a text its end begins that is this one; nothing where it ends otherwise.
-pub fn ends_at(text: &str, end: &str) -> Option<usize> {
-    let mut black = text
-        .char_indices()
-        .rev()
-        .filter(|(_, c)| !c.is_whitespace());
-    let mut at = None;
-    for wanted in end.chars().rev().filter(|c| !c.is_whitespace()) {
-        let (found, _) = black.next().filter(|(_, c)| *c == wanted)?;
-        at = Some(found);
-    }
-    at
 }
 
 /// Whether a text is JSON objects one after the other: frames that were taken for text.
