@@ -355,7 +355,8 @@ fn a_conversation_without_a_row_is_found() {
     });
 }
 
-/// After a stop, the next turn of the same page may make the row: a user who does not go on has none.
+/// After a stop, the next turn of the same page may make the row: a user who does not go on has
+/// none.
 #[test]
 fn a_conversation_without_a_row_is_found_after_a_stop() {
     side_by_side(&["first", "late", "end"], |heads| {

@@ -9,7 +9,8 @@ use crate::stream::judge::ended_early::{EndedEarly, Spoilt};
 use std::time::Duration;
 
 impl Stage<'_> {
-    /// Whether the conversation of a question has no row of its own, as others have. What can't be read shows nothing.
+    /// Whether the conversation of a question has no row of its own, as others have. What can't be
+    /// read shows nothing.
     pub(super) async fn is_headless(&self, with_tag: &[StoredMessage]) -> bool {
         let mut asked = with_tag.iter().filter(|row| row.role == Role::User);
         match asked.find(|row| row.conversation.is_some()) {
@@ -18,14 +19,15 @@ impl Stage<'_> {
         }
     }
 
-    /// Whether the history shows a question; absent where the session has none, or it can't be read.
+    /// Whether the history shows a question; absent where the session has none, or it can't be
+    /// read.
     pub(super) async fn shows(&self, chat: &mut Chat, tag: &str) -> anyhow::Result<Option<bool>> {
         let texts = self.shown_texts(chat).await?;
         Ok(texts.map(|texts| texts.iter().any(|text| text.contains(tag))))
     }
 
-    /// Plays a stop again, after which the user waits: the next turn, which is sent at once in the case, may make the
-    /// row.
+    /// Plays a stop again, after which the user waits: the next turn, which is sent at once in the
+    /// case, may make the row.
     pub(super) async fn stop_and_wait(
         &mut self,
         play: Play,

@@ -129,7 +129,8 @@ impl Session {
         !is_made && history.is_some_and(|history| !history.request.names_a_chat())
     }
 
-    /// Whether a server may take all chats for those of one user: they log in alike, or name the same one.
+    /// Whether a server may take all chats for those of one user: they log in alike, or name the
+    /// same one.
     pub fn has_one_user(&self) -> bool {
         match self.login.as_ref().map(|login| &login.request) {
             Some(login) => {
