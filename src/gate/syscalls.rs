@@ -28,8 +28,13 @@ pub(super) const KIND: Kind = Kind {
     sweep: None,
 };
 
-/// Longer than the helper takes to trace every thread, or to let go of all.
-const ANSWER_WAIT: Duration = Duration::from_secs(5);
+/// Much longer than the helper takes to trace every thread and, where one does not stop, to let go
+/// of all: a busy machine may not run the helper for seconds. One that is gone is known at once.
+const ANSWER_WAIT: Duration = Duration::from_secs(30);
+/// How long a server may have a thread that does not stop, such as one that waits for a busy disk.
+const ALL_STOP: Duration = Duration::from_secs(30);
+/// Between two tries to trace every thread.
+const AGAIN: Duration = Duration::from_millis(200);
 
 /// A gate at the system calls of a server that chatctl has started.
 pub struct Syscalls {
@@ -85,10 +90,16 @@ impl Syscalls {
             fault,
         };
         self.closed = true;
-        match self.asked(Ask::Close(close)).await? {
-            TracerMessage::Closed { at, .. } => Ok(at),
-            TracerMessage::Failed(why) => anyhow::bail!("{why}"),
-            other => anyhow::bail!("the helper that traces the server said {other:?}"),
+        let deadline = clock::now() + ALL_STOP;
+        loop {
+            match self.asked(Ask::Close(close.clone())).await? {
+                TracerMessage::Closed { at, .. } => return Ok(at),
+                TracerMessage::Late(_) if clock::now() < deadline => {
+                    tokio::time::sleep(AGAIN).await;
+                }
+                TracerMessage::Late(why) | TracerMessage::Failed(why) => anyhow::bail!("{why}"),
+                other => anyhow::bail!("the helper that traces the server said {other:?}"),
+            }
         }
     }
 
@@ -314,7 +325,9 @@ impl CommitGate for Syscalls {
                         return Ok(at);
                     }
                     // An answer to what was asked before.
-                    TracerMessage::Failed(_) | TracerMessage::Closed { .. } => {
+                    TracerMessage::Late(_)
+                    | TracerMessage::Failed(_)
+                    | TracerMessage::Closed { .. } => {
                         told = self.answer_of_helper().await?;
                     }
                     other => anyhow::bail!("the helper that traces the server said {other:?}"),

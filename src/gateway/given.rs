@@ -2,7 +2,7 @@
 
 use super::answer::Answer;
 use super::matching::{Asked, Known};
-use super::providers::{EXTRA_ANSWER, Form, MODEL, Making, Provider};
+use super::providers::{EXTRA_ANSWER, Form, MODEL, Making, Previous, Provider};
 use super::{Play, Reel, Reply, State, matching};
 use crate::model::{Call, ProviderCall};
 use crate::stream::cassette::Stamp;
@@ -104,7 +104,8 @@ pub(super) async fn given(
     question.resolve(|id| state.named(id));
     let before = match &question.previous {
         None => Known::default(),
-        Some(id) => {
+        Some(previous) => {
+            let id = previous.id();
             let unknown = || format!("it continues `{id}`, which was not answered here");
             state.remembered(id).ok_or_else(|| bad(unknown()))?
         }
@@ -152,6 +153,9 @@ pub(super) async fn given(
     if let Some(keeps) = &provider.keeps {
         let mut known = asked.known.clone();
         known.hears(reel.said.as_deref().unwrap_or_default());
+        if let Some(Previous::Conversation(id)) = &question.previous {
+            state.remember(id.clone(), known.clone());
+        }
         state.remember((keeps.id)(&reel.stamp), known);
         state.keep_items(reel.items(provider, keeps, asked.stream));
     }

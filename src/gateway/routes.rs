@@ -79,6 +79,9 @@ async fn serve(
             let body = read(body).unwrap_or_default();
             state.record(line.clone(), side_call.call, Known::default());
             let answer = (side_call.answer)(&body, super::stamp("").now);
+            if let Some((id, known)) = side_call.made(&body, &answer) {
+                state.remember(id, known);
+            }
             Ok(Json(answer).into_response())
         }
         (None, None) => Err(Refusal::new(

@@ -61,6 +61,8 @@ pub struct Text {
     pub pick: Pick,
     /// Whether it is a piece, or all so far.
     pub mode: Mode,
+    /// What names the message that it belongs to, where an answer may have several.
+    pub message: Option<Path>,
     /// Characters that a server fills the text up with, and a client takes out.
     pub strip: String,
 }

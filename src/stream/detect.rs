@@ -196,6 +196,7 @@ fn at(path: &str, framing: Framing) -> Declared {
         text: vec![Text {
             pick: pick(None, Some(path)),
             mode: Mode::Delta,
+            message: None,
             strip: String::new(),
         }],
         reasoning: Vec::new(),

@@ -137,11 +137,16 @@ pub fn kept(stored: &[&StoredMessage], known: &ExpectedAnswer, finished: &[Endin
         };
     }
     let text = &texts[at];
-    let is_part = reached >= ENOUGH
-        || reached > 0 && reached == text.chars().count()
-        || is_short_part(&stored[at].content, known);
-    if !is_part {
-        return AnswerFate::Nothing;
+    if reached < ENOUGH && (reached == 0 || reached != text.chars().count()) {
+        match short_part(&stored[at].content, known) {
+            ShortPart::Is => {}
+            ShortPart::MayBe => {
+                return AnswerFate::Unknown(
+                    "the stored text has the few characters that the client had, which may be words of the server's own",
+                );
+            }
+            ShortPart::IsNot => return AnswerFate::Nothing,
+        }
     }
     let rest = text.split_once(&prefix(&answer, reached));
     let rest = rest.map_or("", |(_, rest)| rest);
@@ -160,11 +165,23 @@ pub fn kept(stored: &[&StoredMessage], known: &ExpectedAnswer, finished: &[Endin
     }
 }
 
-/// Whether a text has all of the little that the client had of an answer, and no letter right before or behind it: then
-/// the rest are words of the server's own.
-fn is_short_part(text: &str, known: &ExpectedAnswer) -> bool {
+/// Whether a text that is more than the little that the client had of an answer is that part.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum ShortPart {
+    /// It begins with it, and words of the server's own follow.
+    Is,
+    /// They are somewhere in it, as short words are in any text.
+    MayBe,
+    IsNot,
+}
+
+/// Looks for all of the little that the client had, with no letter right before or behind it.
+fn short_part(text: &str, known: &ExpectedAnswer) -> ShortPart {
     let had = known.text.chars().take(known.client);
     let part: Vec<char> = had.filter(|c| !c.is_whitespace()).collect();
+    if !(1..ENOUGH).contains(&part.len()) {
+        return ShortPart::IsNot;
+    }
     let all: Vec<char> = text.chars().collect();
     let black: Vec<usize> = (0..all.len())
         .filter(|at| !all[*at].is_whitespace())
@@ -173,13 +190,38 @@ fn is_short_part(text: &str, known: &ExpectedAnswer) -> bool {
         let character = at.and_then(|at| all.get(at));
         character.is_some_and(|c| c.is_alphanumeric())
     };
-    let is_it = |places: &[usize]| {
+    let mut found = ShortPart::IsNot;
+    for places in black.windows(part.len()) {
         let (first, last) = (places[0], places[places.len() - 1]);
-        places.iter().map(|at| all[*at]).eq(part.iter().copied())
+        let is_it = places.iter().map(|at| all[*at]).eq(part.iter().copied())
             && !is_letter(first.checked_sub(1))
-            && !is_letter(Some(last + 1))
-    };
-    (1..ENOUGH).contains(&part.len()) && black.windows(part.len()).any(is_it)
+            && !is_letter(Some(last + 1));
+        if is_it && is_markup(&all[..first]) && is_apart(&all[last + 1..]) {
+            return ShortPart::Is;
+        }
+        if is_it {
+            found = ShortPart::MayBe;
+        }
+    }
+    found
+}
+
+/// Whether there is no word, except in tags.
+fn is_markup(text: &[char]) -> bool {
+    let mut in_tag = false;
+    text.iter().all(|c| {
+        in_tag = *c == '<' || in_tag && *c != '>';
+        in_tag || !c.is_alphanumeric()
+    })
+}
+
+/// Whether what follows a text is set apart from it: by a line of its own, or by a sign that no
+/// sentence has there.
+fn is_apart(after: &[char]) -> bool {
+    let after: String = after.iter().collect();
+    let words = after.trim_start_matches([' ', '\t']);
+    let signs = ["\n", "\r", "[", "(", "{", "<", "*", "_", "~", "…", "..."];
+    words.is_empty() || signs.iter().any(|sign| words.starts_with(sign))
 }
 
 /// How many characters of an answer, from its beginning, are in a text.
@@ -199,14 +241,6 @@ pub fn differs_after(text: &str, answer: &str) -> Option<usize> {
 pub fn has_more(answer: &str, text: &str) -> bool {
     let (answer, text) = (squeezed(answer), squeezed(text));
     !answer.starts_with(&text)
-}
-
-/// Whether two texts are one in two forms: one is in the other, or they begin alike. An empty one is like none.
-pub fn is_alike(one: &str, other: &str) -> bool {
-    let (one, other) = (squeezed(one), squeezed(other));
-    let is_any = !one.is_empty() && !other.is_empty();
-    let is_in = || one.contains(&other) || other.contains(&one);
-    is_any && (is_in() || one.starts_with(&prefix(&other, ENOUGH)))
 }
 
 /// Whether a text is JSON objects one after the other: frames that were taken for text.
@@ -470,6 +504,45 @@ mod tests {
                 "{content} {client}"
             );
         }
+        // Words of the server's own may be the same.
+        for (content, client) in [
+            ("Sorry, Task was stopped", 4),
+            ("Task, stopped", 4),
+            ("Task stopped", 4),
+        ] {
+            let fate = told(content, client);
+            assert!(
+                matches!(fate, AnswerFate::Unknown(_)),
+                "{content}: {fate:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_common_word_in_a_note_is_no_part_for_certain() {
+        let told = |content: &str, text: &str, client: usize| {
+            let known = ExpectedAnswer {
+                text: text.to_owned(),
+                client,
+                ..known(true)
+            };
+            kept(&[&row(content)], &known, &[])
+        };
+        let (i, dash) = ("I have added it.", "- One\n- Two");
+        for (content, text) in [
+            ("Sorry, I was interrupted", i),
+            ("I'm sorry, that was interrupted", i),
+            ("Stopped - try it again", dash),
+        ] {
+            let fate = told(content, text, 1);
+            assert!(
+                matches!(fate, AnswerFate::Unknown(_)),
+                "{content}: {fate:?}"
+            );
+        }
+        assert_eq!(told("I [stopped]", i, 1), cut(1, Marked::Words));
+        assert_eq!(told("-\n\nStopped.", dash, 1), cut(1, Marked::Words));
+        assert_eq!(told("Stopped.", i, 1), AnswerFate::Nothing);
     }
 
     /// The server asked another provider, and the client left: it knows a part only.

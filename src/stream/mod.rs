@@ -15,6 +15,7 @@ pub mod last_event;
 pub mod marker;
 pub mod marks;
 pub mod own_words;
+mod parts;
 pub mod path;
 pub mod policy;
 pub mod profiles;

@@ -1,7 +1,7 @@
 //! One answer as it came over the wire: a state machine over lines and frames.
 
-use super::kept;
 use super::marker::FinalMarker;
+use super::parts::Parts;
 use super::profiles::{Reader, StreamEvent};
 use super::sse::Item;
 use crate::model::{Frame, LineKind};
@@ -20,8 +20,10 @@ pub struct Turn {
     pub text: String,
     /// The model's reasoning, which is not part of the answer.
     pub reasoning: String,
-    /// How much of the text came whole: later wholes do not replace it.
-    pub(super) settled: usize,
+    /// Where its parts begin.
+    pub(super) parts: Parts,
+    /// The message that the next text belongs to.
+    pub(super) message: Option<String>,
     /// The text, unless some comes in another way.
     pub(super) fallback: Option<String>,
     /// Tool calls by index: name and arguments.
@@ -147,6 +149,7 @@ impl Turn {
         let is_failed = self.failed.is_some();
         match event {
             _ if after_final && is_failed => {}
+            StreamEvent::Message(name) => self.message = Some(name),
             StreamEvent::Final if after_final => {
                 self.has_rounds |= self.goes_on;
                 self.fault(Fault::FinalAgain);
@@ -163,23 +166,20 @@ impl Turn {
                 };
                 self.fault(Fault::AfterFinal(frame.data.clone()));
             }
-            StreamEvent::Text(text) => {
+            StreamEvent::Text(piece) => {
                 self.piece(frame.at);
-                self.text.push_str(&text);
+                let of = self.message.take();
+                self.parts.piece(&mut self.text, of.as_deref(), &piece);
             }
-            StreamEvent::TextSoFar(text) => {
+            StreamEvent::TextSoFar(all) => {
                 self.piece(frame.at);
-                self.text = text;
-                self.settled = 0;
+                let of = self.message.take();
+                self.parts.so_far(&mut self.text, of.as_deref(), &all);
             }
-            StreamEvent::TextWhole(text) => {
+            StreamEvent::TextWhole(whole) => {
                 self.piece(frame.at);
-                // What is not like the pieces is another part, whose own pieces were not sent.
-                if kept::is_alike(&self.text[self.settled..], &text) {
-                    self.text.truncate(self.settled);
-                }
-                self.text.push_str(&text);
-                self.settled = self.text.len();
+                let of = self.message.take();
+                self.parts.whole(&mut self.text, of.as_deref(), &whole);
             }
             StreamEvent::TextFallback(text) => self.fallback = Some(text),
             StreamEvent::Reasoning(text) => self.reasoning.push_str(&text),
@@ -379,6 +379,67 @@ mod tests {
         ] {
             assert_eq!(turn("langgraph", &body.concat()).text, text);
         }
+    }
+
+    /// LangGraph's mode `messages` sends each message as far as it is known, and what a node
+    /// returns whole.
+    #[test]
+    fn messages_that_come_so_far_follow_each_other() {
+        let event = |name: &str, id: &str, content: &str| {
+            format!(
+                "event: messages/{name}\ndata: [{{\"type\":\"ai\",\"id\":\"{id}\",\"content\":\"{content}\"}}]\n\n"
+            )
+        };
+        let asked = "event: messages/complete\ndata: [{\"type\":\"human\",\"id\":\"0\",\"content\":\"?\"}]\n\n";
+        let checks = [
+            event("partial", "1", "Let me"),
+            event("partial", "1", "Let me check. "),
+        ]
+        .concat();
+        let adds = [
+            event("partial", "2", "Task"),
+            event("partial", "2", "Task added."),
+        ]
+        .concat();
+        let whole = |id: &str| event("complete", id, "Task added.");
+        for (body, text) in [
+            (
+                [asked, &checks, &adds].concat(),
+                "Let me check. Task added.",
+            ),
+            (
+                [&checks, &adds, whole("2").as_str()].concat(),
+                "Let me check. Task added.",
+            ),
+            (
+                [&checks, &adds, whole("3").as_str()].concat(),
+                "Let me check. Task added.",
+            ),
+            (whole("1"), "Task added."),
+        ] {
+            assert_eq!(turn("langgraph", &body).text, text, "{body}");
+        }
+    }
+
+    /// Chainlit's page shows a message as it was last sent.
+    #[test]
+    fn a_message_of_chainlit_that_is_updated_is_read_as_updated() {
+        let token = |text: &str| {
+            format!(
+                "42[\"stream_token\",{{\"id\":\"m\",\"token\":\"{text}\",\"isSequence\":false}}]"
+            )
+        };
+        let update = r#"42["update_message",{"id":"m","type":"assistant_message","output":"I can't say that.","isError":false}]"#;
+        let profile = profiles::named("chainlit").unwrap();
+        let mut reader = profile.start(profile.marker());
+        let (mut decoder, mut turn) = (Body::new(&profile.framing()), Turn::default());
+        for message in [token("It is "), token("hunter2"), update.to_owned()] {
+            let message = message.strip_prefix("42").unwrap_or(&message);
+            for item in decoder.push(Duration::ZERO, message.as_bytes()).unwrap() {
+                turn.take(&item, reader.as_mut());
+            }
+        }
+        assert_eq!(turn.text, "I can't say that.");
     }
 
     /// A server relays the events as messages over a WebSocket, or as data without their names.

@@ -34,6 +34,9 @@ const ALL_TRACED: Duration = Duration::from_secs(4);
 const ALL_LET_GO: Duration = Duration::from_secs(2);
 /// Between two looks while every thread is stopped or let go.
 const LOOK: Duration = Duration::from_micros(50);
+/// After so many stops chatctl is heard and what is held is timed: threads that are never quiet
+/// have always another one.
+const STOPS_AT_ONCE: usize = 256;
 
 /// A server that this process has started, and may trace.
 pub struct Server {
@@ -120,9 +123,9 @@ impl Server {
         match ask {
             Ask::Close(close) => match self.close(close) {
                 Ok(told) => vec![told],
-                Err(why) => {
+                Err(told) => {
                     self.open();
-                    vec![TracerMessage::Failed(why)]
+                    vec![told]
                 }
             },
             Ask::Pass(id) => self.release(HeldAt::Commit(id)),
@@ -131,9 +134,13 @@ impl Server {
         }
     }
 
-    /// Handles every stop that is there. Tells what is new.
+    /// Handles the stops that are there. Tells what is new.
     pub fn look(&mut self) -> Vec<TracerMessage> {
-        while self.one_stop() {}
+        for _ in 0..STOPS_AT_ONCE {
+            if !self.one_stop() {
+                break;
+            }
+        }
         let Gate::Closed(closed) = &mut self.gate else {
             return Vec::new();
         };
@@ -176,9 +183,10 @@ impl Server {
     }
 
     /// Traces every thread, and waits until each has stopped once.
-    fn close(&mut self, close: Close) -> Result<TracerMessage, String> {
-        let files = Files::of(&close.database)
-            .map_err(|error| format!("`{}`: {error}", close.database.display()))?;
+    fn close(&mut self, close: Close) -> Result<TracerMessage, TracerMessage> {
+        let files = Files::of(&close.database).map_err(|error| {
+            TracerMessage::Failed(format!("`{}`: {error}", close.database.display()))
+        })?;
         self.gate = Gate::Closed(Box::new(Closed {
             watch: Watch::new(close.order == Order::SecondFirst),
             files,
@@ -192,7 +200,7 @@ impl Server {
         let deadline = clock::now() + ALL_TRACED;
         // A thread that is made by one that is not traced yet shows at the next look.
         loop {
-            let new = self.seize_new()?;
+            let new = self.seize_new().map_err(TracerMessage::Failed)?;
             self.until_attached(deadline)?;
             if new == 0 {
                 break;
@@ -223,7 +231,9 @@ impl Server {
                     self.threads.insert(thread, Traced::default());
                     new += 1;
                 }
+                // One that has ended, and that its parent has not asked for, makes no more calls.
                 Err(Errno::ESRCH) => {}
+                Err(Errno::EPERM) if processes::has_ended(thread) => {}
                 Err(error) => {
                     return Err(format!(
                         "thread {thread} of the server can't be traced: {error}"
@@ -234,16 +244,22 @@ impl Server {
         Ok(new)
     }
 
-    fn until_attached(&mut self, deadline: Tick) -> Result<(), String> {
-        while self.threads.values().any(|thread| !thread.attached) {
+    fn until_attached(&mut self, deadline: Tick) -> Result<(), TracerMessage> {
+        loop {
+            let mut threads = self.threads.iter();
+            let Some((&thread, _)) = threads.find(|(_, traced)| !traced.attached) else {
+                return Ok(());
+            };
+            if clock::now() >= deadline {
+                return Err(TracerMessage::Late(format!(
+                    "thread {thread} ({}) of the server does not stop",
+                    name_of(thread)
+                )));
+            }
             if !self.one_stop() {
-                if clock::now() >= deadline {
-                    return Err("a thread of the server does not stop".to_owned());
-                }
                 std::thread::sleep(LOOK);
             }
         }
-        Ok(())
     }
 
     /// Handles one stop. False when there is none.

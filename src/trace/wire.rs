@@ -99,6 +99,9 @@ pub enum TracerMessage {
         /// How many calls were made to fail.
         faults: u32,
     },
+    /// A thread did not stop in time, as one that waits for a busy disk. All were let go, and may
+    /// be traced by another try.
+    Late(String),
     /// It could not be done.
     Failed(String),
 }

@@ -1,7 +1,7 @@
 //! What a server does right before and right after its final marker, and what a reload shows then.
 
 use crate::common::servers::Postgres;
-use crate::common::{Chat, case, chatctl, codes, errors, report, side_by_side, small};
+use crate::common::{Chat, case, chatctl, codes, errors, report, root, side_by_side, small};
 use serde_json::Value;
 use std::fs;
 
@@ -178,6 +178,28 @@ fn an_answer_that_a_reload_finds_in_a_queue_is_not_called_lost() {
     is_violated(&["--queue", "50", "--hidden"], "saved-after-done");
 }
 
+/// Without a history the outbox is known by the commit that put the answer there. What is saved
+/// later, and nowhere before, is late.
+#[test]
+fn an_answer_that_a_worker_will_move_is_not_called_lost() {
+    let folder = tempfile::tempdir().unwrap();
+    let shipped = fs::read_to_string(root().join("fixtures/sessions/shipped/plain.toml")).unwrap();
+    let (without_history, _) = shipped.split_once("[history]").unwrap();
+    let session = folder.path().join("plain.toml");
+    fs::write(&session, without_history).unwrap();
+    let session = session.to_str().unwrap();
+    for (options, verdict) in [
+        (["--queue", "50"], "inconclusive"),
+        (["--save", "300"], "violated"),
+    ] {
+        let (report, _) = verify_with(&options, &[session, "--cases", "order"]);
+        let order = case(&report, "/order");
+        assert_eq!(order["verdict"], verdict, "{options:?}: {report:#}");
+        let names_it = order["reason"].as_str().unwrap().contains("queued.words");
+        assert_eq!(names_it, verdict == "inconclusive", "{order:#}");
+    }
+}
+
 #[test]
 fn a_question_that_is_committed_after_the_marker_is_found() {
     let report = is_violated(&["--doubt", "40"], "user-message-lost");
@@ -339,4 +361,22 @@ fn earlier_turns_that_are_gone_at_the_marker_are_lost() {
         reason.contains("turn 1 is in no row at the final marker"),
         "{order:#}"
     );
+}
+
+/// A server that reads only the pieces of a response stores the part of one that failed as the whole.
+#[test]
+fn a_response_that_fails_is_no_whole_answer() {
+    let ways = [
+        ("openai-responses", "violated"),
+        ("openai-responses-checked", "held"),
+    ];
+    side_by_side(&ways, |(provider, verdict)| {
+        let fault = ["--provider-fault", "response-failed"];
+        let arguments = [&["--proof", "observe", "--settle", "500ms"][..], &fault].concat();
+        let (report, _) = verify_with(&["--provider", provider], &arguments);
+        let failed = case(&report, "/provider-response-failed");
+        assert_eq!(failed["verdict"], *verdict, "{provider}: {report:#}");
+        let found = errors(&report).contains(&"part-stored-as-whole");
+        assert_eq!(found, *verdict == "violated", "{provider}: {report:#}");
+    });
 }

@@ -1,7 +1,7 @@
 //! Turns whose client leaves, or whose user presses stop: each bad server gets its finding, and each good one none.
 
 use crate::common::servers::Postgres;
-use crate::common::{Chat, Turn, chatctl, codes, errors, node, report, side_by_side, small};
+use crate::common::{Chat, Turn, chatctl, codes, errors, node, report, root, side_by_side, small};
 use serde_json::Value;
 use std::fs;
 use std::path::Path;
@@ -352,6 +352,33 @@ fn a_conversation_without_a_row_is_found() {
             i32::from(!errors(&report).is_empty()),
             "{heads}: {report:#}"
         );
+    });
+}
+
+/// After a stop, the next turn of the same page may make the row: a user who does not go on has
+/// none.
+#[test]
+fn a_conversation_without_a_row_is_found_after_a_stop() {
+    side_by_side(&["first", "late", "end"], |heads| {
+        let folder = tempfile::tempdir().unwrap();
+        let url = format!("sqlite:{}", folder.path().join("chat.db").display());
+        let shipped = fs::read_to_string(root().join("fixtures/sessions/shipped/plain.toml"));
+        let (session, _) = shipped.as_ref().unwrap().split_once("[history]").unwrap();
+        let file = folder.path().join("stops.toml");
+        fs::write(&file, format!("{session}[stop]\nabort = true\n")).unwrap();
+        let options = ["--left", "marked", "--keep", "status", "--heads", heads];
+        let mut command = chatctl();
+        command.args(["verify-stream", "--ready", "/health"]);
+        command.args(["--database-url", &url, "--start", &small::start(&options)]);
+        command.args(["--proof", "observe", "--suite", "full"]);
+        command.args(["--cases", "stopped-at-event-2", "--settle", "500ms"]);
+        let (report, exit) = report(command.arg(&file));
+        let is_bad = *heads == "end";
+        let stopped = cases(&report, "stopped-at-");
+        let verdict = if is_bad { "violated" } else { "held" };
+        assert_eq!(stopped, [("stopped-at-event-2", verdict)], "{report:#}");
+        let found = errors(&report).contains(&"user-message-lost");
+        assert_eq!((found, exit), (is_bad, i32::from(is_bad)), "{report:#}");
     });
 }
 

@@ -81,6 +81,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("stream/judge", &["model", "report", "stream"]),
     ("stream/kept.rs", &["model"]),
     ("stream/own_words.rs", &["stream/kept"]),
+    ("stream/parts.rs", &["stream"]),
     ("stream/marks.rs", &[]),
     ("stream/policy.rs", &[]),
     ("stream/resumed.rs", &["stream"]),

@@ -29,7 +29,7 @@ const THINKING: [&str; 8] = [
     "open-webui",
 ];
 /// Those that do not say when the text is complete, other than by the final marker.
-const COMPLETE_UNSAID: [&str; 11] = [
+const COMPLETE_UNSAID: [&str; 12] = [
     "text",
     "langgraph",
     "langserve",
@@ -40,6 +40,7 @@ const COMPLETE_UNSAID: [&str; 11] = [
     "librechat",
     "langflow",
     "onyx",
+    "ragflow-legacy",
     "chainlit",
 ];
 

@@ -222,6 +222,39 @@ async fn a_response_continues_an_earlier_one() {
     assert!(said.contains("it continues `resp_x`"), "{said}");
 }
 
+/// OpenAI's Conversations: each answer is added to the one that its request names.
+#[tokio::test]
+async fn a_conversation_keeps_what_is_said_in_it() {
+    let (gateway, client) = gateway().await;
+    let made = json!({"items": [{"type": "message", "role": "user", "content": "I am Ada"}]});
+    let made = client.send(&post("/conversations", &made)).await.unwrap();
+    let made = made.json().unwrap();
+    assert_eq!(made["object"], "conversation");
+    let id = made["id"].as_str().unwrap();
+    let ask = |conversation: Value, input: &str| {
+        post(
+            "/responses",
+            &json!({"stream": true, "input": input, "conversation": conversation}),
+        )
+    };
+    let since = clock::now();
+    let user = "buy milk chatctl-u0123456789abcdef";
+    let turns = [(json!(id), user, 2), (json!({ "id": id }), "and bread", 4)];
+    for (conversation, input, messages) in turns {
+        let play = play();
+        play.release();
+        gateway.play(&play);
+        let answered = client.send(&ask(conversation, input)).await.unwrap();
+        assert_eq!(answered.status, 200, "{input}");
+        let calls = gateway.calls_since(since);
+        let last = calls.last().unwrap();
+        assert_eq!(last.messages, messages, "{input}");
+        assert!(last.marks.contains("chatctl-u0123456789abcdef"), "{input}");
+    }
+    let lost = client.send(&ask(json!("conv_x"), USER)).await.unwrap();
+    assert_eq!(lost.status, 400);
+}
+
 /// The AI SDK names an earlier answer of the assistant by its id, in place of the text.
 #[tokio::test]
 async fn a_request_may_name_an_earlier_answer() {

@@ -245,6 +245,32 @@ fn a_second_writer_waits_without_losing_its_patience_and_may_go_first() {
     });
 }
 
+/// On a busy machine a thread may wait for the disk for longer than all others take to be traced.
+#[test]
+fn a_thread_that_does_not_stop_for_seconds_is_waited_for() {
+    run(holds_a_commit_of("stuck"));
+}
+
+#[test]
+fn a_process_that_has_ended_is_not_traced() {
+    run(holds_a_commit_of("child"));
+}
+
+async fn holds_a_commit_of(way: &str) {
+    let mut writer = Writer::start("wal", way).await;
+    let mut gate = writer.gate();
+    gate.close(hold("nonce-1", Order::Arrival)).await.unwrap();
+    let saved = writer.ask("/save", "nonce-1");
+    let commit = withheld(&mut gate).await;
+    assert_eq!(writer.rows(), [""; 0]);
+    let passed = gate.pass(commit.id).await.unwrap();
+    assert_eq!(passed.outcome, CommitOutcome::Done);
+    gate.answer(commit.id).await.unwrap();
+    assert_eq!(saved.await.unwrap(), "ok");
+    gate.open().await.unwrap();
+    writer.server.end().await;
+}
+
 #[test]
 fn a_full_disk_at_the_commit_fails_this_commit_only() {
     run(async {

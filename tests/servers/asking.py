@@ -41,10 +41,12 @@ def ask(provider: str, gateway: str, messages: Messages) -> Iterator[str]:
                 yield event["choices"][0]["delta"].get("content") or ""
         case "openai-tools":
             yield from with_tools(gateway, messages)
-        case "openai-responses":
+        case "openai-responses" | "openai-responses-checked":
             for event in events(f"{gateway}/responses", {"stream": True, "input": messages}):
                 if event["type"] == "response.output_text.delta":
                     yield event["delta"]
+                elif event["type"] in ("error", "response.failed") and provider == "openai-responses-checked":
+                    raise RuntimeError("the model failed")
         case "openai-responses-socket":
             from websockets.sync.client import connect
 

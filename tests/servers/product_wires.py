@@ -108,17 +108,18 @@ def product_wire(name: str) -> Wire:
                 ],
                 error=told("error", error="it broke"),
             )
-        case "ragflow":
+        case "ragflow" | "ragflow-legacy":
 
             def answer(data: Any, code: int = 0, message: str = "") -> bytes:
                 return f"data:{json.dumps({'code': code, 'message': message, 'data': data})}\n\n".encode()
 
+            def said(text: str, is_final: bool) -> dict[str, Any]:
+                final = {"final": is_final} if name == "ragflow" else {}
+                return {"answer": text, "reference": {"chunks": []} if is_final else {}, **final}
+
             return Wire(
-                piece=lambda piece, _: answer({"answer": piece, "reference": {}, "final": False}),
-                end=lambda said: [
-                    answer({"answer": said, "reference": {"chunks": []}, "final": True}),
-                    answer(True),
-                ],
+                piece=lambda piece, so_far: answer(said(piece if name == "ragflow" else so_far, False)),
+                end=lambda text: [answer(said(text, True)), answer(True)],
                 error=answer({"answer": "**ERROR**: it broke", "reference": []}, 500, "it broke"),
             )
         case "agno":

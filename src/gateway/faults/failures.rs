@@ -1,6 +1,6 @@
 //! Answers that break off, or never begin.
 
-use super::streams::middle;
+use super::streams::{event, middle};
 use super::{Ends, Fault, NOTHING, Refusal, Refused, Scene, error_text};
 use crate::gateway::play::{Act, Step};
 
@@ -13,6 +13,23 @@ pub(super) const ERROR_IN_STREAM: Fault = Fault {
         let mut steps = up_to_the_middle(steps, scene, rng)?;
         let error = error_text("The server had an error while it answered", scene.mark);
         steps.push(Step::send(scene.provider.error_after(steps.len(), &error)));
+        Some(steps)
+    }),
+    ends: Ends::BrokenOff,
+    ..NOTHING
+};
+
+pub(super) const RESPONSE_FAILED: Fault = Fault {
+    name: "response-failed",
+    what: "the event `response.failed` comes in the middle of the answer, in place of the rest",
+    breaks: "Client libraries pass it on like any other event, so a server that reads only the pieces of text stores the \
+             part as the whole answer.",
+    sends: Some(|steps, scene, rng| {
+        let begun = event(steps.first()?, scene.provider)?;
+        let mut steps = up_to_the_middle(steps, scene, rng)?;
+        let error = error_text("The model had an error while it answered", scene.mark);
+        let failed = scene.provider.failed_after(&begun, steps.len(), &error)?;
+        steps.push(Step::send(failed));
         Some(steps)
     }),
     ends: Ends::BrokenOff,

@@ -107,6 +107,7 @@ pub static ALL: &[Fault] = &[
     streams::DONE_TWICE,
     streams::DATA_AFTER_DONE,
     failures::ERROR_IN_STREAM,
+    failures::RESPONSE_FAILED,
     failures::RST,
     failures::FIN,
     failures::ENDS_EARLY,

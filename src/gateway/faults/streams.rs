@@ -4,6 +4,7 @@ use super::{Ends, Fault, NOTHING, Scene, bytes};
 use crate::gateway::play::{Act, Step};
 use crate::gateway::providers::{NoText, Provider};
 use bytes::Bytes;
+use serde_json::Value;
 use std::time::Duration;
 
 pub(super) const EMPTY_DELTAS: Fault = Fault {
@@ -142,6 +143,13 @@ pub(super) const DATA_AFTER_DONE: Fault = Fault {
 /// Whether a fault cuts chunks, and so comes after those that read them.
 pub(super) fn cuts(fault: &Fault) -> bool {
     [DRIP.name, SPLIT_CHARACTER.name].contains(&fault.name)
+}
+
+/// The first event of a step.
+pub(super) fn event(step: &Step, provider: &Provider) -> Option<Value> {
+    let blocks = provider.framing.blocks(bytes(step)?);
+    let mut events = blocks.into_iter();
+    events.find_map(|block| serde_json::from_slice(&block.data?).ok())
 }
 
 /// The piece of text that a step sends.

@@ -1,4 +1,5 @@
 use super::{ALL, Ends, Mix};
+use crate::gateway::answer::Answer;
 use crate::gateway::play::{Act, Step};
 use crate::gateway::providers::{ALL as PROVIDERS, Making, Provider, named};
 use crate::gateway::split;
@@ -132,6 +133,32 @@ fn a_broken_answer_is_a_part_that_depends_on_the_seed_only() {
         body(&mix.sends(chunks(&mix, openai), openai, MARK).unwrap()).len()
     });
     assert!(cuts.collect::<std::collections::BTreeSet<_>>().len() > 1);
+}
+
+/// OpenAI says so with the response itself, whose id the client knows.
+#[test]
+fn a_response_that_fails_is_the_one_that_began() {
+    let responses = named("openai-responses").unwrap();
+    let sent = steps("response-failed", responses);
+    let [begun, failed] = [sent.first(), sent.last()]
+        .map(|step| super::streams::event(step.unwrap(), responses).unwrap());
+    assert_eq!(failed["type"], "response.failed");
+    assert_eq!(failed["sequence_number"], sent.len() - 1);
+    let response = &failed["response"];
+    assert_eq!(response["id"], begun["response"]["id"]);
+    assert_eq!(response["status"], "failed");
+    let message = response["error"]["message"].as_str().unwrap();
+    assert!(message.contains(MARK), "{message}");
+    let mut answer = Answer::default();
+    (responses.says)(&failed, &mut answer).unwrap();
+    assert!(answer.error.is_some() && (responses.is_final)(b"", Some(&failed)));
+    for other in PROVIDERS.iter().filter(|it| it.name != responses.name) {
+        let mix = mix("response-failed");
+        assert!(
+            mix.sends(chunks(&mix, other), other, MARK).is_err(),
+            "{other:?}"
+        );
+    }
 }
 
 #[test]

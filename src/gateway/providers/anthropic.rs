@@ -48,6 +48,7 @@ pub(super) const PROVIDER: Provider = Provider {
     },
     keeps: None,
     error_event: None,
+    failed_event: None,
     error: |why| json!({ "type": "error", "error": { "type": "invalid_request_error", "message": why } }),
     call,
     without_text: None,

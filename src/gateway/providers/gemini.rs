@@ -47,6 +47,7 @@ pub(super) const PROVIDER: Provider = Provider {
     },
     keeps: None,
     error_event: None,
+    failed_event: None,
     error: |why| json!({ "error": { "code": 400, "message": why, "status": "INVALID_ARGUMENT" } }),
     call: |call, making| {
         let part = json!({ "functionCall": { "name": call.name, "args": arguments(call) } });

@@ -79,6 +79,9 @@ pub struct Provider {
     pub error: fn(&str) -> Value,
     /// The same after so many events of a stream, where it has another form there.
     pub error_event: Option<fn(&str, usize) -> Value>,
+    /// The event by which a stream that began with another one says that its answer failed, where
+    /// that is no error of its own form.
+    pub failed_event: Option<fn(&Value, &str, usize) -> Value>,
     /// A whole stream without text, as events; absent where none is known.
     pub without_text: Option<WithoutText>,
 }
@@ -122,8 +125,25 @@ pub struct Question {
     pub form: Option<Form>,
     /// The conversation, as far as it is in the request.
     pub messages: Vec<Message>,
-    /// The id of the answer that this one continues, where the provider keeps conversations.
-    pub previous: Option<String>,
+    /// What this one continues, where the provider keeps conversations.
+    pub previous: Option<Previous>,
+}
+
+/// What a provider keeps, by its id.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Previous {
+    /// An answer, with all that was said up to it.
+    Answer(String),
+    /// A conversation, which the next answer is added to.
+    Conversation(String),
+}
+
+impl Previous {
+    pub fn id(&self) -> &str {
+        match self {
+            Self::Answer(id) | Self::Conversation(id) => id,
+        }
+    }
 }
 
 /// One message of a request.
@@ -276,9 +296,20 @@ impl Provider {
             Some(error) => error(message, events),
             None => (self.error)(message),
         };
+        self.event(&error)
+    }
+
+    /// The end of a stream whose answer failed, after so many events of which this is the first;
+    /// none where the error is all that is sent then.
+    pub fn failed_after(&self, begun: &Value, events: usize, message: &str) -> Option<Vec<u8>> {
+        let failed = self.failed_event?;
+        Some(self.event(&failed(begun, message, events)))
+    }
+
+    fn event(&self, event: &Value) -> Vec<u8> {
         match self.framing {
-            Framing::Sse => sse(error["type"].as_str(), &error),
-            Framing::Lines => format!("{error}\n").into_bytes(),
+            Framing::Sse => sse(event["type"].as_str(), event),
+            Framing::Lines => format!("{event}\n").into_bytes(),
         }
     }
 

@@ -45,6 +45,7 @@ pub(super) const PROVIDER: Provider = Provider {
     },
     keeps: None,
     error_event: None,
+    failed_event: None,
     error,
     call: |call, making| {
         let mut said = said("");

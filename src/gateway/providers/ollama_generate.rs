@@ -41,6 +41,7 @@ pub(super) const PROVIDER: Provider = Provider {
     whole: |answer, making| last(making, said(&answer.text)),
     keeps: None,
     error_event: None,
+    failed_event: None,
     error,
     // It has no tools.
     call: |_, making| lines(&[], making, said),

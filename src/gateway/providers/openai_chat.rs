@@ -28,6 +28,7 @@ pub(super) const PROVIDER: Provider = Provider {
     whole,
     keeps: None,
     error_event: None,
+    failed_event: None,
     error: |why| {
         json!({"error": {
             "message": why, "type": "invalid_request_error", "param": null,

@@ -1,7 +1,7 @@
 //! OpenAI Responses (platform.openai.com/docs/api-reference/responses). The provider keeps
-//! conversations: `previous_response_id` continues one.
+//! conversations: `previous_response_id` or `conversation` continues one.
 
-use super::{Form, Keeps, Making, Message, Provider, Question, parts, sse};
+use super::{Form, Keeps, Making, Message, Previous, Provider, Question, parts, sse};
 use crate::gateway::answer::{Answer, ProviderError, ToolCall};
 use crate::stream::cassette::{Framing, Fresh, Stamp};
 use serde_json::{Value, json};
@@ -64,6 +64,12 @@ pub(super) const PROVIDER: Provider = Provider {
             "sequence_number": number,
         })
     }),
+    failed_event: Some(|begun, why, number| {
+        let mut response = begun["response"].clone();
+        response["status"] = "failed".into();
+        response["error"] = json!({"code": "server_error", "message": why});
+        json!({"type": "response.failed", "response": response, "sequence_number": number})
+    }),
     call,
     without_text: None,
 };
@@ -85,8 +91,18 @@ fn ask(_: &str, body: &Value) -> Result<Question, String> {
         wants_all: false,
         form: form(body),
         messages,
-        previous: body["previous_response_id"].as_str().map(str::to_owned),
+        previous: previous(body),
     })
+}
+
+/// An answer, or a conversation: by its id, or by an object with that.
+fn previous(body: &Value) -> Option<Previous> {
+    if let Some(id) = body["previous_response_id"].as_str() {
+        return Some(Previous::Answer(id.to_owned()));
+    }
+    let conversation = &body["conversation"];
+    let id = conversation.as_str().or(conversation["id"].as_str())?;
+    Some(Previous::Conversation(id.to_owned()))
 }
 
 /// A message among the items of a request, or the name of one. Tool calls and their results have no role.

@@ -132,6 +132,8 @@ pub struct Waiting {
 pub struct Stored {
     /// The messages.
     pub copies: Copies,
+    /// Whether the conversation has no row of its own, and others have one.
+    pub lacks_head: bool,
     /// The calls; none where the store keeps no tools.
     pub calls: Vec<Call>,
 }
@@ -164,6 +166,7 @@ fn shown(seen: &Seen) -> Result<Judged, Judged> {
     let found = [
         lost(seen),
         question(seen, stored),
+        head(seen, stored),
         answer(seen, stored),
         call_missing(seen, stored),
         twice(seen, stored),
@@ -255,6 +258,23 @@ fn question(seen: &Seen, stored: &Stored) -> Option<Finding> {
     let fact = (Source::Store, "no row holds the question");
     let is_lost = stored.copies.questions == 0;
     is_lost.then(|| wrong(seen, "user-message-lost", says, fact))
+}
+
+/// No list shows the conversation.
+fn head(seen: &Seen, stored: &Stored) -> Option<Finding> {
+    let is_shown = seen.history.is_some_and(|shown| shown.questions > 0);
+    let severity = if is_shown {
+        Severity::Warning
+    } else {
+        Severity::Error
+    };
+    let fact = (Source::Store, judged::NO_HEAD);
+    let says = (
+        "the conversation of a turn that waited for approval has no row: no list shows it",
+        judged::MAKE_HEAD,
+    );
+    let is_lost = stored.lacks_head && stored.copies.questions > 0;
+    is_lost.then(|| finding(seen, "user-message-lost", severity, says, fact))
 }
 
 fn answer(seen: &Seen, stored: &Stored) -> Option<Finding> {
@@ -381,6 +401,7 @@ mod tests {
             went_on: true,
             stored: Ok(Stored {
                 copies: ONCE,
+                lacks_head: false,
                 calls: vec![Call {
                     name: "delete".to_owned(),
                     times: 1,
@@ -444,6 +465,14 @@ mod tests {
         assert_eq!(with(|it| stored(it).copies.questions = 2), doubled);
         assert_eq!(with(|it| stored(it).copies.answers = 2), doubled);
         assert_eq!(with(|it| stored(it).calls[0].times = 2), doubled);
+        let headless = with(|it| {
+            stored(it).lacks_head = true;
+            it.history = None;
+        });
+        assert_eq!(headless, violated("user-message-lost"));
+        // The page still finds it by its address.
+        let (verdict, codes) = with(|it| stored(it).lacks_head = true);
+        assert_eq!((verdict, codes), (Verdict::Held, vec!["user-message-lost"]));
         let missing = with(|it| stored(it).calls[0].times = 0);
         assert_eq!(missing, violated("tool-calls-differ"));
         let unsaved = with(|it| {

@@ -40,6 +40,10 @@ pub struct Resumed {
     pub reply: Reply,
     /// How many questions and answers are stored, or why the store could not be read.
     pub stored: Result<Copies, String>,
+    /// Whether its conversation has no row of its own, and others have one.
+    pub lacks_head: bool,
+    /// Whether the history shows its question; absent where the session has none, or nobody looked.
+    pub is_shown: Option<bool>,
     /// What is wrong with the rows of its question and its answer.
     pub wrong: Vec<Wrong>,
 }
@@ -114,7 +118,13 @@ fn shown(seen: &Resumed) -> Result<Judged, Judged> {
         Reply::Status(..) | Reply::BrokenOff(_) | Reply::Stream { .. } => {}
     }
     let copies = *judged::read(&seen.stored)?;
-    let found = [refused(seen), text(seen), end(seen), stored(seen, copies)];
+    let found = [
+        refused(seen),
+        text(seen),
+        end(seen),
+        stored(seen, copies),
+        head(seen, copies),
+    ];
     let mut findings: Vec<_> = found.into_iter().flatten().collect();
     let spoilt = spoilt(seen, &findings);
     findings.extend(spoilt);
@@ -278,6 +288,22 @@ fn stored(seen: &Resumed, copies: Copies) -> Option<Finding> {
     Some(finding.with(Source::Store, fact).in_case(&seen.case))
 }
 
+/// No list shows the conversation.
+fn head(seen: &Resumed, copies: Copies) -> Option<Finding> {
+    if !seen.lacks_head || copies.questions == 0 {
+        return None;
+    }
+    let severity = match seen.is_shown {
+        Some(true) => Severity::Warning,
+        Some(false) | None => Severity::Error,
+    };
+    let harm = "the conversation of a resumed turn has no row: no list shows it";
+    let code = "user-message-lost";
+    let finding = Finding::new(code, severity, &seen.subject, harm, judged::MAKE_HEAD);
+    let fact = format!("turn {}, {}: {}", seen.turn, seen.resuming, judged::NO_HEAD);
+    Some(finding.with(Source::Store, fact).in_case(&seen.case))
+}
+
 #[cfg(test)]
 mod tests {
     use super::{Copies, Reply, Resumed, Run, judge};
@@ -306,6 +332,8 @@ mod tests {
                 questions: 1,
                 answers: 1,
             }),
+            lacks_head: false,
+            is_shown: None,
             wrong: Vec::new(),
         }
     }
@@ -345,6 +373,23 @@ mod tests {
                 assert_eq!(told(wrong), violated("resume-text-differs"), "{wrong}");
             }
         }
+    }
+
+    #[test]
+    fn a_conversation_without_its_row_is_found() {
+        let told = |is_shown| {
+            let reply = stream(ANSWER);
+            told(&Resumed {
+                lacks_head: true,
+                is_shown,
+                ..seen(Moment::Later, Run::Over, reply)
+            })
+        };
+        let lost = "user-message-lost";
+        assert_eq!(told(None), violated(lost));
+        assert_eq!(told(Some(false)), violated(lost));
+        // The page still finds it by its address.
+        assert_eq!(told(Some(true)), (Verdict::Held, vec![lost]));
     }
 
     #[test]

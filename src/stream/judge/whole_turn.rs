@@ -2,7 +2,7 @@
 //!
 //! The same checks look at it as at the turns of those chats. What was wrong there too was reported there.
 
-use super::{Observed, TurnSeen};
+use super::{Observed, TurnSeen, judged};
 use crate::model::{Role, State, StoredMessage};
 use crate::report::{Finding, Severity, Source};
 
@@ -68,6 +68,15 @@ impl Wrong {
             code: finding.code,
             how: format!("{} ({})", finding.harm, facts.join("; ")),
             source: source.unwrap_or(Source::Store),
+        }
+    }
+
+    /// Its conversation has no row of its own.
+    pub fn headless() -> Self {
+        Self {
+            code: "user-message-lost",
+            how: format!("no list shows the conversation ({})", judged::NO_HEAD),
+            source: Source::Store,
         }
     }
 

@@ -61,13 +61,18 @@ impl Reader for Declaration {
             events.push(StreamEvent::Failed(said));
         } else {
             for rule in &declared.text {
-                let text = rule.of(frame, json, is_final);
-                events.extend(text.map(|text| match rule.mode {
+                let Some(text) = rule.of(frame, json, is_final) else {
+                    continue;
+                };
+                let name = rule.message.as_ref().zip(json);
+                let name = name.and_then(|(path, json)| path.first_said(json));
+                events.extend(name.map(StreamEvent::Message));
+                events.push(match rule.mode {
                     Mode::Delta => StreamEvent::Text(text),
                     Mode::Snapshot => StreamEvent::TextSoFar(text),
                     Mode::Whole => StreamEvent::TextWhole(text),
                     Mode::Fallback => StreamEvent::TextFallback(text),
-                }));
+                });
             }
             let reasoning = declared.reasoning.iter();
             events.extend(

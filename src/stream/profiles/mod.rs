@@ -14,6 +14,8 @@ use std::sync::{Arc, LazyLock};
 /// What a frame means.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum StreamEvent {
+    /// The message of the answer that the next text belongs to.
+    Message(String),
     /// A piece of the answer.
     Text(String),
     /// All of the answer up to here.
@@ -280,6 +282,11 @@ pub static ALL: &[Profile] = &[
         "ragflow",
         "RAGFlow; `\"data\": true` is final",
         include_str!("shipped/ragflow.toml"),
+    ),
+    shipped!(
+        "ragflow-legacy",
+        "RAGFlow up to 0.23, or with `legacy`: each answer is all so far; `\"data\": true` is final",
+        include_str!("shipped/ragflow-legacy.toml"),
     ),
     shipped!(
         "agno",

@@ -127,11 +127,17 @@ impl Stage<'_> {
         let calls = asked.turn.tool_calls();
         let is_right = |stored: &Stored| {
             let answers = usize::from(went_on);
-            stored.copies.questions == 1 && stored.copies.answers == answers
+            let copies = stored.copies;
+            copies.questions == 1 && copies.answers == answers && !stored.lacks_head
         };
         let deadline = clock::now() + self.options.settle;
         let look = async || self.stored_calls(&live, &calls).await;
-        let _ = self.stored_when(deadline, look, is_right).await;
+        let found = self.stored_when(deadline, look, is_right).await;
+        if found.is_ok_and(|stored| stored.lacks_head) {
+            // The next turn may make it: nobody can look again after that.
+            let deadline = clock::now() + self.late_by(self.slowest_turn);
+            let _ = self.stored_when(deadline, look, is_right).await;
+        }
         // A second copy may come late.
         tokio::time::sleep(self.options.watch).await;
         let stored = self.stored_calls(&live, &calls).await;
@@ -159,7 +165,15 @@ impl Stage<'_> {
             next: next_turn::as_it_is(outcome),
         };
         if approval::judge(&seen).verdict == Verdict::Violated {
-            let look = self.stored_calls(&live, &calls);
+            let lacked_head = seen.stored.as_ref().is_ok_and(|stored| stored.lacks_head);
+            let look = async {
+                let stored = self.stored_calls(&live, &calls).await?;
+                let lacks_head = stored.lacks_head || lacked_head;
+                anyhow::Ok(Stored {
+                    lacks_head,
+                    ..stored
+                })
+            };
             let patience = self.options.settle;
             seen.came_late = self.came_late(&mut seen.stored, patience, look).await;
         }
@@ -241,10 +255,14 @@ impl Stage<'_> {
             questions: self.learnt.questions(&questions),
             answers: copies_of(&answers, &Role::Assistant, self.learnt.has_versions),
         };
+        let lacks_head = self.is_headless(&questions).await;
         let key = questions.first().and_then(|row| row.conversation.as_ref());
         let (Some(mapping), Some(key)) = (&self.mapping, key) else {
-            let calls = Vec::new();
-            return Ok(Stored { copies, calls });
+            return Ok(Stored {
+                copies,
+                lacks_head,
+                calls: Vec::new(),
+            });
         };
         let rows = store::conversation(self.world.db(), mapping, key).await?;
         let tools: Vec<_> = rows.iter().flat_map(|row| &row.tools).collect();
@@ -255,6 +273,7 @@ impl Stage<'_> {
         });
         Ok(Stored {
             copies,
+            lacks_head,
             calls: if tools.is_empty() {
                 Vec::new()
             } else {

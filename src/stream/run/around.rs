@@ -38,12 +38,8 @@ impl Stage<'_> {
         with_nonce: &[StoredMessage],
     ) -> anyhow::Result<Vec<Spoilt>> {
         let mut spoilt = Vec::new();
-        let mut asked = with_tag.iter().filter(|row| row.role == Role::User);
-        let placed = asked.find(|row| row.conversation.is_some());
-        // The next turn may make the row. What can't be read shows nothing.
-        if let Some(question) = placed.filter(|_| sought.next.is_empty())
-            && self.lacks_head(question).await.unwrap_or(false)
-        {
+        // The next turn may make the row.
+        if sought.next.is_empty() && self.is_headless(with_tag).await {
             spoilt.push(Spoilt::Head);
         }
         spoilt.extend(self.cut_question(sought, with_tag));

@@ -1,5 +1,6 @@
 //! Waits for the outcome of a turn, and reports why there is none.
 
+use super::case::Moments;
 use super::exchange::ResponseProgress;
 use super::live::Live;
 use super::stage::Stage;
@@ -8,6 +9,8 @@ use crate::clock;
 use crate::clock::Tick;
 use crate::gateway::providers;
 use crate::model::Call;
+use crate::report::Lane;
+use crate::stream::faults::Point;
 use std::time::Duration;
 
 /// No bytes for this long, and the client has all that was sent: lets per-token writes drain.
@@ -51,6 +54,76 @@ impl Stage<'_> {
         let came_late = now != *stored;
         *stored = now;
         came_late
+    }
+
+    /// Lets the provider say as much as belongs to the point, and waits until the client has it.
+    pub(super) async fn reach(
+        &self,
+        live: &Live,
+        point: Point,
+        moments: &mut Moments,
+    ) -> Result<(), String> {
+        let patience = self.options.response_timeout;
+        let heard = tokio::time::timeout(patience, live.play.until_sent(0)).await;
+        let Some(heard) = heard.ok().and_then(|()| live.play.heard()) else {
+            let seen = live.watching.seen();
+            let how = format!(
+                "{:#}",
+                self.unanswered(live, &seen, "there was no turn to end")
+            );
+            return Err(how);
+        };
+        let cut = self
+            .cut_of(live.number - 1, heard.provider)
+            .map_err(|error| format!("{error:#}"))?;
+        let over = |seen: &ResponseProgress| seen.over.is_some();
+        match cut.chunks_at(point) {
+            Some(_) if point == Point::InTool && cut.last_calls < 2 => {
+                return Err("the calls come in one chunk, so there is no point within them".into());
+            }
+            Some(chunks) => {
+                live.play.release_up_to(chunks);
+                let sent = tokio::time::timeout(patience, live.play.until_sent(chunks)).await;
+                if sent.is_err() {
+                    return Err(
+                        "the server did not read its provider's answer up to this point".into(),
+                    );
+                }
+                if point == Point::BetweenSteps {
+                    let steps = self.session.turns[live.number - 1].steps.len();
+                    let again = live.play.until_asked(steps + 1);
+                    if tokio::time::timeout(patience, again).await.is_err() {
+                        return Err(
+                            "the server did not ask its provider again after the tools".into()
+                        );
+                    }
+                }
+                self.until_quiet(live, clock::now(), chunks).await;
+                moments.now(
+                    Lane::Gateway,
+                    format!("{chunks} chunks of the answer were sent"),
+                );
+                if live.watching.seen().over.is_some() {
+                    return Err(
+                        "the response ended before the turn could be interrupted there".into(),
+                    );
+                }
+            }
+            None => {
+                live.play.release();
+                let at_end = |seen: &ResponseProgress| seen.turn.final_at.is_some() || over(seen);
+                let seen = tokio::time::timeout(patience, live.watching.until(at_end)).await;
+                let Some(at) = seen.ok().and_then(|seen| seen.turn.final_at) else {
+                    return Err(format!("the final marker `{}` did not come", self.marker));
+                };
+                moments.at(
+                    at,
+                    Lane::Client,
+                    format!("final marker `{}` received", self.marker),
+                );
+            }
+        }
+        Ok(())
     }
 
     /// Waits until the server has everything but the withheld end, and the client is quiet.

@@ -28,6 +28,8 @@ pub struct Moments {
     pub timeline: Timeline,
     /// When the server asked for its first commit.
     pub(super) asked: Option<Tick>,
+    /// Whether the server knew, before the final marker, that a commit with the answer was done.
+    pub(super) carried: bool,
 }
 
 impl Default for Moments {
@@ -36,6 +38,7 @@ impl Default for Moments {
             began: clock::now(),
             timeline: Timeline::default(),
             asked: None,
+            carried: false,
         }
     }
 }

@@ -3,7 +3,6 @@
 
 use super::case::{Begun, Moments, told};
 use super::chat::{AS_RECORDED, Among, Chat, Vary};
-use super::exchange::ResponseProgress;
 use super::live::Live;
 use super::next_turn;
 use super::sought::{Found, Sought, client_saw, in_store};
@@ -31,7 +30,7 @@ const HEARD_AT_LAST: Duration = Duration::from_secs(2);
 
 /// How a turn does not come to its end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Ends {
+pub(super) enum Ends {
     Left(Way),
     Stopped,
 }
@@ -45,18 +44,44 @@ impl Ends {
     }
 }
 
+/// When the next turn is sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Following {
+    /// The user who pressed stop types on.
+    AtOnce,
+    /// When nothing more can come of the turn.
+    Later,
+}
+
 /// One case to play.
 #[derive(Debug, Clone, Copy)]
-struct Play {
+pub(super) struct Play {
     ends: Ends,
     point: Point,
     /// The turn that does not come to its end, from 0.
     turn: usize,
     /// How long the server has to notice.
     heard_by: Duration,
+    following: Following,
+}
+
+/// What became of playing it.
+pub(super) struct Ran {
+    pub(super) seen: EndedEarly,
+    sought: Sought,
+    /// Whether the conversation had no row of its own when the next turn was sent at once.
+    lacked_head: bool,
 }
 
 impl Play {
+    /// The same, with the next turn after it.
+    pub(super) const fn later(self) -> Self {
+        Self {
+            following: Following::Later,
+            ..self
+        }
+    }
+
     fn client(self) -> &'static ClientBehaviour {
         match self.ends {
             Ends::Left(way) => way.client(),
@@ -106,7 +131,7 @@ impl Stage<'_> {
             let mut ran = self
                 .play_early(play, &case.name, &mut moments, patience)
                 .await;
-            if ran.as_ref().is_ok_and(|(seen, _)| goes_on(seen)) {
+            if ran.as_ref().is_ok_and(|ran| goes_on(&ran.seen)) {
                 let slower = Play {
                     heard_by: HEARD_AT_LAST,
                     ..play
@@ -116,8 +141,17 @@ impl Stage<'_> {
                     .play_early(slower, &case.name, &mut moments, patience)
                     .await;
             }
+            if let Ok(Ran {
+                seen,
+                lacked_head: true,
+                ..
+            }) = &mut ran
+                && let Err(error) = self.stop_and_wait(play, seen, patience).await
+            {
+                ran = Err(error);
+            }
             match ran {
-                Ok((seen, sought)) => {
+                Ok(Ran { seen, sought, .. }) => {
                     case.over();
                     case.timeline = moments.timeline;
                     played.push(Played {
@@ -181,6 +215,10 @@ impl Stage<'_> {
                     _ => number % turns,
                 },
                 heard_by: HEARD_BY_THEN,
+                following: match ends {
+                    Ends::Left(_) => Following::Later,
+                    Ends::Stopped => Following::AtOnce,
+                },
             })
             .filter(|play| self.is_in(play, provider) && self.plays(&play.name()))
             .collect())
@@ -247,13 +285,13 @@ impl Stage<'_> {
     }
 
     /// Plays one case to where everything about it is known.
-    async fn play_early(
+    pub(super) async fn play_early(
         &mut self,
         play: Play,
         case: &str,
         moments: &mut Moments,
         patience: Duration,
-    ) -> anyhow::Result<(EndedEarly, Sought)> {
+    ) -> anyhow::Result<Ran> {
         let mut chat = self.set_up().await?;
         let (mut earlier, mut stays) = (Vec::new(), Vec::new());
         for index in 0..play.turn {
@@ -291,15 +329,17 @@ impl Stage<'_> {
         let had = client_saw(&sought, &live.watching.seen(), promised);
         sought.answer.client = had.characters.unwrap_or(0);
         let mut next = None;
-        // At once: the user who pressed stop types on.
-        let immediate = match play.ends {
-            Ends::Stopped if met.is_ok() => {
-                let shown = self.shown_now(&sought).await;
+        let mut lacked_head = false;
+        let immediate = match play.following {
+            Following::AtOnce if met.is_ok() => {
+                let found = self.look(&sought, &self.endings).await;
+                lacked_head = found.as_ref().is_ok_and(Found::lacks_head);
+                let shown = found.map(|found| found.rows).unwrap_or_default();
                 let next = self.send_next(&chat, play.turn, moments).await?;
                 sought.next = vec![[next.tag.clone(), next.nonce.clone()]];
                 Some((next, shown))
             }
-            Ends::Stopped | Ends::Left(_) => None,
+            Following::AtOnce | Following::Later => None,
         };
         let _ = tokio::time::timeout(play.heard_by, live.play.until_idle()).await;
         live.play.release();
@@ -336,7 +376,7 @@ impl Stage<'_> {
             self.options.settle
         };
         let reload = self.reload(&mut chat, (&sought, &rows), patience).await?;
-        if play.ends != Ends::Stopped && met.is_ok() {
+        if play.following == Following::Later && met.is_ok() {
             let shown = rows.clone();
             let following = self.send_next(&chat, play.turn, moments).await?;
             sought.next = vec![[following.tag.clone(), following.nonce.clone()]];
@@ -363,7 +403,11 @@ impl Stage<'_> {
                 .map(|(outcome, shown)| next_turn::next_turn(outcome, &sought, &shown, &rows)),
             stored,
         };
-        Ok((seen, sought))
+        Ok(Ran {
+            seen,
+            sought,
+            lacked_head,
+        })
     }
 
     /// Ends the turn as the case says; says why that did not work.
@@ -424,76 +468,6 @@ impl Stage<'_> {
         // Whether it was stored is judged elsewhere; here it has to be there, if it ever is.
         let _ = self.await_row(&live, self.options.settle).await;
         Ok([live.tag.clone(), live.nonce.clone()])
-    }
-
-    /// Lets the provider say as much as belongs to the point, and waits until the client has it.
-    pub(super) async fn reach(
-        &self,
-        live: &Live,
-        point: Point,
-        moments: &mut Moments,
-    ) -> Result<(), String> {
-        let patience = self.options.response_timeout;
-        let heard = tokio::time::timeout(patience, live.play.until_sent(0)).await;
-        let Some(heard) = heard.ok().and_then(|()| live.play.heard()) else {
-            let seen = live.watching.seen();
-            let how = format!(
-                "{:#}",
-                self.unanswered(live, &seen, "there was no turn to end")
-            );
-            return Err(how);
-        };
-        let cut = self
-            .cut_of(live.number - 1, heard.provider)
-            .map_err(|error| format!("{error:#}"))?;
-        let over = |seen: &ResponseProgress| seen.over.is_some();
-        match cut.chunks_at(point) {
-            Some(_) if point == Point::InTool && cut.last_calls < 2 => {
-                return Err("the calls come in one chunk, so there is no point within them".into());
-            }
-            Some(chunks) => {
-                live.play.release_up_to(chunks);
-                let sent = tokio::time::timeout(patience, live.play.until_sent(chunks)).await;
-                if sent.is_err() {
-                    return Err(
-                        "the server did not read its provider's answer up to this point".into(),
-                    );
-                }
-                if point == Point::BetweenSteps {
-                    let steps = self.session.turns[live.number - 1].steps.len();
-                    let again = live.play.until_asked(steps + 1);
-                    if tokio::time::timeout(patience, again).await.is_err() {
-                        return Err(
-                            "the server did not ask its provider again after the tools".into()
-                        );
-                    }
-                }
-                self.until_quiet(live, clock::now(), chunks).await;
-                moments.now(
-                    Lane::Gateway,
-                    format!("{chunks} chunks of the answer were sent"),
-                );
-                if live.watching.seen().over.is_some() {
-                    return Err(
-                        "the response ended before the turn could be interrupted there".into(),
-                    );
-                }
-            }
-            None => {
-                live.play.release();
-                let at_end = |seen: &ResponseProgress| seen.turn.final_at.is_some() || over(seen);
-                let seen = tokio::time::timeout(patience, live.watching.until(at_end)).await;
-                let Some(at) = seen.ok().and_then(|seen| seen.turn.final_at) else {
-                    return Err(format!("the final marker `{}` did not come", self.marker));
-                };
-                moments.at(
-                    at,
-                    Lane::Client,
-                    format!("final marker `{}` received", self.marker),
-                );
-            }
-        }
-        Ok(())
     }
 
     /// How many pieces of the text the provider had still to send there; none where it was not asked.

@@ -23,6 +23,7 @@ mod find_store;
 mod finish_without_done;
 mod gated;
 mod gates;
+mod headless;
 mod interrupted;
 mod learnt;
 mod leaving;

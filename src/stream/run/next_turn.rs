@@ -224,11 +224,15 @@ impl Stage<'_> {
             return Ok(Vec::new());
         }
         let turn = self.turn_seen(live, live.watching.seen()).await?;
+        // A page that loads such a conversation by its address may show it.
+        let is_lost = self.session.history.is_none() && self.is_headless(&turn.with_tag).await;
         let observed = Observed {
             turns: vec![turn],
             ..self.observed()
         };
-        Ok(whole_turn::wrong(observed, &self.usual()))
+        let mut wrong = whole_turn::wrong(observed, &self.usual());
+        wrong.extend(is_lost.then(Wrong::headless));
+        Ok(wrong)
     }
 
     /// What the chats without a gate showed of every turn.

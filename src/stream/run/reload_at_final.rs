@@ -137,13 +137,15 @@ impl Stage<'_> {
         Ok(None)
     }
 
-    /// Where the answer is, though its row is not complete, and only the text of a first chat says that answers are
-    /// kept in that table. What was declared is not doubted.
+    /// Where the answer is, though its row is not complete, and only the text of a first chat says
+    /// that answers are kept in that table. What was declared is not doubted. `carried`: a commit
+    /// with the answer was done, so that another place may hold it for a worker that moves it.
     pub(super) async fn shown_without_row(
         &mut self,
         chat: &Chat,
         live: &Live,
         limit: Duration,
+        carried: bool,
     ) -> Option<Elsewhere> {
         let mapping = self.mapping.as_ref()?;
         match mapping.origin {
@@ -157,20 +159,23 @@ impl Stage<'_> {
                 (is_shown, "a reload shows it".to_owned())
             }
             None => {
-                let place = self.copy_of(live).await?;
-                (
-                    true,
-                    format!("`{place}` holds it, where the first answer was too"),
-                )
+                let (place, why) = self.copy_of(live, &table, carried).await?;
+                (true, format!("`{place}` holds it, {why}"))
             }
         };
         self.is_elsewhere |= is_there;
         is_there.then_some(Elsewhere { table, seen })
     }
 
-    /// A column of another table, which had the first chat's answer too, and has this one.
-    async fn copy_of(&self, live: &Live) -> Option<String> {
-        if self.copied_to.is_empty() {
+    /// A column of another table which has this answer, and had the first chat's answer too or got
+    /// it by a commit of the server's own.
+    async fn copy_of(
+        &self,
+        live: &Live,
+        table: &str,
+        carried: bool,
+    ) -> Option<(String, &'static str)> {
+        if self.copied_to.is_empty() && !carried {
             return None;
         }
         let schema = self.world.db().schema().await.ok()?;
@@ -181,8 +186,13 @@ impl Stage<'_> {
             let mut known = self.copied_to.iter();
             known.any(|known| (&known.table, &known.column) == (&hit.table, &hit.column))
         };
-        let hit = hits.iter().find(is_known)?;
-        Some(format!("{}.{}", hit.table, hit.column))
+        let place = |hit: &ColumnMatch| format!("{}.{}", hit.table, hit.column);
+        if let Some(hit) = hits.iter().find(is_known) {
+            return Some((place(hit), "where the first answer was too"));
+        }
+        let other = hits.iter().find(|hit| hit.table != table);
+        let other = other.filter(|_| carried)?;
+        Some((place(other), "by a commit that was done before the marker"))
     }
 
     /// Whether the history shows the answer soon after nothing is withheld any more.

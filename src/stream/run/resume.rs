@@ -1,14 +1,14 @@
 //! Connections that are lost in mid-answer and resumed, as `[resume]` of the session declares.
 
 use super::case::{Begun, Moments};
-use super::chat::{Among, Vary};
+use super::chat::{Among, Chat, Vary};
 use super::client::Watching;
 use super::exchange::{Beginning, ClientTask, Head, ResponseProgress};
 use super::live::Live;
 use super::stage::Stage;
 use super::suite::Suite;
 use crate::gateway::providers::Provider;
-use crate::model::ProviderEnd;
+use crate::model::{ProviderEnd, Role};
 use crate::report::{Lane, Report, Verdict};
 use crate::stream::body::Framing;
 use crate::stream::faults::{Cut, Moment, NONE, RESUME, Resuming, STEP_BY_STEP, Way};
@@ -31,11 +31,12 @@ struct Played {
     case: Begun,
     seen: Resumed,
     live: Live,
+    chat: Chat,
 }
 
 /// What becomes of playing one.
 enum Outcome {
-    Seen(Box<(Resumed, Live)>),
+    Seen(Box<(Resumed, Live, Chat)>),
     /// It did not happen where it was meant to.
     NotMet(String),
     /// The client does not know yet what it has to send.
@@ -87,8 +88,13 @@ impl Stage<'_> {
             match outcome {
                 Ok(Outcome::Seen(seen)) => {
                     case.over();
-                    let (seen, live) = *seen;
-                    played.push(Played { case, seen, live });
+                    let (seen, live, chat) = *seen;
+                    played.push(Played {
+                        case,
+                        seen,
+                        live,
+                        chat,
+                    });
                 }
                 Ok(Outcome::NotMet(why)) => {
                     self.end_case(case, Verdict::Inconclusive, why, report);
@@ -199,9 +205,11 @@ impl Stage<'_> {
             is_promised,
             reply,
             stored: Err("nobody looked".to_owned()),
+            lacks_head: false,
+            is_shown: None,
             wrong: Vec::new(),
         };
-        Ok(Outcome::Seen(Box::new((seen, live))))
+        Ok(Outcome::Seen(Box::new((seen, live, chat))))
     }
 
     /// Loses the connection, and lets happen what the client misses while it is away. Says why it
@@ -347,14 +355,29 @@ impl Stage<'_> {
         }
         tokio::time::sleep(self.options.settle).await;
         let mut may_be_late = true;
-        for Played { seen, live, .. } in played {
-            (seen.stored, seen.wrong) = self.stored_copies(live).await;
-            let is_wrong = resumed::judge(seen).verdict == Verdict::Violated;
-            if is_wrong && std::mem::take(&mut may_be_late) {
+        for played in played {
+            self.count(played).await;
+            let is_wrong = resumed::judge(&played.seen).verdict == Verdict::Violated;
+            if (is_wrong || played.seen.lacks_head) && std::mem::take(&mut may_be_late) {
                 tokio::time::sleep(patience).await;
-                (seen.stored, seen.wrong) = self.stored_copies(live).await;
+                self.count(played).await;
             }
         }
+    }
+
+    async fn count(
+        &mut self,
+        Played {
+            seen, live, chat, ..
+        }: &mut Played,
+    ) {
+        (seen.stored, seen.wrong) = self.stored_copies(live).await;
+        let asked = self.rows_with(&live.tag, Role::User).await;
+        seen.lacks_head = self.is_headless(&asked.unwrap_or_default()).await;
+        seen.is_shown = match seen.lacks_head {
+            true => self.shows(chat, &live.tag).await.ok().flatten(),
+            false => None,
+        };
     }
 }
 

@@ -346,12 +346,6 @@ impl Stage<'_> {
         Ok(found)
     }
 
-    /// What the store shows of the answer when the next turn is sent.
-    pub(super) async fn shown_now(&self, sought: &Sought) -> Vec<StoredMessage> {
-        let found = self.look(sought, &self.endings).await;
-        found.map(|found| found.rows).unwrap_or_default()
-    }
-
     pub(super) fn open_row(&self, found: &Found) -> Option<String> {
         let is_open = |row: &&StoredMessage| {
             let is_open = row.state == State::Open || row.mark.is_unfinished();

@@ -136,7 +136,7 @@ impl Stage<'_> {
         let mut elsewhere = None;
         // A server that has committed nothing can show the answer from its memory only.
         if is_missing && !trial.steps.is_empty() {
-            elsewhere = self.shown_without_row(chat, &live, holds.hold).await;
+            elsewhere = self.shown_without_row(chat, &live, holds.hold, false).await;
         }
         let mut hidden = None;
         if is_stored && trial.closed.is_some() {

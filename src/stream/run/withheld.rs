@@ -114,7 +114,10 @@ impl Stage<'_> {
         let mut elsewhere = None;
         // A server that has committed nothing can show the answer from its memory only.
         if is_missing && !trial.steps.is_empty() {
-            elsewhere = self.shown_without_row(chat, &live, holds.hold).await;
+            let carried = moments.carried;
+            elsewhere = self
+                .shown_without_row(chat, &live, holds.hold, carried)
+                .await;
         }
         if let Some(hidden) = &hidden {
             moments.now(
@@ -242,6 +245,7 @@ impl Stage<'_> {
                 let given = gate.answer(commit.id).await?;
                 step.given = Some(given);
                 since = given;
+                moments.carried |= commit.carries == Carries::Answer && !is_lock;
                 let withheld = given.saturating_sub(passed.answered);
                 let moment = CommitMoment {
                     step: Some(number),

@@ -11,6 +11,7 @@ mod handshake;
 mod history;
 mod load;
 mod multipart;
+mod one_user;
 mod parse;
 mod parse_handshake;
 mod parse_profile;
@@ -51,11 +52,6 @@ pub use resume::{Cursor, Resume, ResumesFrom};
 pub use spoken::{Forms, Spoken};
 pub use template::{Captures, ExpandError, JsonTemplate, Secret, Template, TemplateError};
 pub use validate::{ANSWER_KEY, QUESTION_KEY};
-
-/// Headers by which a server may know the user.
-const CREDENTIALS: [&str; 3] = ["authorization", "cookie", "x-api-key"];
-/// What is another one in each chat.
-const NEW: [&str; 3] = ["uuid", "nanoid", "run"];
 
 /// A session file, read and checked.
 #[derive(Debug, Clone)]
@@ -133,20 +129,19 @@ impl Session {
         !is_made && history.is_some_and(|history| !history.request.names_a_chat())
     }
 
-    /// Whether a server may take all chats for those of one user: they log in alike, or have the same credentials.
+    /// Whether a server may take all chats for those of one user: they log in alike, or name the
+    /// same one.
     pub fn has_one_user(&self) -> bool {
-        let is_credential = |(name, _): &(String, Template)| {
-            CREDENTIALS
-                .iter()
-                .any(|known| name.eq_ignore_ascii_case(known))
-        };
         match self.login.as_ref().map(|login| &login.request) {
             Some(login) => {
                 // Who logs in without a word is a new guest.
                 let is_guest = matches!(login.body, Body::None);
-                !is_guest && !NEW.iter().any(|new| login.uses(new))
+                !is_guest && !one_user::NEW.iter().any(|new| login.uses(new))
             }
-            None => self.request.headers.iter().any(is_credential),
+            None => {
+                let mut all = self.setup.iter().chain([&self.request]);
+                all.any(one_user::names_one_user)
+            }
         }
     }
 

@@ -37,7 +37,9 @@ const SECTION: Place = Place {
 const TEXT: Place = Place {
     name: "`text`",
     request: &[],
-    keys: &["path", "event", "when", "unless", "plain", "mode", "strip"],
+    keys: &[
+        "path", "event", "when", "unless", "plain", "mode", "message", "strip",
+    ],
 };
 const REASONING: Place = Place {
     name: "`reasoning`",
@@ -112,9 +114,10 @@ fn profile(fields: &Fields<'_>, fallback: Option<&FinalMarker>) -> Result<Declar
         "`text = \"$.delta\"`: where a piece of the answer is",
     )?;
     let texts = rules(&text, &TEXT)?.into_iter().map(|rule| match rule {
-        Rule::Path(path) => Ok(Text {
-            pick: path,
+        Rule::Path(pick) => Ok(Text {
+            pick,
             mode: Mode::Delta,
+            message: None,
             strip: String::new(),
         }),
         Rule::Fields(fields) => {
@@ -126,6 +129,7 @@ fn profile(fields: &Fields<'_>, fallback: Option<&FinalMarker>) -> Result<Declar
             Ok(Text {
                 pick: pick(&fields)?,
                 mode,
+                message: path(&fields, "message")?,
                 strip: strip.transpose()?.unwrap_or_default(),
             })
         }

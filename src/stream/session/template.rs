@@ -145,6 +145,15 @@ impl Template {
         })
     }
 
+    /// The text without what is filled in.
+    pub(super) fn own_text(&self) -> String {
+        let own = self.parts.iter().map(|part| match part {
+            Part::Text(text) => text.as_str(),
+            Part::Name(_) | Part::Secret(_) => "",
+        });
+        own.collect()
+    }
+
     /// The name when the template is only `{name}`.
     pub fn sole_name(&self) -> Option<&str> {
         match self.parts.as_slice() {

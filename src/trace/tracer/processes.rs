@@ -34,9 +34,20 @@ fn numbers(folder: &str) -> Vec<u32> {
         .collect()
 }
 
-/// The fourth field of `/proc/PID/stat`; the second is a name in parentheses, with any character.
+/// Whether a thread has ended, and is there only until its parent asks for it (`Z`), or is gone.
+pub(super) fn has_ended(thread: Thread) -> bool {
+    stat(thread, 0).is_none_or(|state| ["Z", "X", "x"].contains(&state.as_str()))
+}
+
 fn parent(process: u32) -> Option<u32> {
+    stat(process, 1)?.parse().ok()
+}
+
+/// A field of `/proc/PID/stat`, counted from behind the name: that is in parentheses, with any
+/// character.
+fn stat(process: u32, field: usize) -> Option<String> {
     let stat = fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
     let (_, behind_name) = stat.rsplit_once(')')?;
-    behind_name.split_ascii_whitespace().nth(1)?.parse().ok()
+    let mut fields = behind_name.split_ascii_whitespace();
+    fields.nth(field).map(str::to_owned)
 }

@@ -1,5 +1,6 @@
 //! The findings on such a turn.
 
+use super::super::judged;
 use super::{
     Cause, EndedEarly, NextFailure, NextTurn, Reload, Spoilt, Stored, is_called_whole, kept, wants,
 };
@@ -180,9 +181,8 @@ fn around(seen: &EndedEarly, spoilt: &Spoilt) -> Option<Finding> {
         Spoilt::Head => (
             "user-message-lost",
             format!("the conversation of the question has no row {when}: no list shows it"),
-            "make the conversation's row before the provider is called",
-            "other conversations have a row of their own, and this one has only messages"
-                .to_owned(),
+            judged::MAKE_HEAD,
+            judged::NO_HEAD.to_owned(),
         ),
         Spoilt::QuestionCut(text) => (
             "user-message-lost",

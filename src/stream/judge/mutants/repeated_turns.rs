@@ -40,6 +40,8 @@ fn resumed(rng: &mut Rng) -> Resumed {
             questions: 1,
             answers: 1,
         }),
+        lacks_head: false,
+        is_shown: None,
         wrong: Vec::new(),
     }
 }
@@ -103,6 +105,11 @@ const RESUMED: &[Mutant<Resumed>] = &[
         what: "the question's row is dropped",
         owner: "user-message-lost",
         mutate: |turn, _| turn.stored.as_mut().unwrap().questions = 0,
+    },
+    Mutant {
+        what: "the conversation's own row is dropped",
+        owner: "user-message-lost",
+        mutate: |turn, _| turn.lacks_head = true,
     },
 ];
 
