@@ -137,7 +137,7 @@ fn text(name: &str) -> String {
 }
 
 /// The schema that a name leads to now.
-fn schema(name: Option<&Name>) -> String {
+fn in_schema(name: Option<&Name>) -> String {
     match name.and_then(|it| it.schema.as_deref()) {
         Some(schema) => format!("n.nspname = {}", text(schema)),
         None => "n.nspname = ANY (pg_catalog.current_schemas(false))".to_owned(),
@@ -165,7 +165,7 @@ pub(super) fn broken(session: &mut dyn Session, piece: &Piece<'_>) -> anyhow::Re
     let rows = session.rows(&format!(
         "SELECT pg_catalog.format('%I.%I', n.nspname, c.relname) {INDEXES} \
          WHERE NOT i.indisvalid AND t.relname = {on} AND c.relname = {named} AND {}",
-        schema(Some(table))
+        in_schema(Some(table))
     ))?;
     Ok(rows.iter().map(|row| row[0].to_string()).collect())
 }
@@ -185,7 +185,7 @@ pub(super) fn lacks_object(
         (Kind::CreateIndex { .. }, Some(table), Some(index)) => {
             let (on, named) = (text(&table.name), text(&index.name));
             let is_it = format!("i.indisvalid AND t.relname = {on} AND c.relname = {named}");
-            if has(&format!("{is_it} AND {}", schema(Some(table))))? {
+            if has(&format!("{is_it} AND {}", in_schema(Some(table))))? {
                 return Ok(Some(false));
             }
             // Where the file finds names in another schema, one of them may be it.
@@ -194,7 +194,7 @@ pub(super) fn lacks_object(
         (Kind::DropIndex { .. }, _, Some(index)) => {
             let named = format!("c.relname = {}", text(&index.name));
             let broken = format!("{named} AND NOT i.indisvalid");
-            if has(&format!("{broken} AND {}", schema(Some(index))))? {
+            if has(&format!("{broken} AND {}", in_schema(Some(index))))? {
                 return Ok(Some(true));
             }
             // A whole one of this name may be that of another schema.
