@@ -50,8 +50,8 @@ pub(super) fn look(
     })
 }
 
-/// The keys that led to a table of which another one has the name now, with that name: to no table, or to the
-/// old one under its new name. One that was made again may be meant to.
+/// The keys that led to a table of which another one has the name now, with that name: to no table,
+/// or to the old one under its new name. One that was made again may be meant to.
 fn stranded<'a>(
     before: &'a [Key],
     now: &'a [Key],

@@ -75,8 +75,8 @@ impl Unseen<'_> {
         Ok(())
     }
 
-    /// What to say of a file that ends on the copy at a statement which reads a table of which that has
-    /// a sample only: rows that it does not find there may be in the database.
+    /// What to say of a file that ends on the copy at a statement which reads a table of which that
+    /// has a sample only: rows that it does not find there may be in the database.
     pub(super) fn ends(&self, intent: &Intent<'_>, end: End) -> Result<End, CliError> {
         let read = |line: Option<u32>| {
             let mut pieces = intent.pieces.iter().rev();

@@ -7,9 +7,9 @@ use crate::sql::{Dialect, Kind, TokenKind};
 use std::collections::{BTreeMap, BTreeSet};
 
 impl Intent<'_> {
-    /// A variable that a statement before `first` gave another value than a resumed run would: it is
-    /// computed and a done statement used it, or what set it is not run again. One that is to come
-    /// reads it; with the number of what sets it.
+    /// A variable that a statement before `first` gave another value than a resumed run would: it
+    /// is computed and a done statement used it, or what set it is not run again. One that is to
+    /// come reads it; with the number of what sets it.
     pub fn set_otherwise(&self, first: usize) -> Option<(usize, String)> {
         if self.dialect != Dialect::Mysql {
             return None;

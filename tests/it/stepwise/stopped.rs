@@ -193,8 +193,8 @@ DELETE FROM tags WHERE label = 'late';
     assert_eq!(store.backend.count(&store.url, "tags"), 2);
 }
 
-/// Between a swap and the DROP of the old table, users write the new one: only a row that came to the
-/// old one is nowhere else.
+/// Between a swap and the DROP of the old table, users write the new one: only a row that came to
+/// the old one is nowhere else.
 #[test]
 fn what_users_write_behind_a_swap_is_no_loss_on_mysql() {
     let host = Host::mysql();
@@ -225,8 +225,8 @@ fn what_users_write_behind_a_swap_is_no_loss_on_mysql() {
     }
 }
 
-/// A kill between EXCHANGE PARTITION and its mark: the schema is the same before and behind it, and a second
-/// run of the statement would bring back what it took.
+/// A kill between EXCHANGE PARTITION and its mark: the schema is the same before and behind it, and
+/// a second run of the statement would bring back what it took.
 #[test]
 fn a_partition_is_exchanged_once_on_mysql() {
     let host = Host::mysql();

@@ -1,5 +1,5 @@
-//! Values of before of which an UPDATE changes none on the copy: in the database it may change none either,
-//! whatever users wrote since.
+//! Values of before of which an UPDATE changes none on the copy: in the database it may change none
+//! either, whatever users wrote since.
 
 use super::numbers;
 use super::sets::sets;
@@ -119,8 +119,8 @@ fn updates(kind: &Kind) -> bool {
     }
 }
 
-/// A query for the number of rows, and for sums of their keys with the values of these columns: two kinds
-/// of sums, since equal rows cancel each other in one.
+/// A query for the number of rows, and for sums of their keys with the values of these columns: two
+/// kinds of sums, since equal rows cancel each other in one.
 pub(in crate::migrate::apply) fn sum(
     session: &dyn Session,
     shape: &Shape,

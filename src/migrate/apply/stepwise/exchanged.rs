@@ -1,5 +1,5 @@
-//! `ALTER TABLE … EXCHANGE PARTITION` leaves the schema as it is: whether it was done when the process
-//! ended, the rows of both sides say. A second run of it would exchange them back.
+//! `ALTER TABLE … EXCHANGE PARTITION` leaves the schema as it is: whether it was done when the
+//! process ended, the rows of both sides say. A second run of it would exchange them back.
 
 use super::late::{Others, asked};
 use crate::cli_error::CliError;

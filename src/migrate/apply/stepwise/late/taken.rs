@@ -185,8 +185,8 @@ impl Look<'_> {
         })))
     }
 
-    /// Whether a table is as it was left when the other one took its name, which had all of it then and
-    /// which only users have written since.
+    /// Whether a table is as it was left when the other one took its name, which had all of it then
+    /// and which only users have written since.
     fn is_as_left(
         &self,
         session: &mut dyn Session,
@@ -243,8 +243,8 @@ impl Look<'_> {
     }
 }
 
-/// Whether statements may write a table that is called so behind them, under any of its names, or take
-/// it from there.
+/// Whether statements may write a table that is called so behind them, under any of its names, or
+/// take it from there.
 fn may_write(pieces: &[Piece<'_>], table: &str, names: Names) -> bool {
     let mut called = vec![table.to_owned()];
     for piece in pieces.iter().rev() {
