@@ -181,7 +181,7 @@ fn marked_as_open(db: &dyn Db, store: &Store) -> Option<String> {
         format!("lower(trim({status})) IN ({})", words.join(", "))
     });
     let any: Vec<_> = open.into_iter().chain(by_status).collect();
-    (!any.is_empty()).then(|| any.join(" OR "))
+    (!any.is_empty()).then(|| format!("({})", any.join(" OR ")))
 }
 
 /// That a row has no content yet.

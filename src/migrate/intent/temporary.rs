@@ -75,10 +75,11 @@ fn named(tokens: &[String]) -> Option<(String, What)> {
 }
 
 fn makes_temporary(tokens: &[String]) -> Option<(String, What)> {
+    const BEFORE: [&str; 5] = ["create", "or", "replace", "local", "global"];
     let is_one = |it: &String| it == "temp" || it == "temporary";
-    let is_made = tokens.first().is_some_and(|it| it == "create");
-    // Behind OR REPLACE, and LOCAL of PostgreSQL.
-    let place = tokens.iter().take(4).position(is_one)?;
+    let place = tokens.iter().position(is_one)?;
+    let mut before = tokens[..place].iter();
+    let is_made = place > 0 && before.all(|it| BEFORE.contains(&it.as_str()));
     is_made.then(|| named(&tokens[place + 1..])).flatten()
 }
 
