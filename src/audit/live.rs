@@ -109,6 +109,7 @@ impl Live {
         visitor: &mut dyn Visitor,
     ) -> anyhow::Result<bool> {
         let (db, mapping) = (self.db.as_ref(), &self.mapping);
+        store::intact(db, mapping).await?;
         let mut whole = true;
         store::scan_conversations(db, mapping, &mut |key: &str, listed| {
             let flow = visitor.conversation(key, listed)?;

@@ -58,6 +58,8 @@ pub struct Catalog {
     pub power: Option<Power>,
     /// The index of words on a column of a table `m`. None where the engine has none.
     pub word_index: Option<FindWordIndex>,
+    /// Fails if the pages of a table are damaged although its rows can be read. None where the engine itself fails then.
+    pub intact: Option<Intact>,
     /// Whether a statement reads a whole table. None where the engine can't be asked.
     pub scans: Option<Scans>,
     /// Where rows of a table are stored, as conditions on it. None where that can't be asked for.
@@ -113,6 +115,9 @@ pub(super) fn as_text(column: &str) -> String {
 
 /// Answers [`super::Db::power`].
 pub(super) type Power = for<'a> fn(&'a dyn Db) -> Tried<'a, Option<String>>;
+
+/// Answers [`super::Db::intact`], for a table.
+pub(super) type Intact = for<'a> fn(&'a dyn Db, &'a str) -> Tried<'a, ()>;
 
 /// Answers [`super::Db::word_index`], for a table and a column.
 pub(super) type FindWordIndex =

@@ -91,6 +91,14 @@ impl dyn Db + '_ {
         }
     }
 
+    /// Fails if the pages of a table are damaged, whether or not its rows can be read.
+    pub async fn intact(&self, table: &str) -> anyhow::Result<()> {
+        match self.catalog().intact {
+            Some(ask) => ask(self, table).await,
+            None => Ok(()),
+        }
+    }
+
     /// Whether a statement reads a whole table; nothing where the engine can't be asked.
     pub async fn scans(&self, sql: &str, args: &[Cell]) -> anyhow::Result<Option<bool>> {
         match self.catalog().scans {

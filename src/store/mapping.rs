@@ -1,7 +1,7 @@
 //! A mapping in use: every name in it exists in the store, and every default is filled in.
 
 use super::candidate::ColumnMatch;
-use super::declared::{Allowed, Store};
+use super::declared::{Allowed, Shape, Store};
 use super::score::Why;
 use super::source::Source;
 use super::{check, plan, presets};
@@ -148,6 +148,12 @@ impl Mapping {
     /// The table of messages: that of conversations, if it holds the messages.
     pub fn table(&self) -> &str {
         self.store().table()
+    }
+
+    /// Whether the messages of a conversation are read in an order.
+    pub fn is_ordered(&self) -> bool {
+        let store = self.store();
+        !store.message.order.is_empty() || matches!(store.shape, Shape::Blob | Shape::Chain)
     }
 
     /// The table and the column of the assistant's text.

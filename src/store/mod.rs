@@ -55,7 +55,7 @@ pub use preset_match::{Misfit, misfits, sealed};
 pub use presets::{Preset, all as presets};
 pub use ranges::{Range, Split, split};
 pub use read::{
-    by_key, conversation, holding, last_place, newest, raw, scan, scan_range, written_by,
+    by_key, conversation, holding, intact, last_place, newest, raw, scan, scan_range, written_by,
 };
 pub use reconcile::{MessageDifference, reconcile};
 pub use search::{Way, search, way};

@@ -154,6 +154,14 @@ pub async fn raw(
     Ok((columns, rows))
 }
 
+/// Fails if a table of the chats is damaged: what its pages have lost would be missing without a word.
+pub async fn intact(db: &dyn Db, mapping: &Mapping) -> anyhow::Result<()> {
+    for table in mapping.table_names() {
+        db.intact(&table).await?;
+    }
+    Ok(())
+}
+
 /// Every message of the store, in the order in which it is stored.
 pub async fn scan(db: &dyn Db, mapping: &Mapping, take: Take<'_>) -> anyhow::Result<()> {
     if mapping.store().shape != Shape::Chain {

@@ -192,7 +192,7 @@ fn an_answer_that_a_worker_will_move_is_not_called_lost() {
         (["--queue", "50"], "inconclusive"),
         (["--save", "300"], "violated"),
     ] {
-        let (report, _) = verify_with(&options, &[session, "--cases", "order"]);
+        let (report, _) = verify_with(&options, &[session]);
         let order = case(&report, "/order");
         assert_eq!(order["verdict"], verdict, "{options:?}: {report:#}");
         let names_it = order["reason"].as_str().unwrap().contains("queued.words");

@@ -457,3 +457,22 @@ async fn a_large_value_is_cut_and_says_so(store: &Store) {
     );
     assert!(!err.contains("longer"), "{err}");
 }
+
+/// SQLite takes a placeholder for NULL, and would show no rows.
+#[test]
+fn a_query_with_a_placeholder_is_refused() {
+    let store = crate::common::stores::Store::sqlite();
+    crate::common::stores::run(async {
+        let db = store.open().await;
+        crate::common::stores::execute(db.as_ref(), "CREATE TABLE a (b TEXT)").await;
+    });
+    for (sql, exit) in [
+        ("SELECT * FROM a WHERE b = ?", 2),
+        ("SELECT * FROM a WHERE b = '?'", 0),
+    ] {
+        let mut chatctl = crate::common::chatctl();
+        chatctl.args(["inspect", "sql", sql, "--database-url", &store.url()]);
+        let output = chatctl.output().unwrap();
+        assert_eq!(output.status.code(), Some(exit), "{sql}: {output:?}");
+    }
+}

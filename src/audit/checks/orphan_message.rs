@@ -6,8 +6,8 @@ use super::absent::Names;
 use super::{Cause, CauseCounts, Check, CheckContext, Look, Thing, cause};
 use crate::db::Tried;
 use crate::model::{Cell, CellRef};
-use crate::report::Severity::Error;
-use crate::store::{Shape, time_of_text};
+use crate::report::Severity::{Error, Warning};
+use crate::store::{Shape, Source, Store, time_of_text};
 use std::ops::ControlFlow;
 
 pub(super) const CHECK: Check = Check {
@@ -30,6 +30,11 @@ static CAUSES: &[Cause] = &[
         Error,
         "a part of a message exists, but the message does not",
     ),
+    cause(
+        "no-key",
+        Warning,
+        "a message names no conversation, and most others name one: no user can reach it",
+    ),
 ];
 
 fn unfit(context: &CheckContext<'_>) -> Option<&'static str> {
@@ -46,6 +51,9 @@ fn look<'a>(context: &'a CheckContext<'a>, tally: &'a mut CauseCounts) -> Tried<
     Box::pin(async move {
         if let Some(sql) = conversations(context) {
             each(context, &sql, &CAUSES[0], tally).await?;
+        }
+        if let Some(sql) = unnamed(context) {
+            each(context, &sql, &CAUSES[2], tally).await?;
         }
         if let Some(sql) = parts(context) {
             each(context, &sql, &CAUSES[1], tally).await?;
@@ -81,16 +89,7 @@ fn conversations(context: &CheckContext<'_>) -> Option<String> {
     let store = context.mapping.store();
     let (db, message) = (context.db, &store.message);
     let place = store.conversation.as_ref()?;
-    if matches!(store.shape, Shape::Blob | Shape::Chain) || message.conversation.is_empty() {
-        return None;
-    }
-    let own = message
-        .conversation
-        .iter()
-        .map(|source| {
-            (!source.is_json() && source.places.len() == 1).then(|| source.columns().next())?
-        })
-        .collect::<Option<Vec<_>>>()?;
+    let own = own_columns(store)?;
     let (join, absent) = Names {
         table: &message.table,
         columns: own.clone(),
@@ -112,6 +111,41 @@ fn conversations(context: &CheckContext<'_>) -> Option<String> {
         db.quote(&message.table),
         wanted.join(" AND "),
     ))
+}
+
+/// The messages whose conversation is NULL, as a foreign key with ON DELETE SET NULL leaves them; nothing where that is
+/// usual.
+fn unnamed(context: &CheckContext<'_>) -> Option<String> {
+    let store = context.mapping.store();
+    let (db, message) = (context.db, &store.message);
+    store.conversation.as_ref()?;
+    let own = own_columns(store)?;
+    let table = db.quote(&message.table);
+    let mut wanted: Vec<_> = own
+        .iter()
+        .map(|mine| format!("m.{} IS NULL", db.quote(mine)))
+        .collect();
+    wanted.extend(counted(context));
+    Some(format!(
+        "SELECT {}, 'none', {} FROM {table} m WHERE {} AND (SELECT 2 * count({}) >= count(*) FROM {table})",
+        named(context, "'message '", "m", &message.key),
+        time(context),
+        wanted.join(" AND "),
+        db.quote(own.first()?),
+    ))
+}
+
+/// The columns by which a message names its conversation, where it does so.
+fn own_columns(store: &Store) -> Option<Vec<&str>> {
+    let of_message = &store.message.conversation;
+    if matches!(store.shape, Shape::Blob | Shape::Chain) || of_message.is_empty() {
+        return None;
+    }
+    let is_plain = |source: &Source| !source.is_json() && source.places.len() == 1;
+    of_message
+        .iter()
+        .map(|source| is_plain(source).then(|| source.columns().next())?)
+        .collect()
 }
 
 /// Which rows, as `m`, are messages that users see.

@@ -18,6 +18,7 @@ pub async fn run(
     report: &mut Report,
 ) -> anyhow::Result<()> {
     let began = Instant::now();
+    store::intact(context.db, context.mapping).await?;
     let mut fit = Vec::new();
     for check in checks {
         match (check.unfit)(context) {

@@ -294,6 +294,7 @@ impl Round {
                     table: mapping.table(),
                     before: &held.before,
                     after: &after,
+                    is_ordered: mapping.is_ordered(),
                 }),
             };
             let mut findings = account.findings();
@@ -322,7 +323,13 @@ impl Round {
             } else if !broken(&findings) {
                 let lost = held.lost_head(of.stage, self.way).await;
                 findings.extend(lost.map(|lost| account::if_shown(lost, account.shows_all())));
-                let open = || account.added().or_else(|| account.unread());
+                let reordered = || account.perhaps_reordered();
+                let open = || {
+                    account
+                        .added()
+                        .or_else(reordered)
+                        .or_else(|| account.unread())
+                };
                 self.open = self.open.take().or_else(open);
             }
             self.checked += 1;

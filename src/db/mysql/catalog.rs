@@ -89,6 +89,7 @@ pub(super) static CATALOG: Catalog = Catalog {
     },
     power: Some(|db| Box::pin(power(db))),
     word_index: Some(|db, table, column| Box::pin(word_index(db, table, column))),
+    intact: None,
     scans: None,
     stretches: None,
     number_of: Some(number_of),

@@ -100,6 +100,7 @@ pub(super) static CATALOG: Catalog = Catalog {
     },
     power: Some(|db| Box::pin(power(db))),
     word_index: None,
+    intact: None,
     scans: Some(|db, sql, args| Box::pin(scans(db, sql, args))),
     stretches: Some(|db, table, count| Box::pin(stretches(db, table, count))),
     number_of: Some(number_of),

@@ -1,7 +1,8 @@
 //! What SQLite's catalogue says of tables.
 
 use super::evidence::EVIDENCE;
-use super::sentinel;
+use super::{file, sentinel};
+use crate::cli_error::CliError;
 use crate::db::catalog::{Spelling, Started, as_text, quoted};
 use crate::db::safety::Durability;
 use crate::db::{Catalog, Db, WordIndex};
@@ -78,10 +79,35 @@ pub(super) static CATALOG: Catalog = Catalog {
     },
     power: None,
     word_index: Some(|db, table, column| Box::pin(word_index(db, table, column))),
+    intact: Some(|db, table| Box::pin(intact(db, table))),
     scans: None,
     stretches: None,
     number_of: None,
 };
+
+/// SQLite reads zeros in a page as rows without values. Only what it says of pages counts, and not of constraints
+/// (sqlite.org/pragma.html#pragma_integrity_check).
+async fn intact(db: &dyn Db, table: &str) -> anyhow::Result<()> {
+    let sql = format!("PRAGMA main.quick_check({})", quoted(table));
+    let found = db.rows(&sql, &[]).await?;
+    let of_pages = |row: &&Vec<Cell>| {
+        let text = row[0].to_string();
+        text.starts_with("*** in database") || text.contains("not in PRIMARY KEY order")
+    };
+    match found.iter().find(of_pages) {
+        None => Ok(()),
+        Some(row) => {
+            let text = row[0].to_string();
+            let what = text.lines().find(|line| !line.starts_with("***"));
+            let stop = file::damaged(db.target());
+            Err(CliError {
+                message: format!("{}: {}", stop.message, what.unwrap_or(&text)),
+                ..stop
+            }
+            .into())
+        }
+    }
+}
 
 async fn word_index(db: &dyn Db, table: &str, column: &str) -> anyhow::Result<Option<WordIndex>> {
     // Only an index over the table's own rows has their numbers.

@@ -9,6 +9,7 @@ use crate::db::query::{
     Failure, Query, QueryColumn, QueryOutput, QueryRow, empty, no_expression, refused,
 };
 use crate::model::Value;
+use crate::text::plural;
 use rusqlite::config::DbConfig;
 use rusqlite::fallible_iterator::FallibleIterator as _;
 use rusqlite::hooks::{AuthAction, AuthContext, Authorization};
@@ -243,6 +244,16 @@ fn rows(
     };
     if batch.next()?.is_some() {
         return Err(refused("it is more than one statement").into());
+    }
+    // SQLite takes a placeholder without a value for NULL, and nothing equals that.
+    let placeholders = statement.parameter_count();
+    if placeholders > 0 {
+        let what = plural(placeholders as u64, "placeholder");
+        return Err(
+            CliError::usage(format!("the query has {what}, and no values"))
+                .hint("write the values into the query: WHERE id = 7")
+                .into(),
+        );
     }
     let columns: Vec<_> = statement
         .column_names()

@@ -33,13 +33,15 @@ pub(super) struct Script {
 }
 
 impl Script {
-    /// The provider that a cassette is of, where it says; else the most usual one.
+    /// The provider that a cassette is of, where it says; else the most usual one that can do what is asked of it.
     pub(super) fn provider(&self) -> &'static Provider {
         let own = match &self.turn.plays {
             Plays::Cassette { cassette, .. } if self.mix.is_empty() => providers::of(cassette),
             Plays::Cassette { .. } | Plays::Answer(_) => None,
         };
-        own.unwrap_or(&providers::ALL[0])
+        let can = |it: &&Provider| self.mix.is_empty() || self.odd_reel(it, 0).is_ok();
+        own.or_else(|| providers::ALL.iter().find(can))
+            .unwrap_or(&providers::ALL[0])
     }
 
     /// One of the turn's answers, as the provider that is asked gives it to the request after so many others.

@@ -519,3 +519,56 @@ fn the_times_of_items_are_known() {
         .sum();
     assert!(counted > 0, "{report:#}");
 }
+
+/// ON DELETE SET NULL leaves messages that name nothing. Where most name nothing, that is usual.
+#[test]
+fn messages_whose_conversation_became_null_are_a_warning() {
+    let named = "INSERT INTO message VALUES (1, 1, 'user', 'a', '2026-01-01 10:00:00', 1), (2, 1, 'assistant', 'b', NULL, 1);";
+    let unnamed = "INSERT INTO message VALUES (3, NULL, 'user', 'c', NULL, 1), (4, NULL, 'assistant', 'd', NULL, 1);";
+    let more = "INSERT INTO message VALUES (5, NULL, 'user', 'e', NULL, 1);";
+    for (sql, expected) in [
+        (&[TABLES, named, unnamed][..], &["orphan-message"][..]),
+        (&[TABLES, named], &[]),
+        (&[TABLES, named, unnamed, more], &[]),
+    ] {
+        let chats = Chats::new(Store::sqlite(), "", sql);
+        let (report, code) = chats.report(&["--check", "orphan-message"]);
+        assert_eq!(code, 0, "{report:#}");
+        assert_eq!(codes(&report, "warning"), expected, "{report:#}");
+    }
+}
+
+/// A torn write: SQLite reads the zeros as rows without values.
+#[test]
+fn a_damaged_page_is_never_held() {
+    let many = "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n WHERE x < 400)
+        INSERT INTO message SELECT x, 1, 'user', 'a text of a torn page ' || x, '2026-01-01 10:00:00', 1 FROM n";
+    let chats = Chats::new(Store::sqlite(), "", &[TABLES, many]);
+    let url = chats.store.url();
+    let path = url.strip_prefix("sqlite:").unwrap();
+    let read = |command: &str| {
+        let mut chatctl = crate::common::chatctl();
+        chatctl.args(["audit", command, "--database-url", &url, "--config"]);
+        chatctl.arg(chats.config());
+        if command == "snapshot" {
+            chatctl
+                .arg("--out")
+                .arg(chats.config.path().join("a.snapshot"));
+        }
+        let output = chatctl.output().unwrap();
+        (output.status.code(), text(&output).1)
+    };
+    assert_eq!(read("check").0, Some(0));
+    let mut bytes = std::fs::read(path).unwrap();
+    let half = bytes
+        .chunks(4096)
+        .position(|page| page[0] == 13 && page[2048..].windows(9).any(|text| text == b"torn page"));
+    let start = half.unwrap() * 4096 + 2048;
+    bytes[start..start + 2048].fill(0);
+    std::fs::write(path, bytes).unwrap();
+    for command in ["check", "rate", "snapshot"] {
+        let (exit, said) = read(command);
+        assert_eq!(exit, Some(3), "{command}: {said}");
+        assert!(said.contains("is damaged"), "{command}: {said}");
+    }
+}

@@ -3,6 +3,7 @@
 mod access;
 mod head;
 mod history;
+mod order;
 mod own;
 mod rows;
 
@@ -60,6 +61,8 @@ pub(super) struct Stored<'a> {
     pub(super) table: &'a str,
     pub(super) before: &'a [StoredMessage],
     pub(super) after: &'a [StoredMessage],
+    /// Whether the mapping has an order, in which they are then.
+    pub(super) is_ordered: bool,
 }
 
 impl<'a> Stored<'a> {
@@ -102,7 +105,9 @@ impl Account<'_> {
             self.lost(),
             self.cut(),
             self.user_lost(),
-            self.changed().or_else(|| self.retimed()),
+            self.changed()
+                .or_else(|| self.reordered())
+                .or_else(|| self.retimed()),
             self.doubled(),
             self.steps().or_else(|| self.fewer_steps()),
             self.logged_out(),

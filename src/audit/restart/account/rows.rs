@@ -282,7 +282,7 @@ impl Account<'_> {
 
     /// The rows before of what was acknowledged, each with its mark and its side. Where a row says
     /// what was said and no more, others with the same mark only quote it.
-    fn marked(&self) -> Vec<(&str, Role, &StoredMessage)> {
+    pub(super) fn marked(&self) -> Vec<(&str, Role, &StoredMessage)> {
         let before = self.stored.map_or(&[][..], |rows| rows.before);
         let mut found = Vec::new();
         for turn in self.told.iter().filter(|turn| turn.acknowledged) {
@@ -371,7 +371,7 @@ fn is_of_its_time(was: &StoredMessage, is: &StoredMessage) -> bool {
 
 /// Whether a row says what another one said. Start-up code may write it in another form: text as
 /// parts of JSON, JSON in another spelling, without the blanks at its ends.
-fn same_text(was: &StoredMessage, is: &StoredMessage) -> bool {
+pub(super) fn same_text(was: &StoredMessage, is: &StoredMessage) -> bool {
     if was.content.trim() == is.content.trim() {
         return true;
     }

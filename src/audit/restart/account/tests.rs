@@ -9,6 +9,7 @@ use crate::stream::session::Remembered;
 mod added;
 mod forms;
 mod given_up;
+mod reordered;
 
 const TERM: usize = 0;
 const KILL: usize = 1;
@@ -73,6 +74,7 @@ fn found(
             table: "message",
             before: &before,
             after: &after,
+            is_ordered: true,
         }),
     };
     codes(&account)
@@ -203,6 +205,7 @@ fn the_words_for_the_sides_do_not_matter_behind_a_turn_that_was_cut_off() {
                     table: "message",
                     before: &all,
                     after: &all,
+                    is_ordered: true,
                 }),
             })
         };
@@ -257,6 +260,7 @@ fn account<'a>(
             table: "message",
             before,
             after,
+            is_ordered: true,
         }),
     }
 }
@@ -327,6 +331,7 @@ fn a_history_of_the_other_side() {
             table: "message",
             before: &before,
             after: &before,
+            is_ordered: true,
         }),
     };
     assert_eq!(codes(&account), ["history-differs"]);
@@ -354,6 +359,7 @@ fn shown(told: &[RememberedTurn], before: &[&str], after: &[&str], is_stored: bo
             table: "message",
             before: &all,
             after: &all,
+            is_ordered: true,
         }),
     })
 }
@@ -421,6 +427,7 @@ fn a_user_who_is_not_let_in() {
                 table: "message",
                 before: &all,
                 after,
+                is_ordered: true,
             }),
         };
         assert_eq!(codes(&account(&all)), [expected]);
@@ -445,6 +452,7 @@ fn a_conversation_that_never_came_to_the_table() {
         table: "message",
         before: &[],
         after: &[],
+        is_ordered: true,
     };
     assert_eq!(codes(&account(Some(empty))), ["message-lost-on-kill"]);
     assert!(codes(&account(None)).is_empty());
@@ -488,6 +496,7 @@ fn history_harm(turns: usize, before: &[&str], after: &[&str], times: &[i64]) ->
             table: "message",
             before: &stored,
             after: &stored,
+            is_ordered: true,
         }),
     };
     let findings = account.findings();

@@ -93,7 +93,10 @@ async fn answered(args: &Args, env: &Env, report: &mut Report) -> anyhow::Result
     env.progress.doing("reading every conversation".to_owned());
     let mut take = |thread: store::Thread| rate.add(&thread.messages);
     let read = tokio::select! {
-        read = store::threads(chats.db.as_ref(), &chats.mapping, &mut take) => read,
+        read = async {
+            store::intact(chats.db.as_ref(), &chats.mapping).await?;
+            store::threads(chats.db.as_ref(), &chats.mapping, &mut take).await
+        } => read,
         () = env.until_interrupted() => Err(CliError::interrupted().into()),
     };
     env.progress.done();

@@ -183,6 +183,7 @@ fn by_roles(was: [&str; 2], is: [&str; 2], shown: &[&str]) -> Vec<String> {
             table: "message",
             before: &before,
             after: &after,
+            is_ordered: true,
         }),
     })
 }
@@ -273,6 +274,7 @@ fn tools_that_never_came_to_the_store_have_not_moved() {
                 table: "message",
                 before,
                 after: &after,
+                is_ordered: true,
             }),
         };
         account.never_had_steps()
