@@ -255,10 +255,11 @@ impl Unseen<'_> {
             let shape = (table, self.before.names);
             matches!(piece.facts.kind, Kind::Update { .. })
                 && !ways.renamed
+                && piece.facts.tables().count() == 1
                 && sets((&piece.facts, piece.text), shape).is_empty()
         };
-        if piece.facts.tables().chain(of_history).any(named) && !keeps() {
-            return Some(By::Name);
+        if piece.facts.tables().chain(of_history).any(named) {
+            return (!keeps()).then_some(By::Name);
         }
         let keys = match acts(&piece.facts.kind) {
             Acts::Deletes => &ways.keys,
