@@ -24,9 +24,15 @@ pub fn of(text: &str) -> Vec<&str> {
     found
 }
 
+/// Whether a text holds the end of another answer than the one that ends with the nonce.
+pub fn has_other_answer(text: &str, nonce: &str) -> bool {
+    let is_other = |mark: &str| mark.starts_with(ANSWER) && !mark.starts_with(nonce);
+    of(text).into_iter().any(is_other)
+}
+
 #[cfg(test)]
 mod tests {
-    use super::of;
+    use super::{has_other_answer, of};
 
     #[test]
     fn marks_stand_anywhere_in_a_text() {
@@ -35,5 +41,8 @@ mod tests {
             of(text),
             ["chatctl-u0123456789abcdef", "chatctl-aabcdefghij012345"]
         );
+        let own = "chatctl-aabcdefghij012345";
+        assert!(!has_other_answer(text, own) && !has_other_answer(&own.repeat(2), own));
+        assert!(has_other_answer(text, "chatctl-azbcdefghij012345"));
     }
 }

@@ -382,6 +382,39 @@ fn a_conversation_without_a_row_is_found_after_a_stop() {
     });
 }
 
+/// The rows of one second are in any order, and the answer of the next turn begins like the one that is dropped.
+#[test]
+fn the_answer_of_the_next_turn_is_no_part_of_a_dropped_one() {
+    side_by_side(
+        &[("never", "held"), ("cut", "violated")],
+        |(left, verdict)| {
+            let folder = tempfile::tempdir().unwrap();
+            let url = format!("sqlite:{}", folder.path().join("chat.db").display());
+            let shipped = fs::read_to_string(root().join("fixtures/sessions/shipped/plain.toml"));
+            let drops = "[request]\non_disconnect = \"drop-answer\"\n";
+            let session = shipped.unwrap().replace("[request]\n", drops);
+            let file = folder.path().join("drops.toml");
+            fs::write(&file, session).unwrap();
+            let options = ["--left", left, "--keep", "seconds"];
+            let mut command = chatctl();
+            command.args(["verify-stream", "--ready", "/health"]);
+            command.args(["--database-url", &url, "--start", &small::start(&options)]);
+            command.args(["--proof", "observe", "--suite", "full"]);
+            command.args(["--cases", "left-at-event-2-by-fin", "--settle", "300ms"]);
+            let (report, exit) = report(command.arg(&file));
+            let left_at = cases(&report, "left-at-event-2-by-fin");
+            assert_eq!(
+                left_at,
+                [("left-at-event-2-by-fin", *verdict)],
+                "{report:#}"
+            );
+            let is_bad = *verdict == "violated";
+            let found = errors(&report).contains(&"policy-not-kept");
+            assert_eq!((found, exit), (is_bad, i32::from(is_bad)), "{report:#}");
+        },
+    );
+}
+
 /// A server that fails for a moment has refused nothing.
 #[test]
 fn a_failure_of_a_moment_is_no_refusal() {

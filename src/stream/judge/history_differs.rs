@@ -29,8 +29,9 @@ fn check(observed: &Observed) -> Vec<Finding> {
                     return vec![finding.with(Source::Stream, fact)];
                 }
                 Some(_) if is_reversed(observed, records) => {
-                    help = "if the page shows the newest message at the bottom all the same, declare \
-                        `order = \"newest-first\"` in [history]; else order by something that grows";
+                    help = "order by something that grows with each message: messages of the same time are in any \
+                        order; if the history always begins with the newest one, and the page turns it round, declare \
+                        `order = \"newest-first\"` in [history]";
                     let harm = "after a reload the messages are in the opposite order: the newest comes first";
                     (
                         harm.to_owned(),

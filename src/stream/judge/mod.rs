@@ -247,9 +247,13 @@ impl TurnSeen {
             .iter()
             .skip_while(|message| !message.content.contains(&self.tag))
             .skip(1);
+        // Where times are coarse, the answer of another turn may be there.
+        let is_own = |row: &&StoredMessage| {
+            row.role == Role::Assistant && !marks::has_other_answer(&row.content, &self.nonce)
+        };
         after_user
             .take_while(|message| message.role != Role::User)
-            .filter(|message| message.role == Role::Assistant)
+            .filter(is_own)
             .collect()
     }
 

@@ -6,8 +6,9 @@ use super::judged::Judged;
 use super::sent_twice::Answered;
 use super::whole_turn::Usual;
 use super::{Observed, TurnSeen};
-use crate::model::{ProviderCall, ProviderEnd, Role, State, StoredMessage};
+use crate::model::{Mark, ProviderCall, ProviderEnd, Role, State, StoredMessage};
 use crate::report::{Finding, Severity, Source};
+use crate::stream::kept::{AnswerFate, Ending, ExpectedAnswer, Marked};
 use crate::stream::{kept, marks};
 use std::collections::BTreeSet;
 
@@ -55,29 +56,53 @@ impl Beside {
         }
     }
 
-    /// How many characters of its answer the client has, where the server ended the answer there, and said so to both
-    /// sides.
+    /// How many characters of its answer the client has, where the server told it that the answer ends there.
     fn ended_at(&self) -> Option<usize> {
-        let is_ended = matches!(self.provider, ProviderEnd::HungUp { .. })
-            && self.answered == Answered::ToTheEnd;
         let TurnSeen { expected, turn, .. } = self.seen();
-        let is_part = is_ended && kept::is_beginning(expected, &turn.text);
+        let is_part = self.answered == Answered::ToTheEnd
+            && !turn.text.trim().is_empty()
+            && !kept::has_more(expected, &turn.text)
+            && kept::differs_after(&turn.text, expected).is_some();
         is_part.then(|| kept::seen(expected, &turn.text))
     }
 
-    /// Whether a message that is of no other answer has so much of it.
-    fn has_stored(&self, characters: usize) -> bool {
+    /// How much of it is in messages that are of no other answer, where the client has so much of it.
+    fn kept(
+        &self,
+        client: usize,
+        whole: &[Ending],
+        is_it: fn(&StoredMessage) -> bool,
+    ) -> Option<Marked> {
         let seen = self.seen();
-        let is_of_another = |row: &StoredMessage| {
-            let mut marks = marks::of(&row.content).into_iter();
-            marks.any(|mark| mark.starts_with(marks::ANSWER) && mark != seen.nonce)
-        };
-        seen.stored.iter().any(|row| {
+        let is_own = |row: &&StoredMessage| {
             row.role == Role::Assistant
                 && row.state != State::Deleted
-                && kept::seen(&seen.expected, &row.content) >= characters
-                && !is_of_another(row)
-        })
+                && !marks::has_other_answer(&row.content, &seen.nonce)
+                && is_it(row)
+        };
+        let rows: Vec<_> = seen.stored.iter().filter(is_own).collect();
+        let known = ExpectedAnswer {
+            text: seen.expected.clone(),
+            is_all: true,
+            expected: seen.expected.clone(),
+            nonce: seen.nonce.clone(),
+            client,
+        };
+        match kept::kept(&rows, &known, whole) {
+            AnswerFate::Whole => Some(Marked::No),
+            AnswerFate::Cut { characters, marked } if characters >= client => Some(marked),
+            AnswerFate::Cut { .. } | AnswerFate::Nothing | AnswerFate::Unknown(_) => None,
+        }
+    }
+
+    /// How its answer is stored, if it is.
+    fn endings(&self) -> impl Iterator<Item = Ending> {
+        let seen = self.seen();
+        let answers = seen
+            .with_nonce
+            .iter()
+            .filter(|row| row.role == Role::Assistant);
+        answers.map(|row| Ending::of(row, &seen.nonce))
     }
 
     fn name(&self) -> String {
@@ -131,9 +156,11 @@ fn tell(seen: &SideBySide) -> String {
         .iter()
         .filter(|turn| is_ended_for_next(turn, seen));
     let for_next = for_next.count();
-    let whole = count(|it| matches!(it, Answered::ToTheEnd)) - for_next;
+    let in_part = seen.turns.iter().filter(|turn| turn.ended_at().is_some());
+    let in_part = in_part.count();
+    let whole = count(|it| matches!(it, Answered::ToTheEnd)) - in_part;
     let refused = count(|it| matches!(it, Answered::Refused(_)));
-    let others = all - whole - for_next - refused;
+    let others = all - whole - in_part - refused;
     let mut told = match seen.overlap {
         Overlap::Together => {
             format!("{whole} of {all} simultaneous turns were answered completely")
@@ -145,6 +172,9 @@ fn tell(seen: &SideBySide) -> String {
     if for_next > 0 {
         told.push_str(&format!(", {for_next} ended when the next one came"));
     }
+    if in_part > for_next {
+        told.push_str(&format!(", {} in part", in_part - for_next));
+    }
     if refused > 0 {
         told.push_str(&format!(", {refused} refused"));
     }
@@ -154,18 +184,38 @@ fn tell(seen: &SideBySide) -> String {
     told
 }
 
-/// Whether the server ended a turn when the next one of its conversation came.
+/// Whether the server ended a turn when the next one of its conversation came: it hung up on its provider, or the store
+/// says that the answer is a part. Who looks only between two pieces whether to stop may have been sent all of them by then.
 fn is_ended_for_next(turn: &Beside, seen: &SideBySide) -> bool {
     let is_other = |other: &&Beside| other.marks() != turn.marks();
     let mut later = seen.turns.iter().skip_while(is_other).skip(1);
-    turn.ended_at().is_some() && later.any(|other| other.chat == turn.chat)
+    let Some(client) = turn.ended_at() else {
+        return false;
+    };
+    let says_so = || {
+        let whole: Vec<_> = seen.turns.iter().flat_map(Beside::endings).collect();
+        let is_over = |row: &StoredMessage| row.state != State::Open && row.mark != Mark::Writing;
+        let marked = turn.kept(client, &whole, is_over);
+        matches!(marked, Some(Marked::Status(_) | Marked::Words))
+    };
+    let is_ended = match turn.provider {
+        ProviderEnd::HungUp { .. } => true,
+        ProviderEnd::Whole => says_so(),
+        ProviderEnd::NotAsked | ProviderEnd::Open => false,
+    };
+    is_ended && later.any(|other| other.chat == turn.chat)
 }
 
 /// What is wrong with what is stored of one turn, by the checks that look at any turn.
 fn stored(turn: &Beside, seen: &SideBySide) -> Vec<Finding> {
     let mut found = super::findings(&turn.observed);
     found.retain(|finding| !seen.usual.allows(finding.code, &turn.observed.turns));
-    let has_part = || turn.ended_at().is_some_and(|at| turn.has_stored(at));
+    let has_part = || {
+        let part = turn
+            .ended_at()
+            .and_then(|client| turn.kept(client, &[], |_| true));
+        part.is_some()
+    };
     if is_ended_for_next(turn, seen) && has_part() {
         // The client has no more than that.
         found.retain(|finding| !["never-saved", "answer-differs"].contains(&finding.code));
@@ -178,10 +228,6 @@ fn stored(turn: &Beside, seen: &SideBySide) -> Vec<Finding> {
         finding.severity == Severity::Error && (is_question || is_answer)
     });
     for finding in &mut found {
-        // Who answers without asking may have said that it is busy.
-        if !turn.asked {
-            finding.severity = Severity::Warning;
-        }
         finding.harm = format!(
             "{}, while another turn is in progress: {}",
             turn.name(),
@@ -251,7 +297,7 @@ fn mixed(seen: &SideBySide) -> Option<Finding> {
 #[cfg(test)]
 mod tests {
     use super::{Answered, Beside, Observed, Overlap, SideBySide, TurnSeen, Usual, judge};
-    use crate::model::{Call, ProviderCall, ProviderEnd, Role, StoredMessage};
+    use crate::model::{Call, Mark, ProviderCall, ProviderEnd, Role, StoredMessage};
     use crate::report::{Severity, Verdict};
 
     fn row(chat: usize, role: Role, content: &str) -> StoredMessage {
@@ -334,6 +380,39 @@ mod tests {
         let mut alone = interrupted(Some("Good day to"));
         alone.truncate(1);
         assert_eq!(told_of(alone).0, Verdict::Violated);
+    }
+
+    /// The server looks only between two pieces whether to stop, and the provider has sent all of them by then.
+    #[test]
+    fn a_turn_whose_provider_sent_everything_is_ended_if_the_store_says_so() {
+        let told_of = |part: &str, status: &str, mark: Mark| {
+            let mut turns = interrupted(Some(part));
+            turns[0].provider = ProviderEnd::Whole;
+            let with = |row: &mut StoredMessage, status: &str, mark| {
+                (row.status, row.mark) = (Some(status.to_owned()), mark);
+            };
+            let next = &mut turns[1].observed.turns[0];
+            with(&mut next.with_nonce[0], "done", Mark::Finished);
+            let seen = &mut turns[0].observed.turns[0];
+            seen.turn.text = "Good d".to_owned();
+            with(&mut seen.stored[1], status, mark);
+            // In a store with coarse times, the answer of the next turn may be before its question.
+            seen.stored.swap(2, 3);
+            told(turns, Vec::new())
+        };
+        assert_eq!(told_of("Good d", "stopped", Mark::None), HELD);
+        assert_eq!(told_of("Good day", "partial", Mark::Partial), HELD);
+        assert_eq!(told_of("Good d [stopped]", "done", Mark::Finished), HELD);
+        for (part, status, mark) in [
+            ("Good d", "done", Mark::Finished),
+            ("Good d", "streaming", Mark::Writing),
+            ("Good", "stopped", Mark::None),
+            ("Stopped.", "stopped", Mark::None),
+        ] {
+            let found = told_of(part, status, mark);
+            assert_eq!(found.0, Verdict::Violated, "{part} {status}");
+            assert!(!found.1.contains(&"answer-duplicated"), "{found:?}");
+        }
     }
 
     fn told(turns: Vec<Beside>, calls: Vec<ProviderCall>) -> (Verdict, Vec<&'static str>) {
@@ -449,8 +528,10 @@ mod tests {
         let broken = Answered::Otherwise("broken off".to_owned());
         assert_eq!(lost(broken, true), found("user-message-lost"));
         assert_eq!(lost(Answered::Refused(409), false), HELD);
-        // It may have been told that the server is busy.
-        assert_eq!(lost(Answered::ToTheEnd, false), HELD);
+        // Words that say that the server is busy refuse nothing; an error in the stream does.
+        assert_eq!(lost(Answered::ToTheEnd, false), found("user-message-lost"));
+        let error = Answered::Otherwise("answered with an error: busy".to_owned());
+        assert_eq!(lost(error, false), HELD);
     }
 
     fn call(turns: &[&Beside]) -> ProviderCall {

@@ -11,7 +11,7 @@ use super::script::error_mark;
 use super::stage::Stage;
 use crate::gateway::faults::{self, Mix};
 use crate::gateway::providers::Provider;
-use crate::model::{Role, State};
+use crate::model::{Role, State, StoredMessage};
 use crate::report::{ClientMoment, Lane, Report, Verdict};
 use crate::stream::faults::{ClientBehaviour, Cut, NONE, Point, READ_TO_END, STEP_BY_STEP, Way};
 use crate::stream::judge::asked_again::in_vain::{self, Because, InVain, Known, New, Remains};
@@ -234,50 +234,55 @@ impl Stage<'_> {
         let old_question = self.rows_with(&first.tag, Role::User).await?;
         let error = error_mark(&again.nonce);
         let errors = self.rows_with(&error, Role::Assistant).await?;
+        let (new, placeholder) = self.new_answer(turns).await?;
         Ok(Remains {
             questions: self.questions_shown(first, again).await?,
             old_question: !old_question.is_empty(),
-            new: self.new_answer(turns).await?,
+            new,
             old: self.old_answer(first).await?,
             error: errors
                 .iter()
                 .any(|row| self.looks_whole(row) && !row.has_failed()),
+            placeholder,
         })
     }
 
     /// What there is of the new answer: what begins like it in the conversation and is neither the old nor the next one.
-    async fn new_answer(&self, turns: &Turns<'_>) -> anyhow::Result<New> {
+    /// And whether such an answer follows the question, whatever it says.
+    async fn new_answer(&self, turns: &Turns<'_>) -> anyhow::Result<(New, bool)> {
         let live = turns.again;
         if !self
             .rows_with(&live.nonce, Role::Assistant)
             .await?
             .is_empty()
         {
-            return Ok(New::Whole);
+            return Ok((New::Whole, true));
         }
         let (Some(mapping), Some(key), true) = (
             &self.mapping,
             &turns.old.answer.conversation,
             self.is_verbatim,
         ) else {
-            return Ok(New::Unknown);
+            return Ok((New::Unknown, false));
         };
-        let mut rows = store::conversation(self.world.db(), mapping, key).await?;
+        let messages = store::conversation(self.world.db(), mapping, key).await?;
         let others = [&turns.first.nonce].into_iter();
         let others: Vec<_> = others.chain(turns.next.iter().flatten()).collect();
-        rows.retain(|row| {
+        let is_new = |row: &&StoredMessage| {
             let is_answer = row.role == Role::Assistant && row.state != State::Deleted;
             is_answer && !others.iter().any(|mark| row.content.contains(*mark))
-        });
-        let rows: Vec<_> = rows.iter().collect();
-        Ok(
-            match kept::kept(&rows, &live.whole_answer(), &self.endings) {
-                AnswerFate::Whole => New::Whole,
-                AnswerFate::Cut { .. } => New::Part,
-                AnswerFate::Nothing => New::Nothing,
-                AnswerFate::Unknown(_) => New::Unknown,
-            },
-        )
+        };
+        let rows: Vec<_> = messages.iter().filter(is_new).collect();
+        let new = match kept::kept(&rows, &live.whole_answer(), &self.endings) {
+            AnswerFate::Whole => New::Whole,
+            AnswerFate::Cut { .. } => New::Part,
+            AnswerFate::Nothing => New::Nothing,
+            AnswerFate::Unknown(_) => New::Unknown,
+        };
+        let asked = [&turns.first.tag, &live.tag];
+        let is_asked = |row: &StoredMessage| asked.iter().any(|tag| row.content.contains(*tag));
+        let mut behind = messages.iter().skip_while(|row| !is_asked(row)).skip(1);
+        Ok((new, behind.any(|row| is_new(&row))))
     }
 
     /// A turn that came to its end, and its rows.

@@ -381,21 +381,62 @@ fn to_complete(schema: &[Table], places: &Places) -> String {
             first.column
         ),
     };
-    let columns = schema.iter().find(|known| known.name == *table);
-    let columns: Vec<_> = columns
-        .iter()
-        .flat_map(|table| &table.columns)
-        .map(|column| column.name.as_str())
-        .collect();
+    let known = schema.iter().find(|known| known.name == *table);
+    let parts = known.and_then(|texts| parts_of(schema, texts, &first.column));
+    let columns = |table: Option<&Table>| {
+        let columns = table.into_iter().flat_map(|table| &table.columns);
+        let names: Vec<_> = columns.map(|column| column.name.as_str()).collect();
+        names.join(", ")
+    };
+    let (content, of_messages) = match parts {
+        Some((messages, parts)) => (
+            parts,
+            format!(
+                "\n# the columns of {}: {}",
+                messages.name,
+                columns(Some(messages))
+            ),
+        ),
+        None => (content, String::new()),
+    };
     format!(
-        "{content}conversation = [\"…\"]\n# the columns of {table}: {}",
-        columns.join(", ")
+        "{content}conversation = [\"…\"]\n# the columns of {table}: {}{of_messages}",
+        columns(known)
     )
+}
+
+/// The table of messages whose texts are in another table, as far as the names of columns show, and how both are declared.
+fn parts_of<'s>(schema: &'s [Table], texts: &Table, content: &str) -> Option<(&'s Table, String)> {
+    let named = |table: &'s Table, name: &str| {
+        let mut columns = table.columns.iter();
+        columns.find(|column| column.name.eq_ignore_ascii_case(name))
+    };
+    let texts = schema.iter().find(|table| table.name == texts.name)?;
+    let reference = |table: &Table| {
+        let one = table.name.strip_suffix('s').unwrap_or(&table.name);
+        let names = [format!("{one}_id"), format!("{one}Id")];
+        names.iter().find_map(|name| named(texts, name))
+    };
+    if named(texts, "role").is_some() {
+        return None;
+    }
+    let found = schema.iter().find_map(|table| {
+        let role = named(table, "role").filter(|_| table.name != texts.name)?;
+        Some((table, role, reference(table)?))
+    });
+    let (messages, role, key) = found?;
+    let declared = format!(
+        "[[store]]\n[store.parts]\ntable = {:?}\nkey = {:?}\norder = \"…\"\ncontent = {content:?}\n\
+         [store.message]\ntable = {:?}\nrole = {:?}\n",
+        texts.name, key.name, messages.name, role.name
+    );
+    Some((messages, declared))
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{ColumnMatch, Places, to_complete};
+    use super::{ColumnMatch, Places, Table, to_complete};
+    use crate::model::Column;
 
     #[test]
     fn one_table_for_questions_and_one_for_answers_are_apart() {
@@ -441,6 +482,65 @@ mod tests {
             assert!(text.contains(part), "{text}");
             let read = toml::from_str::<toml::Table>(&text);
             assert!(read.is_ok(), "{text}: {read:?}");
+        }
+    }
+
+    #[test]
+    fn texts_in_a_table_of_parts_are_parts() {
+        let table = |name: &str, columns: &[&str]| Table {
+            name: name.to_owned(),
+            columns: columns.iter().map(|name| column(name)).collect(),
+        };
+        let hit = || {
+            vec![ColumnMatch {
+                table: "parts".to_owned(),
+                column: "body".to_owned(),
+                rows: 1,
+            }]
+        };
+        let told = |schema: &[Table]| {
+            to_complete(
+                schema,
+                &Places {
+                    answer: hit(),
+                    question: hit(),
+                },
+            )
+        };
+        let messages = table("messages", &["id", "conversation_id", "role"]);
+        let parts = table("parts", &["id", "message_id", "idx", "body"]);
+        let text = told(&[messages.clone(), parts.clone()]);
+        let read: toml::Table = toml::from_str(&text).unwrap();
+        let store = &read["store"][0];
+        assert_eq!(store["parts"]["table"].as_str(), Some("parts"), "{text}");
+        assert_eq!(store["parts"]["key"].as_str(), Some("message_id"), "{text}");
+        assert_eq!(
+            store["message"]["table"].as_str(),
+            Some("messages"),
+            "{text}"
+        );
+        assert!(
+            text.contains("# the columns of messages: id, conversation_id, role"),
+            "{text}"
+        );
+        // With a role of their own, or of no table of messages, they are messages.
+        let own = table("parts", &["id", "message_id", "role", "body"]);
+        let alone = table("parts", &["id", "idx", "body"]);
+        for schema in [
+            vec![messages.clone(), own],
+            vec![messages, alone],
+            vec![parts],
+        ] {
+            assert!(!told(&schema).contains("[store.parts]"));
+        }
+    }
+
+    fn column(name: &str) -> Column {
+        Column {
+            name: name.to_owned(),
+            declared: "TEXT".to_owned(),
+            key: false,
+            references: None,
         }
     }
 }

@@ -321,11 +321,10 @@ pub(super) fn next_turn(
     let Some(texts) = outcome.context() else {
         return as_it_is(outcome);
     };
-    let text = texts.join("\n");
     NextTurn::Answered {
-        question: text.contains(&sought.tag),
-        answer: is_known(shown, sought, &text),
-        answer_later: is_known(later, sought, &text),
+        question: texts.iter().any(|text| text.contains(&sought.tag)),
+        answer: is_known(shown, sought, &texts),
+        answer_later: is_known(later, sought, &texts),
         doubt: outcome.doubt(),
     }
 }
@@ -355,20 +354,23 @@ fn shown_by(recalled: Recalled, sought: &Sought, rows: &[StoredMessage]) -> Relo
         Ok(messages) => messages,
         Err(why) => return Reload::Unreadable(why),
     };
-    let texts: Vec<&str> = messages.iter().map(|it| it.content.as_str()).collect();
-    let text = texts.join("\n");
+    let texts: Vec<_> = messages.into_iter().map(|it| it.content).collect();
     Reload::Shows {
-        question: text.contains(&sought.tag),
-        answer: is_known(rows, sought, &text),
+        question: texts.iter().any(|text| text.contains(&sought.tag)),
+        answer: is_known(rows, sought, &texts),
     }
 }
 
-/// Whether what is stored of an answer is in a text; also where nothing of it is stored.
-pub(super) fn is_known(rows: &[StoredMessage], sought: &Sought, text: &str) -> bool {
+/// Whether what is stored of an answer is in some texts; also where nothing of it is stored. The answers of other turns
+/// may begin like it.
+fn is_known(rows: &[StoredMessage], sought: &Sought, texts: &[String]) -> bool {
+    let own = texts.iter().filter(|text| !sought.is_of_another(text));
+    let own: Vec<_> = own.map(String::as_str).collect();
+    let text = own.join("\n");
     rows.iter()
         .filter(|row| row.role == Role::Assistant && row.state != State::Deleted)
         .filter(|row| !row.content.trim().is_empty())
-        .all(|row| has_stored(text, &row.content, &sought.answer))
+        .all(|row| has_stored(&text, &row.content, &sought.answer))
 }
 
 /// Whether a text has what a stored one has of an answer. Words that the server put before or behind a part, such as

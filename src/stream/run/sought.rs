@@ -98,11 +98,17 @@ impl Sought {
         [self.tag.clone(), self.nonce.clone()]
     }
 
+    /// Whether a text holds the end of another turn's answer, and nothing by which this turn is known. In a store
+    /// with coarse times it may be anywhere, and it may begin like the answer of this turn.
+    pub(super) fn is_of_another(&self, text: &str) -> bool {
+        let is_own = [&self.tag, &self.nonce]
+            .iter()
+            .any(|mark| text.contains(*mark));
+        !is_own && marks::has_other_answer(text, &self.nonce)
+    }
+
     /// What follows the question in its conversation, up to the next one. Where the question is not
-    /// stored, what follows the earlier turns.
-    ///
-    /// A server may store a part only after the next question came: then it is what follows the question by
-    /// its parent, or else the answer behind it that is not the next one's.
+    /// stored, what follows the earlier turns. What was stored at the same time as the question may be before it.
     fn answers<'m>(&self, messages: &'m [StoredMessage]) -> Vec<&'m StoredMessage> {
         let holds = |message: &StoredMessage, mark: &String| message.content.contains(mark);
         let asked = messages.iter().position(|it| holds(it, &self.tag));
@@ -110,19 +116,48 @@ impl Sought {
             |it: &StoredMessage| self.earlier.iter().flatten().any(|mark| holds(it, mark));
         let from = asked.or_else(|| messages.iter().rposition(earlier));
         let rest = &messages[from.map_or(0, |at| at + 1)..];
-        let in_place: Vec<_> = rest.iter().take_while(|it| it.role != Role::User).collect();
-        if self.next.is_empty() || in_place.iter().any(is_answer) {
+        let mut in_place: Vec<_> = rest.iter().take_while(|it| it.role != Role::User).collect();
+        in_place.retain(|row| !self.is_of_another(&row.content));
+        if in_place.iter().any(is_answer) {
             return in_place;
         }
-        let answers = || rest.iter().filter(is_answer);
-        let key = asked.map(|at| &messages[at].key);
-        let is_child = |it: &&StoredMessage| key.is_some() && it.parent.as_ref() == key;
-        let children: Vec<_> = answers().filter(is_child).collect();
-        if !children.is_empty() {
-            return children;
+        let late = self.late_answers(asked.map(|at| &messages[at]), rest);
+        if !late.is_empty() {
+            return late;
         }
-        let is_next = |it: &StoredMessage| self.next.iter().flatten().any(|mark| holds(it, mark));
-        answers().filter(|it| !is_next(it)).collect()
+        if let Some(at) = asked {
+            let time = messages[at].time;
+            let tied = messages[..at].iter().rev();
+            let tied = tied.take_while(|it| time.is_some() && it.time == time);
+            in_place.extend(tied.filter(|row| is_answer(row) && !self.is_of_another(&row.content)));
+        }
+        in_place
+    }
+
+    /// A server may store a part only after the next question came: then it is what follows the question by
+    /// its parent, or else the answer behind it that is not the next one's.
+    fn late_answers<'m>(
+        &self,
+        asked: Option<&StoredMessage>,
+        rest: &'m [StoredMessage],
+    ) -> Vec<&'m StoredMessage> {
+        if self.next.is_empty() {
+            return Vec::new();
+        }
+        let is_next = |it: &StoredMessage| {
+            let mut marks = self.next.iter().flatten();
+            marks.any(|mark| it.content.contains(mark))
+        };
+        let own =
+            |it: &&StoredMessage| is_answer(it) && !is_next(it) && !self.is_of_another(&it.content);
+        let is_child =
+            |it: &&StoredMessage| asked.is_some_and(|asked| it.parent.as_ref() == Some(&asked.key));
+        let children: Vec<_> = rest.iter().filter(is_answer).filter(is_child).collect();
+        if children.is_empty() {
+            rest.iter().filter(own).collect()
+        } else {
+            children
+        }
     }
 
     /// What follows the question in its conversation, up to the next one.
@@ -242,7 +277,8 @@ impl Sought {
         rows: impl IntoIterator<Item = &'m StoredMessage>,
         finished: &[Ending],
     ) -> AnswerFate {
-        let rows: Vec<_> = rows.into_iter().filter(is_answer).collect();
+        let is_own = |row: &&StoredMessage| is_answer(row) && !self.is_of_another(&row.content);
+        let rows: Vec<_> = rows.into_iter().filter(is_own).collect();
         kept::kept(&rows, &self.answer, finished)
     }
 }
@@ -331,7 +367,9 @@ impl Stage<'_> {
         match (&sought.before, head(&sought.answer.text)) {
             (Some(before), Some(text)) => {
                 let mut rows = store::holding(db, mapping, &text).await?;
-                rows.retain(|row| !before.contains(&row.key));
+                rows.retain(|row| {
+                    !before.contains(&row.key) && !sought.is_of_another(&row.content)
+                });
                 found.kept = sought.judged(&rows, finished);
                 found.rows = rows;
                 found.place = Place::Table;
@@ -420,145 +458,4 @@ fn is_answer(message: &&StoredMessage) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::{Drafts, Ending, ExpectedAnswer, Role, Sought, Spoilt, StoredMessage};
-
-    fn sought(text: &str) -> Sought {
-        Sought {
-            question: "Add it [u1]".to_owned(),
-            tag: "u1".to_owned(),
-            nonce: "n1".to_owned(),
-            conversation: None,
-            earlier: Vec::new(),
-            stays: Vec::new(),
-            next: Vec::new(),
-            before: None,
-            answer: ExpectedAnswer {
-                text: text.to_owned(),
-                is_all: true,
-                expected: text.to_owned(),
-                nonce: "n1".to_owned(),
-                client: 0,
-            },
-            is_alone: true,
-        }
-    }
-
-    /// What tells drafts from the answer does not tell an answer from a second one.
-    #[test]
-    fn an_answer_and_its_drafts_are_copies_unless_something_tells_them_apart() {
-        let text = "Task 'Buy milk' has been added. n1";
-        let copies = |texts: &[&str], drafts: &Drafts| {
-            let asked = StoredMessage::new("0", Role::User, "Add it [u1]");
-            let rows = texts.iter().zip(1..);
-            let rows =
-                rows.map(|(text, key)| StoredMessage::new(key.to_string(), Role::Assistant, *text));
-            let rows: Vec<_> = std::iter::once(asked).chain(rows).collect();
-            [false, true].map(|by_end| sought(text).copies(&rows, drafts, by_end).len())
-        };
-        let column = Drafts::Column("is_final".to_owned());
-        let draft = "Task 'Buy milk'";
-        assert_eq!(copies(&[draft, text], &Drafts::Untold), [2, 2]);
-        assert_eq!(copies(&[draft, text], &column), [0, 0]);
-        assert_eq!(copies(&[text, text], &column), [2, 2]);
-        assert_eq!(copies(&[text], &column), [0, 0]);
-        // In a form of the store's own, an answer is known by its end.
-        let escaped = "Task &#39;Buy milk&#39; has been added. n1";
-        assert_eq!(copies(&[escaped, escaped], &Drafts::Untold), [0, 2]);
-        assert_eq!(copies(&[escaped], &Drafts::Untold), [0, 0]);
-        let part = "Task &#39;Buy milk&#39;";
-        assert_eq!(copies(&[part, escaped], &Drafts::Untold), [0, 0]);
-    }
-
-    #[test]
-    fn an_answer_whose_end_is_stored_has_the_words_that_were_said() {
-        let text = "Task 'Buy milk' has been added. n1";
-        let altered = |texts: &[&str]| {
-            let texts: Vec<_> = texts.iter().map(|text| (*text).to_owned()).collect();
-            sought(text).altered(&texts).is_some()
-        };
-        for changed in [
-            "Task Task 'Buy 'Buy milk' milk' has has been been added. added. n1",
-            "Task milk' has been added. n1 _(the connection was lost)_",
-            "Task 'Buy milk' been has added. n1",
-            "has been added. n1",
-        ] {
-            assert!(altered(&[changed]), "{changed}");
-            // A row that holds all of it, or several together.
-            assert!(!altered(&[changed, text]), "{changed}");
-        }
-        let with_notice = format!("<p>{text}</p> [resumed]");
-        for right in [
-            text,
-            &with_notice,
-            "Task 'Buy milk'\nhas been added.\n\nn1",
-            "Task 'Buy",
-        ] {
-            assert!(!altered(&[right]), "{right}");
-        }
-        let mut unread = sought(text);
-        unread.answer.is_all = false;
-        assert_eq!(unread.altered(&["has been added. n1".to_owned()]), None);
-    }
-
-    /// A part that a stop stores twice is not a draft, which looks like a whole answer.
-    #[test]
-    fn a_part_that_is_stored_twice_is_found_next_to_known_drafts() {
-        let row = |key: &str, text: &str, status: &str| StoredMessage {
-            status: Some(status.to_owned()),
-            ..StoredMessage::new(key, Role::Assistant, text)
-        };
-        let text = "Task 'Buy milk' has been added. n1";
-        let ending = Ending::of(&row("9", text, "done"), "n1");
-        let found = |statuses: &[&str], drafts: &Drafts| {
-            let asked = StoredMessage::new("0", Role::User, "Add it [u1]");
-            let parts = statuses.iter().zip(1..);
-            let parts = parts.map(|(status, key)| row(&key.to_string(), "Task 'Buy milk'", status));
-            let rows: Vec<_> = std::iter::once(asked).chain(parts).collect();
-            sought(text).same_parts(&rows, drafts, std::slice::from_ref(&ending))
-        };
-        let drafts = ["done", "done", "stopped"];
-        assert_eq!(found(&["stopped", "stopped"], &Drafts::Hidden), ["1", "2"]);
-        assert_eq!(
-            found(&["done", "stopped", "stopped"], &Drafts::Hidden),
-            ["2", "3"]
-        );
-        assert!(found(&drafts, &Drafts::Hidden).is_empty());
-        assert_eq!(found(&drafts, &Drafts::Untold), ["1", "2"]);
-    }
-
-    #[test]
-    fn a_note_next_to_a_part_is_no_answer() {
-        let row = |role: Role, text: &str, status: &str| StoredMessage {
-            status: Some(status.to_owned()),
-            ..StoredMessage::new(text, role, text)
-        };
-        let text = "Task 'Buy milk' has been added. n1";
-        let whole = row(Role::Assistant, text, "done");
-        let mut sought = sought(text);
-        let found = |sought: &Sought, text: &str, status: &str| {
-            let asked = row(Role::User, "Add it [u1]", "done");
-            let part = row(Role::Assistant, "Task 'Buy milk'", "stopped");
-            let note = row(Role::Assistant, text, status);
-            sought.note(&[asked, part, note], &[Ending::of(&whole, "n1")])
-        };
-        let note = "Error: the request was cancelled";
-        let spoilt = Some(Spoilt::Note(note.to_owned()));
-        assert_eq!(found(&sought, note, "done"), spoilt);
-        // With a status of its own nobody takes it for an answer; and a part is another check's.
-        assert_eq!(found(&sought, note, "failed"), None);
-        assert_eq!(found(&sought, "Task 'Buy milk' has", "done"), None);
-        // As much as the client had is a part, however short, whatever words mark it.
-        let marked = "Task [stopped]";
-        assert_eq!(
-            found(&sought, marked, "done"),
-            Some(Spoilt::Note(marked.to_owned()))
-        );
-        sought.answer.client = 4;
-        assert_eq!(found(&sought, marked, "done"), None);
-        assert_eq!(found(&sought, note, "done"), spoilt);
-        // Where whole turns have further messages it may be one of those.
-        sought.is_alone = false;
-        assert_eq!(found(&sought, note, "done"), None);
-    }
-}
+mod tests;

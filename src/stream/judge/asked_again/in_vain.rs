@@ -58,6 +58,8 @@ pub struct Remains {
     pub old: Old,
     /// Whether a row holds the text of the provider's error as an answer.
     pub error: bool,
+    /// Whether another answer, whatever it says, may be in the place of the old one.
+    pub placeholder: bool,
 }
 
 /// What there is of a new answer.
@@ -246,9 +248,14 @@ fn reload(seen: &InVain, stored: &Remains) -> Option<Finding> {
             "the question is stored, and the history lacks it",
         ),
         (_, Known { old: false, .. }) if is_there => {
-            // Where old answers are versions, the page may show the failed one first.
+            let is_unknown = seen.context.is_some_and(|told| told.question && !told.old);
             let severity = match seen.old_answer {
                 Some(OldAnswer::Replace) => Severity::Error,
+                // Where old answers are versions, the page may show the failed one first. With no such version, an
+                // answer that neither the page nor the model knows is gone for the user.
+                Some(OldAnswer::Keep) | None if is_unknown && !stored.placeholder => {
+                    Severity::Error
+                }
                 Some(OldAnswer::Keep) | None => Severity::Warning,
             };
             (
@@ -320,6 +327,7 @@ mod tests {
                 new,
                 old,
                 error: false,
+                placeholder: false,
             }),
             came_late: false,
             history: Some(Known {
@@ -439,6 +447,14 @@ mod tests {
         });
         assert_eq!(told(&hidden), violated("history-differs"));
         hidden.old_answer = KEEP;
+        assert_eq!(told(&hidden), HELD);
+        // What neither the page nor the model knows is gone, unless the failed version is in its place.
+        hidden.context = hidden.history;
+        assert_eq!(told(&hidden), violated("history-differs"));
+        stored(&mut hidden).placeholder = true;
+        assert_eq!(told(&hidden), HELD);
+        stored(&mut hidden).placeholder = false;
+        stored(&mut hidden).old = Old::Aside;
         assert_eq!(told(&hidden), HELD);
         let mut unknown = base();
         unknown.context = Some(Known {
