@@ -39,7 +39,7 @@ impl Script {
             Plays::Cassette { cassette, .. } if self.mix.is_empty() => providers::of(cassette),
             Plays::Cassette { .. } | Plays::Answer(_) => None,
         };
-        let can = |it: &&Provider| self.mix.is_empty() || self.odd_reel(it, 0).is_ok();
+        let can = |it: &&'static Provider| self.mix.is_empty() || self.odd_reel(it, 0).is_ok();
         own.or_else(|| providers::ALL.iter().find(can))
             .unwrap_or(&providers::ALL[0])
     }
