@@ -58,7 +58,8 @@ pub struct Catalog {
     pub power: Option<Power>,
     /// The index of words on a column of a table `m`. None where the engine has none.
     pub word_index: Option<FindWordIndex>,
-    /// Fails if the pages of a table are damaged although its rows can be read. None where the engine itself fails then.
+    /// Fails if the pages of a table are damaged although its rows can be read. None where the
+    /// engine itself fails then.
     pub intact: Option<Intact>,
     /// Whether a statement reads a whole table. None where the engine can't be asked.
     pub scans: Option<Scans>,

@@ -237,8 +237,9 @@ impl Journal {
         }
     }
 
-    /// What earlier runs that did not come to their end wrote for a later one: this one is, if a file that they
-    /// had left is left still. A run that was given up leaves nothing to those that follow.
+    /// What earlier runs that did not come to their end wrote for a later one: this one is, if a
+    /// file that they had left is left still. A run that was given up leaves nothing to those that
+    /// follow.
     pub fn kept(
         &mut self,
         session: &mut dyn Session,

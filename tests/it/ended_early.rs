@@ -382,7 +382,8 @@ fn a_conversation_without_a_row_is_found_after_a_stop() {
     });
 }
 
-/// The rows of one second are in any order, and the answer of the next turn begins like the one that is dropped.
+/// The rows of one second are in any order, and the answer of the next turn begins like the one
+/// that is dropped.
 #[test]
 fn the_answer_of_the_next_turn_is_no_part_of_a_dropped_one() {
     side_by_side(

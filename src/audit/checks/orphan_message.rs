@@ -113,8 +113,8 @@ fn conversations(context: &CheckContext<'_>) -> Option<String> {
     ))
 }
 
-/// The messages whose conversation is NULL, as a foreign key with ON DELETE SET NULL leaves them; nothing where that is
-/// usual.
+/// The messages whose conversation is NULL, as a foreign key with ON DELETE SET NULL leaves them;
+/// nothing where that is usual.
 fn unnamed(context: &CheckContext<'_>) -> Option<String> {
     let store = context.mapping.store();
     let (db, message) = (context.db, &store.message);

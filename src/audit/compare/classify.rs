@@ -279,8 +279,8 @@ impl Found<'_> {
         }
     }
 
-    /// A message with another parent, and nothing else. What follows a message that a user deleted goes to the
-    /// one before it.
+    /// A message with another parent, and nothing else. What follows a message that a user deleted
+    /// goes to the one before it.
     fn reparented(&mut self, was: &Entry) {
         match self.shortened.contains(&was.conversation) {
             true => self.message(Code::MessageAltered, was, PARENT),

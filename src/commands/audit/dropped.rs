@@ -1,4 +1,5 @@
-//! `chatctl audit compare` with a store in which a table of the snapshot is gone, and nothing looks like the chats.
+//! `chatctl audit compare` with a store in which a table of the snapshot is gone, and nothing looks
+//! like the chats.
 
 use super::look;
 use crate::audit::evidence;
@@ -12,8 +13,8 @@ use crate::text::plural;
 use crate::{db, store};
 use std::collections::BTreeMap;
 
-/// What to report where tables of the snapshot were dropped; nothing where this is another database, or the chats
-/// may be elsewhere in it.
+/// What to report where tables of the snapshot were dropped; nothing where this is another
+/// database, or the chats may be elsewhere in it.
 pub(super) async fn report(before: &Snapshot, target: Target) -> anyhow::Result<Option<Report>> {
     let db = db::open_unobtrusive(target).await?;
     let db = db.as_ref();
@@ -36,7 +37,8 @@ pub(super) async fn report(before: &Snapshot, target: Target) -> anyhow::Result<
     Ok(Some(told(before, db, &now, &missing)))
 }
 
-/// Whether it is the database of the snapshot: it has some of the tables, or is a server's under the same address.
+/// Whether it is the database of the snapshot: it has some of the tables, or is a server's under
+/// the same address.
 fn is_same(before: &Snapshot, db: &dyn Db, there: &[String]) -> bool {
     let target = db.target();
     let of_server = match target.engine() {

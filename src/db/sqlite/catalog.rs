@@ -85,8 +85,8 @@ pub(super) static CATALOG: Catalog = Catalog {
     number_of: None,
 };
 
-/// SQLite reads zeros in a page as rows without values. Only what it says of pages counts, and not of constraints
-/// (sqlite.org/pragma.html#pragma_integrity_check).
+/// SQLite reads zeros in a page as rows without values. Only what it says of pages counts, and not
+/// of constraints (sqlite.org/pragma.html#pragma_integrity_check).
 async fn intact(db: &dyn Db, table: &str) -> anyhow::Result<()> {
     let sql = format!("PRAGMA main.quick_check({})", quoted(table));
     let found = db.rows(&sql, &[]).await?;

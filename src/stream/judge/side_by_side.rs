@@ -184,8 +184,9 @@ fn tell(seen: &SideBySide) -> String {
     told
 }
 
-/// Whether the server ended a turn when the next one of its conversation came: it hung up on its provider, or the store
-/// says that the answer is a part. Who looks only between two pieces whether to stop may have been sent all of them by then.
+/// Whether the server ended a turn when the next one of its conversation came: it hung up on its
+/// provider, or the store says that the answer is a part. Who looks only between two pieces whether
+/// to stop may have been sent all of them by then.
 fn is_ended_for_next(turn: &Beside, seen: &SideBySide) -> bool {
     let is_other = |other: &&Beside| other.marks() != turn.marks();
     let mut later = seen.turns.iter().skip_while(is_other).skip(1);
@@ -382,7 +383,8 @@ mod tests {
         assert_eq!(told_of(alone).0, Verdict::Violated);
     }
 
-    /// The server looks only between two pieces whether to stop, and the provider has sent all of them by then.
+    /// The server looks only between two pieces whether to stop, and the provider has sent all of
+    /// them by then.
     #[test]
     fn a_turn_whose_provider_sent_everything_is_ended_if_the_store_says_so() {
         let told_of = |part: &str, status: &str, mark: Mark| {

@@ -405,7 +405,8 @@ fn to_complete(schema: &[Table], places: &Places) -> String {
     )
 }
 
-/// The table of messages whose texts are in another table, as far as the names of columns show, and how both are declared.
+/// The table of messages whose texts are in another table, as far as the names of columns show, and
+/// how both are declared.
 fn parts_of<'s>(schema: &'s [Table], texts: &Table, content: &str) -> Option<(&'s Table, String)> {
     let named = |table: &'s Table, name: &str| {
         let mut columns = table.columns.iter();

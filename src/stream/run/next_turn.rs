@@ -361,8 +361,8 @@ fn shown_by(recalled: Recalled, sought: &Sought, rows: &[StoredMessage]) -> Relo
     }
 }
 
-/// Whether what is stored of an answer is in some texts; also where nothing of it is stored. The answers of other turns
-/// may begin like it.
+/// Whether what is stored of an answer is in some texts; also where nothing of it is stored. The
+/// answers of other turns may begin like it.
 fn is_known(rows: &[StoredMessage], sought: &Sought, texts: &[String]) -> bool {
     let own = texts.iter().filter(|text| !sought.is_of_another(text));
     let own: Vec<_> = own.map(String::as_str).collect();

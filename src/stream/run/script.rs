@@ -33,7 +33,8 @@ pub(super) struct Script {
 }
 
 impl Script {
-    /// The provider that a cassette is of, where it says; else the most usual one that can do what is asked of it.
+    /// The provider that a cassette is of, where it says; else the most usual one that can do what
+    /// is asked of it.
     pub(super) fn provider(&self) -> &'static Provider {
         let own = match &self.turn.plays {
             Plays::Cassette { cassette, .. } if self.mix.is_empty() => providers::of(cassette),

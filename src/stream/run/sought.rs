@@ -98,8 +98,9 @@ impl Sought {
         [self.tag.clone(), self.nonce.clone()]
     }
 
-    /// Whether a text holds the end of another turn's answer, and nothing by which this turn is known. In a store
-    /// with coarse times it may be anywhere, and it may begin like the answer of this turn.
+    /// Whether a text holds the end of another turn's answer, and nothing by which this turn is
+    /// known. In a store with coarse times it may be anywhere, and it may begin like the answer of
+    /// this turn.
     pub(super) fn is_of_another(&self, text: &str) -> bool {
         let is_own = [&self.tag, &self.nonce]
             .iter()
@@ -108,7 +109,8 @@ impl Sought {
     }
 
     /// What follows the question in its conversation, up to the next one. Where the question is not
-    /// stored, what follows the earlier turns. What was stored at the same time as the question may be before it.
+    /// stored, what follows the earlier turns. What was stored at the same time as the question may
+    /// be before it.
     fn answers<'m>(&self, messages: &'m [StoredMessage]) -> Vec<&'m StoredMessage> {
         let holds = |message: &StoredMessage, mark: &String| message.content.contains(mark);
         let asked = messages.iter().position(|it| holds(it, &self.tag));

@@ -552,7 +552,7 @@ fn a_damaged_page_is_never_held() {
         chatctl.arg(chats.config());
         if command == "snapshot" {
             chatctl
-                .arg("--out")
+                .arg("--output")
                 .arg(chats.config.path().join("a.snapshot"));
         }
         let output = chatctl.output().unwrap();

@@ -13,8 +13,8 @@ const LOOSE: &str = "WITH RECURSIVE below AS (SELECT c.oid AS id UNION SELECT e.
      SELECT 1 FROM below JOIN pg_class AS b ON b.oid = below.id WHERE b.relpersistence <> 'p' OR b.relkind = 'f'";
 
 impl Postgres {
-    /// The view that has the name of a table which is gone. It is compared as a table is, unless it shows rows
-    /// that are not kept as safely.
+    /// The view that has the name of a table which is gone. It is compared as a table is, unless it
+    /// shows rows that are not kept as safely.
     pub(super) fn view_in_place(&mut self, gone: &Shape) -> anyhow::Result<Option<Shape>> {
         let (schema, view) = (text_literal(&gone.schema), text_literal(&gone.table));
         let [columns] = self.several(&[format!(

@@ -32,9 +32,9 @@ impl Postgres {
         }
     }
 
-    /// chatctl's own looking, whatever a migration has set: as the role that the session began with, with every
-    /// value written in one way, with no time limit, and with an error where a policy hides rows. It
-    /// stays so until a statement of a migration is next.
+    /// chatctl's own looking, whatever a migration has set: as the role that the session began
+    /// with, with every value written in one way, with no time limit, and with an error where a
+    /// policy hides rows. It stays so until a statement of a migration is next.
     pub(super) fn own<T, E: From<Failed>>(
         &mut self,
         work: impl FnOnce(&mut Self) -> Result<T, E>,

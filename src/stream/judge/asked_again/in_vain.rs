@@ -251,8 +251,9 @@ fn reload(seen: &InVain, stored: &Remains) -> Option<Finding> {
             let is_unknown = seen.context.is_some_and(|told| told.question && !told.old);
             let severity = match seen.old_answer {
                 Some(OldAnswer::Replace) => Severity::Error,
-                // Where old answers are versions, the page may show the failed one first. With no such version, an
-                // answer that neither the page nor the model knows is gone for the user.
+                // Where old answers are versions, the page may show the failed one first. With no
+                // such version, an answer that neither the page nor the model knows is gone for the
+                // user.
                 Some(OldAnswer::Keep) | None if is_unknown && !stored.placeholder => {
                     Severity::Error
                 }
