@@ -282,17 +282,19 @@ impl Found<'_> {
     /// A message with another parent, and nothing else. What follows a message that a user deleted
     /// goes to the one before it.
     fn reparented(&mut self, was: &Entry) {
-        match self.shortened.contains(&was.conversation) {
-            true => self.message(Code::MessageAltered, was, PARENT),
-            false => self.beyond_edit(was, None, PARENT),
+        if self.shortened.contains(&was.conversation) {
+            self.message(Code::MessageAltered, was, PARENT);
+        } else {
+            self.beyond_edit(was, None, PARENT);
         }
     }
 
     /// A message with another time, and nothing else. One that a user sends again has the time of that.
     fn retimed(&mut self, was: &Entry, now: &Entry, note: &str) {
-        match now.time() > Some(self.facts.taken) {
-            true => self.message(Code::TimesShifted, was, note),
-            false => self.put_beyond_edit(Code::TimesShifted, item(was, None, note)),
+        if now.time() > Some(self.facts.taken) {
+            self.message(Code::TimesShifted, was, note);
+        } else {
+            self.put_beyond_edit(Code::TimesShifted, item(was, None, note));
         }
     }
 

@@ -374,9 +374,10 @@ impl Stage<'_> {
         (seen.stored, seen.wrong) = self.stored_copies(live).await;
         let asked = self.rows_with(&live.tag, Role::User).await;
         seen.lacks_head = self.is_headless(&asked.unwrap_or_default()).await;
-        seen.is_shown = match seen.lacks_head {
-            true => self.shows(chat, &live.tag).await.ok().flatten(),
-            false => None,
+        seen.is_shown = if seen.lacks_head {
+            self.shows(chat, &live.tag).await.ok().flatten()
+        } else {
+            None
         };
     }
 }
