@@ -393,7 +393,9 @@ fn the_answer_of_the_next_turn_is_no_part_of_a_dropped_one() {
             let url = format!("sqlite:{}", folder.path().join("chat.db").display());
             let shipped = fs::read_to_string(root().join("fixtures/sessions/shipped/plain.toml"));
             let drops = "[request]\non_disconnect = \"drop-answer\"\n";
-            let session = shipped.unwrap().replace("[request]\n", drops);
+            // The history of such a server may have the rows of one second in any order.
+            let (session, _) = shipped.as_ref().unwrap().split_once("[history]").unwrap();
+            let session = session.replace("[request]\n", drops);
             let file = folder.path().join("drops.toml");
             fs::write(&file, session).unwrap();
             let options = ["--left", left, "--keep", "seconds"];

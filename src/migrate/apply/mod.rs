@@ -33,7 +33,7 @@ mod views;
 use super::intent::Intent;
 use super::journal::{Journal, Mark, State};
 use super::plan::Plan;
-use super::preserve::{Lost, Tables};
+use super::preserve::{Lost, Renames, Tables};
 use super::source::{Migration, Version};
 use super::{journal, ledger, plan};
 use crate::cli_error::CliError;
@@ -232,7 +232,7 @@ fn all(session: &mut dyn Session, options: &ApplyOptions<'_>) -> anyhow::Result<
     let mut journal = Journal::of_files(options.dialect, &files);
     outcome.run.clone_from(&journal.run);
     match options.dialect {
-        Dialect::Mysql => {}
+        Dialect::Mysql => names::follow(&mut intents, Renames::default()),
         Dialect::Postgres | Dialect::Sqlite => {
             names::at_first(session, &mut intents, &mut journal)?;
         }

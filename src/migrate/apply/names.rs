@@ -4,7 +4,7 @@
 use crate::db::Session;
 use crate::migrate::intent::Intent;
 use crate::migrate::journal::{Journal, State};
-use crate::migrate::preserve::{Called, First, Tables, as_called};
+use crate::migrate::preserve::{Called, First, Renames, Tables, as_called};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -30,15 +30,22 @@ pub(super) fn at_first(
     let now = session.catalog()?;
     let names = session.names();
     let shapes = &now;
-    let (first, mut earlier) = as_called(&kept.tables, Tables { shapes, names });
+    let (first, earlier) = as_called(&kept.tables, Tables { shapes, names });
     session.labels_were(kept.labels);
     let first = Rc::new(first);
-    for intent in intents {
+    for intent in &mut *intents {
         intent.first = Rc::clone(&first);
+    }
+    follow(intents, earlier);
+    Ok(())
+}
+
+/// Gives each file the names that were changed before it: these, and those that earlier files change.
+pub(super) fn follow(intents: &mut [Intent<'_>], mut earlier: Renames) {
+    for intent in intents {
         intent.earlier = earlier.clone();
         earlier.then(intent.renames.clone());
     }
-    Ok(())
 }
 
 /// What a later run has to know of them once this file, which was run, is committed.

@@ -265,13 +265,23 @@ async fn what_users_deleted_is_reported_and_all_of_it_is_an_error(store: &Store)
     );
     assert_eq!(line(&report), expected);
     chats.sql(
-        "DELETE FROM message WHERE conversation_id < 120; DELETE FROM conversation WHERE id < 120",
+        "DELETE FROM message WHERE conversation_id < 110; DELETE FROM conversation WHERE id < 110",
     );
     assert_eq!(chats.compare(&["before.cas"]).1, 1);
     let (report, code) = chats.compare(&["before.cas", "--allow-share", "0.5"]);
     assert_eq!(
         (told(&report).as_str(), code),
         ("N conversation-lost", 0),
+        "{report:#}"
+    );
+    // Less than half of the conversations, and more than half of the messages.
+    chats.sql(
+        "DELETE FROM message WHERE conversation_id < 120; DELETE FROM conversation WHERE id < 120",
+    );
+    let (report, code) = chats.compare(&["before.cas", "--allow-share", "0.5"]);
+    assert_eq!(
+        (told(&report).as_str(), code),
+        ("E conversation-lost", 1),
         "{report:#}"
     );
 }
