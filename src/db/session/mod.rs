@@ -265,8 +265,7 @@ pub trait Session: Send {
     /// The names of a view's columns.
     fn shows(&mut self, view: &str) -> anyhow::Result<Vec<String>>;
 
-    /// The view that has the name of a table which is gone, as a table that can be compared with
-    /// that one; none where there is none, or the engine's session can't.
+    /// The view that has the name of a table which is gone, to be compared with it.
     fn view_of(&mut self, _gone: &Shape) -> anyhow::Result<Option<Shape>> {
         Ok(None)
     }

@@ -42,8 +42,7 @@ pub(super) fn open(
     Ok(Box::new(MySql::open(target, target, missing, waits)?))
 }
 
-/// Opens a copy: the statements run as a user who reaches nothing else, and the connection that
-/// looks is the one of the user who made it.
+/// Opens a copy: statements run as a user who reaches nothing else; who made it looks.
 pub(in crate::db) fn open_copy(
     copy: &Copied<'_>,
     waits: Waits,
