@@ -237,9 +237,9 @@ impl Journal {
         }
     }
 
-    /// What earlier runs that did not come to their end wrote for a later one: this one is, if a
-    /// file that they had left is left still. A run that was given up leaves nothing to those that
-    /// follow.
+    /// What earlier runs that did not come to their end wrote for a later one. A run that was
+    /// given up, none of whose files is left under its name, made its rows for the users. Names
+    /// count all the same: the file that takes one may have been renamed.
     pub fn kept(
         &mut self,
         session: &mut dyn Session,
@@ -258,9 +258,10 @@ impl Journal {
         };
         self.kept.insert(state);
         let left = row[0].to_string();
-        let is_left = left
-            .split('\n')
-            .any(|left| self.files.iter().any(|it| it == left));
+        let is_left = state == State::Names
+            || left
+                .split('\n')
+                .any(|left| self.files.iter().any(|it| it == left));
         Ok(is_left.then(|| row[1].to_string()))
     }
 

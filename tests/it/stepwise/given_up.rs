@@ -111,3 +111,22 @@ fn a_name_is_not_handed_on_from_one_transaction_to_the_next() {
     let ended = store.up(&[]);
     assert_eq!(ended.exit, 0, "{ended:?}");
 }
+
+/// Names that the run took away are not forgotten with it: the file that takes one was made again under
+/// another name.
+#[test]
+fn a_name_is_remembered_when_its_taker_is_renamed() {
+    let host = Host::postgres();
+    let store = host.store("renamed");
+    store.file("2_away.sql", "ALTER TABLE tags RENAME TO old_tags;\n");
+    let taker = "CREATE TABLE tags (id integer PRIMARY KEY, label text);\n";
+    store.file("3_take.sql", taker);
+    assert_eq!(loss(&store.up(&[])), ("rows-lost", "old_tags", 1));
+    std::fs::remove_file(store.path("migrations/3_take.sql")).unwrap();
+    store.file("4_take.sql", taker);
+    assert_eq!(loss(&store.up(&[])), ("rows-lost", "old_tags", 1));
+    let whole = format!("{taker}INSERT INTO tags SELECT * FROM old_tags;\n");
+    store.file("4_take.sql", &whole);
+    let ended = store.up(&[]);
+    assert_eq!(ended.exit, 0, "{ended:?}");
+}

@@ -57,7 +57,7 @@ impl<'a> Exchange<'a> {
         Some(Self {
             table: &piece.facts.table.as_ref()?.name,
             partition: partition.trim_matches('`'),
-            with: with.trim_matches('`'),
+            with: with.rsplit('.').next().unwrap_or(with).trim_matches('`'),
         })
     }
 
@@ -107,15 +107,15 @@ pub(super) fn is_undone(
 ) -> anyhow::Result<Option<bool>> {
     let sides = noted.split_once(' ');
     let then: Option<Sides> = sides.and_then(|(_, sides)| serde_json::from_str(sides).ok());
-    let (Some(exchange), Some(then)) = (Exchange::of(piece), then) else {
+    let Some(exchange) = Exchange::of(piece) else {
         return Ok(None);
     };
     let now = exchange.sides(session, Others::Write)?;
-    match now.and_then(|now| exchanged(&then, &now)) {
+    match then.zip(now).and_then(|(then, now)| exchanged(&then, &now)) {
         Some(is_done) => Ok(Some(!is_done)),
         None => Err(CliError::refused(format!(
-            "the process ended during `{}`, and both sides were written since: chatctl can't tell whether \
-                they were exchanged",
+            "the process ended during `{}`, and the rows of both sides, which users may have written since, \
+                do not show whether they were exchanged",
             piece.text
         ))
         .hint(

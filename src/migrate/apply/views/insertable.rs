@@ -30,6 +30,10 @@ pub(super) fn refuses(
         of_table.any(|column| names.same(&column.name, name))
     });
     Ok(match (computed, missing.into_iter().next()) {
+        // The server takes no row by such a view, and does not say which column it is.
+        (Some(_), _) if dialect == Dialect::Mysql => Some(
+            "that computes a column or shows one twice: an INSERT under this name fails".to_owned(),
+        ),
         (Some(column), _) => Some(format!(
             "whose column `{column}` is an expression: an INSERT that gives it a value fails"
         )),
@@ -117,7 +121,7 @@ fn mysql_missing(
          ON v.table_schema = c.table_schema AND v.table_name = '{view}' \
          WHERE c.table_schema = database() AND c.table_name = '{table}' AND c.is_nullable = 'NO' \
          AND c.column_default IS NULL AND c.extra NOT LIKE '%auto_increment%' AND c.extra NOT LIKE '%GENERATED%' \
-         AND instr(v.view_definition, concat('.`', c.table_name, '`.`', c.column_name, '`')) = 0 \
+         AND instr(v.view_definition, concat('.`', c.column_name, '` AS ')) = 0 \
          ORDER BY c.ordinal_position"
     );
     Ok(texts(session.rows(&sql)?))
