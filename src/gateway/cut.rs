@@ -6,6 +6,7 @@ use super::providers::{Provider, Recut};
 use super::read::Event;
 use crate::stream::cassette::{Block, Cassette, Chunk, Framing};
 use crate::text::pieces_of;
+use serde_json::Value;
 use std::ops::Range;
 
 /// A cassette cut so that the last content can be held back.
@@ -79,13 +80,85 @@ fn cut_out(
 }
 
 impl Provider {
+    /// The same answer in other content chunks: as many as `pieces` where the format says how, else more by
+    /// `pieces` less 3. From `nonce` on, where the text has it already, the text is one piece.
+    pub fn recut(
+        &self,
+        cassette: &Cassette,
+        pieces: usize,
+        nonce: &str,
+    ) -> Result<Cassette, ProviderError> {
+        match &self.recut {
+            Some(how) => self.spread(how, cassette, pieces, nonce),
+            None => self.further(cassette, pieces.saturating_sub(3), nonce),
+        }
+    }
+
+    /// The same answer with its longest piece in so many more; as it is where it has but one piece. The
+    /// last one stays whole: it may carry more than text.
+    fn further(
+        &self,
+        cassette: &Cassette,
+        more: usize,
+        nonce: &str,
+    ) -> Result<Cassette, ProviderError> {
+        let text = |event: &Event| (self.content)(&event.json).unwrap_or_default().to_owned();
+        let mut events = self.content_events(cassette)?;
+        events.pop();
+        events.retain(|event| !text(event).contains(nonce));
+        let longest = events
+            .iter()
+            .max_by_key(|event| text(event).chars().count());
+        let Some(event) = longest.filter(|_| more > 0) else {
+            return Ok(cassette.clone());
+        };
+        let body = cassette.body();
+        let old = &body[event.block.clone()];
+        let pieces = pieces_of(&text(event), more + 1);
+        let events = pieces.iter().flat_map(|piece| {
+            let mut json = event.json.clone();
+            (self.set_content)(&mut json, piece);
+            self.framing.with_data(old, &json.to_string())
+        });
+        let edit = (event.block.clone(), events.collect());
+        Ok(cassette.edited(vec![edit]))
+    }
+
+    /// The last content chunk as two, the second of which has one character of the text; as it is where it
+    /// carries more than a format is known to allow in two.
+    pub fn ending_short(&self, last: &[u8]) -> Vec<u8> {
+        self.in_two(last).unwrap_or_else(|| last.to_vec())
+    }
+
+    fn in_two(&self, last: &[u8]) -> Option<Vec<u8>> {
+        let data = self
+            .framing
+            .blocks(last)
+            .into_iter()
+            .find_map(|it| it.data)?;
+        let mut json = serde_json::from_slice(&data).ok()?;
+        let text = (self.content)(&json)?.to_owned();
+        let (at, _) = text.char_indices().last().filter(|(at, _)| *at > 0)?;
+        let most = match &self.recut {
+            Some(how) => (how.piece)(&json, &text[..at]),
+            None if says_why_it_ends(&json) => return None,
+            None => {
+                let mut most = json.clone();
+                (self.set_content)(&mut most, &text[..at]);
+                most.to_string()
+            }
+        };
+        (self.set_content)(&mut json, &text[at..]);
+        let ends = [most, json.to_string()].map(|data| self.framing.with_data(last, &data));
+        Some(ends.concat())
+    }
+
     /// The same answer in `pieces` content chunks, or in as many as it has characters.
     ///
     /// The new chunks have the envelope of the first content chunk and are in its
     /// place, their times spread to that of the last one. All other bytes are kept;
     /// what else a content chunk carried (a `finish_reason`, a tool call) follows with empty content.
-    /// From `nonce` on, where the text has it already, the text is one piece.
-    pub fn recut(
+    fn spread(
         &self,
         how: &Recut,
         cassette: &Cassette,
@@ -206,6 +279,19 @@ impl Provider {
     }
 }
 
+/// Whether an event with text is also the one that ends the answer.
+fn says_why_it_ends(json: &Value) -> bool {
+    match json {
+        Value::Object(fields) => fields.iter().any(|(key, value)| match key.as_str() {
+            "finishReason" | "stop_reason" => !value.is_null(),
+            "done" => value == &Value::Bool(true),
+            _ => says_why_it_ends(value),
+        }),
+        Value::Array(values) => values.iter().any(says_why_it_ends),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => false,
+    }
+}
+
 fn no_content() -> ProviderError {
     ProviderError::new("no chunk has any content: it only calls tools, or says nothing")
 }
@@ -228,8 +314,7 @@ mod tests {
     }
 
     fn again(cassette: &Cassette, pieces: usize) -> Result<Cassette, ProviderError> {
-        let how = provider().recut.as_ref().unwrap();
-        provider().recut(how, cassette, pieces, "n-1")
+        provider().recut(cassette, pieces, "n-1")
     }
 
     fn cut(cassette: &Cassette) -> Script {
@@ -243,6 +328,78 @@ mod tests {
         "data: {\"id\":\"x\",\"choices\":[{\"index\":0,\"delta\":{\"content\":\"ße\"},\"finish_reason\":\"stop\"}]}\r\n\r\n",
         "data: [DONE]\r\n\r\n",
     );
+
+    #[test]
+    fn a_short_end_has_one_character_and_what_else_the_chunk_carried() {
+        let script = cut(&chunked(40));
+        let two = provider().ending_short(&script.last.bytes);
+        let whole = Cassette {
+            header: None,
+            chunks: vec![Chunk {
+                at: Duration::ZERO,
+                bytes: two.clone(),
+            }],
+        };
+        let events = provider().content_events(&whole).unwrap();
+        let texts: Vec<_> = events
+            .iter()
+            .map(|event| (provider().content)(&event.json).unwrap())
+            .collect();
+        assert_eq!(texts, ["ße n-", "1"]);
+        let reasons = events
+            .iter()
+            .map(|event| &event.json["choices"][0]["finish_reason"]);
+        assert_eq!(
+            reasons.collect::<Vec<_>>(),
+            [&serde_json::Value::Null, &"stop".into()]
+        );
+    }
+
+    #[test]
+    fn an_answer_is_cut_further_in_every_format() {
+        let making = Making {
+            model: "m",
+            stamp: &Stamp::sample(),
+        };
+        for provider in providers::ALL {
+            let made = provider.made("Grüße an alle, die hier sind", 3, &making);
+            for pieces in [3, 4, 7] {
+                let more = provider.recut(&made, pieces, "n-1").unwrap();
+                let events = provider.content_events(&more).unwrap();
+                let name = provider.name;
+                assert_eq!(
+                    provider.answer(&more).unwrap().text,
+                    "Grüße an alle, die hier sind",
+                    "{name}"
+                );
+                assert_eq!(events.len(), pieces, "{name}");
+            }
+            let two = provider.ending_short(&cut(&made).last.bytes);
+            let short = Cassette {
+                chunks: vec![Chunk {
+                    at: Duration::ZERO,
+                    bytes: two,
+                }],
+                ..made.clone()
+            };
+            let pieces = provider.content_events(&short).unwrap().len();
+            assert_eq!(pieces, 2, "{}", provider.name);
+        }
+    }
+
+    #[test]
+    fn an_event_that_ends_the_answer_stays_one() {
+        let provider = providers::named("gemini").unwrap();
+        let event = |reason: &str| {
+            let data = format!(
+                "{{\"candidates\":[{{\"content\":{{\"parts\":[{{\"text\":\"milk\"}}]}}{reason}}}]}}"
+            );
+            format!("data: {data}\n\n").into_bytes()
+        };
+        let last = event(",\"finishReason\":\"STOP\"");
+        assert_eq!(provider.ending_short(&last), last);
+        assert_ne!(provider.ending_short(&event("")), event(""));
+    }
 
     /// The body in chunks of some bytes, a millisecond each.
     fn chunked(size: usize) -> Cassette {

@@ -87,6 +87,7 @@ modes! {
     tok_pre: right(0);
     tok_post: right(1);
     tok_batch_correct: right(2);
+    chars_batch_correct: right(0);
     touch_correct: right(0);
     save_touch: right(1);
     conc_both: right(2);
@@ -103,6 +104,7 @@ modes! {
     write_behind: wrong(0);
     ph_after: wrong(1);
     tok_batch_after: wrong(2);
+    chars_batch_after: wrong(0);
     touch_after: wrong(0);
     slow_after: wrong(1);
     long_tx_after: wrong(2);

@@ -4,6 +4,7 @@ use super::awaited::SERVER_LOG;
 use super::client::Watching;
 use super::exchange::{ClientTask, ResponseProgress, Second, outgoing};
 use super::live::Live;
+use super::pieces::Pieces;
 use super::script::Script;
 use super::stage::Stage;
 use crate::cli_error::CliError;
@@ -105,8 +106,8 @@ pub(super) struct Instead<'r> {
 /// How a turn is varied.
 #[derive(Clone, Copy)]
 pub(super) struct Vary {
-    /// Into how many chunks the answer is cut; as recorded when absent.
-    pub(super) pieces: Option<usize>,
+    /// How the answer is cut into chunks; as recorded when absent.
+    pub(super) pieces: Option<Pieces>,
     pub(super) fault: &'static GatewayFault,
     pub(super) client: &'static ClientBehaviour,
 }

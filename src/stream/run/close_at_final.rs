@@ -3,6 +3,7 @@
 use super::case::Moments;
 use super::chat::{Chat, Marks, Vary};
 use super::live::{AtMarker, RowToRecheck};
+use super::pieces::Pieces;
 use super::reload_at_final;
 use super::rows::{self, DOUBLED, QUESTION_DOUBLED, QUESTION_LOST, has, has_questions};
 use super::stage::Stage;
@@ -94,11 +95,13 @@ impl Stage<'_> {
             chats: Vec::new(),
             stored: Vec::new(),
         };
-        for _ in 0..TIMES {
+        for number in 0..TIMES {
             report.checked += 1;
             let mut moments = Moments::default();
             let chat = self.set_up().await?;
-            let stored = self.hang_up_in(&chat, &mut moments).await?;
+            let stored = self
+                .hang_up_in(&chat, Pieces::of(number), &mut moments)
+                .await?;
             case.timeline = moments.timeline;
             let Some(stored) = stored else {
                 let finding = self.lost_at_final(&case.name);
@@ -133,10 +136,11 @@ impl Stage<'_> {
     async fn hang_up_in(
         &mut self,
         chat: &Chat,
+        pieces: Pieces,
         moments: &mut Moments,
     ) -> anyhow::Result<Option<Vec<RowToRecheck>>> {
         let vary = Vary {
-            pieces: None,
+            pieces: Some(pieces),
             fault: &NONE,
             client: &CLOSE_AT_FINAL,
         };

@@ -3,6 +3,7 @@
 use super::at_final::Missing;
 use super::calibrate::Calibrated;
 use super::case::Begun;
+use super::pieces::Pieces;
 use super::reading::Reading;
 use super::rows::has_questions;
 use super::save_fails::swallowed;
@@ -110,14 +111,17 @@ impl Stage<'_> {
             let chat = self.set_up().await?;
             for index in 0..turns {
                 let holds = self.holds(bounds);
+                let pieces = next_pieces(&judged, index);
                 let trial = match gate {
                     AnyGate::Commits(gate) => {
                         let gate = gate.as_mut();
                         let way = next_way(&judged, gate);
-                        self.withheld_turn(&chat, index, gate, holds, way).await?
+                        self.withheld_turn(&chat, index, pieces, gate, holds, way)
+                            .await?
                     }
                     AnyGate::Lock(gate) => {
-                        self.gated_turn(&chat, index, gate.as_mut(), holds).await?
+                        self.gated_turn(&chat, index, pieces, gate.as_mut(), holds)
+                            .await?
                     }
                 };
                 judged.push(trial);
@@ -397,6 +401,18 @@ fn next_way(judged: &[Judged], gate: &dyn CommitGate) -> Way {
     }
 }
 
+/// How the next answer of a turn is cut. Those that count are in other pieces each, and every second trial ends
+/// with a short one: otherwise a server that saves in batches may be right by accident in all of them.
+fn next_pieces(judged: &[Judged], turn: usize) -> Pieces {
+    let pieces = Pieces::of(proven_of(judged, turn));
+    let tried = judged.iter().filter(|judged| judged.turn == turn).count();
+    if tried % 2 == 1 {
+        pieces.ending_short()
+    } else {
+        pieces
+    }
+}
+
 /// The trials of each turn summed by themselves, and the worst of them: that one turn is saved in
 /// time says nothing of another.
 fn sum(judged: &[Judged], turns: usize, wanted: usize) -> TrialOutcome {
@@ -413,11 +429,13 @@ fn sum(judged: &[Judged], turns: usize, wanted: usize) -> TrialOutcome {
 
 /// How many trials the turn with the fewest has decided.
 fn decided(judged: &[Judged], turns: usize) -> usize {
-    let of_turn = |turn| {
-        let proven = |judged: &&Judged| judged.turn == turn && judged.shown == TrialOutcome::Proven;
-        judged.iter().filter(proven).count()
-    };
+    let of_turn = |turn| proven_of(judged, turn);
     (0..turns).map(of_turn).min().unwrap_or(0)
+}
+
+fn proven_of(judged: &[Judged], turn: usize) -> usize {
+    let is_proven = |judged: &&Judged| judged.turn == turn && judged.shown == TrialOutcome::Proven;
+    judged.iter().filter(is_proven).count()
 }
 
 fn tally(judged: &[Judged]) -> Vec<(Ended, usize)> {

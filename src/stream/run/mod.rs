@@ -32,6 +32,7 @@ mod live;
 mod loaded;
 mod next_turn;
 mod observe;
+mod pieces;
 mod probe;
 mod provider_faults;
 mod provoked;

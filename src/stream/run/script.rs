@@ -1,5 +1,6 @@
 //! The provider's answers in one turn, with new ids for each request.
 
+use super::pieces::{Last, Pieces};
 use crate::gateway;
 use crate::gateway::faults::{Ends, Mix, Refused};
 use crate::gateway::providers::{Making, Provider};
@@ -24,8 +25,8 @@ const MODEL: &str = "chatctl";
 /// What the provider answers in one turn.
 pub(super) struct Script {
     pub(super) turn: Turn,
-    /// Into how many chunks the answer is cut; as recorded when absent.
-    pub(super) pieces: Option<usize>,
+    /// How the answer is cut into chunks; as recorded when absent.
+    pub(super) pieces: Option<Pieces>,
     pub(super) fault: &'static GatewayFault,
     /// What else the provider does; then the answer is made, whatever is recorded.
     pub(super) mix: Mix,
@@ -101,24 +102,30 @@ impl Script {
             stamp: &stamp,
         };
         let cassette = match &self.turn.plays {
-            Plays::Answer(text) => asked.made(text, self.pieces.unwrap_or(DEFAULT_PIECES), &making),
+            Plays::Answer(text) => {
+                let pieces = self.pieces.map_or(DEFAULT_PIECES, Pieces::marked);
+                asked.made(text, pieces, &making)
+            }
             Plays::Cassette { cassette, path, .. } => match providers::of(cassette) {
                 None => cassette.stamped(&stamp, None),
                 Some(_) => {
                     let own = asked_of(asked, cassette, path)?;
                     let stamped = own.stamped(cassette, &stamp);
-                    match (&own.recut, self.pieces) {
-                        (Some(how), Some(pieces)) => {
-                            own.recut(how, &stamped, pieces, &self.nonce)?
-                        }
-                        (_, None) | (None, _) => stamped,
+                    match self.pieces {
+                        Some(pieces) => own.recut(&stamped, pieces.marked(), &self.nonce)?,
+                        None => stamped,
                     }
                 }
             },
         };
-        let cut = gateway::split(&cassette, &self.nonce)?;
+        let mut cut = gateway::split(&cassette, &self.nonce)?;
         let mut answer = match providers::of(&cassette) {
-            Some(own) => own.answer(&cassette)?,
+            Some(own) => {
+                if self.pieces.is_some_and(|it| it.last == Last::Short) {
+                    cut.last.bytes = own.ending_short(&cut.last.bytes);
+                }
+                own.answer(&cassette)?
+            }
             None => Answer::default(),
         };
         answer.text = cut.answer.clone().unwrap_or_default();

@@ -1,9 +1,10 @@
 //! Chats without a gate or trial, in which every message is remembered.
 
-use super::chat::{AS_RECORDED, Chat};
+use super::chat::{AS_RECORDED, Chat, Vary};
 use super::client::Watching;
 use super::exchange::ResponseProgress;
 use super::live::Live;
+use super::pieces::Pieces;
 use super::spot::{Act, Acted};
 use super::stage::Stage;
 use crate::cli_error::CliError;
@@ -136,7 +137,11 @@ impl Stage<'_> {
             Ok(watching)
         };
         let index = number % self.session.turns.len();
-        let live = self.begin_as(chat, index, AS_RECORDED, arm).await?;
+        let vary = Vary {
+            pieces: Some(Pieces::of(number)),
+            ..AS_RECORDED
+        };
+        let live = self.begin_as(chat, index, vary, arm).await?;
         let said = self.follow(live, number, Until::Final).await?;
         let acted = acted.context("the client was started")?.await;
         Ok((said, acted.context("the marker was seen, so it was acted")?))

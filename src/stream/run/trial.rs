@@ -4,6 +4,7 @@ use super::at_final::{AtFinal, Missing};
 use super::case::Moments;
 use super::chat::{Chat, Vary};
 use super::live::{AtMarker, Live};
+use super::pieces::Pieces;
 use super::stage::Stage;
 use crate::clock;
 use crate::clock::Tick;
@@ -78,11 +79,12 @@ impl Stage<'_> {
         &mut self,
         chat: &Chat,
         index: usize,
+        pieces: Pieces,
         gate: &mut dyn Gate,
         holds: Holds,
     ) -> anyhow::Result<Judged> {
         let mut moments = Moments::default();
-        let live = self.begin_trial(chat, index, &mut moments).await?;
+        let live = self.begin_trial(chat, index, pieces, &mut moments).await?;
         let mut trial = Trial {
             closed: None,
             final_at: None,
@@ -177,11 +179,11 @@ impl Stage<'_> {
         &mut self,
         chat: &Chat,
         index: usize,
+        pieces: Pieces,
         moments: &mut Moments,
     ) -> anyhow::Result<Live> {
         let vary = Vary {
-            // Batch writers look right when the count meets their batch: it must vary.
-            pieces: Some(self.rng.usize(3..=9)),
+            pieces: Some(pieces),
             fault: &NONE,
             client: &READ_TO_END,
         };

@@ -5,6 +5,7 @@ use super::at_final::{AtFinal, Missing};
 use super::case::Moments;
 use super::chat::Chat;
 use super::live::Live;
+use super::pieces::Pieces;
 use super::stage::Stage;
 use super::trial::{Holds, Judged};
 use crate::clock::Tick;
@@ -60,12 +61,13 @@ impl Stage<'_> {
         &mut self,
         chat: &Chat,
         index: usize,
+        pieces: Pieces,
         gate: &mut dyn CommitGate,
         holds: Holds,
         Way { order, elsewhere }: Way,
     ) -> anyhow::Result<Judged> {
         let mut moments = Moments::default();
-        let live = self.begin_trial(chat, index, &mut moments).await?;
+        let live = self.begin_trial(chat, index, pieces, &mut moments).await?;
         let hold = gate::Hold {
             nonce: &live.nonce,
             order,

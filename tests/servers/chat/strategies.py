@@ -14,6 +14,8 @@ from chat.turn import Turn
 Events = AsyncIterator[Event]
 
 BATCH = 4
+# Fewer than a random text has, more than most tokens have.
+BATCH_CHARACTERS = 16
 SLOW_WORK = 0.5
 WRITE_BEHIND_DELAY = 0.2
 CHANGE_DELAY = 0.3
@@ -84,6 +86,19 @@ async def tok_batch_correct(turn: Turn) -> Events:
             if chunk.text and not _has_tail(turn):
                 await turn.update(row)
     if _has_tail(turn):
+        await turn.update(row)
+    yield DONE
+
+
+async def chars_batch_correct(turn: Turn) -> Events:
+    saved = 0
+    async with turn.placeholder("complete") as row:
+        async for chunk in turn.relay():
+            yield chunk
+            if len(turn.answer) - saved >= BATCH_CHARACTERS:
+                saved = len(turn.answer)
+                await turn.update(row)
+    if saved < len(turn.answer):
         await turn.update(row)
     yield DONE
 
@@ -223,6 +238,20 @@ async def tok_batch_after(turn: Turn) -> Events:
                 await turn.update(row)
     yield DONE
     if _has_tail(turn):
+        await turn.update(row)
+
+
+async def chars_batch_after(turn: Turn) -> Events:
+    # Right by accident when the last token is long: then there is no tail.
+    saved = 0
+    async with turn.placeholder("complete") as row:
+        async for chunk in turn.relay():
+            yield chunk
+            if len(turn.answer) - saved >= BATCH_CHARACTERS:
+                saved = len(turn.answer)
+                await turn.update(row)
+    yield DONE
+    if saved < len(turn.answer):
         await turn.update(row)
 
 

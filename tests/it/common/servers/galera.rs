@@ -19,6 +19,9 @@ const PROVIDERS: &[&str] = &[
     "/usr/lib64/galera/libgalera_smm.so",
 ];
 
+/// How often a node is started.
+const TRIES: usize = 3;
+
 /// A cluster that is gone when dropped.
 pub struct Galera {
     nodes: Vec<Node>,
@@ -54,7 +57,21 @@ impl Galera {
 }
 
 impl Node {
+    /// A node that has the data of all. Its ports were free when they were chosen; it takes others where
+    /// one of them is taken before the node listens, at which the node ends.
     fn start(number: usize, first: Option<u16>) -> Self {
+        let mut said = String::new();
+        for _ in 0..TRIES {
+            match Self::try_to_start(number, first) {
+                Ok(node) => return node,
+                Err(log) => said = log,
+            }
+        }
+        panic!("{said}");
+    }
+
+    /// The error is the log of a node that ended, or did not get ready.
+    fn try_to_start(number: usize, first: Option<u16>) -> Result<Self, String> {
         let place = Place::new(MARIADB.users);
         place.copy(&MARIADB.template(), &place.data());
         let ports = ports::<4>();
@@ -67,14 +84,12 @@ impl Node {
         let deadline = Instant::now() + START;
         while !node.is_synced() {
             let ended = node.child.try_wait().unwrap();
-            assert!(
-                ended.is_none() && Instant::now() < deadline,
-                "{}",
-                MARIADB.ended(&node.place)
-            );
+            if ended.is_some() || Instant::now() > deadline {
+                return Err(MARIADB.ended(&node.place));
+            }
             std::thread::sleep(Duration::from_millis(50));
         }
-        node
+        Ok(node)
     }
 
     fn url(&self, database: &str) -> String {
