@@ -65,6 +65,8 @@ pub struct Catalog {
     pub scans: Option<Scans>,
     /// Where rows of a table are stored, as conditions on it. None where that can't be asked for.
     pub stretches: Option<Stretches>,
+    /// A value as a client reads it, where a table may keep it in another character set.
+    pub as_read: fn(&str) -> String,
     /// A number of 64 bits made of expressions of a row. None where reading the row is cheaper.
     pub number_of: Option<fn(&[String]) -> String>,
 }

@@ -120,6 +120,11 @@ impl dyn Db + '_ {
         }
     }
 
+    /// A value of this expression as a client reads it, whatever the character set that keeps it.
+    pub fn as_read(&self, expression: &str) -> String {
+        (self.catalog().as_read)(expression)
+    }
+
     /// A number of 64 bits that the engine makes of these expressions of a row, to be added up; none
     /// where reading the row is cheaper.
     pub fn number_of(&self, expressions: &[String]) -> Option<String> {

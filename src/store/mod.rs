@@ -62,8 +62,8 @@ pub use search::{Way, search, way};
 pub use select::Take;
 pub use source::Source;
 pub use sums::{
-    OrderOf, Statuses, SumOf, TakeOrder, TakeSum, Unsettled, mark, orders, statuses, summed, sums,
-    tail, unsummable,
+    Form, OrderOf, SumOf, TakeOrder, TakeSum, Unsettled, mark, orders, summed, sums, tail,
+    unsummable,
 };
 pub use threads::{TakeThread, Thread, threads};
 pub use time::of_text as time_of_text;

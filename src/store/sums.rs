@@ -6,7 +6,7 @@ use super::plan::{Plan, Slot};
 use super::select::{Order, Take};
 use super::{Mapping, keys, plan, select, status};
 use crate::db::Db;
-use crate::model::{Cell, CellRef, RankTies, StoredMessage};
+use crate::model::{Cell, CellRef, Engine, RankTies, StoredMessage};
 use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 
@@ -68,19 +68,73 @@ pub enum Statuses {
     LeftOut,
 }
 
+/// What of a text goes into the number of a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Texts {
+    /// Its bytes, as earlier versions had it.
+    Stored,
+    /// What a client reads, whatever the character set.
+    Read,
+}
+
+/// How the sums of a file are made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Form {
+    pub statuses: Statuses,
+    pub texts: Texts,
+}
+
+impl Form {
+    /// Of a new file.
+    pub const NEW: Self = Self {
+        statuses: Statuses::LeftOut,
+        texts: Texts::Read,
+    };
+    /// What the name of an engine has behind it where the sums are of texts as read.
+    const AS_READ: &'static str = " (texts as read)";
+
+    /// Of a file that calls its maker so, with sums of these parts.
+    pub fn of(maker: &str, summed: &[String]) -> Self {
+        Self {
+            statuses: statuses(summed),
+            texts: if maker.ends_with(Self::AS_READ) {
+                Texts::Read
+            } else {
+                Texts::Stored
+            },
+        }
+    }
+
+    /// Whether the sums say nothing of what a client reads once the character set is another one.
+    pub fn may_be_misread(self, engine: Option<Engine>) -> bool {
+        self.texts == Texts::Stored && engine == Some(Engine::Mysql)
+    }
+
+    /// What a file calls the maker of its sums. Only MySQL keeps texts in many character sets.
+    pub fn maker(self, engine: Engine) -> String {
+        match (engine, self.texts) {
+            (Engine::Mysql, Texts::Read) => format!("{engine}{}", Self::AS_READ),
+            (Engine::Mysql, Texts::Stored)
+            | (Engine::Sqlite | Engine::Postgres, Texts::Read | Texts::Stored) => {
+                engine.to_string()
+            }
+        }
+    }
+}
+
 /// What of a message goes into its number, by the place that it has there. Names of columns may
 /// change.
-pub fn summed(db: &dyn Db, mapping: &Mapping, statuses: Statuses) -> Vec<String> {
+pub fn summed(db: &dyn Db, mapping: &Mapping, form: Form) -> Vec<String> {
     let plan = Plan::of(db, mapping.store());
     let word = |(name, places): (&str, Vec<usize>)| {
         let places: Vec<_> = places.iter().map(usize::to_string).collect();
         format!("{name} ({})", places.join(" "))
     };
-    parts(&plan, statuses).map(word).collect()
+    parts(&plan, form.statuses).map(word).collect()
 }
 
 /// Whether the words of a status are in sums of these parts. The first files name none.
-pub fn statuses(summed: &[String]) -> Statuses {
+fn statuses(summed: &[String]) -> Statuses {
     if summed.is_empty() || summed.iter().any(|part| part.starts_with("status (")) {
         Statuses::Summed
     } else {
@@ -273,16 +327,20 @@ async fn before(
 pub async fn sums(
     db: &dyn Db,
     mapping: &Mapping,
-    statuses: Statuses,
+    form: Form,
     (mark, late): (i64, &[(u64, u64)]),
     take: TakeSum<'_>,
 ) -> anyhow::Result<()> {
     let store = mapping.store();
     let plan = Plan::of(db, store);
-    let places: BTreeSet<_> = parts(&plan, statuses)
+    let places: BTreeSet<_> = parts(&plan, form.statuses)
         .flat_map(|(_, places)| places)
         .collect();
-    let columns: Vec<_> = places.iter().map(|at| plan.select[*at].clone()).collect();
+    let columns = places.iter().map(|at| plan.select[*at].clone());
+    let columns: Vec<_> = match form.texts {
+        Texts::Stored => columns.collect(),
+        Texts::Read => columns.map(|it| db.as_read(&it)).collect(),
+    };
     let number = db.number_of(&columns).unwrap_or_default();
     let late = keys::written_by(late).map(|late| format!(" OR {}", late.sql));
     let new = format!(
@@ -396,7 +454,22 @@ fn append(db: &dyn Db, mapping: &Mapping) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{Statuses, statuses};
+    use super::{Form, Statuses, Texts, statuses};
+    use crate::model::Engine;
+
+    #[test]
+    fn files_of_earlier_versions_have_the_bytes_of_texts_in_their_sums() {
+        let of = |maker: &str| Form::of(maker, &[]).texts;
+        assert_eq!(of(&Engine::Mysql.to_string()), Texts::Stored);
+        assert_eq!(of(&Form::NEW.maker(Engine::Mysql)), Texts::Read);
+        let old = Form {
+            texts: Texts::Stored,
+            ..Form::NEW
+        };
+        assert_eq!(old.maker(Engine::Mysql), Engine::Mysql.to_string());
+        let engine = Engine::Postgres;
+        assert_eq!(Form::NEW.maker(engine), engine.to_string());
+    }
 
     #[test]
     fn files_of_earlier_versions_have_the_status_in_their_sums() {

@@ -121,6 +121,9 @@ pub(super) async fn run(args: Args, env: Env) -> anyhow::Result<Done> {
         }
     };
     env.progress.done();
+    if before.header.mapping.sums.is_some() {
+        quick::has_same_texts(&before, &evidence)?;
+    }
     let then = &before.header.store.url;
     let is_elsewhere = found.has_nothing_intact() && *then != url;
     if is_elsewhere {

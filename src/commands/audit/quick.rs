@@ -1,6 +1,7 @@
 //! `--quick`: the database sums its messages, and chatctl reads only the last ones.
 
 use super::look;
+use crate::audit::evidence::Evidence;
 use crate::audit::file::Snapshot;
 use crate::audit::live::{LateCommits, Live};
 use crate::audit::snapshot::{Pace as _, Taken};
@@ -8,7 +9,7 @@ use crate::audit::{Comparison, Key, Late, Settings, Sums, file};
 use crate::cli_error::CliError;
 use crate::commands::Env;
 use crate::model::{Listed, StoredMessage};
-use crate::store::{OrderOf, Statuses, SumOf, Unsettled};
+use crate::store::{Form, OrderOf, SumOf, Unsettled};
 use crate::{audit, clock, store};
 use std::ops::ControlFlow;
 use std::time::Duration;
@@ -45,7 +46,7 @@ pub(super) async fn taken(
         end,
         late: &late,
         running: &[],
-        statuses: Statuses::LeftOut,
+        form: Form::NEW,
     };
     read(env, live, &ends, &mut |it| match it {
         It::Tail(message, late) => Ok(sums.take_tail(message, late)?),
@@ -72,8 +73,8 @@ pub(super) async fn compared(
     late: &LateCommits,
 ) -> anyhow::Result<(Comparison, u64)> {
     usable(live)?;
-    let statuses = store::statuses(&before.header.mapping.summed);
-    before.fits(&mapping(live, statuses))?;
+    let form = form_of(before);
+    before.fits(&mapping(live, form))?;
     let (mark, end) = before.ends();
     let running = live.running_then(&before.header);
     let ends = Ends {
@@ -81,7 +82,7 @@ pub(super) async fn compared(
         end,
         late,
         running: &running,
-        statuses,
+        form,
     };
     let mut sums = Sums::after(before, settings)?;
     let mut messages = 0;
@@ -95,7 +96,7 @@ pub(super) async fn compared(
         It::Order(of) => Ok(sums.take_order(of.conversation, of.sum, of.messages, of.ties)?),
     })
     .await?;
-    let mut found = audit::compare_sums(before, &mapping(live, statuses), sums.halves()?)?;
+    let mut found = audit::compare_sums(before, &mapping(live, form), sums.halves()?)?;
     if !found.groups.is_empty() {
         env.progress
             .note("something differs: reading the store again to name it");
@@ -117,8 +118,8 @@ pub(super) async fn compared(
 /// be in the sums of now, and says nothing of what was finished.
 pub(super) fn reads_as(live: &mut Live, before: &Snapshot) {
     let summed = &before.header.mapping.summed;
-    let statuses = store::statuses(summed);
-    let is_of = |live: &Live| *summed == store::summed(live.db.as_ref(), &live.mapping, statuses);
+    let form = form_of(before);
+    let is_of = |live: &Live| *summed == store::summed(live.db.as_ref(), &live.mapping, form);
     if summed.is_empty() || is_of(live) {
         return;
     }
@@ -129,11 +130,36 @@ pub(super) fn reads_as(live: &mut Live, before: &Snapshot) {
     }
 }
 
+/// Refuses sums of stored bytes if the table of the messages may have got another character set
+/// since: a wrong change keeps the bytes, and a right one changes them.
+pub(super) fn has_same_texts(before: &Snapshot, after: &Evidence) -> Result<(), CliError> {
+    if !form_of(before).may_be_misread(before.header.evidence.engine) {
+        return Ok(());
+    }
+    let table = &before.header.store.messages;
+    let created = |of: &Evidence| Some(of.tables.get(table)?.get("created")?.to_owned());
+    let then = created(&before.header.evidence);
+    if then.is_some() && then == created(after) {
+        return Ok(());
+    }
+    Err(CliError::refused(format!(
+        "an older chatctl took the snapshot, and summed the stored bytes of texts; `{table}` was altered or \
+         copied since, and may have another character set"
+    ))
+    .hint("take a new one; one without --quick can be compared whatever the character set"))
+}
+
+/// How the sums of a snapshot are made.
+fn form_of(before: &Snapshot) -> Form {
+    let mapping = &before.header.mapping;
+    Form::of(mapping.sums.as_deref().unwrap_or_default(), &mapping.summed)
+}
+
 /// The mapping of a snapshot of sums: those of one engine are not those of another.
-pub(super) fn mapping(live: &Live, statuses: Statuses) -> file::Mapping {
+pub(super) fn mapping(live: &Live, form: Form) -> file::Mapping {
     file::Mapping {
-        sums: Some(live.db.target().engine().to_string()),
-        summed: store::summed(live.db.as_ref(), &live.mapping, statuses),
+        sums: Some(form.maker(live.db.target().engine())),
+        summed: store::summed(live.db.as_ref(), &live.mapping, form),
         ..live.fingerprinted()
     }
 }
@@ -154,7 +180,7 @@ struct Ends<'a> {
     end: i64,
     late: &'a LateCommits,
     running: &'a [(u64, u64)],
-    statuses: Statuses,
+    form: Form,
 }
 
 /// What the database tells.
@@ -193,10 +219,7 @@ async fn read(
     let mut listed = |key: &str, listed| each(It::Conversation(key, listed));
     store::scan_conversations(db, mapping, &mut listed).await?;
     let upto = (ends.mark, ends.running);
-    store::sums(db, mapping, ends.statuses, upto, &mut |of| {
-        each(It::Sum(of))
-    })
-    .await?;
+    store::sums(db, mapping, ends.form, upto, &mut |of| each(It::Sum(of))).await?;
     store::orders(db, mapping, ends.end, ends.running, &mut |of| {
         each(It::Order(of))
     })

@@ -9,7 +9,7 @@ use crate::cli_error::CliError;
 use crate::commands::{Done, Env};
 use crate::report::{Report, Verdict};
 use crate::sink::Sink;
-use crate::store::Statuses;
+use crate::store::Form;
 use crate::text::plural;
 use anyhow::Context as _;
 use std::fs;
@@ -87,7 +87,7 @@ pub(super) async fn run(args: Args, env: Env) -> anyhow::Result<Done> {
     let (taken, mapping) = if args.quick {
         (
             quick::taken(&env, &live, &key, settings(&args, &live)?).await?,
-            quick::mapping(&live, Statuses::LeftOut),
+            quick::mapping(&live, Form::NEW),
         )
     } else {
         (read(&args, &env, &live, &key).await?, live.fingerprinted())

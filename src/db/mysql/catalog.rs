@@ -92,6 +92,7 @@ pub(super) static CATALOG: Catalog = Catalog {
     intact: None,
     scans: None,
     stretches: None,
+    as_read,
     number_of: Some(number_of),
 };
 
@@ -139,6 +140,14 @@ async fn word_index(db: &dyn Db, table: &str, column: &str) -> anyhow::Result<Op
         name: row[0].to_string(),
         condition: format!("MATCH(m.{}) AGAINST(? IN BOOLEAN MODE)", quote(column)),
     }))
+}
+
+/// The bytes that a client gets: what a column keeps in another character set is converted.
+fn as_read(it: &str) -> String {
+    format!(
+        "CASE charset({it}) WHEN 'binary' THEN CAST({it} AS BINARY) \
+         ELSE CAST(CONVERT({it} USING utf8mb4) AS BINARY) END"
+    )
 }
 
 /// Half of a digest of all fields, each behind its length; a field without a value has none.

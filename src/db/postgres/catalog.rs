@@ -103,6 +103,7 @@ pub(super) static CATALOG: Catalog = Catalog {
     intact: None,
     scans: Some(|db, sql, args| Box::pin(scans(db, sql, args))),
     stretches: Some(|db, table, count| Box::pin(stretches(db, table, count))),
+    as_read: str::to_owned,
     number_of: Some(number_of),
 };
 

@@ -82,6 +82,7 @@ pub(super) static CATALOG: Catalog = Catalog {
     intact: Some(|db, table| Box::pin(intact(db, table))),
     scans: None,
     stretches: None,
+    as_read: str::to_owned,
     number_of: None,
 };
 

@@ -5,7 +5,7 @@ use super::chats::{Chats, MESSAGES, figure, now, text, told};
 use crate::common::stores::{Store, on_each_backend};
 
 on_each_backend! { postgres: sums_tell_growth_from_loss sums_keep_what_is_young a_status_that_came_since_is_not_summed a_status_is_in_no_sum }
-on_each_backend! { mysql: sums_tell_growth_from_loss sums_keep_what_is_young a_status_that_came_since_is_not_summed a_status_is_in_no_sum }
+on_each_backend! { mysql: a_character_set_is_summed_as_it_is_read sums_tell_growth_from_loss sums_keep_what_is_young a_status_that_came_since_is_not_summed a_status_is_in_no_sum }
 
 /// What is said to a store after the snapshot, and what is reported then.
 const CHANGES: [(&str, &str); 7] = [
@@ -238,4 +238,41 @@ async fn a_status_is_in_no_sum(store: &Store) {
         "DELETE FROM message WHERE id = 100",
         ("E message-lost", 1),
     );
+}
+
+/// What clients read is compared, and not the bytes that are stored.
+async fn a_character_set_is_summed_as_it_is_read(store: &Store) {
+    let chats = Chats::in_store(store);
+    let set = |to: &str| chats.sql(&format!("ALTER TABLE message MODIFY parts {to}"));
+    set("TEXT CHARACTER SET utf8mb4");
+    chats.snapshot_with("before.cas", &["--quick"]);
+    let now = |expected: &str, code: i32, after: &str| {
+        let (report, got) = chats.compare(&["before.cas"]);
+        let found = told(&report);
+        assert!(
+            found.contains(expected) && got == code,
+            "{after}: {found}: {report:#}"
+        );
+        assert!(code == 1 || !found.contains("E "), "{after}: {report:#}");
+    };
+    now("", 0, "nothing");
+    for right in [
+        "TEXT CHARACTER SET utf16",
+        "TEXT CHARACTER SET latin1",
+        "LONGTEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin",
+    ] {
+        set(right);
+        now("", 0, right);
+    }
+    for wrong in ["latin1", "cp1250"] {
+        set("BLOB");
+        set(&format!("TEXT CHARACTER SET {wrong}"));
+        now("E message-altered", 1, wrong);
+        set("BLOB");
+        set("TEXT CHARACTER SET utf8mb4");
+        now("", 0, "the bytes as they were");
+    }
+    set("TEXT CHARACTER SET utf16");
+    chats.sql("DELETE FROM message WHERE id = 20");
+    now("E message-lost", 1, "a loss");
 }
