@@ -547,7 +547,7 @@ fn pieces(migration: &Migration, dialect: Dialect) -> Result<Vec<Piece<'_>>, Cli
             error.column,
             error.message
         ))
-        .hint("close the open quote or comment there, or save the complete file")),
+        .hint(error.hint)),
     }
 }
 

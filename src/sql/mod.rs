@@ -79,6 +79,8 @@ pub struct SplitError {
     pub column: u32,
     /// A lower-case fragment with operands in backticks.
     pub message: String,
+    /// What to do about it.
+    pub hint: &'static str,
 }
 
 impl fmt::Display for SplitError {
@@ -125,12 +127,13 @@ impl Place {
         self.offset = to;
     }
 
-    fn error(self, message: impl Into<String>) -> SplitError {
+    fn error(self, message: impl Into<String>, hint: &'static str) -> SplitError {
         SplitError {
             offset: self.offset,
             line: self.line,
             column: self.column,
             message: message.into(),
+            hint,
         }
     }
 }

@@ -89,6 +89,9 @@ pub(super) fn scan(text: &str, dialect: Dialect) -> Scan<'_> {
     splitter.scan
 }
 
+/// What to do about what has no end.
+const CLOSE: &str = "close the open quote or comment there, or save the complete file";
+
 impl Splitter<'_> {
     fn run(&mut self) -> Result<(), SplitError> {
         while let Some(token) = self.lexer.next() {
@@ -100,15 +103,18 @@ impl Splitter<'_> {
                 }
                 TokenKind::Delimiter => self.finish(),
                 TokenKind::Semicolon if self.ends_here() => self.finish(),
-                TokenKind::Unclosed => return Err(self.place.error(self.unclosed(token))),
+                TokenKind::Unclosed => {
+                    return Err(self.place.error(self.unclosed(token), CLOSE));
+                }
                 _ => {
-                    if let Some(command) = self.command(token) {
-                        return Err(self.place.error(command));
+                    if let Some((command, hint)) = self.command(token) {
+                        return Err(self.place.error(command, hint));
                     }
                     if self.is_delimiter_line(token) {
-                        self.lexer
-                            .read_delimiter()
-                            .ok_or_else(|| self.place.error("`DELIMITER` names no delimiter"))?;
+                        self.lexer.read_delimiter().ok_or_else(|| {
+                            let hint = "write one behind it: `DELIMITER //`";
+                            self.place.error("`DELIMITER` names no delimiter", hint)
+                        })?;
                     } else {
                         self.token(token)?;
                     }
@@ -120,13 +126,18 @@ impl Splitter<'_> {
         if let Some(open) = self.lexer.code_since() {
             let mut place = Place::first(self.text);
             place.forward(self.text, open);
-            return Err(place.error("the version comment that starts here is never closed"));
+            return Err(place.error(
+                "the version comment that starts here is never closed",
+                CLOSE,
+            ));
         }
         if let Some(pending) = self.pending.take() {
             if !self.lexer.has_delimiter()
                 && let Some(missing) = pending.body.missing()
             {
-                return Err(pending.start.error(missing));
+                return Err(pending
+                    .start
+                    .error(missing, "complete the statement, or save the complete file"));
             }
             self.push(&pending);
         }
@@ -176,6 +187,7 @@ impl Splitter<'_> {
                 return Err(place.error(
                     "the rows of `COPY … FROM stdin` can only be sent by psql; \
                      write them as `INSERT` statements",
+                    "`pg_dump --inserts` writes the rows in this way",
                 ));
             }
         }
@@ -214,13 +226,14 @@ impl Splitter<'_> {
             && token.text(self.text).eq_ignore_ascii_case("DELIMITER")
     }
 
-    /// What to say about a command of a command line client, if `token` begins one.
-    fn command(&self, token: Token) -> Option<String> {
+    /// What to say about a command of a command line client, if `token` begins one, and what to do.
+    fn command(&self, token: Token) -> Option<(String, &'static str)> {
         let rest = &self.text[token.start..];
         let starts = self.pending.is_none();
         let client = match (self.dialect, token.text(self.text)) {
             (_, "\0") if self.dialect != Dialect::Mysql => {
-                return Some("a NUL character ends the text for the database".to_owned());
+                let what = "a NUL character ends the text for the database".to_owned();
+                return Some((what, "remove it from the file"));
             }
             (Dialect::Postgres, "\\") => "psql",
             (Dialect::Mysql, "\\") if !rest.starts_with("\\N") => "mysql",
@@ -230,9 +243,9 @@ impl Splitter<'_> {
         };
         let word = rest.split_ascii_whitespace().next().unwrap_or_default();
         let word: String = word.chars().take(40).collect();
-        Some(format!(
-            "`{word}` is a command of the {client} client, which no database understands"
-        ))
+        let what =
+            format!("`{word}` is a command of the {client} client, which no database understands");
+        Some((what, "remove it, or write in SQL what it does"))
     }
 
     fn unclosed(&self, token: Token) -> String {

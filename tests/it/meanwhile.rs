@@ -9,7 +9,7 @@ use sqlx::{Connection as _, Executor as _, MySqlConnection};
 
 on_each_bed! { on_mysql Mysql:
     what_comes_meanwhile_stays what_is_meant_to_go_goes what_comes_in_the_very_moment_is_reported
-    what_is_unlike_the_rehearsal_is_not_applied
+    what_is_unlike_the_rehearsal_is_not_applied an_update_of_no_row_waits_for_nobody
 }
 
 const BEGIN: &str = "\
@@ -264,6 +264,20 @@ fn what_comes_meanwhile_stays(bed: &TestBed) {
             "UPDATE messages SET body = 'a long text', note = 'precious' WHERE id = 1",
             "UPDATE messages SET body = LEFT(body, 5)",
             "SELECT IF(body = 'a long text', note, body) FROM messages WHERE id = 1",
+        ),
+        (
+            "met_since",
+            "",
+            "UPDATE messages SET body = 'function', note = 'precious' WHERE id = 1",
+            "UPDATE messages SET note = 'seed' WHERE body = 'function'",
+            "SELECT note FROM messages WHERE id = 1",
+        ),
+        (
+            "met_since_under_another_name",
+            "ALTER TABLE messages CHANGE note remark TEXT;\n",
+            "UPDATE messages SET body = 'function', remark = 'precious' WHERE id = 1",
+            "UPDATE messages SET remark = 'seed' WHERE body = 'function'",
+            "SELECT remark FROM messages WHERE id = 1",
         ),
         (
             "grown_in_a_transaction",
@@ -542,4 +556,22 @@ fn what_is_unlike_the_rehearsal_is_not_applied(bed: &TestBed) {
     let (report, exit) = site.report(&["up"]);
     assert_eq!(exit, 1, "{report:#}");
     is_held_back(&site, "the table `drafts` is gone");
+}
+
+/// A sum of what it leaves would lock every row, and the place of new ones.
+fn an_update_of_no_row_waits_for_nobody(bed: &TestBed) {
+    let update = "UPDATE messages SET note = 'x' WHERE id = 4;\n";
+    let site = bed.at("no_row", &[BEGIN, update]);
+    let runtime = runtime();
+    let mut writer = runtime
+        .block_on(MySqlConnection::connect(&site.url))
+        .unwrap();
+    let mut write = |sql: &'static str| {
+        runtime.block_on(writer.execute(sql)).unwrap();
+    };
+    write("START TRANSACTION");
+    write("INSERT INTO messages (id, of_chat, body) VALUES (9, 1, 'not committed yet')");
+    let (report, exit) = site.report(&["up", "--lock-timeout", "3s"]);
+    assert_eq!(exit, 0, "{report:#}");
+    write("COMMIT");
 }

@@ -184,9 +184,21 @@ fn set_otherwise(intent: &Intent<'_>, first: usize) -> Option<Failure> {
 
 /// Why a file may not be resumed: its statements would work without a temporary object of those
 /// that are done, or with another table of that name.
-fn lost_with_session(intent: &Intent<'_>, first: usize) -> Option<Failure> {
-    let (number, name) = intent.lost_with_session(first)?;
-    Some(Failure {
+fn lost_with_session(
+    session: &mut dyn Session,
+    intent: &Intent<'_>,
+    first: usize,
+) -> anyhow::Result<Option<Failure>> {
+    let there = if first > 0 {
+        session.catalog()?
+    } else {
+        Vec::new()
+    };
+    let is_there = |name: &str| there.iter().any(|it| it.table.eq_ignore_ascii_case(name));
+    let Some((number, name)) = intent.lost_with_session(first, is_there) else {
+        return Ok(None);
+    };
+    Ok(Some(Failure {
         file: intent.migration.file_name(),
         line: Some(intent.pieces[number].line),
         message: format!(
@@ -196,7 +208,7 @@ fn lost_with_session(intent: &Intent<'_>, first: usize) -> Option<Failure> {
             "make `{name}` again in a new statement before this line, and run `chatctl migrate` again"
         ),
         busy: false,
-    })
+    }))
 }
 
 /// Applies pending migrations, or changes nothing.

@@ -97,7 +97,7 @@ pub(super) fn run(
     };
     let began = clock::now();
     let first = steps.resolve_in_flight(session, &standing)?;
-    if let Some(failure) = lost_with_session(intent, first) {
+    if let Some(failure) = lost_with_session(session, intent, first)? {
         return Ok(Some(End::Failed(failure)));
     }
     let ended = match options.dialect {

@@ -89,7 +89,7 @@ impl Unseen<'_> {
             End::Failed(failure) => Ok(End::Failed(match read(failure.line) {
                 Some(table) => Failure {
                     message: format!(
-                        "{} (the copy has only {SAMPLE} rows of `{table}`, and all of them with `--guard exact`)",
+                        "{} (the copy has at most {SAMPLE} rows of `{table}`, and all of them with `--guard exact`)",
                         failure.message
                     ),
                     ..failure
@@ -104,7 +104,7 @@ impl Unseen<'_> {
                 let tables: Option<Vec<_>> = culprits.iter().map(by_sample).collect();
                 match (tables.as_deref(), culprits.first()) {
                     (Some([table, ..]), Some(culprit)) => Err(CliError::refused(format!(
-                        "{}:{} reads `{table}`, of which only {SAMPLE} rows were rehearsed, and {} there",
+                        "{}:{} reads `{table}`, of which at most {SAMPLE} rows were rehearsed, and {} there",
                         intent.migration.path.display(),
                         culprit.line.unwrap_or_default(),
                         culprit.lost
@@ -216,8 +216,8 @@ impl Unseen<'_> {
         };
         let (why, exact) = if is_sampled {
             (
-                format!("of which only {SAMPLE} rows were rehearsed"),
-                "rehearse all rows: `chatctl migrate up --guard exact`; or",
+                format!("of which at most {SAMPLE} rows were rehearsed"),
+                "rehearse all rows: `chatctl migrate up --guard exact`; or ",
             )
         } else {
             (

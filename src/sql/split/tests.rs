@@ -167,6 +167,25 @@ fn what_is_never_closed_is_an_error() {
 }
 
 #[test]
+#[rustfmt::skip]
+fn each_error_has_the_hint_that_helps() {
+    let hint = |dialect, sql| split(sql, dialect).unwrap_err().hint;
+    for (dialect, sql, expected) in [
+        (Sqlite, "SELECT 'a", "close the open quote"),
+        (Mysql, "/*!50000 SELECT 1;", "close the open quote"),
+        (Postgres, "\\restrict x", "remove it, or write in SQL"),
+        (Sqlite, ".mode csv", "remove it, or write in SQL"),
+        (Postgres, "SELECT 1;\0", "remove it from the file"),
+        (Postgres, "COPY m (a) FROM stdin;\n1\n\\.\n", "`pg_dump --inserts`"),
+        (Mysql, "DELIMITER\nSELECT 1", "write one behind it"),
+        (Sqlite, "CREATE TRIGGER t AFTER INSERT ON m BEGIN SELECT 1;", "complete the statement"),
+    ] {
+        let hint = hint(dialect, sql);
+        assert!(hint.starts_with(expected), "{sql}: {hint}");
+    }
+}
+
+#[test]
 fn mysql_blocks_need_no_delimiter() {
     one(
         Mysql,

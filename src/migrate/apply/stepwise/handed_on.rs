@@ -6,106 +6,192 @@ use crate::migrate::intent::{Intent, Piece};
 use crate::sql::{AlterAction, Kind, Name};
 
 /// The name of a table, or of a column of a table.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy)]
 struct Called<'a> {
+    schema: Option<&'a str>,
     table: &'a str,
     column: Option<&'a str>,
 }
 
-impl Called<'_> {
+impl<'a> Called<'a> {
+    fn table(name: &'a Name) -> Self {
+        Self {
+            schema: name.schema.as_deref(),
+            table: &name.name,
+            column: None,
+        }
+    }
+
+    const fn column(self, column: &'a str) -> Self {
+        Self {
+            column: Some(column),
+            ..self
+        }
+    }
+
     fn is(&self, other: &Self) -> bool {
-        let column = match (self.column, other.column) {
+        let same = |one: Option<&str>, other: Option<&str>| match (one, other) {
             (None, None) => true,
             (Some(one), Some(other)) => one.eq_ignore_ascii_case(other),
             (Some(_), None) | (None, Some(_)) => false,
         };
-        column && self.table.eq_ignore_ascii_case(other.table)
+        same(self.column, other.column) && self.is_of(other)
+    }
+
+    /// Whether its table is that of another one. A name without a schema may be in any.
+    fn is_of(&self, other: &Self) -> bool {
+        let schemas = self.schema.zip(other.schema);
+        schemas.is_none_or(|(one, other)| one.eq_ignore_ascii_case(other))
+            && self.table.eq_ignore_ascii_case(other.table)
+    }
+
+    /// The same of a table that gets another name.
+    fn renamed(&mut self, from: &Self, to: &Self) {
+        if self.is_of(from) && from.column.is_none() {
+            (self.schema, self.table) = (to.schema.or(self.schema), to.table);
+        }
     }
 }
 
-/// A name that goes from something to something else, which has no name before where it is new.
-struct Given<'a> {
-    from: Option<Called<'a>>,
-    to: Called<'a>,
+/// What a statement does to a name.
+#[derive(Clone, Copy)]
+enum Given<'a> {
+    /// Something new has it: what only this file has filled, unless it may have been there.
+    Made { name: Called<'a>, is_new: bool },
+    /// Nobody but the session finds what has it.
+    Temporary(Called<'a>),
+    /// It goes from something to something else.
+    Renamed { from: Called<'a>, to: Called<'a> },
+}
+
+/// A name that a file took away.
+struct Free<'a> {
+    was: Called<'a>,
+    /// What had it is called so now.
+    now: Called<'a>,
+    /// The part that took it away.
+    part: usize,
 }
 
 /// Refuses a file that hands a name on over its parts.
 pub(super) fn refuse(intent: &Intent<'_>) -> Result<(), CliError> {
-    let mut free: Vec<(Called<'_>, Called<'_>)> = Vec::new();
-    for part in intent.parts() {
-        let given: Vec<_> = intent.pieces[part]
-            .iter()
-            .flat_map(|piece| given(piece).into_iter().map(move |given| (piece, given)))
-            .collect();
-        for (piece, Given { from, to }) in &given {
-            // What gets back the name that it had is the same as before.
-            let is_own = |now: &Called<'_>| from.as_ref().is_some_and(|from| from.is(now));
-            if free.iter().any(|(was, now)| was.is(to) && !is_own(now)) {
-                let place = format!("{}:{}", intent.migration.path.display(), piece.line);
-                let name = match to.column {
-                    Some(column) => format!("{}.{column}", to.table),
-                    None => to.table.to_owned(),
+    let (mut free, mut made): (Vec<Free<'_>>, Vec<Called<'_>>) = (Vec::new(), Vec::new());
+    for (part, pieces) in intent.parts().into_iter().enumerate() {
+        for piece in &intent.pieces[pieces] {
+            for given in given(piece) {
+                let (from, to) = match given {
+                    Given::Made { name, .. } => (None, name),
+                    Given::Renamed { from, to } => (Some(from), to),
+                    Given::Temporary(name) => {
+                        made.push(name);
+                        continue;
+                    }
                 };
-                return Err(CliError::refused(format!(
-                    "{place} gives the name `{name}` to something else, and an earlier statement that is committed by itself \
-                     takes it away: until then nobody finds the rows"
-                ))
-                .hint("put the statements from the RENAME to this one between BEGIN and COMMIT, or into a file without `-- no-transaction`"));
+                // What gets back the name that it had is the same as before.
+                let is_own = |it: &Free<'_>| from.is_some_and(|from| from.is(&it.now));
+                let earlier = free.iter().filter(|it| it.part < part && it.was.is(&to));
+                if earlier.filter(|it| !is_own(it)).count() > 0 {
+                    return Err(refusal(intent, piece, to));
+                }
+                match (from, given) {
+                    (Some(from), _) => rename((&mut free, &mut made), (from, to), part),
+                    (None, Given::Made { is_new: true, .. }) => made.push(to),
+                    (None, _) => {}
+                }
             }
         }
-        let renamed = |(_, given): (&Piece<'_>, _)| {
-            let Given { from, to } = given;
-            Some((from?, to))
-        };
-        free.extend(given.into_iter().filter_map(renamed));
     }
     Ok(())
 }
 
-/// The names that a statement gives.
+fn rename<'a>(
+    (free, made): (&mut Vec<Free<'a>>, &mut Vec<Called<'a>>),
+    (from, to): (Called<'a>, Called<'a>),
+    part: usize,
+) {
+    // What the file made had no name of before, and what has another name already gave it up then.
+    if let Some(made) = made.iter_mut().find(|it| it.is(&from)) {
+        *made = to;
+    } else if let Some(known) = free.iter_mut().find(|it| it.now.is(&from)) {
+        known.now = to;
+    } else {
+        let (was, now) = (from, to);
+        free.push(Free { was, now, part });
+    }
+    free.retain(|it| !it.was.is(&it.now));
+    let columns = free.iter_mut().flat_map(|it| [&mut it.was, &mut it.now]);
+    for column in columns.chain(made).filter(|it| it.column.is_some()) {
+        column.renamed(&from, &to);
+    }
+}
+
+fn refusal(intent: &Intent<'_>, piece: &Piece<'_>, to: Called<'_>) -> CliError {
+    let place = format!("{}:{}", intent.migration.path.display(), piece.line);
+    let name = match to.column {
+        Some(column) => format!("{}.{column}", to.table),
+        None => to.table.to_owned(),
+    };
+    CliError::refused(format!(
+        "{place} gives the name `{name}` to something else, and an earlier statement that is committed by itself \
+         takes it away: until then nobody finds the rows"
+    ))
+    .hint("put the statements from the RENAME to this one between BEGIN and COMMIT, or into a file without `-- no-transaction`")
+}
+
+/// What a statement does to names.
 fn given<'a>(piece: &'a Piece<'_>) -> Vec<Given<'a>> {
-    let called = |name: &'a Name| Called {
-        table: &name.name,
-        column: None,
-    };
-    let made = |name: Option<&'a Name>| {
-        let to = called(name?);
-        Some(Given { from: None, to })
-    };
     let facts = &piece.facts;
+    let made = |name: Option<&'a Name>, is_new: bool| {
+        let name = name.map(Called::table);
+        name.map(|name| Given::Made { name, is_new })
+    };
     match &facts.kind {
-        Kind::CreateTable { .. } => made(facts.table.as_ref()).into_iter().collect(),
+        Kind::CreateTable {
+            if_not_exists,
+            temporary,
+            ..
+        } => match &facts.table {
+            Some(name) if *temporary || is_of_session(name) => {
+                vec![Given::Temporary(Called::table(name))]
+            }
+            name => made(name.as_ref(), !if_not_exists).into_iter().collect(),
+        },
+        // Behind it are rows of other tables.
         Kind::CreateView { .. } => {
             let view = facts.object.as_ref().or(facts.table.as_ref());
-            made(view).into_iter().collect()
+            made(view, false).into_iter().collect()
         }
         Kind::RenameTable { renames } => renames
             .iter()
-            .map(|(from, to)| Given {
-                from: Some(called(from)),
-                to: called(to),
+            .map(|(from, to)| Given::Renamed {
+                from: Called::table(from),
+                to: Called::table(to),
             })
             .collect(),
         Kind::AlterTable { actions } => {
-            let Some(table) = &facts.table else {
+            let Some(table) = facts.table.as_ref().map(Called::table) else {
                 return Vec::new();
             };
-            let column = |column: &'a str| Called {
-                table: &table.name,
-                column: Some(column),
-            };
             let of = |action: &'a AlterAction| match action {
-                AlterAction::RenameTable { to } => Some(Given {
-                    from: Some(called(table)),
-                    to: called(to),
+                AlterAction::RenameTable { to } => {
+                    let to = Called::table(to);
+                    let schema = to.schema.or(table.schema);
+                    Some(Given::Renamed {
+                        from: table,
+                        to: Called { schema, ..to },
+                    })
+                }
+                AlterAction::RenameColumn { from, to } => Some(Given::Renamed {
+                    from: table.column(from),
+                    to: table.column(to),
                 }),
-                AlterAction::RenameColumn { from, to } => Some(Given {
-                    from: Some(column(from)),
-                    to: column(to),
-                }),
-                AlterAction::AddColumn { column: name, .. } => Some(Given {
-                    from: None,
-                    to: column(name),
+                AlterAction::AddColumn {
+                    column,
+                    if_not_exists,
+                    ..
+                } => Some(Given::Made {
+                    name: table.column(column),
+                    is_new: !if_not_exists,
                 }),
                 _ => None,
             };
@@ -113,6 +199,12 @@ fn given<'a>(piece: &'a Piece<'_>) -> Vec<Given<'a>> {
         }
         _ => Vec::new(),
     }
+}
+
+/// Whether it is in the schema of a session's own tables.
+fn is_of_session(name: &Name) -> bool {
+    let schema = name.schema.as_deref();
+    schema.is_some_and(|it| it.eq_ignore_ascii_case("pg_temp"))
 }
 
 #[cfg(test)]
@@ -144,7 +236,9 @@ mod tests {
             "ALTER TABLE messages RENAME TO old;\nCREATE VIEW messages AS SELECT * FROM old;\n";
         const COLUMN: &str =
             "ALTER TABLE messages RENAME content TO old;\nALTER TABLE messages ADD content text;\n";
-        for text in [TABLE, SWAP, VIEW, COLUMN] {
+        const OTHER_SCHEMA: &str =
+            "ALTER TABLE messages RENAME TO old;\nCREATE TABLE chat.messages (id int);\n";
+        for text in [TABLE, SWAP, VIEW, COLUMN, OTHER_SCHEMA] {
             let refusal_of = refusal(text).unwrap_or_else(|| panic!("{text} passed"));
             assert!(
                 refusal_of.contains("1_a.sql:2 gives the name"),
@@ -158,8 +252,50 @@ mod tests {
             "ALTER TABLE messages RENAME TO old;\nCREATE TABLE other (id int);\n",
             "ALTER TABLE messages RENAME TO old;\nALTER TABLE old RENAME TO messages;\n",
             "ALTER TABLE messages RENAME content TO old;\nALTER TABLE parts ADD content text;\n",
+            // Another schema, and the session's own.
+            "ALTER TABLE chat.messages RENAME TO old;\nCREATE TABLE archive.messages (id int);\n",
+            "ALTER TABLE messages RENAME TO old;\nCREATE TEMP TABLE messages (id int);\n",
+            "ALTER TABLE messages RENAME TO old;\nCREATE TABLE pg_temp.messages (id int);\n",
+            // What the file made, users do not read under that name.
+            "CREATE TABLE staging (id int);\nALTER TABLE staging RENAME TO parts;\nCREATE TABLE staging (id int);\n",
+            "ALTER TABLE messages ADD a text;\nALTER TABLE messages RENAME a TO b;\nALTER TABLE messages ADD a text;\n",
+            // It gets its own name back.
+            "ALTER TABLE a RENAME TO b;\nALTER TABLE b RENAME TO c;\nALTER TABLE c RENAME TO a;\n",
+            "ALTER TABLE messages RENAME a TO b;\nALTER TABLE messages RENAME TO m;\nALTER TABLE m RENAME b TO a;\n",
         ] {
             assert_eq!(refusal(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_name_of_users_is_followed_over_more_than_one_rename() {
+        for (text, line) in [
+            // It may have been there.
+            (
+                "CREATE TABLE IF NOT EXISTS a (id int);\nALTER TABLE a RENAME TO b;\nCREATE TABLE a (id int);\n",
+                3,
+            ),
+            (
+                "ALTER TABLE a RENAME TO b;\nALTER TABLE b RENAME TO c;\nCREATE TABLE a (id int);\n",
+                3,
+            ),
+            (
+                "CREATE TABLE n (id int);\nALTER TABLE chat.a RENAME TO b;\nALTER TABLE n RENAME TO a;\n",
+                3,
+            ),
+            (
+                "ALTER TABLE m RENAME a TO b;\nALTER TABLE m RENAME TO n;\nALTER TABLE n ADD a text;\n",
+                3,
+            ),
+            // It came back, and goes once more.
+            (
+                "ALTER TABLE a RENAME TO b;\nALTER TABLE b RENAME TO a;\nALTER TABLE a RENAME TO b;\nCREATE TABLE a (id int);\n",
+                4,
+            ),
+        ] {
+            let refusal_of = refusal(text).unwrap_or_else(|| panic!("{text} passed"));
+            let place = format!("1_a.sql:{line} gives the name");
+            assert!(refusal_of.contains(&place), "{text}: {refusal_of}");
         }
     }
 }
