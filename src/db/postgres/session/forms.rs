@@ -51,6 +51,11 @@ fn of(column: &ShapeColumn) -> Type {
     }
 }
 
+/// Whether a column is an array of floats, such as an embedding.
+fn holds_floats(column: &ShapeColumn) -> bool {
+    matches!(column.declared.as_str(), "real[]" | "double precision[]")
+}
+
 /// A value of a column, to be compared with one of another.
 pub(super) fn form(own: &ShapeColumn, other: &ShapeColumn) -> Field {
     let column = quoted(&own.name);
@@ -123,6 +128,9 @@ pub(super) fn form(own: &ShapeColumn, other: &ShapeColumn) -> Field {
                 sql: raw,
                 form: Form::Document,
             };
+        }
+        (Type::Array, Type::Array) if [own, other].into_iter().all(holds_floats) => {
+            format!("{column}::pg_catalog.float8[]::pg_catalog.text")
         }
         (Type::Float, Type::Float) => format!("{column}::pg_catalog.float8::pg_catalog.text"),
         (Type::Number | Type::Float, Type::Number | Type::Float) => number(&raw),
@@ -254,7 +262,7 @@ fn epoch(number: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{Type, of};
+    use super::{Type, form, of};
     use crate::model::ShapeColumn;
 
     #[test]
@@ -278,6 +286,27 @@ mod tests {
                 ..ShapeColumn::default()
             };
             assert_eq!(of(&column), is, "{declared}");
+        }
+    }
+
+    #[test]
+    fn arrays_of_floats_are_compared_by_their_numbers() {
+        let column = |declared: &str| ShapeColumn {
+            name: "v".to_owned(),
+            declared: declared.to_owned(),
+            ..ShapeColumn::default()
+        };
+        let sql = |own, other| form(&column(own), &column(other)).sql;
+        let widened = "\"v\"::pg_catalog.float8[]::pg_catalog.text";
+        assert_eq!(sql("real[]", "double precision[]"), widened);
+        assert_eq!(sql("double precision[]", "real[]"), widened);
+        for (own, other) in [
+            ("real[]", "text[]"),
+            ("numeric[]", "double precision[]"),
+            ("real[]", "numeric[]"),
+        ] {
+            let as_written = "\"v\"::pg_catalog.text";
+            assert_eq!(sql(own, other), as_written, "{own} {other}");
         }
     }
 }
