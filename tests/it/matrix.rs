@@ -214,6 +214,29 @@ fn a_save_that_fails_is_reported_on_postgresql() {
     }
 }
 
+/// A server that cancels a save which takes long, and ends as if nothing was wrong: the proxy answers the request
+/// to cancel, for the database was never sent the statement.
+#[test]
+fn a_save_that_is_cancelled_is_not_proven_on_postgresql() {
+    let server = Postgres::start();
+    let mode = "waits_briefly_for_saves";
+    let cases = [("async", "asyncpg"), ("async", "psycopg")];
+    side_by_side(&cases, |(stack, driver)| {
+        let chat = Chat::new(mode)
+            .stack(stack)
+            .on(server.database(driver), driver);
+        let (report, exit) = chat.report(&["--proof", "gate", "--trials", "3"]);
+        let order = crate::common::case(&report, "/order");
+        assert_ne!(order["verdict"], "proven", "{driver}: {report:#}");
+        let found = crate::common::errors(&report);
+        assert_eq!(
+            (found, exit),
+            (vec!["swallows-save-errors"], 1),
+            "{driver}: {report:#}"
+        );
+    });
+}
+
 /// A proof tells the server's own statements, in words and as fields; `--redact` hides their values.
 #[test]
 fn the_evidence_is_the_servers_own_sql() {

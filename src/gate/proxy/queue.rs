@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
-use tokio::sync::{oneshot, watch};
+use tokio::sync::{Notify, oneshot, watch};
 
 /// A statement that takes longer than this may wait for a lock.
 const BLOCKED: Duration = Duration::from_millis(50);
@@ -104,9 +104,35 @@ pub(super) struct Connection {
     /// Since when the database owes it a reply, in microseconds of the run's clock; 0 if it owes
     /// none.
     busy_since: AtomicU64,
+    /// What a request to cancel its statement names, where the protocol has such.
+    key: AtomicU64,
+    /// Whether its statement is withheld: the database can't cancel what it has not been sent.
+    is_withheld: AtomicBool,
+    cancelled: Notify,
 }
 
+/// The server under test cancelled its statement.
+pub(super) struct Cancelled;
+
 impl Connection {
+    /// What a request to cancel its statement names.
+    pub(super) fn known_by(&self, key: u64) {
+        self.key.store(key, Ordering::Relaxed);
+    }
+
+    /// Withholds its statement for as long as something lasts, and ends that where the server cancels it.
+    pub(super) async fn withheld<T>(&self, lasts: impl Future<Output = T>) -> Result<T, Cancelled> {
+        let cancelled = self.cancelled.notified();
+        self.is_withheld.store(true, Ordering::Release);
+        let ended = tokio::select! {
+            biased;
+            over = lasts => Ok(over),
+            () = cancelled => Err(Cancelled),
+        };
+        self.is_withheld.store(false, Ordering::Release);
+        ended
+    }
+
     /// Sets whether the database owes a reply.
     pub(super) fn busy(&self, is: bool) {
         if !is {
@@ -159,8 +185,6 @@ enum Phase {
 
 /// A message that a connection asks to forward.
 pub(super) struct Commit {
-    /// The connection's number, from 1.
-    pub(super) connection: u64,
     /// Whether it commits, or only writes.
     pub(super) stage: Stage,
     /// The statement that commits.
@@ -179,6 +203,8 @@ pub(super) enum Passage {
     Step(Ticket),
     /// Do this instead of forwarding it.
     Fault(CommitFault),
+    /// The server cancelled it meanwhile: answer as the database does then.
+    Cancelled,
 }
 
 impl Queue {
@@ -213,11 +239,27 @@ impl Queue {
             number: state.connections,
             queue: Arc::clone(self),
             busy_since: AtomicU64::new(0),
+            key: AtomicU64::new(0),
+            is_withheld: AtomicBool::new(false),
+            cancelled: Notify::new(),
         });
         state
             .open
             .insert(connection.number, Arc::clone(&connection));
         Connected(connection)
+    }
+
+    /// The server asks to cancel the statement of a connection. False where it is not withheld: then the
+    /// database decides.
+    pub(super) fn cancel(&self, key: u64) -> bool {
+        let state = self.state();
+        let mut open = state.open.values();
+        let named = open.find(|it| it.key.load(Ordering::Relaxed) == key);
+        let withheld = named.filter(|it| it.is_withheld.load(Ordering::Acquire));
+        if let Some(connection) = withheld {
+            connection.cancelled.notify_waiters();
+        }
+        withheld.is_some()
     }
 
     /// Connections that have waited for a reply longer than an unblocked statement takes, and
@@ -475,7 +517,7 @@ impl Queue {
     }
 
     /// Asks for a connection whether it may forward a commit. Waits while the gate is closed.
-    pub(super) async fn ask(self: &Arc<Self>, commit: Commit) -> Passage {
+    pub(super) async fn ask(self: &Arc<Self>, connection: &Connection, commit: Commit) -> Passage {
         let (go, passed) = oneshot::channel();
         let ticket = {
             let mut state = self.state();
@@ -505,7 +547,7 @@ impl Queue {
             }
             state.next += 1;
             let id = state.next;
-            let connection = commit.connection;
+            let connection = connection.number;
             let commit = Withheld {
                 id,
                 by: format!("connection {connection}"),
@@ -528,11 +570,13 @@ impl Queue {
             }
         };
         self.changed();
-        match tokio::time::timeout(self.max_hold, passed).await {
-            Ok(Ok(())) => Passage::Step(ticket),
+        let passed = tokio::time::timeout(self.max_hold, passed);
+        match connection.withheld(passed).await {
+            Err(Cancelled) => Passage::Cancelled,
+            Ok(Ok(Ok(()))) => Passage::Step(ticket),
             // The gate was opened.
-            Ok(Err(_)) => Passage::Free,
-            Err(_) => {
+            Ok(Ok(Err(_))) => Passage::Free,
+            Ok(Err(_)) => {
                 self.state().expired += 1;
                 Passage::Free
             }

@@ -2,7 +2,7 @@
 //!
 //! Bytes are passed on as they come; messages are read only as far as a commit could be in them.
 
-use super::queue::{Commit, Connected, Passage, Queue, Ticket};
+use super::queue::{Cancelled, Commit, Connected, Passage, Queue, Ticket};
 use super::wire::{Incoming, Link, Writer};
 use crate::gate::commits::{Carries, CommitFault, CommitOutcome, Stage};
 use memchr::memmem;
@@ -54,7 +54,7 @@ pub(super) trait Session: Send {
     fn statements(&self) -> Vec<String>;
 
     /// The messages that make the commit in a message of this kind fail.
-    fn commit_error(&mut self, kind: u8) -> CommitError;
+    fn commit_error(&mut self, why: Refusal, kind: u8) -> CommitError;
 
     /// Whether a message of this kind ends a group whose rest is dropped.
     fn ends_group(kind: u8) -> bool;
@@ -113,6 +113,17 @@ pub(super) enum Heard {
     Asks,
     /// From now on bytes are copied both ways: replication.
     Raw,
+    /// A request to cancel the connection's statement names this.
+    Key(u64),
+}
+
+/// Why a commit is answered with an error.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Refusal {
+    /// It is made to fail.
+    OnPurpose,
+    /// The server under test cancelled it.
+    Cancelled,
 }
 
 /// How a commit is made to fail.
@@ -226,13 +237,17 @@ impl<S: Session> Relay<S> {
                 }
                 Then::Ask(kind, commit) => {
                     allowed = true;
-                    match self.queue.ask(commit).await {
+                    match self.queue.ask(&self.connection, commit).await {
                         Passage::Free => true,
                         Passage::Step(ticket) => {
                             self.shared().ticket = Some(ticket);
                             true
                         }
                         Passage::Fault(fault) => self.fail(fault, kind, &mut to).await?,
+                        Passage::Cancelled => {
+                            self.refuse(Refusal::Cancelled, kind, &mut to).await?;
+                            true
+                        }
                     }
                 }
             };
@@ -286,7 +301,6 @@ impl<S: Session> Relay<S> {
                 };
                 if let Some((stage, what)) = asks {
                     let commit = Commit {
-                        connection: self.connection.number,
                         stage,
                         what,
                         statements: shared.session.statements(),
@@ -326,23 +340,32 @@ impl<S: Session> Relay<S> {
             }
             CommitFault::Slow => {
                 self.queue.fault_done();
-                tokio::time::sleep(CommitFault::SLOW).await;
+                let slow = tokio::time::sleep(CommitFault::SLOW);
+                if let Err(Cancelled) = self.connection.withheld(slow).await {
+                    self.refuse(Refusal::Cancelled, kind, to).await?;
+                }
                 Ok(true)
             }
             CommitFault::CommitError => {
-                let error = {
-                    let mut shared = self.shared();
-                    let error = shared.session.commit_error(kind);
-                    shared.instead = Some(Instead::Send(error.to_server));
-                    shared.drops = error.drops;
-                    error.to_database
-                };
-                to.write_all(&error).await?;
-                to.flush().await?;
+                self.refuse(Refusal::OnPurpose, kind, to).await?;
                 self.queue.fault_done();
                 Ok(true)
             }
         }
+    }
+
+    /// Answers a message that waits at the gate with an error, and has the database roll back.
+    async fn refuse(&self, why: Refusal, kind: u8, to: &mut Writer) -> anyhow::Result<()> {
+        let error = {
+            let mut shared = self.shared();
+            let error = shared.session.commit_error(why, kind);
+            shared.instead = Some(Instead::Send(error.to_server));
+            shared.drops = error.drops;
+            error.to_database
+        };
+        to.write_all(&error).await?;
+        to.flush().await?;
+        Ok(())
     }
 
     /// From the database to the server under test, until it hangs up.
@@ -371,6 +394,10 @@ impl<S: Session> Relay<S> {
                 }
                 let goes_on = match heard {
                     Heard::Other => true,
+                    Heard::Key(key) => {
+                        self.connection.known_by(key);
+                        true
+                    }
                     Heard::Ready => self.answered(&mut from, &mut read, &mut to).await?,
                     Heard::Asks => {
                         self.connection.busy(false);

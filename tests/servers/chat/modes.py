@@ -64,6 +64,7 @@ _OTHER = [
     s.wrong_conversation,
     s.duplicate,
     s.swallow,
+    s.waits_briefly_for_saves,
     s.reports_then_ends,
     s.swallow_silent,
     s.swallow_touch,

@@ -9,7 +9,9 @@ mod tests;
 use super::packet;
 use super::packet::{BEGINS, CONTINUED};
 use crate::gate::commits::{Carries, CommitOutcome};
-use crate::gate::proxy::relay::{CommitError, Decision, Drops, Header, Heard, Message, Session};
+use crate::gate::proxy::relay::{
+    CommitError, Decision, Drops, Header, Heard, Message, Refusal, Session,
+};
 use crate::gate::proxy::statement::{Class, Effect, Status, classes, shown};
 use crate::sql::Dialect;
 use std::collections::{HashMap, VecDeque};
@@ -21,6 +23,8 @@ const KEPT: usize = 20;
 const ENOUGH: usize = 1 << 10;
 /// `ER_LOCK_DEADLOCK`: the whole transaction is rolled back.
 const DEADLOCK: u16 = 1213;
+/// `ER_QUERY_INTERRUPTED`.
+const INTERRUPTED: u16 = 1317;
 /// The number of an error that only shows how far MariaDB is.
 const PROGRESS: u16 = 0xffff;
 /// The first byte of a response that asks for a file of the client.
@@ -437,15 +441,21 @@ impl Session for Mysql {
         self.statements.clone()
     }
 
-    fn commit_error(&mut self, _kind: u8) -> CommitError {
+    fn commit_error(&mut self, why: Refusal, _kind: u8) -> CommitError {
         self.to_come.push_back(Response::Result);
         let mut rollback = vec![command::QUERY];
         rollback.extend_from_slice(b"ROLLBACK");
-        let words =
-            "Deadlock found when trying to get lock: chatctl makes this commit fail on purpose";
+        let (code, state, words) = match why {
+            Refusal::OnPurpose => (
+                DEADLOCK,
+                "40001",
+                "Deadlock found when trying to get lock: chatctl makes this commit fail on purpose",
+            ),
+            Refusal::Cancelled => (INTERRUPTED, "70100", "Query execution was interrupted"),
+        };
         CommitError {
             to_database: packet::packet(0, &rollback),
-            to_server: packet::packet(1, &packet::error(DEADLOCK, "40001", words)),
+            to_server: packet::packet(1, &packet::error(code, state, words)),
             drops: Drops::Message,
         }
     }

@@ -59,6 +59,12 @@ pub(super) fn error(severity: &str, state: &str, words: &str) -> Vec<u8> {
     message(b'E', &body)
 }
 
+/// What a request to cancel a statement names: the process and the secret, of `BackendKeyData` or of the
+/// request itself. A longer secret is known by its beginning.
+pub(super) fn key(bytes: &[u8]) -> Option<u64> {
+    bytes.first_chunk().map(|key| u64::from_be_bytes(*key))
+}
+
 /// The words of an `ErrorResponse`, with its SQLSTATE.
 pub(super) fn words_of_error(body: &[u8]) -> String {
     let (mut state, mut words) = (String::new(), String::new());

@@ -68,6 +68,11 @@ pub(super) async fn begin(
         }
         _ => {}
     }
+    // The database knows nothing of a statement that is withheld: it would cancel nothing, and the server
+    // would wait for what it gave up.
+    if code == CANCEL_REQUEST && frame::key(&startup[8..]).is_some_and(|key| queue.cancel(key)) {
+        return Ok(None);
+    }
     let mut database = match connect(upstream).await {
         Ok(database) => database,
         Err(error) => {

@@ -8,7 +8,9 @@ mod tests;
 
 use super::frame;
 use crate::gate::commits::{Carries, CommitOutcome};
-use crate::gate::proxy::relay::{CommitError, Decision, Drops, Header, Heard, Message, Session};
+use crate::gate::proxy::relay::{
+    CommitError, Decision, Drops, Header, Heard, Message, Refusal, Session,
+};
 use crate::gate::proxy::statement::{Class, Effect, Status, classes, shown};
 use crate::sql::Dialect;
 use std::collections::HashMap;
@@ -239,7 +241,7 @@ impl Session for Postgres {
     }
 
     fn needs_more(header: Header, _there: usize) -> bool {
-        matches!(header.kind, b'Z' | b'E')
+        matches!(header.kind, b'Z' | b'E' | b'K')
     }
 
     fn hear(&mut self, message: Message<'_>) -> Heard {
@@ -272,6 +274,7 @@ impl Session for Postgres {
                 return Heard::Asks;
             }
             b'W' => return Heard::Raw,
+            b'K' => return frame::key(message.body).map_or(Heard::Other, Heard::Key),
             _ => {}
         }
         Heard::Other
@@ -300,12 +303,15 @@ impl Session for Postgres {
         self.statements.clone()
     }
 
-    fn commit_error(&mut self, kind: u8) -> CommitError {
-        let mut to_server = frame::error(
-            "ERROR",
-            "40001",
-            "could not serialize access: chatctl makes this commit fail on purpose",
-        );
+    fn commit_error(&mut self, why: Refusal, kind: u8) -> CommitError {
+        let (state, words) = match why {
+            Refusal::OnPurpose => (
+                "40001",
+                "could not serialize access: chatctl makes this commit fail on purpose",
+            ),
+            Refusal::Cancelled => ("57014", "canceling statement due to user request"),
+        };
+        let mut to_server = frame::error("ERROR", state, words);
         // The database is ready once, after the rollback.
         to_server.extend(frame::ready());
         let (to_database, drops) = match (kind, self.boundary) {

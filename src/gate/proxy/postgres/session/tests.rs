@@ -1,5 +1,6 @@
 use super::{Decision, Drops, Heard, Message, Postgres, Session as _};
 use crate::gate::commits::{Carries, CommitOutcome};
+use crate::gate::proxy::relay::Refusal;
 
 /// A connection right behind its login.
 fn session() -> Postgres {
@@ -206,7 +207,7 @@ fn a_copy_that_is_to_fail_ends_with_one_answer() {
             sent(&mut session, b'Q', b"COPY m FROM STDIN\0");
         }
         heard(&mut session, b'G', b"");
-        let error = session.commit_error(b'c');
+        let error = session.commit_error(Refusal::OnPurpose, b'c');
         assert_eq!(error.to_database[0], b'f');
         assert_eq!(error.drops, drops);
         heard(&mut session, b'E', b"SERROR\0C57014\0Mno\0\0");
@@ -251,4 +252,20 @@ fn an_error_is_the_outcome_of_the_commit() {
         CommitOutcome::Failed("duplicate key (23505)".into())
     );
     assert_eq!(session.outcome(), CommitOutcome::Done);
+}
+
+#[test]
+fn a_cancelled_statement_is_answered_as_the_database_does() {
+    let mut session = session();
+    let key = 7_u64 << 32 | 9;
+    assert_eq!(
+        heard(&mut session, b'K', &key.to_be_bytes()),
+        Heard::Key(key)
+    );
+    let said = |why| {
+        let error = Postgres::new().commit_error(why, b'Q').to_server;
+        String::from_utf8_lossy(&error).into_owned()
+    };
+    assert!(said(Refusal::Cancelled).contains("57014"));
+    assert!(said(Refusal::OnPurpose).contains("40001"));
 }
