@@ -31,7 +31,7 @@ pub use reader::{BoxFuture, Db, Each, Reading, Tried, WordIndex, WriteError, Wri
 pub use safety::Durability;
 pub use scratch::{CONFINE, Extent, Scratch};
 pub use sentinel::Act;
-pub use server::grant;
+pub use server::{grant, is_missing_table};
 pub use session::{
     Copied, Copying, Door, Failed, ForeignKey, Found, HISTORY as HISTORY_TABLE, Interrupter,
     Isolation, Measure, Missing, Needs, OWN as OWN_TABLES, Object, Orphan, Placed, PlacedRows,

@@ -222,6 +222,16 @@ pub(super) fn driver(error: &anyhow::Error) -> Option<&sqlx::Error> {
     })
 }
 
+/// Whether a read failed because there is no such table, and for nothing else.
+pub fn is_missing_table(error: &anyhow::Error) -> bool {
+    let told = driver(error).and_then(sqlx::Error::as_database_error);
+    match told.and_then(|told| told.code()) {
+        // SQLSTATE of PostgreSQL and of MySQL.
+        Some(code) => code == "42P01" || code == "42S02",
+        None => format!("{error:#}").contains("no such table"),
+    }
+}
+
 /// A read that failed, by whatever.
 pub(super) fn failed(target: &Target, error: anyhow::Error) -> anyhow::Error {
     match error.downcast::<sqlx::Error>() {

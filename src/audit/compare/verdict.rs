@@ -97,14 +97,19 @@ impl Comparison {
             (
                 totals.gone_empty,
                 match totals.gone_empty {
-                    1 => "1 conversation without messages is gone".to_owned(),
-                    many => format!("{many} conversations without messages are gone"),
+                    1 => "1 conversation without messages is gone, or deleted for the user"
+                        .to_owned(),
+                    many => {
+                        format!(
+                            "{many} conversations without messages are gone, or deleted for the user"
+                        )
+                    }
                 },
             ),
             (
                 totals.rounded,
                 format!(
-                    "the times of {} have a lower precision",
+                    "the times of {} have another unit or precision",
                     plural(totals.rounded, "message")
                 ),
             ),

@@ -7,7 +7,7 @@ use crate::audit::evidence::judge::{Rows, RowsFate, judge};
 use crate::audit::evidence::{Depth, Evidence};
 use crate::audit::file::Snapshot;
 use crate::db::{Db, Target};
-use crate::model::Engine;
+use crate::model::{Cell, Engine};
 use crate::report::{Report, StoreLine, Verdict};
 use crate::text::plural;
 use crate::{db, store};
@@ -26,6 +26,14 @@ pub(super) async fn report(before: &Snapshot, target: Target) -> anyhow::Result<
     let then = before.header.evidence.tables.keys().cloned();
     let (there, missing): (Vec<_>, Vec<_>) = then.partition(|name| is_there(name));
     if missing.is_empty() || before.summary.messages == 0 || !is_same(before, db, &there) {
+        return Ok(None);
+    }
+    // Where the table of the messages is there, nobody has looked whether they are.
+    let messages = &before.header.store.messages;
+    if !missing
+        .iter()
+        .any(|name| name.eq_ignore_ascii_case(messages))
+    {
         return Ok(None);
     }
     let is_elsewhere = !store::candidates(db, &schema).await?.is_empty()
@@ -54,12 +62,22 @@ async fn is_hidden(db: &dyn Db, tables: &[String]) -> bool {
     for table in tables {
         let sql = format!("SELECT 1 FROM {} WHERE 1 = 0", db.quote(table));
         match db.rows(&sql, &[]).await {
-            Ok(_) => return true,
-            Err(error) if format!("{error:#}").contains("denied") => return true,
-            Err(_) => {}
+            Err(error) if db::is_missing_table(&error) => {}
+            Ok(_) | Err(_) => return true,
+        }
+        if db.target().engine() == Engine::Postgres && may_be_unusable(db, table).await {
+            return true;
         }
     }
     false
+}
+
+/// Whether a schema has the table that its reader may not use: PostgreSQL leaves it out of the path.
+async fn may_be_unusable(db: &dyn Db, table: &str) -> bool {
+    let sql = "SELECT 1 FROM pg_class WHERE relname = ? AND relkind IN ('r', 'p', 'v', 'm', 'f') \
+        AND NOT has_schema_privilege(relnamespace, 'USAGE')";
+    let named = db.rows(sql, &[Cell::Text(table.to_owned())]).await;
+    named.map_or(true, |rows| !rows.is_empty())
 }
 
 fn told(before: &Snapshot, db: &dyn Db, now: &Evidence, missing: &[String]) -> Report {

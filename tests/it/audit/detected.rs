@@ -153,3 +153,48 @@ fn a_dropped_table_is_named() {
         .code();
     assert_eq!(code, Some(3));
 }
+
+/// The messages are there: nobody has looked for them yet, so nobody calls them gone.
+#[test]
+fn a_missing_table_of_conversations_is_no_loss_of_messages() {
+    let odd = |sql: &str| {
+        let named = sql
+            .replace("conversations", "zz_rooms")
+            .replace("messages", "zz_lines");
+        named
+            .replace("content", "zz_said")
+            .replace("role", "zz_who")
+    };
+    let store = Store::sqlite();
+    let chats = looking_at(&store);
+    chats.map(
+        r#"[[store]]
+shape = "row"
+[store.conversation]
+table = "zz_rooms"
+[store.message]
+table = "zz_lines"
+conversation = ["conversation_id"]
+role = "zz_who"
+content = "zz_said"
+time = "created_at"
+append = "id"
+"#,
+    );
+    chats.sql(&odd(TWO));
+    chats.snapshot("before.cas");
+    let exit = || {
+        chats
+            .audit(&["compare", "before.cas"])
+            .output()
+            .unwrap()
+            .status
+            .code()
+    };
+    assert_eq!(exit(), Some(0));
+    chats.sql("ALTER TABLE zz_rooms RENAME TO zz_halls");
+    // The mapping names what is not there.
+    assert_eq!(exit(), Some(2));
+    chats.sql("ALTER TABLE zz_halls RENAME TO zz_rooms; DROP TABLE zz_lines");
+    assert_eq!(exit(), Some(1));
+}

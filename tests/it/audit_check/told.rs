@@ -538,6 +538,22 @@ fn messages_whose_conversation_became_null_are_a_warning() {
     }
 }
 
+/// Conditions and indexes may need what only the application has. Then the rows can be read all the same.
+#[test]
+fn what_only_the_application_knows_is_no_damage() {
+    let index = "CREATE INDEX text_of ON message (content COLLATE NOCASE)";
+    let condition = "PRAGMA writable_schema = ON; UPDATE sqlite_master \
+        SET sql = replace(sql, 'content TEXT', 'content TEXT CHECK (content REGEXP ''a'')') WHERE name = 'message'";
+    let collation = "PRAGMA writable_schema = ON; \
+        UPDATE sqlite_master SET sql = replace(sql, 'NOCASE', 'icu') WHERE name = 'text_of'";
+    for foreign in [condition, collation] {
+        let row = "INSERT INTO message VALUES (1, 1, 'user', 'banana', '2026-01-01 10:00:00', 1)";
+        let chats = Chats::new(Store::sqlite(), "", &[TABLES, row, index, foreign]);
+        let (report, code) = chats.report(&[]);
+        assert_eq!(code, 0, "{report:#}");
+    }
+}
+
 /// A torn write: SQLite reads the zeros as rows without values.
 #[test]
 fn a_damaged_page_is_never_held() {

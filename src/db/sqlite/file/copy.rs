@@ -61,7 +61,8 @@ pub(in crate::db::sqlite) fn of(
 /// A place for a copy of so many bytes: in memory, or in a file that has no name any more.
 fn empty(size: u64) -> anyhow::Result<Connection> {
     if size <= SMALL {
-        return Connection::open_in_memory().context("making a copy in memory");
+        let to = Connection::open_in_memory().context("making a copy in memory")?;
+        return checking_no_conditions(to);
     }
     let folder = Folder::new().context("making a folder for a copy")?;
     let about =
@@ -83,6 +84,13 @@ fn empty(size: u64) -> anyhow::Result<Connection> {
     to.execute_batch("PRAGMA journal_mode = OFF; PRAGMA user_version = 1")
         .context("making a copy")?;
     folder.close().context("unlinking a copy")?;
+    checking_no_conditions(to)
+}
+
+/// As the file itself is opened.
+fn checking_no_conditions(to: Connection) -> anyhow::Result<Connection> {
+    to.execute_batch("PRAGMA ignore_check_constraints = ON")
+        .context("making a copy")?;
     Ok(to)
 }
 
