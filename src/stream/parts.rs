@@ -79,6 +79,9 @@ impl Parts {
         let moved = |at: &mut usize| {
             if *at >= place.end && *at > place.start {
                 *at = *at - place.len() + with.len();
+            } else {
+                // What it was in the middle of is all new.
+                *at = (*at).min(place.start);
             }
         };
         self.named.iter_mut().for_each(|(_, start)| moved(start));
@@ -137,6 +140,24 @@ mod tests {
             }
         }
         text
+    }
+
+    #[test]
+    fn a_message_that_gets_shorter_is_no_end_of_the_next() {
+        let shorter = [
+            (Whole, "A", "Thinking about it"),
+            (Piece, "A", " now"),
+            (SoFar, "A", "Hi"),
+            (Whole, "B", "Done."),
+        ];
+        assert_eq!(text(&shorter), "HiDone.");
+        let in_bytes = [
+            (Whole, "A", "Thinking about it"),
+            (Piece, "A", " now"),
+            (SoFar, "A", "äöüäöüäöüäöü"),
+            (Whole, "B", "Done."),
+        ];
+        assert_eq!(text(&in_bytes), "äöüäöüäöüäöüDone.");
     }
 
     #[test]

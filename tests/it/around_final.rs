@@ -189,10 +189,12 @@ fn an_answer_that_a_worker_will_move_is_not_called_lost() {
     fs::write(&session, without_history).unwrap();
     let session = session.to_str().unwrap();
     for (options, verdict) in [
-        (["--queue", "50"], "inconclusive"),
-        (["--save", "300"], "violated"),
+        (&["--queue", "50"][..], "inconclusive"),
+        // The worker's commit is withheld, too, and locks readers out.
+        (&["--journal", "delete", "--queue", "0"], "inconclusive"),
+        (&["--save", "300"], "violated"),
     ] {
-        let (report, _) = verify_with(&options, &[session]);
+        let (report, _) = verify_with(options, &[session]);
         let order = case(&report, "/order");
         assert_eq!(order["verdict"], verdict, "{options:?}: {report:#}");
         let names_it = order["reason"].as_str().unwrap().contains("queued.words");

@@ -281,7 +281,13 @@ impl Stage<'_> {
         };
         let asked = [&turns.first.tag, &live.tag];
         let is_asked = |row: &StoredMessage| asked.iter().any(|tag| row.content.contains(*tag));
-        let mut behind = messages.iter().skip_while(|row| !is_asked(row)).skip(1);
+        // The next turn's rows are no answer to this one.
+        let is_next = |row: &StoredMessage| {
+            let mut marks = turns.next.iter().flatten();
+            marks.any(|mark| row.content.contains(mark))
+        };
+        let behind = messages.iter().skip_while(|row| !is_asked(row)).skip(1);
+        let mut behind = behind.take_while(|row| !is_next(row));
         Ok((new, behind.any(|row| is_new(&row))))
     }
 

@@ -37,10 +37,12 @@ impl Stage<'_> {
         let mut moments = Moments::default();
         let again = self.play_early(play.later(), &seen.case, &mut moments, patience);
         let again = again.await?.seen;
-        let is_lost = again.met.is_ok()
-            && again
-                .stored
-                .is_ok_and(|stored| stored.spoilt.contains(&Spoilt::Head));
+        if let Err(why) = &again.met {
+            anyhow::bail!("the stop could not be played again: {why}");
+        }
+        let is_lost = again
+            .stored
+            .is_ok_and(|stored| stored.spoilt.contains(&Spoilt::Head));
         if let Ok(stored) = &mut seen.stored
             && is_lost
         {

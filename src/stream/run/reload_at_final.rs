@@ -14,7 +14,7 @@ use crate::stream::judge::order::Elsewhere;
 use crate::stream::judge::{TurnSeen, history_differs};
 use crate::stream::kept;
 use crate::stream::session::Remembered;
-use crate::{clock, store};
+use crate::{clock, db, store};
 use std::time::Duration;
 
 /// How often the history is asked once nothing is withheld any more.
@@ -178,10 +178,7 @@ impl Stage<'_> {
         if self.copied_to.is_empty() && !carried {
             return None;
         }
-        let schema = self.world.db().schema().await.ok()?;
-        let hits = store::find_text(self.world.db(), &schema, &live.nonce)
-            .await
-            .ok()?;
+        let hits = self.places_of(&live.nonce).await.ok()?;
         let is_known = |hit: &&ColumnMatch| {
             let mut known = self.copied_to.iter();
             known.any(|known| (&known.table, &known.column) == (&hit.table, &hit.column))
@@ -193,6 +190,22 @@ impl Stage<'_> {
         let other = hits.iter().find(|hit| hit.table != table);
         let other = other.filter(|_| carried)?;
         Some((place(other), "by a commit that was done before the marker"))
+    }
+
+    /// The places of a text. A commit that is withheld keeps readers out of a file without a write-ahead log:
+    /// then a copy is read.
+    async fn places_of(&self, text: &str) -> anyhow::Result<Vec<ColumnMatch>> {
+        let db = self.world.db();
+        match db.schema().await {
+            Ok(schema) => store::find_text(db, &schema, text).await,
+            Err(_) if self.world.target.is_file() => {
+                let copy = db::Undone::copy(self.world.target.path())?;
+                let db = db::open(copy.target().clone()).await?;
+                let schema = db.schema().await?;
+                store::find_text(db.as_ref(), &schema, text).await
+            }
+            Err(error) => Err(error),
+        }
     }
 
     /// Whether the history shows the answer soon after nothing is withheld any more.
