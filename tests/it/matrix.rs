@@ -215,8 +215,8 @@ fn a_save_that_fails_is_reported_on_postgresql() {
     }
 }
 
-/// A server that cancels a save which takes long, and ends as if nothing was wrong: the proxy answers the request
-/// to cancel, for the database was never sent the statement.
+/// A server that cancels a save which takes long, and ends as if nothing was wrong: the proxy answers the
+/// request to cancel, for the database was never sent the statement.
 #[test]
 fn a_save_that_is_cancelled_is_not_proven_on_postgresql() {
     let server = Postgres::start();

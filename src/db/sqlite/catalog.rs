@@ -103,7 +103,7 @@ async fn intact(db: &dyn Db, table: &str) -> anyhow::Result<()> {
     };
     // A scan reads a copy where a read would keep the server from committing.
     match db.scan(&sql, &[], &mut take).await {
-        // An index needs what only the application has. Then the pages can't be checked; the rows can be read.
+        // An index needs what only the application has: the rows can be read, the pages not checked.
         Err(error) if format!("{error:#}").contains("no such collation sequence") => return Ok(()),
         done => done?,
     }

@@ -401,8 +401,8 @@ fn next_way(judged: &[Judged], gate: &dyn CommitGate) -> Way {
     }
 }
 
-/// How the next answer of a turn is cut. Those that count are in other pieces each, and every second trial ends
-/// with a short one: otherwise a server that saves in batches may be right by accident in all of them.
+/// How the next answer of a turn is cut. Those that count are in other pieces each, and every second
+/// trial ends with a short one: otherwise a server that saves in batches may always be right by accident.
 fn next_pieces(judged: &[Judged], turn: usize) -> Pieces {
     let pieces = Pieces::of(proven_of(judged, turn));
     let tried = judged.iter().filter(|judged| judged.turn == turn).count();
