@@ -80,6 +80,8 @@ pub enum Extent {
     Any,
     /// One at most, which the new row of another table names by its key.
     One,
+    /// None that is there: what is written to them from then on is not stored.
+    New,
 }
 
 /// How surely a deed is done to a table.
@@ -154,12 +156,7 @@ impl Judge<'_> {
         let does = self.does(self.action);
         let said = does.said.iter();
         let mut deeds: Vec<_> = said.flat_map(|it| self.of_statement(it)).collect();
-        if self.swallows(&does.said) {
-            deeds.extend(
-                self.own()
-                    .map(|it| self.deed((it, None), "would stop rows from being stored in", "")),
-            );
-        }
+        deeds.extend(self.swallows(&does.said));
         for words in &does.harms {
             let tables = self.candidates();
             let tables = tables.filter(|it| self.action.table.is_none() || self.is_own(it));
@@ -383,7 +380,7 @@ impl Judge<'_> {
     ) -> bool {
         let is_own = self.is_own(table);
         let taken = match assigned {
-            Assigned::Same => true,
+            Assigned::Same | Assigned::Before => true,
             Assigned::Asked => {
                 let names: Vec<_> = table.columns.iter().map(|it| it.name.as_str()).collect();
                 let key = key_of(table);
@@ -394,6 +391,7 @@ impl Judge<'_> {
             Assigned::Blank
             | Assigned::Derived
             | Assigned::Written
+            | Assigned::Hashed
             | Assigned::Constant
             | Assigned::Cut(_)
             | Assigned::Other => false,
@@ -456,8 +454,12 @@ impl Judge<'_> {
         let is_cascade = linked && self.action.on == [On::Delete];
         match assigned {
             Assigned::Blank => !is_cascade && (!linked || declared.is_none_or(holds_text)),
-            Assigned::Other | Assigned::Constant | Assigned::Cut(_) => !linked,
-            Assigned::Derived | Assigned::Written | Assigned::Same | Assigned::Asked => false,
+            Assigned::Other | Assigned::Constant | Assigned::Cut(_) | Assigned::Hashed => !linked,
+            Assigned::Derived
+            | Assigned::Written
+            | Assigned::Same
+            | Assigned::Before
+            | Assigned::Asked => false,
         }
     }
 
@@ -484,52 +486,6 @@ impl Judge<'_> {
             }
         }
         deeds
-    }
-
-    /// Where it empties, cuts or replaces a value of each row that is written.
-    fn of_each_row(&self, said: &Said) -> Vec<Deed> {
-        let writes = [On::Insert, On::Update];
-        let asks = |body: &Body| match body {
-            Body::Statements(text) => said::asks(text, self.dialect),
-            Body::Unread { .. } | Body::Harms(_) => true,
-        };
-        let is_asked = self.action.conditional || asks(&self.action.body);
-        if is_asked || !writes.iter().any(|it| self.action.on.contains(it)) {
-            return Vec::new();
-        }
-        let Some(table) = self.own() else {
-            return Vec::new();
-        };
-        let is_it = |name: &Name| self.named(name).is_some_and(|it| it.name == table.name);
-        if !said.writes_row() && !said.facts.tables().any(is_it) {
-            return Vec::new();
-        }
-        // At an UPDATE it may be what the UPDATE is for.
-        let is_new = self.action.on.contains(&On::Insert);
-        let all = said.of_each_row(&key_of(table)).into_iter();
-        let deeds = all.filter_map(|(column, assigned)| {
-            let only = match assigned {
-                Assigned::Blank if said.writes_row() => Only::All,
-                Assigned::Constant if is_new => Only::Different,
-                Assigned::Cut(length) if is_new => Only::Longer(length),
-                Assigned::Blank
-                | Assigned::Derived
-                | Assigned::Written
-                | Assigned::Same
-                | Assigned::Asked
-                | Assigned::Constant
-                | Assigned::Cut(_)
-                | Assigned::Other => return None,
-            };
-            let of = table.columns.iter();
-            let mut of = of.filter(|it| it.name.eq_ignore_ascii_case(&column));
-            let of = of.next().filter(|it| holds_text(&it.declared))?;
-            Some(Deed {
-                only,
-                ..self.deed((table, Some(&of.name)), "would overwrite", &said.text)
-            })
-        });
-        deeds.collect()
     }
 
     fn deed(&self, (table, column): (&Shape, Option<&str>), does: &str, text: &str) -> Deed {

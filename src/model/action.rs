@@ -13,8 +13,8 @@ pub struct Action {
     pub on: Vec<On>,
     /// Whether it runs before or instead of the write, and so decides what is stored.
     pub decides: bool,
-    /// Whether it has a condition besides its statements.
-    pub conditional: bool,
+    /// The condition that it has besides its statements, in SQL.
+    pub condition: Option<String>,
     /// The names for the rows that fired it, if it runs once per statement.
     pub transitions: Transitions,
     /// Its statements.

@@ -470,6 +470,7 @@ fn known(migration: &Ran, lost: &Lost) -> Finding {
         What::Cleared => {
             Some("nothing, if that row should be deleted; otherwise leave the trigger out")
         }
+        What::Unstored => Some("nothing, if users write nothing there; otherwise leave it out"),
         What::Unwritable => Some(
             "nothing, if no application inserts rows under this name any more; otherwise make the view \
                 insertable (an INSTEAD OF trigger, or a view of one table without UNION), or keep the name for the table",
@@ -543,7 +544,7 @@ fn code(lost: &Lost) -> &'static str {
         What::ValuesChanged | What::Moved | What::Unseen => "values-changed",
         What::Volatile | What::Loose => "table-volatile",
         What::Unreadable | What::Unshown => "rows-unreadable",
-        What::Later | What::Cleared => "destroys-later",
+        What::Later | What::Cleared | What::Unstored => "destroys-later",
         What::Unwritable => "view-takes-no-rows",
         What::Rewound => "numbers-given-again",
     }

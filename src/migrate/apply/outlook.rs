@@ -102,6 +102,7 @@ impl Outlook {
                     let what = match deed.extent {
                         Extent::One if !is_referred_to(session, &deed.table)? => What::Cleared,
                         Extent::One | Extent::Any => What::Later,
+                        Extent::New => What::Unstored,
                     };
                     let lost = preserve::later(what, (shape, column), words, before);
                     found.push(Lost {

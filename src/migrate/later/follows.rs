@@ -16,7 +16,7 @@ impl Judge<'_> {
             Body::Statements(text) => said::asks_operation(text, self.dialect),
             Body::Unread { .. } | Body::Harms(_) => false,
         };
-        let is_asked = self.action.conditional || asks(&self.action.body);
+        let is_asked = self.action.condition.is_some() || asks(&self.action.body);
         let is_of_deletes = on.contains(&On::Delete) && (is_asked || !on.contains(&On::Update));
         let cascades = said.follows_old() && !of_new && is_of_deletes;
         // As a search index follows its table: what goes comes again.

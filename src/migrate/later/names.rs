@@ -64,6 +64,6 @@ impl Judge<'_> {
             Body::Statements(text) => said::asks(text, self.dialect),
             Body::Unread { .. } | Body::Harms(_) => false,
         };
-        self.action.conditional || asks
+        self.action.condition.is_some() || asks
     }
 }

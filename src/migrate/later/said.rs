@@ -5,6 +5,7 @@ mod condition;
 mod path;
 
 pub(super) use assigned::Assigned;
+pub(super) use condition::changed;
 
 use crate::model::{On, Transitions};
 use crate::sql;

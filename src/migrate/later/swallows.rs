@@ -1,14 +1,18 @@
-//! Whether an action discards each written row without storing it elsewhere.
+//! Whether an action discards each written row, or a value of it, without storing it elsewhere.
 
-use super::said::Said;
-use super::{Judge, holds_text, said};
-use crate::model::{Body, On, Shape};
-use crate::sql::Kind;
+use super::said::{Assigned, Said};
+use super::{Deed, Extent, Judge, Only, holds_text, key_of, said};
+use crate::model::{Body, On, Shape, ShapeColumn};
+use crate::sql::{Kind, Name};
 use std::collections::BTreeSet;
 
+/// No key, address or digest is longer, and a column with such values has what users write.
+const LONG: u64 = 128;
+
 impl Judge<'_> {
-    /// Whether nothing that is inserted or updated is stored, and nothing stored elsewhere for it.
-    pub(super) fn swallows(&self, said: &[Said]) -> bool {
+    /// Where nothing that is inserted or updated is stored, and nothing stored elsewhere for it; or no UPDATE
+    /// that changes a column.
+    pub(super) fn swallows(&self, said: &[Said]) -> Option<Deed> {
         let action = self.action;
         let drops = |event: On| match &action.body {
             Body::Statements(text) => said::drops_row(text, event, self.dialect),
@@ -16,8 +20,96 @@ impl Judge<'_> {
         };
         let events = [On::Insert, On::Update];
         let mut events = events.into_iter().filter(|it| action.on.contains(it));
-        let unasked = action.decides && !action.conditional;
-        unasked && events.any(|event| drops(event) && !self.stores(said, event))
+        let swallows = |event: On| drops(event) && !self.stores(said, event);
+        let table = self.own().filter(|_| action.decides)?;
+        match self.changed(table) {
+            Changed::Any if events.any(swallows) => {
+                Some(self.deed((table, None), "would stop rows from being stored in", ""))
+            }
+            Changed::Column(column) if action.on == [On::Update] && swallows(On::Update) => {
+                Some(self.unstored(
+                    (table, column),
+                    "would stop new values from being stored in",
+                    "",
+                ))
+            }
+            Changed::Any | Changed::Column(_) | Changed::Else => None,
+        }
+    }
+
+    /// What new values of a column come to that has long texts.
+    fn unstored(&self, (table, column): (&Shape, &ShapeColumn), does: &str, text: &str) -> Deed {
+        Deed {
+            only: Only::Longer(LONG),
+            extent: Extent::New,
+            ..self.deed((table, Some(&column.name)), does, text)
+        }
+    }
+
+    /// What its condition asks of the written row.
+    fn changed<'b>(&self, table: &'b Shape) -> Changed<'b> {
+        let Some(condition) = &self.action.condition else {
+            return Changed::Any;
+        };
+        let column = said::changed(condition, self.dialect);
+        let column = column.and_then(|it| text_of(table, &it));
+        column.map_or(Changed::Else, Changed::Column)
+    }
+
+    /// Where it empties, cuts or replaces a value of each row that is written.
+    pub(super) fn of_each_row(&self, said: &Said) -> Vec<Deed> {
+        let writes = [On::Insert, On::Update];
+        let asks = |body: &Body| match body {
+            Body::Statements(text) => said::asks(text, self.dialect),
+            Body::Unread { .. } | Body::Harms(_) => true,
+        };
+        let is_asked = asks(&self.action.body);
+        if is_asked || !writes.iter().any(|it| self.action.on.contains(it)) {
+            return Vec::new();
+        }
+        let Some(table) = self.own() else {
+            return Vec::new();
+        };
+        let changed = self.changed(table);
+        let is_it = |name: &Name| self.named(name).is_some_and(|it| it.name == table.name);
+        if !said.writes_row() && !said.facts.tables().any(is_it) {
+            return Vec::new();
+        }
+        // At an UPDATE it may be what the UPDATE is for.
+        let is_new = self.action.on.contains(&On::Insert);
+        let all = said.of_each_row(&key_of(table)).into_iter();
+        let deeds = all.filter_map(|(column, assigned)| {
+            let of = text_of(table, &column)?;
+            let by_all = matches!(changed, Changed::Any);
+            let by_column = matches!(changed, Changed::Column(it) if it.name == of.name);
+            let unstored = |does: &str| Some(self.unstored((table, of), does, &said.text));
+            let only = match assigned {
+                Assigned::Before if by_all || by_column => {
+                    return unstored("would stop new values from being stored in");
+                }
+                Assigned::Hashed if by_all && is_new => {
+                    return unstored("would store a digest of each new value in");
+                }
+                Assigned::Blank if by_all && said.writes_row() => Only::All,
+                Assigned::Constant if by_all && is_new => Only::Different,
+                Assigned::Cut(length) if by_all && is_new => Only::Longer(length),
+                Assigned::Blank
+                | Assigned::Derived
+                | Assigned::Written
+                | Assigned::Same
+                | Assigned::Before
+                | Assigned::Hashed
+                | Assigned::Asked
+                | Assigned::Constant
+                | Assigned::Cut(_)
+                | Assigned::Other => return None,
+            };
+            Some(Deed {
+                only,
+                ..self.deed((table, Some(&of.name)), "would overwrite", &said.text)
+            })
+        });
+        deeds.collect()
     }
 
     /// Whether statements store the written row elsewhere.
@@ -64,6 +156,22 @@ impl Judge<'_> {
         };
         has_all(&carried) || has_all(&there)
     }
+}
+
+/// Which written rows a condition lets through.
+enum Changed<'a> {
+    Any,
+    /// Those with a new text in this column.
+    Column(&'a ShapeColumn),
+    /// Some others.
+    Else,
+}
+
+/// A column of a table, if it holds texts.
+fn text_of<'a>(table: &'a Shape, column: &str) -> Option<&'a ShapeColumn> {
+    let mut columns = table.columns.iter();
+    let found = columns.find(|it| it.name.eq_ignore_ascii_case(column));
+    found.filter(|it| holds_text(&it.declared))
 }
 
 /// Whether it puts rows into a table.

@@ -36,7 +36,7 @@ fn trigger(on: &[On], body: &str) -> Action {
         table: Some("messages".to_owned()),
         on: on.to_vec(),
         decides: true,
-        conditional: false,
+        condition: None,
         transitions: Transitions::default(),
         body: Body::Statements(body.to_owned()),
     }

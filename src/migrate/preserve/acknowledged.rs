@@ -31,7 +31,7 @@ impl What {
             | Self::ValuesChanged
             | Self::Unseen => Matter::Rows,
             Self::Moved => Matter::Order,
-            Self::Later | Self::Cleared => Matter::Later,
+            Self::Later | Self::Cleared | Self::Unstored => Matter::Later,
             Self::Volatile | Self::Loose => Matter::Crash,
             Self::Unreadable | Self::Unshown | Self::Unwritable | Self::Hidden => Matter::Name,
             Self::Rewound => Matter::Numbers,

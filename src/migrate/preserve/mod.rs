@@ -62,6 +62,8 @@ pub enum What {
     Later,
     /// An object of the migration will delete one row of another table with each new row.
     Cleared,
+    /// An object of the migration will keep new values out of the column.
+    Unstored,
     /// A view replaced the table, and takes no new rows.
     Unwritable,
     /// A role that could read the rows no longer can.
@@ -492,6 +494,7 @@ impl Lost {
             What::Unshown,
             What::Loose,
             What::Cleared,
+            What::Unstored,
             What::Unwritable,
         ];
         self.derived.is_some() || warns.contains(&self.what)
@@ -540,6 +543,7 @@ impl fmt::Display for Lost {
             ),
             What::Later
             | What::Cleared
+            | What::Unstored
             | What::Hidden
             | What::Rewound
             | What::Unreadable

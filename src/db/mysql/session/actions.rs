@@ -27,7 +27,7 @@ pub(super) fn all(session: &mut MySql) -> anyhow::Result<Actions> {
             _ => On::Delete,
         }],
         decides: row[3].text() == Some("BEFORE"),
-        conditional: false,
+        condition: None,
         transitions: Transitions::default(),
         body: Body::Statements(row[4].to_string()),
     });
@@ -36,7 +36,7 @@ pub(super) fn all(session: &mut MySql) -> anyhow::Result<Actions> {
         table: None,
         on: vec![On::Time],
         decides: false,
-        conditional: false,
+        condition: None,
         transitions: Transitions::default(),
         body: Body::Statements(row[1].to_string()),
     });

@@ -90,7 +90,7 @@ impl Postgres {
         let (title, table) = self.named("trigger", &row[3..]);
         Action {
             decides: bits & EACH_ROW != 0 && bits & BEFORE != 0,
-            conditional: row[7].text() == Some("true"),
+            condition: row[7].text().map(|it| between(it, "WHEN", "EXECUTE")),
             transitions: Transitions {
                 old: row[8].text().map(str::to_owned),
                 new: row[9].text().map(str::to_owned),
@@ -105,11 +105,13 @@ impl Postgres {
             Some("3") => On::Insert,
             _ => On::Delete,
         };
-        let body = of_rule(row[6].text().unwrap_or_default()).to_owned();
+        let definition = row[6].text().unwrap_or_default();
+        let body = of_rule(definition).to_owned();
+        let is_asked = row[5].text() == Some("true");
         let (title, table) = self.named("rule", row);
         Action {
             decides: row[4].text() == Some("true"),
-            conditional: row[5].text() == Some("true"),
+            condition: is_asked.then(|| between(definition, "WHERE", "DO")),
             ..plain(title, table, vec![on], Body::Statements(body))
         }
     }
@@ -143,7 +145,7 @@ fn plain(title: String, table: Option<String>, on: Vec<On>, body: Body) -> Actio
         table,
         on,
         decides: false,
-        conditional: false,
+        condition: None,
         transitions: Transitions::default(),
         body,
     }
@@ -155,7 +157,8 @@ fn queries() -> [String; 8] {
     let of_user = "n.nspname <> 'information_schema' AND n.nspname !~ '^pg_'";
     [
         format!(
-            "p.prosrc, {LANGUAGE}, t.tgname::text, n.nspname::text, c.relname::text, t.tgtype::text, (t.tgqual IS NOT NULL)::text, \
+            "p.prosrc, {LANGUAGE}, t.tgname::text, n.nspname::text, c.relname::text, t.tgtype::text, \
+             CASE WHEN t.tgqual IS NOT NULL THEN pg_get_triggerdef(t.oid) END, \
              t.tgoldtable::text, t.tgnewtable::text \
              FROM pg_trigger AS t JOIN pg_class AS c ON c.oid = t.tgrelid JOIN pg_namespace AS n ON n.oid = c.relnamespace \
              JOIN pg_proc AS p ON p.oid = t.tgfoid JOIN pg_language AS l ON l.oid = p.prolang \
@@ -221,6 +224,18 @@ fn body_of(row: &[Cell]) -> Body {
     }
 }
 
+/// What is between two words of a definition; all of it where they are not there.
+fn between(definition: &str, first: &str, last: &str) -> String {
+    let tokens = tokenize(definition, Dialect::Postgres);
+    let mut words = tokens.iter().filter(|it| it.kind == TokenKind::Word);
+    let mut next = |word: &str| words.find(|it| it.text(definition).eq_ignore_ascii_case(word));
+    let ends = next(first).zip(next(last));
+    let text = ends.map_or(definition, |(first, last)| {
+        &definition[first.end..last.start]
+    });
+    text.trim().to_owned()
+}
+
 /// What a rule does, from its definition: what is behind DO, and behind INSTEAD.
 fn of_rule(definition: &str) -> &str {
     let tokens = tokenize(definition, Dialect::Postgres);
@@ -236,7 +251,27 @@ fn of_rule(definition: &str) -> &str {
 
 #[cfg(test)]
 mod tests {
-    use super::of_rule;
+    use super::{between, of_rule};
+
+    #[test]
+    fn a_condition_is_between_two_words() {
+        for (definition, first, last, condition) in [
+            (
+                "CREATE RULE r AS\n    ON UPDATE TO public.m\n   WHERE (new.a <> old.a) DO INSTEAD NOTHING;",
+                "WHERE",
+                "DO",
+                "(new.a <> old.a)",
+            ),
+            (
+                "CREATE TRIGGER \"when\" BEFORE UPDATE ON m FOR EACH ROW WHEN ((old.a IS DISTINCT FROM new.a)) EXECUTE FUNCTION f()",
+                "WHEN",
+                "EXECUTE",
+                "((old.a IS DISTINCT FROM new.a))",
+            ),
+        ] {
+            assert_eq!(between(definition, first, last), condition);
+        }
+    }
 
     #[test]
     fn a_rule_does_what_is_behind_do() {

@@ -108,7 +108,7 @@ impl Postgres {
                     table: None,
                     on: vec![On::Session],
                     decides: false,
-                    conditional: false,
+                    condition: None,
                     transitions: Transitions::default(),
                     body: Body::Harms((*words).to_owned()),
                 }

@@ -42,12 +42,14 @@ fn action(name: &str, table: &str, sql: &str) -> Option<Action> {
     ];
     let on = on.iter().filter(|(word, _)| has(word)).map(|(_, on)| *on);
     let (first, last) = (body.first()?.0.end, body.last()?.0.start);
+    let condition = head.iter().find(|(_, word)| word == "WHEN");
     Some(Action {
         title: format!("trigger `{name}` on `{table}`"),
         table: Some(table.to_owned()),
         on: on.collect(),
         decides: has("BEFORE"),
-        conditional: has("WHEN"),
+        condition: condition
+            .and_then(|(it, _)| Some(sql.get(it.end..body.first()?.0.start)?.trim().to_owned())),
         transitions: Transitions::default(),
         body: Body::Statements(sql.get(first..last)?.trim().to_owned()),
     })
@@ -72,7 +74,7 @@ fn clause(table: &str) -> Action {
         table: Some(table.to_owned()),
         on: vec![On::Insert],
         decides: false,
-        conditional: false,
+        condition: None,
         transitions: Transitions::default(),
         body: Body::Statements(format!("DELETE FROM {}", quoted(table))),
     }
@@ -99,7 +101,8 @@ mod tests {
         let sql = "CREATE TRIGGER \"t\" BEFORE UPDATE OF body ON m WHEN new.id > 1 BEGIN SELECT 1; DELETE FROM m; END";
         let found = action("t", "m", sql).unwrap();
         assert_eq!(found.on, [On::Update]);
-        assert!(found.decides && found.conditional);
+        assert!(found.decides);
+        assert_eq!(found.condition.as_deref(), Some("new.id > 1"));
         assert_eq!(
             found.body,
             Body::Statements("SELECT 1; DELETE FROM m;".to_owned())

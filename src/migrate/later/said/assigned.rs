@@ -14,6 +14,10 @@ pub(in crate::migrate::later) enum Assigned {
     Written,
     /// What the written row has in the same column.
     Same,
+    /// What the row had in the same column before it was written.
+    Before,
+    /// A digest of what it was.
+    Hashed,
     /// What a query of other rows gives.
     Asked,
     /// One text or number for all rows.
@@ -162,7 +166,16 @@ impl Said {
 
     /// Whether it gives each row of a table what follows from the one that is written.
     pub(in crate::migrate::later) fn gives_one_to_all(&self, assigned: Assigned) -> bool {
-        matches!(assigned, Assigned::Same | Assigned::Written) && self.is_of_all_rows()
+        let is_one = match assigned {
+            Assigned::Same | Assigned::Before | Assigned::Written | Assigned::Hashed => true,
+            Assigned::Blank
+            | Assigned::Derived
+            | Assigned::Asked
+            | Assigned::Constant
+            | Assigned::Cut(_)
+            | Assigned::Other => false,
+        };
+        is_one && self.is_of_all_rows()
     }
 
     /// Whether it is an UPDATE of each row of one table.
@@ -235,6 +248,9 @@ impl Said {
         if let Some(length) = cut(tokens, value, column) {
             return Assigned::Cut(length);
         }
+        if is_hashed(tokens, value, column) {
+            return Assigned::Hashed;
+        }
         let flag = tokens.is(*first, &["TRUE", "FALSE"]) || matches!(text, "0" | "1");
         if alone && flag {
             return Assigned::Derived;
@@ -256,7 +272,9 @@ impl Said {
         let tells_time = |index: &usize| tokens.is(*index, &CLOCKS);
         let is_same = of_row(first) && value.len() == 3 && is_own(&value[2]);
         let asks = value.iter().any(|index| tokens.is(*index, &["SELECT"]));
-        if is_same {
+        if is_same && tokens.is(*first, &["OLD"]) {
+            Assigned::Before
+        } else if is_same {
             Assigned::Same
         } else if is_itself || counts {
             Assigned::Derived
@@ -317,4 +335,40 @@ fn cut(tokens: &Tokens<'_>, value: &[usize], column: &str) -> Option<u64> {
         [1, length] if is_it && ends && is_place => Some(*length),
         _ => None,
     }
+}
+
+/// Whether a value is a digest of a column, from which nobody gets back what it was.
+fn is_hashed(tokens: &Tokens<'_>, value: &[usize], column: &str) -> bool {
+    const WRITES: [&str; 5] = ["ENCODE", "HEX", "LOWER", "TO_HEX", "UPPER"];
+    const DIGESTS: [&str; 12] = [
+        "CRC32", "CRYPT", "DIGEST", "HASHTEXT", "MD5", "SHA", "SHA1", "SHA2", "SHA224", "SHA256",
+        "SHA384", "SHA512",
+    ];
+    let opens = |at: usize, words: &[&str]| {
+        let (word, bracket) = (value.get(at), value.get(at + 1));
+        word.is_some_and(|it| tokens.is(*it, words))
+            && bracket.is_some_and(|it| tokens.at(*it) == "(")
+    };
+    let mut at = 0;
+    while opens(at, &WRITES) {
+        at += 2;
+    }
+    if !opens(at, &DIGESTS) {
+        return false;
+    }
+    let mut depth = 0_usize;
+    let closes = value.iter().skip(at + 1).position(|it| {
+        match tokens.at(*it) {
+            "(" => depth += 1,
+            ")" => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        depth == 0
+    });
+    let (inside, behind) = value.split_at(closes.map_or(value.len(), |it| at + 1 + it));
+    let has_it = |part: &[usize]| {
+        part.iter()
+            .any(|it| tokens.name(*it).eq_ignore_ascii_case(column))
+    };
+    has_it(inside) && !has_it(behind)
 }

@@ -1,6 +1,7 @@
 //! The condition of a statement: what AND and OR join in it, outside of brackets.
 
 use super::{Said, Tokens};
+use crate::sql::Dialect;
 use std::ops::Range;
 
 impl Said {
@@ -54,6 +55,32 @@ impl Said {
         let is_own = |name: &str| self.facts.tables().any(|table| table.matches(name));
         !condition.is_empty() && holds(tokens, condition, &is_own)
     }
+}
+
+/// The column of which a condition asks whether it gets another value, and nothing else.
+pub(in crate::migrate::later) fn changed(condition: &str, dialect: Dialect) -> Option<String> {
+    let tokens = Tokens::of(condition, dialect);
+    let mut parts = Vec::new();
+    let mut at = 0;
+    while at < tokens.all.len() {
+        match tokens.at(at) {
+            "(" | ")" => at += 1,
+            // A cast, with its type.
+            ":" => at += 3,
+            part => {
+                parts.push(part.trim_matches(['"', '`', '[', ']']));
+                at += 1;
+            }
+        }
+    }
+    let [one, ".", column, asks @ .., other, ".", same] = parts.as_slice() else {
+        return None;
+    };
+    let is = |one: &str, other: &str| one.eq_ignore_ascii_case(other);
+    let both = is(one, "NEW") && is(other, "OLD") || is(one, "OLD") && is(other, "NEW");
+    let asks = asks.concat().to_ascii_uppercase();
+    let is_other = ["<>", "!=", "ISDISTINCTFROM", "ISNOT"].contains(&asks.as_str());
+    (both && is_other && is(column, same)).then(|| (*column).to_owned())
 }
 
 /// Both sides of an `=`, where each is a single name or value.

@@ -81,7 +81,7 @@ fn what_happened_on_rare_occasions_is_not_the_same_on_each() {
     let made = |table: &str, on: &[On], conditional: bool, body: &str| {
         let action = Action {
             table: Some(table.to_owned()),
-            conditional,
+            condition: conditional.then(String::new),
             ..trigger(on, body)
         };
         all(action, &with_an_archive())
@@ -111,7 +111,7 @@ fn what_happened_on_rare_occasions_is_not_the_same_on_each() {
     };
     let of_part = Action {
         table: Some("search_2".to_owned()),
-        conditional: true,
+        condition: Some(String::new()),
         ..trigger(&[On::Insert], plain)
     };
     let tables = [with_an_archive(), vec![part]].concat();

@@ -190,3 +190,115 @@ fn a_row_of_another_table_may_go_with_a_new_one() {
     let found = deeds(&actions, &all, Dialect::Sqlite);
     assert_eq!(found[0].extent, Extent::Any);
 }
+
+#[test]
+fn new_values_that_are_not_stored_are_found() {
+    use Dialect::{Mysql, Postgres, Sqlite};
+    let (insert, update) = ([On::Insert].as_slice(), [On::Update].as_slice());
+    let one = |dialect, on: &[On], condition: Option<&str>, body: &str| {
+        let action = Action {
+            condition: condition.map(str::to_owned),
+            ..trigger(on, body)
+        };
+        let deeds = deeds(&Actions::new(vec![action], []), &tables(), dialect);
+        let of_new = deeds.iter().filter(|it| it.extent == Extent::New);
+        let columns: Vec<_> = of_new.filter_map(|it| it.column.clone()).collect();
+        (columns.concat(), deeds.len())
+    };
+    let found = |column: &str| (column.to_owned(), column.len().min(1));
+    let keeps = "BEGIN NEW.body := OLD.body; RETURN NEW; END";
+    let is_new = "((new.body)::text IS DISTINCT FROM (old.body)::text)";
+    for (dialect, on, condition, body, column) in [
+        (Postgres, update, None, keeps, "body"),
+        (Postgres, update, Some(is_new), keeps, "body"),
+        (Postgres, update, Some("(old.id = 1)"), keeps, ""),
+        (Mysql, update, None, "SET NEW.body = OLD.body", "body"),
+        (Mysql, update, None, "SET NEW.at = OLD.at", ""),
+        (
+            Mysql,
+            insert,
+            None,
+            "SET NEW.body = sha2(NEW.body, 256)",
+            "body",
+        ),
+        (
+            Mysql,
+            insert,
+            None,
+            "SET NEW.body = upper(hex(md5(NEW.body)))",
+            "body",
+        ),
+        (Mysql, update, None, "SET NEW.body = md5(NEW.body)", ""),
+        (
+            Mysql,
+            insert,
+            None,
+            "SET NEW.body = concat(NEW.body, md5(NEW.body))",
+            "",
+        ),
+        (Mysql, insert, None, "SET NEW.body = md5(NEW.chat_id)", ""),
+        (
+            Postgres,
+            update,
+            Some("(new.body <> old.body)"),
+            "NOTHING",
+            "body",
+        ),
+        (
+            Postgres,
+            update,
+            Some("(old.body <> new.body)"),
+            "NOTHING",
+            "body",
+        ),
+        (Postgres, update, Some("(new.at <> old.at)"), "NOTHING", ""),
+        (
+            Postgres,
+            update,
+            Some("(new.body <> old.body) AND old.id > 1"),
+            "NOTHING",
+            "",
+        ),
+        (
+            Postgres,
+            update,
+            Some("length(new.body) <> length(old.body)"),
+            "NOTHING",
+            "",
+        ),
+        (
+            Postgres,
+            update,
+            Some("(new.body = old.body)"),
+            "NOTHING",
+            "",
+        ),
+        (
+            Postgres,
+            update,
+            Some(is_new),
+            "BEGIN RETURN OLD; END",
+            "body",
+        ),
+        (
+            Sqlite,
+            update,
+            Some("NEW.body IS NOT OLD.body"),
+            "SELECT RAISE(IGNORE);",
+            "body",
+        ),
+        (
+            Sqlite,
+            update,
+            None,
+            "UPDATE messages SET body = OLD.body WHERE id = NEW.id;",
+            "body",
+        ),
+    ] {
+        assert_eq!(
+            one(dialect, on, condition, body),
+            found(column),
+            "{condition:?} {body}"
+        );
+    }
+}
