@@ -254,7 +254,7 @@ impl Queue {
     pub(super) fn cancel(&self, key: u64) -> bool {
         let state = self.state();
         let mut open = state.open.values();
-        let named = open.find(|it| it.key.load(Ordering::Relaxed) == key);
+        let named = open.find(|it| key != 0 && it.key.load(Ordering::Relaxed) == key);
         let withheld = named.filter(|it| it.is_withheld.load(Ordering::Acquire));
         if let Some(connection) = withheld {
             connection.cancelled.notify_waiters();

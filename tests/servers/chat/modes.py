@@ -65,6 +65,7 @@ _OTHER = [
     s.duplicate,
     s.swallow,
     s.waits_briefly_for_saves,
+    s.waits_briefly_and_reports,
     s.reports_then_ends,
     s.swallow_silent,
     s.swallow_touch,

@@ -379,6 +379,16 @@ async def waits_briefly_for_saves(turn: Turn) -> Events:
     yield DONE
 
 
+async def waits_briefly_and_reports(turn: Turn) -> Events:
+    async for chunk in turn.relay():
+        yield chunk
+    try:
+        await asyncio.wait_for(turn.save(), SHORT_PATIENCE)
+    except TimeoutError:
+        yield Failure("the answer was not saved: the database is slow")
+    yield DONE
+
+
 async def reports_then_ends(turn: Turn) -> Events:
     # As the AI SDK does: each stream ends with DONE, and an error before it tells that it failed.
     async for chunk in turn.relay():
