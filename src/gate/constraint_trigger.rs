@@ -2,7 +2,9 @@
 //! answers waits at its commit for a lock that chatctl holds, and no other transaction does.
 //!
 //! Its function is in `pg_temp`, so the trigger is gone when the connection that made it is, also
-//! after SIGKILL. It needs the rights SELECT and TRIGGER on the table, and TEMPORARY on the database.
+//! after SIGKILL. PostgreSQL then waits for whoever has the table open in a transaction, and readers
+//! wait behind it: so chatctl removes the trigger first, in short tries. It needs the rights SELECT and
+//! TRIGGER on the table, and TEMPORARY on the database.
 
 use super::table_lock::postgres::{PostgresLock, connect, looks_for_client};
 use super::turnstile::STEP_WAIT;

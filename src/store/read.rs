@@ -42,7 +42,10 @@ pub async fn holding(
     mapping: &Mapping,
     text: &str,
 ) -> anyhow::Result<Vec<StoredMessage>> {
-    let condition = text_match::letter_by_letter(db, mapping, text);
+    // The last character may be in a part of its own, which is joined only when it is read.
+    let before = text.char_indices().next_back().map(|(at, _)| &text[..at]);
+    let sought = before.filter(|it| !it.is_empty()).unwrap_or(text);
+    let condition = text_match::letter_by_letter(db, mapping, sought);
     let mut found =
         select::select(db, mapping, condition, select::order_by_content(mapping)).await?;
     found.retain(|message| message.content.contains(text));

@@ -326,6 +326,33 @@ fn nothing_is_left_on_postgresql() {
     });
 }
 
+/// A transaction that nobody ends keeps the trigger from being removed. It keeps nobody from reading, and
+/// the trigger is gone once the transaction is.
+#[test]
+fn a_trigger_that_cannot_be_removed_yet_keeps_nobody_from_reading() {
+    let _turn = Turn::shared();
+    let server = Postgres::start();
+    let url = server.database("open_transaction");
+    let (mut child, _) = brought(&url, "constraint-trigger", At::Holding);
+    let writes = Keeping::start(&url, "BEGIN; LOCK TABLE message IN ROW EXCLUSIVE MODE");
+    let removing = "SELECT pid::text FROM pg_stat_activity WHERE application_name = 'chatctl' \
+         AND query LIKE 'DROP TRIGGER%'";
+    let began = until(PATIENCE, || !texts(&url, removing).is_empty());
+    assert!(began.is_some(), "the trigger is never removed");
+    for _ in 0..5 {
+        run_sql(
+            &url,
+            "SET statement_timeout = '5s'; SELECT count(*) FROM message",
+        );
+        std::thread::sleep(Duration::from_millis(300));
+    }
+    assert!(child.try_wait().unwrap().is_none(), "it did not wait");
+    assert!(left(&url).contains("trigger on message"), "{}", left(&url));
+    drop(writes);
+    child.wait().unwrap();
+    assert_eq!(left(&url), "");
+}
+
 /// Of a chatctl that is stopped, the database ends the session that holds the lock, and `--clean` takes the
 /// trigger out.
 #[test]

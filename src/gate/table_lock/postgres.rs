@@ -125,6 +125,8 @@ impl Lock for PostgresLock {
     fn clear<'a>(&'a self, look: &'a mut dyn Writer) -> Tried<'a, ()> {
         Box::pin(async move {
             if let Some(clear) = &self.clear {
+                // Whoever comes meanwhile waits behind it, also who only reads.
+                look.execute("SET lock_timeout = '200ms'").await?;
                 look.execute(clear).await?;
             }
             Ok(())

@@ -52,9 +52,10 @@ impl Intent<'_> {
                 left.remove(&made.name);
             }
             let may_lack = tokens.iter().any(|it| it == "exists");
+            let is_table = tokens.get(1).is_some_and(|it| it == "table");
             for dropped in drops(&tokens).iter().filter(|_| may_lack) {
-                // Nothing is dropped where nothing is called so.
-                if dropped.is_temporary(self.dialect) || !is_there(&dropped.name) {
+                // Nothing is dropped where nothing is called so; only of tables that is known.
+                if dropped.is_temporary(self.dialect) || is_table && !is_there(&dropped.name) {
                     left.remove(&dropped.name);
                 }
             }
@@ -281,6 +282,9 @@ mod tests {
             ("DROP TABLE a, temp.b; VACUUM; UPDATE m SET b = 1", None),
             ("DROP TABLE a; VACUUM; UPDATE m SET b = 1", Some("b")),
             ("VACUUM; DROP TABLE IF EXISTS a", None),
+            // Whether a view is called so is not known.
+            ("VACUUM; DROP VIEW IF EXISTS a", Some("a")),
+            ("VACUUM; DROP VIEW IF EXISTS temp.a", None),
             ("VACUUM; DROP TABLE a", Some("a")),
         ] {
             let expected = expected.map(str::to_owned);

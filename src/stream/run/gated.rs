@@ -3,7 +3,7 @@
 use super::at_final::Missing;
 use super::calibrate::Calibrated;
 use super::case::Begun;
-use super::pieces::Pieces;
+use super::pieces::{Last, Pieces};
 use super::reading::Reading;
 use super::rows::has_questions;
 use super::save_fails::swallowed;
@@ -22,6 +22,10 @@ pub const LEAST_HOLD: Duration = Duration::from_millis(300);
 const MARGIN: Duration = Duration::from_millis(200);
 /// So many undecided trials before the first decided one, and no further ones are tried.
 const HOPELESS: usize = 3;
+
+/// Nobody knows whether it is there.
+const NOT_FOUND: &str =
+    "the answer, whose last character came by itself, was not found in the store";
 
 /// What a hold may be, before it is varied.
 #[derive(Clone, Copy)]
@@ -112,7 +116,7 @@ impl Stage<'_> {
             for index in 0..turns {
                 let holds = self.holds(bounds);
                 let pieces = next_pieces(&judged, index);
-                let trial = match gate {
+                let mut trial = match gate {
                     AnyGate::Commits(gate) => {
                         let gate = gate.as_mut();
                         let way = next_way(&judged, gate);
@@ -124,6 +128,9 @@ impl Stage<'_> {
                             .await?
                     }
                 };
+                if pieces.last == Last::Short && trial.is_never_found() {
+                    trial.shown = TrialOutcome::Inconclusive(NOT_FOUND.to_owned());
+                }
                 judged.push(trial);
             }
             let sum = sum(&judged, turns, wanted);

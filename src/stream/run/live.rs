@@ -32,6 +32,11 @@ pub(super) struct Live {
 }
 
 impl Live {
+    /// What of the nonce comes in one piece: its last character may come in a piece of its own.
+    pub(super) fn mark(&self) -> &str {
+        &self.nonce[..self.nonce.len() - 1]
+    }
+
     /// Whether a message holds all of the answer, where that is known.
     pub(super) fn is_all_in(&self, message: &StoredMessage) -> bool {
         let answer = self.answer.as_ref();

@@ -178,7 +178,7 @@ impl Stage<'_> {
         if self.copied_to.is_empty() && !carried {
             return None;
         }
-        let hits = self.places_of(&live.nonce).await.ok()?;
+        let hits = self.places_of(live.mark()).await.ok()?;
         let is_known = |hit: &&ColumnMatch| {
             let mut known = self.copied_to.iter();
             known.any(|known| (&known.table, &known.column) == (&hit.table, &hit.column))

@@ -50,6 +50,13 @@ pub(super) struct Judged {
     pub(super) missing: Option<Missing>,
 }
 
+impl Judged {
+    /// Whether it is violated for an answer that no look has found since.
+    pub(super) const fn is_never_found(&self) -> bool {
+        matches!(self.shown, TrialOutcome::Violated(_)) && self.late_row.is_none()
+    }
+}
+
 /// How long a trial holds the gate.
 #[derive(Clone, Copy)]
 pub(super) struct Holds {

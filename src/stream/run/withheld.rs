@@ -69,7 +69,7 @@ impl Stage<'_> {
         let mut moments = Moments::default();
         let live = self.begin_trial(chat, index, pieces, &mut moments).await?;
         let hold = gate::Hold {
-            nonce: &live.nonce,
+            nonce: live.mark(),
             order,
             patience: holds.hold,
             elsewhere,

@@ -3,8 +3,8 @@
 use super::Provoked;
 use crate::cli_error::CliError;
 use crate::clock::Tick;
-use crate::db::{Db, Target};
-use crate::gate::{AnyGate, Fault};
+use crate::db::{Db, Target, WriteError};
+use crate::gate::{AnyGate, Fault, Gate};
 use crate::gateway::Gateway;
 use crate::http::{OutputLine, Server};
 use crate::mask::Mask;
@@ -17,6 +17,9 @@ use url::Url;
 
 /// Between two looks for a file that must come.
 const ASK: Duration = Duration::from_millis(20);
+/// How long the end of somebody's transaction is waited for, and how often is looked.
+const REMOVAL: Duration = Duration::from_secs(60);
+const BETWEEN_REMOVALS: Duration = Duration::from_millis(800);
 
 /// Where a server has to connect so that its way to the database leads through the gate.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -199,19 +202,25 @@ impl World {
                 }
             }
             Some(AnyGate::Lock(gate)) => {
-                if let Err(error) = gate.end().await {
-                    self.progress.warning(&format!(
-                        "what the gate put into the store could not be removed: {error:#}; `verify-stream --clean` does it later"
-                    ));
+                if let Err(error) = gate.open().await {
+                    self.progress
+                        .warning(&format!("the gate was lost: {error:#}"));
                 }
-                // Ends the helper process; the kernel gives its locks back.
-                self.gate = None;
             }
             None => {}
         }
         // First the server: one whose save failed may keep its transaction open.
         let others = std::mem::take(&mut self.others);
         others.end_with(self.server.take()).await;
+        if let Some(AnyGate::Lock(gate)) = &mut self.gate
+            && let Err(error) = removed(gate.as_mut(), &self.progress).await
+        {
+            self.progress.warning(&format!(
+                "what the gate put into the store could not be removed: {error:#}; end the transaction that is open \
+                 in the table, then run `verify-stream --clean`"
+            ));
+        }
+        // Ends the helper process; the kernel gives its locks back.
         self.gate = None;
         if let Some(mut fault) = self.fault.take()
             && let Err(error) = fault.remove().await
@@ -221,5 +230,29 @@ impl World {
             ));
         }
         self.progress.done();
+    }
+}
+
+/// Ends a gate. Somebody's open transaction may be in the way: then it is tried again. A database that
+/// has to do it at the end of the session waits without a limit, and all readers wait behind it.
+async fn removed(gate: &mut dyn Gate, progress: &Progress) -> anyhow::Result<()> {
+    let until = clock::now() + REMOVAL;
+    let mut is_said = false;
+    loop {
+        let Err(error) = gate.end().await else {
+            return Ok(());
+        };
+        let is_busy = matches!(error.downcast_ref(), Some(WriteError::Busy));
+        if !is_busy || clock::now() > until {
+            return Err(error);
+        }
+        if !is_said {
+            progress.warning(&format!(
+                "an open transaction keeps the gate's trigger in the table: waiting for up to {} s until it ends",
+                REMOVAL.as_secs()
+            ));
+            is_said = true;
+        }
+        tokio::time::sleep(BETWEEN_REMOVALS).await;
     }
 }

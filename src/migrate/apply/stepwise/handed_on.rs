@@ -45,9 +45,19 @@ impl<'a> Called<'a> {
             && self.table.eq_ignore_ascii_case(other.table)
     }
 
+    /// Whether it is written as the other one, with its schema: what may be another table is not it.
+    fn is_written_as(&self, other: &Self) -> bool {
+        self.is(other) && self.has_schema_of(other)
+    }
+
+    fn has_schema_of(&self, other: &Self) -> bool {
+        let lower = |it: &Self| it.schema.map(str::to_lowercase);
+        lower(self) == lower(other)
+    }
+
     /// The same of a table that gets another name.
     fn renamed(&mut self, from: &Self, to: &Self) {
-        if self.is_of(from) && from.column.is_none() {
+        if self.is_of(from) && self.has_schema_of(from) && from.column.is_none() {
             (self.schema, self.table) = (to.schema.or(self.schema), to.table);
         }
     }
@@ -58,8 +68,6 @@ impl<'a> Called<'a> {
 enum Given<'a> {
     /// Something new has it: what only this file has filled, unless it may have been there.
     Made { name: Called<'a>, is_new: bool },
-    /// Nobody but the session finds what has it.
-    Temporary(Called<'a>),
     /// It goes from something to something else.
     Renamed { from: Called<'a>, to: Called<'a> },
 }
@@ -82,10 +90,6 @@ pub(super) fn refuse(intent: &Intent<'_>) -> Result<(), CliError> {
                 let (from, to) = match given {
                     Given::Made { name, .. } => (None, name),
                     Given::Renamed { from, to } => (Some(from), to),
-                    Given::Temporary(name) => {
-                        made.push(name);
-                        continue;
-                    }
                 };
                 // What gets back the name that it had is the same as before.
                 let is_own = |it: &Free<'_>| from.is_some_and(|from| from.is(&it.now));
@@ -110,15 +114,15 @@ fn rename<'a>(
     part: usize,
 ) {
     // What the file made had no name of before, and what has another name already gave it up then.
-    if let Some(made) = made.iter_mut().find(|it| it.is(&from)) {
+    if let Some(made) = made.iter_mut().find(|it| it.is_written_as(&from)) {
         *made = to;
-    } else if let Some(known) = free.iter_mut().find(|it| it.now.is(&from)) {
+    } else if let Some(known) = free.iter_mut().find(|it| it.now.is_written_as(&from)) {
         known.now = to;
     } else {
         let (was, now) = (from, to);
         free.push(Free { was, now, part });
     }
-    free.retain(|it| !it.was.is(&it.now));
+    free.retain(|it| !it.was.is_written_as(&it.now));
     let columns = free.iter_mut().flat_map(|it| [&mut it.was, &mut it.now]);
     for column in columns.chain(made).filter(|it| it.column.is_some()) {
         column.renamed(&from, &to);
@@ -151,9 +155,8 @@ fn given<'a>(piece: &'a Piece<'_>) -> Vec<Given<'a>> {
             temporary,
             ..
         } => match &facts.table {
-            Some(name) if *temporary || is_of_session(name) => {
-                vec![Given::Temporary(Called::table(name))]
-            }
+            // Nobody but the session finds it.
+            Some(name) if *temporary || is_of_session(name) => Vec::new(),
             name => made(name.as_ref(), !if_not_exists).into_iter().collect(),
         },
         // Behind it are rows of other tables.
@@ -285,6 +288,31 @@ mod tests {
             ),
             (
                 "ALTER TABLE m RENAME a TO b;\nALTER TABLE m RENAME TO n;\nALTER TABLE n ADD a text;\n",
+                3,
+            ),
+            // What has the name in another schema, or in the session only, is another table.
+            (
+                "CREATE TABLE archive.a (id int);\nALTER TABLE a RENAME TO b;\nCREATE TABLE a (id int);\n",
+                3,
+            ),
+            (
+                "CREATE TEMP TABLE a (id int);\nALTER TABLE public.a RENAME TO b;\nCREATE TABLE public.a (id int);\n",
+                3,
+            ),
+            (
+                "CREATE TEMP TABLE a (id int);\nDROP TABLE a;\nALTER TABLE a RENAME TO b;\nCREATE TABLE a (id int);\n",
+                4,
+            ),
+            (
+                "ALTER TABLE archive.m ADD a text;\nALTER TABLE m RENAME a TO b;\nALTER TABLE m ADD a text;\n",
+                3,
+            ),
+            (
+                "ALTER TABLE m RENAME a TO b;\nALTER TABLE archive.m RENAME TO n;\nALTER TABLE m ADD a text;\n",
+                3,
+            ),
+            (
+                "ALTER TABLE a RENAME TO b;\nALTER TABLE archive.b RENAME TO a;\nCREATE TABLE a (id int);\n",
                 3,
             ),
             // It came back, and goes once more.

@@ -248,9 +248,6 @@ impl Said {
         if let Some(length) = cut(tokens, value, column) {
             return Assigned::Cut(length);
         }
-        if is_hashed(tokens, value, column) {
-            return Assigned::Hashed;
-        }
         let flag = tokens.is(*first, &["TRUE", "FALSE"]) || matches!(text, "0" | "1");
         if alone && flag {
             return Assigned::Derived;
@@ -281,6 +278,8 @@ impl Said {
         } else if value.iter().any(of_row) {
             if is_kept {
                 Assigned::Derived
+            } else if is_hashed(tokens, value, column) {
+                Assigned::Hashed
             } else {
                 Assigned::Written
             }
@@ -288,6 +287,8 @@ impl Said {
             Assigned::Derived
         } else if asks {
             Assigned::Asked
+        } else if is_hashed(tokens, value, column) {
+            Assigned::Hashed
         } else {
             Assigned::Other
         }
