@@ -152,23 +152,28 @@ impl Stage<'_> {
         Ok(live)
     }
 
-    /// Follows it to its end. One that the server fails is sent once more: a store or a lock that is busy for a moment
-    /// says nothing of the conversation. Also gives tag and nonce of that second try.
+    /// Follows it to its end. One that the server fails is sent again, up to two times: a store or a lock
+    /// that is busy for a moment says nothing of the conversation, and on a busy machine the turn before
+    /// may only have come to its end at the second try. Also gives tags and nonces of these tries.
     pub(super) async fn finish_or_again(
         &mut self,
         (chat, turn): (&Chat, usize),
         live: Live,
         moments: &mut Moments,
-    ) -> anyhow::Result<(NextOutcome, Option<[String; 2]>)> {
-        let outcome = self.finish_next(live, moments).await;
-        if !outcome.is_trouble() {
-            return Ok((outcome, None));
+    ) -> anyhow::Result<(NextOutcome, Vec<[String; 2]>)> {
+        let mut outcome = self.finish_next(live, moments).await;
+        let mut marks = Vec::new();
+        for _ in 0..2 {
+            if !outcome.is_trouble() {
+                break;
+            }
+            chat.take_back();
+            tokio::time::sleep(self.options.settle).await;
+            let again = self.send_next(chat, turn, moments).await?;
+            marks.push([again.tag.clone(), again.nonce.clone()]);
+            outcome = self.finish_next(again, moments).await;
         }
-        chat.take_back();
-        tokio::time::sleep(self.options.settle).await;
-        let again = self.send_next(chat, turn, moments).await?;
-        let marks = [again.tag.clone(), again.nonce.clone()];
-        Ok((self.finish_next(again, moments).await, Some(marks)))
+        Ok((outcome, marks))
     }
 
     /// What is wrong with what is stored of a turn that was answered, when it had time to be stored, or why nobody
