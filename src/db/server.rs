@@ -222,7 +222,7 @@ pub(super) fn driver(error: &anyhow::Error) -> Option<&sqlx::Error> {
     })
 }
 
-/// Whether a read failed because there is no such table, and for nothing else.
+/// Whether a read failed because the table does not exist, and for nothing else.
 pub fn is_missing_table(error: &anyhow::Error) -> bool {
     let told = driver(error).and_then(sqlx::Error::as_database_error);
     match told.and_then(|told| told.code()) {

@@ -121,7 +121,7 @@ pub(super) async fn run(args: Args, env: Env) -> anyhow::Result<Done> {
         }
     };
     env.progress.done();
-    // What is gone is so in any character set.
+    // A loss is one in any character set.
     let has_gone = found
         .groups
         .keys()

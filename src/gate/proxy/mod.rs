@@ -5,6 +5,7 @@
 //! SQL, and works with whatever speaks the protocol. When chatctl ends its connections break, and
 //! the database rolls back what was not committed.
 
+mod connection;
 mod listen;
 mod mysql;
 mod postgres;

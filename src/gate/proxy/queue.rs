@@ -3,6 +3,7 @@
 //! Connections ask for a [`Passage`] before they forward what may commit; [`super::Proxy`]
 //! decides. Nothing here reads a wire.
 
+use super::connection::{Cancelled, Connection};
 use crate::clock;
 use crate::clock::Tick;
 use crate::gate::commits::{
@@ -11,10 +12,10 @@ use crate::gate::commits::{
 use crate::trace::wire::Order;
 use anyhow::Context as _;
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
-use tokio::sync::{Notify, oneshot, watch};
+use tokio::sync::{oneshot, watch};
 
 /// A statement that takes longer than this may wait for a lock.
 const BLOCKED: Duration = Duration::from_millis(50);
@@ -96,75 +97,23 @@ enum LetsPass {
     Done,
 }
 
-/// An open connection of the server under test.
-pub(super) struct Connection {
-    /// From 1.
-    pub(super) number: u64,
-    queue: Arc<Queue>,
-    /// Since when the database owes it a reply, in microseconds of the run's clock; 0 if it owes
-    /// none.
-    busy_since: AtomicU64,
-    /// What a request to cancel its statement names, where the protocol has such.
-    key: AtomicU64,
-    /// Whether its statement is withheld: the database can't cancel what it has not been sent.
-    is_withheld: AtomicBool,
-    cancelled: Notify,
-}
-
-/// The server under test cancelled its statement.
-pub(super) struct Cancelled;
-
-impl Connection {
-    /// What a request to cancel its statement names.
-    pub(super) fn known_by(&self, key: u64) {
-        self.key.store(key, Ordering::Relaxed);
-    }
-
-    /// Withholds its statement for as long as something lasts, and ends that where the server cancels it.
-    pub(super) async fn withheld<T>(&self, lasts: impl Future<Output = T>) -> Result<T, Cancelled> {
-        let cancelled = self.cancelled.notified();
-        self.is_withheld.store(true, Ordering::Release);
-        let ended = tokio::select! {
-            biased;
-            over = lasts => Ok(over),
-            () = cancelled => Err(Cancelled),
-        };
-        self.is_withheld.store(false, Ordering::Release);
-        ended
-    }
-
-    /// Sets whether the database owes a reply.
-    pub(super) fn busy(&self, is: bool) {
-        if !is {
-            self.busy_since.store(0, Ordering::Relaxed);
-        } else if self.busy_since.load(Ordering::Relaxed) == 0 {
-            let now = u64::try_from(clock::now().as_micros()).unwrap_or(u64::MAX);
-            self.busy_since.store(now, Ordering::Relaxed);
-        }
-    }
-
-    fn busy_for(&self) -> Option<Duration> {
-        match self.busy_since.load(Ordering::Relaxed) {
-            0 => None,
-            since => Some(clock::now().saturating_sub(Duration::from_micros(since))),
-        }
-    }
-}
-
 /// Removes an ended connection from the list.
-pub(super) struct Connected(Arc<Connection>);
+pub(super) struct Connected {
+    connection: Arc<Connection>,
+    queue: Arc<Queue>,
+}
 
 impl std::ops::Deref for Connected {
     type Target = Connection;
 
     fn deref(&self) -> &Connection {
-        &self.0
+        &self.connection
     }
 }
 
 impl Drop for Connected {
     fn drop(&mut self) {
-        self.0.queue.state().open.remove(&self.0.number);
+        self.queue.state().open.remove(&self.connection.number);
     }
 }
 
@@ -235,18 +184,15 @@ impl Queue {
     pub(super) fn connected(self: &Arc<Self>) -> Connected {
         let mut state = self.state();
         state.connections += 1;
-        let connection = Arc::new(Connection {
-            number: state.connections,
-            queue: Arc::clone(self),
-            busy_since: AtomicU64::new(0),
-            key: AtomicU64::new(0),
-            is_withheld: AtomicBool::new(false),
-            cancelled: Notify::new(),
-        });
+        let connection = Arc::new(Connection::new(state.connections));
         state
             .open
             .insert(connection.number, Arc::clone(&connection));
-        Connected(connection)
+        drop(state);
+        Connected {
+            connection,
+            queue: Arc::clone(self),
+        }
     }
 
     /// The server asks to cancel the statement of a connection. False where it is not withheld: then the
@@ -254,12 +200,8 @@ impl Queue {
     pub(super) fn cancel(&self, key: u64) -> bool {
         let state = self.state();
         let mut open = state.open.values();
-        let named = open.find(|it| key != 0 && it.key.load(Ordering::Relaxed) == key);
-        let withheld = named.filter(|it| it.is_withheld.load(Ordering::Acquire));
-        if let Some(connection) = withheld {
-            connection.cancelled.notify_waiters();
-        }
-        withheld.is_some()
+        let named = open.find(|connection| connection.is_known_by(key));
+        named.is_some_and(|connection| connection.cancel())
     }
 
     /// Connections that have waited for a reply longer than an unblocked statement takes, and

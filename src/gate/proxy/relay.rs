@@ -2,7 +2,8 @@
 //!
 //! Bytes are passed on as they come; messages are read only as far as a commit could be in them.
 
-use super::queue::{Cancelled, Commit, Connected, Passage, Queue, Ticket};
+use super::connection::Cancelled;
+use super::queue::{Commit, Connected, Passage, Queue, Ticket};
 use super::wire::{Incoming, Link, Writer};
 use crate::gate::commits::{Carries, CommitFault, CommitOutcome, Stage};
 use memchr::memmem;

@@ -7,6 +7,7 @@
 use super::chat::Chat;
 use super::live::Live;
 use super::stage::Stage;
+use crate::db::Db;
 use crate::gate::CommitGate;
 use crate::report::Finding;
 use crate::store::{ColumnMatch, Origin};
@@ -195,16 +196,13 @@ impl Stage<'_> {
     /// The places of a text. A commit that is withheld keeps readers out of a file without a write-ahead log:
     /// then a copy is read.
     async fn places_of(&self, text: &str) -> anyhow::Result<Vec<ColumnMatch>> {
-        let db = self.world.db();
-        match db.schema().await {
-            Ok(schema) => store::find_text(db, &schema, text).await,
+        match places_in(self.world.db(), text).await {
             Err(_) if self.world.target.is_file() => {
                 let copy = db::Undone::copy(self.world.target.path())?;
                 let db = db::open(copy.target().clone()).await?;
-                let schema = db.schema().await?;
-                store::find_text(db.as_ref(), &schema, text).await
+                places_in(db.as_ref(), text).await
             }
-            Err(error) => Err(error),
+            places => places,
         }
     }
 
@@ -325,4 +323,9 @@ impl Stage<'_> {
             tokio::time::sleep(ASK).await;
         }
     }
+}
+
+async fn places_in(db: &dyn Db, text: &str) -> anyhow::Result<Vec<ColumnMatch>> {
+    let schema = db.schema().await?;
+    store::find_text(db, &schema, text).await
 }

@@ -203,8 +203,11 @@ impl World {
             }
             Some(AnyGate::Lock(gate)) => {
                 if let Err(error) = gate.open().await {
-                    self.progress
-                        .warning(&format!("the gate was lost: {error:#}"));
+                    self.progress.warning(&format!(
+                        "the gate was lost: {error:#}; `verify-stream --clean` removes what it put into the store"
+                    ));
+                    // Ends the helper process; the kernel gives its locks back.
+                    self.gate = None;
                 }
             }
             None => {}
@@ -216,11 +219,9 @@ impl World {
             && let Err(error) = removed(gate.as_mut(), &self.progress).await
         {
             self.progress.warning(&format!(
-                "what the gate put into the store could not be removed: {error:#}; end the transaction that is open \
-                 in the table, then run `verify-stream --clean`"
+                "what the gate put into the store could not be removed: {error:#}; `verify-stream --clean` does it later"
             ));
         }
-        // Ends the helper process; the kernel gives its locks back.
         self.gate = None;
         if let Some(mut fault) = self.fault.take()
             && let Err(error) = fault.remove().await
@@ -243,8 +244,13 @@ async fn removed(gate: &mut dyn Gate, progress: &Progress) -> anyhow::Result<()>
             return Ok(());
         };
         let is_busy = matches!(error.downcast_ref(), Some(WriteError::Busy));
-        if !is_busy || clock::now() > until {
+        if !is_busy {
             return Err(error);
+        }
+        if clock::now() > until {
+            let why =
+                "a transaction is open in the table, and nobody can read it until that one ends";
+            return Err(error.context(why));
         }
         if !is_said {
             progress.warning(&format!(

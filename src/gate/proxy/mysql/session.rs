@@ -23,8 +23,6 @@ const KEPT: usize = 20;
 const ENOUGH: usize = 1 << 10;
 /// `ER_LOCK_DEADLOCK`: the whole transaction is rolled back.
 const DEADLOCK: u16 = 1213;
-/// `ER_QUERY_INTERRUPTED`.
-const INTERRUPTED: u16 = 1317;
 /// The number of an error that only shows how far MariaDB is.
 const PROGRESS: u16 = 0xffff;
 /// The first byte of a response that asks for a file of the client.
@@ -441,21 +439,16 @@ impl Session for Mysql {
         self.statements.clone()
     }
 
-    fn commit_error(&mut self, why: Refusal, _kind: u8) -> CommitError {
+    fn commit_error(&mut self, _why: Refusal, _kind: u8) -> CommitError {
+        // Nobody cancels here: the proxy does not read KILL QUERY.
         self.to_come.push_back(Response::Result);
         let mut rollback = vec![command::QUERY];
         rollback.extend_from_slice(b"ROLLBACK");
-        let (code, state, words) = match why {
-            Refusal::OnPurpose => (
-                DEADLOCK,
-                "40001",
-                "Deadlock found when trying to get lock: chatctl makes this commit fail on purpose",
-            ),
-            Refusal::Cancelled => (INTERRUPTED, "70100", "Query execution was interrupted"),
-        };
+        let words =
+            "Deadlock found when trying to get lock: chatctl makes this commit fail on purpose";
         CommitError {
             to_database: packet::packet(0, &rollback),
-            to_server: packet::packet(1, &packet::error(code, state, words)),
+            to_server: packet::packet(1, &packet::error(DEADLOCK, "40001", words)),
             drops: Drops::Message,
         }
     }
