@@ -19,6 +19,7 @@ use crate::sql::{Conflict, Destroys, Dialect, Kind, Name};
 use put_together::{Run, runs};
 use said::{Assigned, Said, statements};
 use std::collections::BTreeSet;
+use swallows::is_put_elsewhere;
 
 /// Something that an action does to a table.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -156,6 +157,7 @@ impl Judge<'_> {
         let does = self.does(self.action);
         let said = does.said.iter();
         let mut deeds: Vec<_> = said.flat_map(|it| self.of_statement(it)).collect();
+        deeds.retain(|it| it.extent != Extent::New || !is_put_elsewhere(it, &does.said));
         deeds.extend(self.swallows(&does.said));
         for words in &does.harms {
             let tables = self.candidates();

@@ -167,6 +167,13 @@ enum Changed<'a> {
     Else,
 }
 
+/// Whether the new values of its column are inserted elsewhere.
+pub(super) fn is_put_elsewhere(deed: &Deed, said: &[Said]) -> bool {
+    let columns: Vec<_> = deed.column.iter().map(String::as_str).collect();
+    said.iter()
+        .any(|it| it.is_a(puts) && it.carries_row(&columns))
+}
+
 /// A column of a table, if it holds texts.
 fn text_of<'a>(table: &'a Shape, column: &str) -> Option<&'a ShapeColumn> {
     let mut columns = table.columns.iter();

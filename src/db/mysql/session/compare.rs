@@ -251,8 +251,17 @@ pub(super) fn compare_by(
             format!("{filled}, coalesce(sum({are_there} NULL), 0), {fewest}")
         })
         .collect();
+    // Two rows that have become one are both joined to it.
+    let folded = if successor.key.iter().any(sameness::may_fold) {
+        let key = successor.key.iter();
+        let key: Vec<_> = key.map(|(_, new)| sameness::of(&right, new)).collect();
+        let key = key.join(", ");
+        format!(" + coalesce(sum({there}), 0) - count(DISTINCT {key})")
+    } else {
+        String::new()
+    };
     let sql = format!(
-        "SELECT count(*), coalesce(sum(NOT ({there})), 0), {} FROM {from} LEFT JOIN {joined} ON {}",
+        "SELECT count(*), coalesce(sum(NOT ({there})), 0){folded}, {} FROM {from} LEFT JOIN {joined} ON {}",
         counts.join(", "),
         on.join(" AND ")
     );

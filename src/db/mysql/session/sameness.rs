@@ -364,6 +364,44 @@ pub(super) fn joined(was: &str, now: &str, (old, new): &(ShapeColumn, ShapeColum
         }
         (Class::Instant, Class::Date) => format!("{b} = {}", shown(Zone::Clients, &a)),
         (Class::Date, Class::Instant) => format!("{b} = {}", instant(Zone::Clients, &a)),
+        (Class::Text, Class::Bytes) => format!("{b} = {}", bytes_of_text(&a, &new.declared)),
+        (Class::Bytes, Class::Text) => format!("{b} = {}", text_of_bytes(&a, &new.declared)),
         _ => format!("{b} = {a}"),
     }
+}
+
+/// The bytes that a text of a key stands for, where the column has room for no more; else its own.
+fn bytes_of_text(text: &str, declared: &str) -> String {
+    let plain = format!("CAST(CONVERT({text} USING utf8mb4) AS BINARY)");
+    let digits = format!("replace({text}, '-', '')");
+    size(declared).map_or(plain.clone(), |size| {
+        format!(
+            "CASE WHEN {digits} REGEXP '^[0-9a-fA-F]{{{}}}$' THEN unhex({digits}) ELSE {plain} END",
+            2 * size
+        )
+    })
+}
+
+/// The text that stands for the bytes of a key, as a UUID or in hexadecimal, where the column has room for it.
+fn text_of_bytes(bytes: &str, declared: &str) -> String {
+    let plain = format!("CONVERT({bytes} USING utf8mb4)");
+    let hex = format!("lower(hex({bytes}))");
+    let uuid = [9, 14, 19, 24].iter().fold(hex.clone(), |text, place| {
+        format!("insert({text}, {place}, 0, '-')")
+    });
+    match size(declared) {
+        Some(36) => format!("CASE WHEN length({bytes}) = 16 THEN {uuid} ELSE {plain} END"),
+        Some(size) => format!("CASE WHEN 2 * length({bytes}) = {size} THEN {hex} ELSE {plain} END"),
+        None => plain,
+    }
+}
+
+/// Whether unlike values of a key can have one form in its new type: a letter in either case, a word and a number.
+pub(super) fn may_fold((old, new): &(ShapeColumn, ShapeColumn)) -> bool {
+    class(old) != class(new)
+}
+
+/// How many bytes or characters a type has room for: `binary(16)` for sixteen.
+fn size(declared: &str) -> Option<u32> {
+    declared.split(['(', ')']).nth(1)?.trim().parse().ok()
 }

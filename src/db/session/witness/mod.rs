@@ -210,6 +210,19 @@ impl Witness {
                 pairs.push(Pair { old, new, slots });
             }
         }
+        let (mut old_key, mut new_key) = (Vec::new(), Vec::new());
+        for (old, new) in &successor.key {
+            let (a, b) = (form(old, new), form(new, old));
+            let slots = Reading::slots_of_key((&*before, &a), (&after, &b));
+            if let Some((old, new)) = likest((&mut *before, &mut after), slots)? {
+                old_key.push(old);
+                new_key.push(new);
+            }
+        }
+        if old_key.len() == successor.key.len() {
+            before.find_by(old_key)?;
+            after.find_by(new_key)?;
+        }
         let sides = Sides {
             pairs: &pairs,
             shape,

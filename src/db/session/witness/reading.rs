@@ -132,6 +132,30 @@ impl Reading {
         all
     }
 
+    /// The same of a column of a key: a text that stands for bytes is found by them.
+    pub(super) fn slots_of_key(
+        (before, old): (&Self, &Field),
+        (after, new): (&Self, &Field),
+    ) -> Vec<(usize, usize)> {
+        match (old.form, new.form) {
+            (Form::Plain, Form::Hex) | (Form::Hex, Form::Plain) | (Form::Coded, Form::Coded) => {
+                Self::slots((before, old), (after, new))
+            }
+            _ => before.slot(old).zip(after.slot(new)).into_iter().collect(),
+        }
+    }
+
+    /// From here on a row is found by these of its values.
+    pub(super) fn find_by(&mut self, key: Vec<usize>) -> io::Result<()> {
+        if key.len() == self.key.len() && key != self.key {
+            let secret = self.secret;
+            let by = |values: &[Value]| secret.row(key.iter().map(|slot| values[*slot]));
+            self.rows = self.rows.found_by(by)?;
+            self.key = key;
+        }
+        Ok(())
+    }
+
     /// How many values of a row come before its place.
     pub(super) fn place(&self) -> usize {
         self.fields.len()
