@@ -451,7 +451,10 @@ fn names_are_followed_over_the_files_of_a_run_on_postgres() {
     const BEGIN: &str = "CREATE TYPE role AS ENUM ('user', 'assistant');
         CREATE TABLE messages (id bigint PRIMARY KEY, role role, body text);
         INSERT INTO messages SELECT g, (ARRAY['user', 'assistant'])[1 + g % 2]::role, 'text ' || g
-        FROM generate_series(1, 20) AS g;";
+        FROM generate_series(1, 20) AS g;
+        CREATE TYPE place AS (street text, zip text);
+        CREATE TABLE users (id bigint PRIMARY KEY, home place);
+        INSERT INTO users VALUES (1, ('High Street', '12345'));";
     const COLUMN: &str = "ALTER TABLE messages ADD COLUMN new_body text;
         ALTER TABLE messages RENAME COLUMN body TO old_body;";
     const ASIDE: &str = "ALTER TABLE messages RENAME TO old_messages;";
@@ -462,8 +465,27 @@ fn names_are_followed_over_the_files_of_a_run_on_postgres() {
     const VIEW: &str = "ALTER TABLE messages RENAME TO message;
         CREATE VIEW messages AS SELECT * FROM message;";
     const LABEL: &str = "ALTER TYPE role RENAME VALUE 'user' TO 'human';";
+    const FIELD: &str = "ALTER TYPE place RENAME ATTRIBUTE street TO road;";
     let bed = TestBed::new(Backend::Postgres);
     for (name, first, second, lost) in [
+        (
+            "field",
+            FIELD,
+            "ALTER TYPE place RENAME ATTRIBUTE zip TO street;",
+            "users.home",
+        ),
+        (
+            "other_field",
+            FIELD,
+            "ALTER TYPE place RENAME ATTRIBUTE zip TO code;",
+            "",
+        ),
+        (
+            "field_again",
+            FIELD,
+            "ALTER TYPE place RENAME ATTRIBUTE road TO street;",
+            "",
+        ),
         ("taken", ASIDE, EMPTY, "old_messages"),
         ("stepwise", STEPWISE, EMPTY, "old_messages"),
         (

@@ -447,7 +447,7 @@ pub trait Session: Send {
     /// What an earlier, unfinished run made.
     fn recall(&mut self, _text: &str) {}
 
-    /// The labels of enums when the run began, by the numbers of the values, where they are others now.
+    /// Labels of enums and names of fields when the run began, by their numbers, where they are others now.
     fn labels(&mut self) -> anyhow::Result<BTreeMap<u64, String>> {
         Ok(BTreeMap::new())
     }

@@ -13,7 +13,7 @@ use std::rc::Rc;
 #[derive(Default, Serialize, Deserialize)]
 struct Kept {
     tables: Vec<Called>,
-    /// The labels of enums, by the number of the value.
+    /// The labels of enums and the names of fields, by their numbers.
     labels: BTreeMap<u64, String>,
 }
 

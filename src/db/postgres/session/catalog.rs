@@ -39,7 +39,7 @@ impl Seen {
         self.file != now.file
             || self.parents != now.parents
             || self.has_other_words(now)
-            || !self.other_fields(now).is_empty()
+            || !self.other_fields(now, &BTreeMap::new()).is_empty()
             || was
                 .iter()
                 .any(|(id, declared)| is.get(id) != Some(declared))
@@ -58,16 +58,31 @@ impl Seen {
         }
     }
 
-    /// The columns with a composite type in which an earlier name now means another field.
-    pub(super) fn other_fields(&self, now: &Self) -> BTreeSet<u64> {
+    /// The columns with a composite type in which an earlier name, or one of when the run began, now means
+    /// another field.
+    pub(super) fn other_fields(&self, now: &Self, first: &BTreeMap<u64, String>) -> BTreeSet<u64> {
         let is_other = |((column, field), name): &(&(u64, u64), &String)| {
             let other = |((of, other), text): (&(u64, u64), &String)| {
                 of == column && text == *name && other != field
             };
             now.fields.iter().any(other)
         };
+        let takes_name = |(of, name): &(&(u64, u64), &String)| {
+            let is_new = self.fields.get(of) != Some(name);
+            let mut first = first.iter();
+            is_new && first.any(|(field, was)| was == *name && *field != known_by(of.1, name))
+        };
         let others = self.fields.iter().filter(is_other);
+        let others = others.chain(now.fields.iter().filter(takes_name));
         others.map(|((column, _), _)| *column).collect()
+    }
+
+    /// What an application reads its values by, each by the number of a label or by that of a field.
+    pub(super) fn called(&self) -> impl Iterator<Item = (u64, &String)> {
+        let fields = self.fields.iter();
+        let fields = fields.map(|((_, field), name)| (known_by(*field, name), name));
+        let labels = self.words.iter().map(|(label, word)| (*label, word));
+        labels.chain(fields)
     }
 
     pub(super) const fn is_composed(&self) -> bool {
@@ -348,7 +363,7 @@ impl Postgres {
             Some((was, self.looked.tables.get(&id)?))
         });
         let Some((was, now)) = sides else { return };
-        let others = was.other_fields(now);
+        let others = was.other_fields(now, &self.labels);
         for (column, counts) in shape.columns.iter().zip(&mut compared.columns) {
             if column.id.is_some_and(|id| others.contains(&id)) {
                 counts.changed = counts.filled;
@@ -389,6 +404,16 @@ impl Postgres {
             format!("{}.{}", part(schema), part(name))
         }
     }
+}
+
+/// What a field is known by, of all composite types, and next to the labels of enums: its name has the number of
+/// its type before it.
+fn known_by(field: u64, name: &str) -> u64 {
+    let of: u64 = name
+        .split(' ')
+        .next()
+        .map_or(0, |it| it.parse().unwrap_or(0));
+    1 << 63 | of << 16 | field
 }
 
 /// Adds the words in the values of the columns: labels of enums, and names of fields.

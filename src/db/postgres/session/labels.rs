@@ -1,4 +1,5 @@
-//! Labels of enums. A row has the number of a value, and an application reads its label.
+//! Labels of enums and names of fields. A row has the number of a value, and an application reads its label;
+//! of a composite value it has the fields in their order, and an application reads them by name.
 
 use super::Postgres;
 use super::catalog::Seen;
@@ -25,25 +26,25 @@ impl Seen {
 }
 
 impl Postgres {
-    /// Remembers the labels that the run found, of each value the first one.
+    /// Remembers the labels and names that the run found, of each value and field the first one.
     pub(super) fn note_labels(&mut self) {
         for seen in self.before.values() {
-            for (value, label) in &seen.words {
-                self.labels.entry(*value).or_insert_with(|| label.clone());
+            for (of, label) in seen.called() {
+                self.labels.entry(of).or_insert_with(|| label.clone());
             }
         }
     }
 
-    /// Whether the values of a table are read by labels that others had when the run began.
+    /// Whether the values of a table are read by labels or names that others had when the run began.
     pub(super) fn is_relabelled(&self, was: &Seen, now: &Seen) -> bool {
-        was.takes_label(now, &self.labels)
+        was.takes_label(now, &self.labels) || !was.other_fields(now, &self.labels).is_empty()
     }
 
-    /// The labels that the run found, where the values have others now.
+    /// The labels and names that the run found, where their values and fields have others now.
     pub(super) fn former_labels(&mut self) -> anyhow::Result<BTreeMap<u64, String>> {
         let mut now = BTreeMap::new();
         for seen in self.seen()?.values() {
-            now.extend(seen.words.clone());
+            now.extend(seen.called().map(|(of, label)| (of, label.clone())));
         }
         let mut former = self.labels.clone();
         former.retain(|value, was| now.get(value).is_some_and(|it| it != was));

@@ -78,7 +78,7 @@ struct Postgres {
     looked: Looked,
     /// Views that are compared with tables which are gone, by their names.
     views: BTreeMap<String, Shape>,
-    /// The labels of enums as the run found them, by the numbers of the values.
+    /// The labels of enums and the names of fields as the run found them, by their numbers.
     labels: BTreeMap<u64, String>,
     /// What the tables held.
     witness: Witness,
