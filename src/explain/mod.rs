@@ -172,6 +172,7 @@ pub static ALL: &[Page] = &[
     page!("table-volatile"),
     page!("time-ahead"),
     page!("time-runs-backwards"),
+    page!("times-read-as-utc"),
     page!("times-shifted"),
     page!("tool-calls-differ"),
     page!("truncate-table"),

@@ -33,6 +33,7 @@ pub static CODES: &[&str] = &[
     "schema-drift",
     "table-lost",
     "table-volatile",
+    "times-read-as-utc",
     "unused-acknowledgement",
     "values-changed",
     "values-lost",

@@ -178,15 +178,14 @@ impl Content {
             ComparedColumn {
                 filled: *filled,
                 nulled: after.map_or(0, |after| filled.saturating_sub(after + missing)),
-                changed: 0,
-                derived: None,
+                ..ComparedColumn::default()
             }
         });
         Compared {
             before: self.rows,
             missing,
-            moved: 0,
             columns: columns.collect(),
+            ..Compared::default()
         }
     }
 }
@@ -202,6 +201,8 @@ pub struct Compared {
     pub moved: u64,
     /// By column of before, in order.
     pub columns: Vec<ComparedColumn>,
+    /// The zone of new sessions, where it is another one than UTC and some column was read in UTC.
+    pub zone: Option<String>,
 }
 
 /// A column compared with its earlier state.
@@ -215,6 +216,8 @@ pub struct ComparedColumn {
     pub changed: u64,
     /// The explanation of all these changes, if there is one: then they lose nothing.
     pub derived: Option<Derived>,
+    /// Whether its times are the same only if those that have no zone are read in UTC.
+    pub in_utc: bool,
 }
 
 /// Why a value changed next to a change of another one, though no statement asked for it.

@@ -7,6 +7,7 @@ mod guard;
 mod history;
 mod job;
 mod lint;
+mod losses;
 mod new;
 mod options;
 mod plan;

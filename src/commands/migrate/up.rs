@@ -3,6 +3,7 @@
 use super::acknowledged::Acknowledgements;
 use super::advice::History;
 use super::job::{Job, writable};
+use super::losses::{allow, code, fix, subject};
 use super::options::Options;
 use super::{FAILED, advice, case, title};
 use crate::cli_error::CliError;
@@ -471,6 +472,9 @@ fn known(migration: &Ran, lost: &Lost) -> Finding {
             Some("nothing, if that row should be deleted; otherwise leave the trigger out")
         }
         What::Unstored => Some("nothing, if users write nothing there; otherwise leave it out"),
+        What::InUtc => Some(
+            "nothing, if the applications store UTC; otherwise write the conversion with AT TIME ZONE and their time zone",
+        ),
         What::Unwritable => Some(
             "nothing, if no application inserts rows under this name any more; otherwise make the view \
                 insertable (an INSTEAD OF trigger, or a view of one table without UNION), or keep the name for the table",
@@ -509,18 +513,6 @@ fn known(migration: &Ran, lost: &Lost) -> Finding {
     finding
 }
 
-/// The acknowledgement that a loss needs.
-fn allow(lost: &Lost) -> String {
-    // How many rows it will be, nobody knows.
-    if matches!(lost.what, What::Later | What::Rewound) {
-        return format!("-- chatctl: allow-loss {} reason=\"…\"", lost.subject);
-    }
-    format!(
-        "-- chatctl: allow-loss {} rows<={} reason=\"…\"",
-        lost.subject, lost.rows
-    )
-}
-
 fn failed(failure: Failure, changed: &str) -> Finding {
     let mut finding = Finding::new(
         FAILED,
@@ -533,36 +525,6 @@ fn failed(failure: Failure, changed: &str) -> Finding {
     finding.place.file = Some(failure.file);
     finding.place.line = failure.line;
     finding
-}
-
-fn code(lost: &Lost) -> &'static str {
-    match lost.what {
-        What::TableGone => "table-lost",
-        What::RowsGone | What::Hidden => "rows-lost",
-        What::ColumnGone => "column-lost",
-        What::ValuesGone => "values-lost",
-        What::ValuesChanged | What::Moved | What::Unseen => "values-changed",
-        What::Volatile | What::Loose => "table-volatile",
-        What::Unreadable | What::Unshown => "rows-unreadable",
-        What::Later | What::Cleared | What::Unstored => "destroys-later",
-        What::Unwritable => "view-takes-no-rows",
-        What::Rewound => "numbers-given-again",
-    }
-}
-
-fn subject(lost: &Lost) -> String {
-    match &lost.column {
-        Some(column) => format!("{}.{column}", lost.table),
-        None => lost.table.clone(),
-    }
-}
-
-/// How to get past a loss that nothing acknowledges.
-fn fix(lost: &Lost) -> String {
-    format!(
-        "fix the migration; if the loss is intended, add to it (or to acknowledgements.toml next to it): {}",
-        allow(lost)
-    )
 }
 
 fn loss(culprit: &Culprit, acknowledged: &Acknowledgements<'_>, changed: &str) -> Finding {

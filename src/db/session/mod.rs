@@ -586,15 +586,15 @@ pub(super) fn compared(row: &[Cell]) -> Compared {
     Compared {
         before: first.first().copied().unwrap_or(0),
         missing: first.get(1).copied().unwrap_or(0),
-        moved: 0,
         columns: rest
             .chunks(3)
             .map(|counts| crate::model::ComparedColumn {
                 filled: counts[0],
                 nulled: counts.get(1).copied().unwrap_or(0),
                 changed: counts.get(2).copied().unwrap_or(0),
-                derived: None,
+                ..Default::default()
             })
             .collect(),
+        ..Compared::default()
     }
 }

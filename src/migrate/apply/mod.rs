@@ -29,6 +29,7 @@ mod transact;
 mod unfinished;
 mod unseen;
 mod views;
+mod zones;
 
 use super::intent::Intent;
 use super::journal::{Journal, Mark, State};

@@ -11,7 +11,7 @@ use super::fallen::{Fallen, Rehearsal};
 use super::outlook::Outlook;
 use super::prepared::Prepared;
 use super::unseen::first_word;
-use super::{ApplyOptions, End, Evidence, Failure, Guard, definer, fallen, views};
+use super::{ApplyOptions, End, Evidence, Failure, Guard, definer, fallen, views, zones};
 use crate::clock;
 use crate::db::{Failed, Measure, OWN_TABLES, Session};
 use crate::migrate::intent::Intent;
@@ -568,7 +568,8 @@ impl Watched<'_> {
         let volatile = now.and_then(|now| preserve::volatile(shape, now, rows, before));
         evidence.lost.extend(volatile);
         if let Some((successor, now)) = successor.as_ref().zip(now) {
-            let weaker = preserve::weaker((shape, successor), now, &compared, before);
+            let mut weaker = preserve::weaker((shape, successor), now, &compared, before);
+            weaker.retain(|it| it.what != What::InUtc || !zones::is_named(self.intent));
             evidence.lost.extend(weaker);
         }
         let unwritable = views::unwritable(session, shape, (before, after), self.intent)?;

@@ -29,7 +29,8 @@ impl What {
             | Self::ColumnGone
             | Self::ValuesGone
             | Self::ValuesChanged
-            | Self::Unseen => Matter::Rows,
+            | Self::Unseen
+            | Self::InUtc => Matter::Rows,
             Self::Moved => Matter::Order,
             Self::Later | Self::Cleared | Self::Unstored => Matter::Later,
             Self::Volatile | Self::Loose => Matter::Crash,

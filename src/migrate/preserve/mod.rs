@@ -76,6 +76,8 @@ pub enum What {
     Hidden,
     /// New rows will get ids that rows had before.
     Rewound,
+    /// Times without a zone were read in UTC, and applications may read them in another zone.
+    InUtc,
 }
 
 /// What a table has become: by the engine's own identity, else by the names that the statements
@@ -382,6 +384,18 @@ pub fn weaker(
             let left = counts.filled.saturating_sub(counts.nulled);
             all.push(lost(Some(column.name.as_str()), What::Unshown, left));
         }
+        if let (Some(zone), true) = (&compared.zone, counts.in_utc) {
+            let words = format!(
+                "{} of `{}.{}` were read as UTC, and new sessions of this database have the time zone {zone}",
+                crate::text::plural(counts.filled, "time"),
+                was.name,
+                column.name
+            );
+            all.push(Lost {
+                by: Some(words),
+                ..lost(Some(column.name.as_str()), What::InUtc, counts.filled)
+            });
+        }
     }
     all.retain(|it| it.rows > 0);
     all
@@ -496,6 +510,7 @@ impl Lost {
             What::Cleared,
             What::Unstored,
             What::Unwritable,
+            What::InUtc,
         ];
         self.derived.is_some() || warns.contains(&self.what)
     }
@@ -547,7 +562,8 @@ impl fmt::Display for Lost {
             | What::Hidden
             | What::Rewound
             | What::Unreadable
-            | What::Unwritable => f.write_str(self.by.as_deref().unwrap_or_default()),
+            | What::Unwritable
+            | What::InUtc => f.write_str(self.by.as_deref().unwrap_or_default()),
             What::Unshown => write!(
                 f,
                 "`SELECT *` shows none of the {rows} values of `{table}.{column}` any more: the column is INVISIBLE"

@@ -165,13 +165,13 @@ fn what_is_less_is_lost() {
         filled,
         nulled,
         changed,
-        derived: None,
+        ..ComparedColumn::default()
     };
     let compared = Compared {
         before: 9,
         missing: 2,
-        moved: 0,
         columns: vec![column(9, 0, 0), column(9, 3, 4), column(5, 0, 0)],
+        ..Compared::default()
     };
     let what: Vec<_> = lost(&was, found.as_ref(), &compared, all(before))
         .iter()

@@ -21,7 +21,11 @@ use crate::sql::{Dialect, Token, TokenKind, tokenize};
 use judge::Judge;
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{Connection as _, PgConnection};
-use wire::{Client, Column, Event, Field, Refusal};
+use std::time::Duration;
+use wire::{Client, Column, Event, Field, Refusal, Zone};
+
+/// So long the time zone of new sessions is waited for.
+const ZONE_WITHIN: Duration = Duration::from_secs(3);
 
 /// The statements that read. What EXPLAIN ANALYZE would write, the transaction forbids.
 const BEGINS: &[&str] = &["select", "with", "values", "table", "show", "explain"];
@@ -59,6 +63,20 @@ pub(super) async fn judged(
         client.rows(&format!("DEALLOCATE {NAME}_{number}")).await?;
     }
     Ok(())
+}
+
+/// The time zone of sessions that ask for none, unless it is UTC; none where no further connection can be had.
+pub(super) async fn zone(target: &Target, options: &PgConnectOptions) -> Option<String> {
+    let asked = async {
+        let mut client = Client::connect_in(Zone::OfNewSessions, target, options).await?;
+        client.rows("SHOW TimeZone").await
+    };
+    let rows = tokio::time::timeout(ZONE_WITHIN, asked).await.ok()?.ok()?;
+    let zone = rows.into_iter().flatten().next().flatten()?;
+    let name = zone.rsplit('/').next().unwrap_or_default();
+    let is_utc = ["UTC", "GMT", "UCT", "Universal", "Zulu", "Greenwich"].iter();
+    let is_utc = is_utc.into_iter().any(|it| name.eq_ignore_ascii_case(it));
+    (!is_utc).then_some(zone)
 }
 
 pub(super) async fn run(

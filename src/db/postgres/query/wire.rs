@@ -24,6 +24,14 @@ trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
 
 impl<S: AsyncRead + AsyncWrite + Unpin + Send> Stream for S {}
 
+/// In which time zone a connection is.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Zone {
+    Utc,
+    /// That which a setting of the role, the database or the server gives to whoever asks for none.
+    OfNewSessions,
+}
+
 /// A connection.
 pub(super) struct Client {
     stream: Box<dyn Stream>,
@@ -93,13 +101,21 @@ impl Client {
         target: &Target,
         options: &PgConnectOptions,
     ) -> anyhow::Result<Self> {
+        Self::connect_in(Zone::Utc, target, options).await
+    }
+
+    pub(super) async fn connect_in(
+        zone: Zone,
+        target: &Target,
+        options: &PgConnectOptions,
+    ) -> anyhow::Result<Self> {
         let settings = Settings::of(options);
         let connected = async {
             let mut client = Self {
                 stream: reached(&settings).await?,
                 input: BytesMut::new(),
             };
-            client.log_in(&settings).await?;
+            client.log_in(&settings, zone).await?;
             anyhow::Ok(client)
         };
         match tokio::time::timeout(server::CONNECT, connected).await {
@@ -113,16 +129,19 @@ impl Client {
         }
     }
 
-    async fn log_in(&mut self, settings: &Settings) -> anyhow::Result<()> {
-        let parameters = [
+    async fn log_in(&mut self, settings: &Settings, zone: Zone) -> anyhow::Result<()> {
+        let mut parameters = vec![
             ("user", settings.user.as_str()),
             ("database", &settings.database),
             ("application_name", "chatctl"),
             ("client_encoding", "UTF8"),
-            ("TimeZone", "UTC"),
             ("DateStyle", "ISO, MDY"),
             ("options", &settings.options),
         ];
+        match zone {
+            Zone::Utc => parameters.push(("TimeZone", "UTC")),
+            Zone::OfNewSessions => {}
+        }
         let mut out = BytesMut::new();
         frontend::startup_message(parameters, &mut out)?;
         self.send(&mut out).await?;

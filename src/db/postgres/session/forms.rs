@@ -1,6 +1,6 @@
 //! The form in which a value can be compared with one of another type. Pure.
 
-use super::quoted;
+use super::{quoted, text_literal};
 use crate::db::session::witness::{Field, Form};
 use crate::model::ShapeColumn;
 
@@ -54,6 +54,33 @@ fn of(column: &ShapeColumn) -> Type {
 /// Whether a column is an array of floats, such as an embedding.
 fn holds_floats(column: &ShapeColumn) -> bool {
     matches!(column.declared.as_str(), "real[]" | "double precision[]")
+}
+
+/// Whether a column has instants, and not times that have no zone.
+fn holds_instants(column: &ShapeColumn) -> bool {
+    column.declared.ends_with(" with time zone")
+}
+
+/// The same where new sessions have another zone than UTC: a time without a zone is read in both, next to an
+/// instant.
+pub(super) fn form_in(zone: &str, own: &ShapeColumn, other: &ShapeColumn) -> Field {
+    let are_times = [own, other].map(|it| of(it) == Type::Time) == [true, true];
+    if !are_times || holds_instants(own) == holds_instants(other) {
+        return form(own, other);
+    }
+    let column = quoted(&own.name);
+    let in_utc = time(&column);
+    Field {
+        sql: if holds_instants(own) {
+            in_utc
+        } else {
+            let zone = text_literal(zone);
+            format!(
+                "{in_utc} || '|' || pg_catalog.timezone({zone}, {column}::pg_catalog.timestamp)::pg_catalog.text"
+            )
+        },
+        form: Form::InUtc,
+    }
 }
 
 /// A value of a column, to be compared with one of another.

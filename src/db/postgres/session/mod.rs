@@ -18,6 +18,7 @@ mod settings;
 mod since;
 mod single;
 mod versions;
+mod zone;
 
 use super::connection;
 use super::error::failed;
@@ -36,6 +37,7 @@ use account::Account;
 use catalog::{Looked, Seen};
 use literals::{literal, text_literal};
 use numbers::Counted;
+use settings::NOTICE;
 use since::Evidence;
 use single::is_surely_one;
 use sqlx::postgres::PgConnectOptions;
@@ -80,6 +82,8 @@ struct Postgres {
     views: BTreeMap<String, Shape>,
     /// The labels of enums and the names of fields as the run found them, by their numbers.
     labels: BTreeMap<u64, String>,
+    /// The time zone of new sessions, if it is not UTC, once it was asked for.
+    zone: Option<Option<String>>,
     /// What the tables held.
     witness: Witness,
     /// The counts of those that are only counted, by their names.
@@ -149,6 +153,7 @@ impl Postgres {
             looked: Looked::default(),
             views: BTreeMap::new(),
             labels: BTreeMap::new(),
+            zone: None,
             witness: Witness::new(forms::form),
             counts: BTreeMap::new(),
             of_migration: None,
@@ -460,6 +465,7 @@ impl Session for Postgres {
         let seen = self.seen().cloned();
         self.before = seen.map_err(|error| Failed::because(format!("{error:#}")))?;
         self.note_labels();
+        self.note_zone();
         self.views.clear();
         self.witness.begin();
         self.counts.clear();
@@ -514,6 +520,7 @@ impl Session for Postgres {
         let mut compared = self.compare_kept(shape, successor)?;
         if let Some(compared) = &mut compared {
             self.see_fields(shape, compared);
+            self.see_zone(compared);
         }
         Ok(compared)
     }
@@ -589,7 +596,3 @@ const OWN_KEY: i64 = 0x0063_6861_7463_746c;
 
 /// Without it the server may end the session that keeps the place in the row of replicas.
 const NEVER_TOO_IDLE: &str = "SET idle_session_timeout = 0";
-
-/// Without it a statement of a killed chatctl waits on for its lock, or works on, and keeps others
-/// from the table.
-const NOTICE: &str = "SET client_connection_check_interval = '1s'";

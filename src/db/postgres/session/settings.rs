@@ -1,8 +1,12 @@
 //! Session settings of a migration must not affect chatctl's own queries.
 
-use super::{NOTICE, Postgres, text_literal};
+use super::{Postgres, text_literal};
 use crate::db::session::{Failed, Session as _};
 use crate::model::Cell;
+
+/// Without it a statement of a killed chatctl waits on for its lock, or works on, and keeps others
+/// from the table.
+pub(super) const NOTICE: &str = "SET client_connection_check_interval = '1s'";
 
 const ROLE: &str = "role";
 

@@ -86,6 +86,11 @@ pub(in crate::db) enum Form {
     Hex,
     /// As the bytes that a text encodes.
     Bytes(Code),
+    /// As an instant: the first of two that are written with a `|` between them, where a time without a zone is
+    /// one in UTC and one in the zone of new sessions.
+    InUtc,
+    /// The second of them.
+    InZone,
 }
 
 /// The key of all digests of a run.
@@ -138,6 +143,12 @@ impl Secret {
             (Form::Hex, CellRef::Text(text)) => self.decoded(Code::Lower, text),
             (Form::Bytes(code), CellRef::Text(text)) => self.decoded(code, text),
             (Form::Hex | Form::Bytes(_), cell) => self.raw(cell, Kind::Any),
+            (Form::InUtc, CellRef::Text(text)) => {
+                self.bytes(b't', text.split('|').next().unwrap_or(text).as_bytes())
+            }
+            (Form::InZone, CellRef::Text(text)) => {
+                self.bytes(b't', text.rsplit('|').next().unwrap_or(text).as_bytes())
+            }
             (
                 Form::Raw
                 | Form::Document
@@ -147,7 +158,9 @@ impl Secret {
                 | Form::Leaf(_)
                 | Form::Listed
                 | Form::Joined(_)
-                | Form::ArrayJoined(_),
+                | Form::ArrayJoined(_)
+                | Form::InUtc
+                | Form::InZone,
                 cell,
             ) => self.raw(cell, Kind::Own),
         }

@@ -31,6 +31,7 @@ use reading::Known;
 use sides::{OfRun, Pair, Sides};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
+use std::sync::Arc;
 use went::Went;
 
 /// What the tables held when the watch began, and what the run itself made of them.
@@ -57,10 +58,12 @@ pub(in crate::db) struct Witness {
 }
 
 impl Witness {
-    pub(in crate::db) fn new(forms: Forms) -> Self {
+    pub(in crate::db) fn new(
+        forms: impl Fn(&ShapeColumn, &ShapeColumn) -> Field + Send + Sync + 'static,
+    ) -> Self {
         Self {
             secret: Secret::new(),
-            forms,
+            forms: Arc::new(forms),
             held: BTreeMap::new(),
             expected: BTreeMap::new(),
             formless: BTreeMap::new(),
@@ -81,6 +84,14 @@ impl Witness {
         self.fresh.clear();
         self.went.clear();
         self.aside.clear();
+    }
+
+    /// How values are read from here on next to those of another type.
+    pub(in crate::db) fn read_by(
+        &mut self,
+        forms: impl Fn(&ShapeColumn, &ShapeColumn) -> Field + Send + Sync + 'static,
+    ) {
+        self.forms = Arc::new(forms);
     }
 
     /// Which tables the run copies from and to.
@@ -113,7 +124,7 @@ impl Witness {
     /// How the values of a table are read next to those of another type.
     fn form(&self, shape: &Shape) -> impl Fn(&ShapeColumn, &ShapeColumn) -> Field + use<> {
         let formless = self.formless.get(&shape.name).cloned();
-        let (forms, formless) = (self.forms, formless.unwrap_or_default());
+        let (forms, formless) = (Arc::clone(&self.forms), formless.unwrap_or_default());
         move |own, other| {
             let is_formless = formless.contains(own) || formless.contains(other);
             forms(own, if is_formless { own } else { other })
@@ -199,11 +210,15 @@ impl Witness {
         let Some(before) = self.held.get_mut(&shape.name) else {
             return Ok(Compared::default());
         };
-        let mut pairs = Vec::new();
+        let (mut pairs, mut in_utc) = (Vec::new(), Vec::new());
         for (old, new) in &successor.columns {
             let (a, b) = (form(old, new), form(new, old));
             let slots = Reading::slots((&*before, &a), (&after, &b));
+            let first = slots.first().copied();
             let slots = likest((&mut *before, &mut after), slots)?;
+            if a.form == Form::InUtc && slots == first {
+                in_utc.extend(shape.columns.iter().position(|it| it == old));
+            }
             let old = shape.columns.iter().position(|it| it == old);
             let new = now.columns.iter().position(|it| it == new);
             if let (Some(old), Some(new), Some(slots)) = (old, new, slots) {
@@ -232,7 +247,10 @@ impl Witness {
             made: self.made.get(&ident(shape)).unwrap_or(&nothing),
             remembers: self.more_follows,
         };
-        let found = sides.compare(before, after, !successor.key.is_empty())?;
+        let mut found = sides.compare(before, after, !successor.key.is_empty())?;
+        for column in in_utc {
+            found.compared.columns[column].in_utc = true;
+        }
         self.compared.insert(ident(shape));
         if self.more_follows {
             self.fresh.push((ident(now), found.fresh));
@@ -268,15 +286,15 @@ impl Witness {
         Ok(Compared {
             before: rows,
             missing: rows,
-            moved: 0,
             columns: vec![ComparedColumn::default(); shape.columns.len()],
+            ..Compared::default()
         })
     }
 
     /// A table that the run made is about to be read.
     pub(in crate::db) fn of_new(&self, shape: &Shape) -> Reading {
         let key: Vec<_> = key_of(shape).map(|it| (it.clone(), it.clone())).collect();
-        Reading::new(self.secret, self.forms, shape, (&[], &key))
+        Reading::new(self.secret, &*self.forms, shape, (&[], &key))
     }
 
     /// Every row of it is the run's.

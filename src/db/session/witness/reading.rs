@@ -7,6 +7,7 @@ use super::{json, number};
 use crate::model::{CellRef, Shape, ShapeColumn};
 use std::collections::HashSet;
 use std::io;
+use std::sync::Arc;
 
 /// How a value is read.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,7 +19,7 @@ pub(in crate::db) struct Field {
 }
 
 /// How a column's value is read in a form that it has in another type too.
-pub(in crate::db) type Forms = fn(&ShapeColumn, &ShapeColumn) -> Field;
+pub(in crate::db) type Forms = Arc<dyn Fn(&ShapeColumn, &ShapeColumn) -> Field + Send + Sync>;
 
 /// Columns of a table, each with one that it is compared with.
 pub(super) type Pairs<'a> = &'a [(ShapeColumn, ShapeColumn)];
@@ -132,15 +133,16 @@ impl Reading {
         all
     }
 
-    /// The same of a column of a key: a text that stands for bytes is found by them.
+    /// The same of a column of a key: a text that stands for bytes is found by them, a time in its zone.
     pub(super) fn slots_of_key(
         (before, old): (&Self, &Field),
         (after, new): (&Self, &Field),
     ) -> Vec<(usize, usize)> {
         match (old.form, new.form) {
-            (Form::Plain, Form::Hex) | (Form::Hex, Form::Plain) | (Form::Coded, Form::Coded) => {
-                Self::slots((before, old), (after, new))
-            }
+            (Form::Plain, Form::Hex)
+            | (Form::Hex, Form::Plain)
+            | (Form::Coded, Form::Coded)
+            | (Form::InUtc, Form::InUtc) => Self::slots((before, old), (after, new)),
             _ => before.slot(old).zip(after.slot(new)).into_iter().collect(),
         }
     }
@@ -292,7 +294,9 @@ fn also(form: Form) -> Vec<Form> {
         }
         Form::Listed => BETWEEN.map(Form::ArrayJoined).to_vec(),
         Form::Plain => BYTES.to_vec(),
+        Form::InUtc => vec![Form::InZone],
         Form::Raw
+        | Form::InZone
         | Form::Written
         | Form::Moment
         | Form::Truth
@@ -314,6 +318,7 @@ fn others(old: Form, new: Form) -> Vec<(usize, usize)> {
     let (wrapped, leaves) = (2, LEAVES.len());
     match (old, new) {
         (Form::Number, Form::Number) => vec![(3, 3)],
+        (Form::InUtc, Form::InUtc) => vec![(1, 1)],
         (Form::Coded, Form::Coded) => {
             let as_written = std::iter::once((1, 1));
             as_written.chain(bytes.map(|it| (2 + it, 2 + it))).collect()
