@@ -382,7 +382,8 @@ fn bytes_of_text(text: &str, declared: &str) -> String {
     })
 }
 
-/// The text that stands for the bytes of a key, as a UUID or in hexadecimal, where the column has room for it.
+/// The text that stands for the bytes of a key, as a UUID or in hexadecimal, where the column has room
+/// for it.
 fn text_of_bytes(bytes: &str, declared: &str) -> String {
     let plain = format!("CONVERT({bytes} USING utf8mb4)");
     let hex = format!("lower(hex({bytes}))");
@@ -396,7 +397,8 @@ fn text_of_bytes(bytes: &str, declared: &str) -> String {
     }
 }
 
-/// Whether unlike values of a key can have one form in its new type: a letter in either case, a word and a number.
+/// Whether unlike values of a key can have one form in its new type: a letter in either case, a word and
+/// a number.
 pub(super) fn may_fold((old, new): &(ShapeColumn, ShapeColumn)) -> bool {
     class(old) != class(new)
 }

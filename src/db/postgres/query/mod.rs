@@ -65,7 +65,8 @@ pub(super) async fn judged(
     Ok(())
 }
 
-/// The time zone of sessions that ask for none, unless it is UTC; none where no further connection can be had.
+/// The time zone of sessions that ask for none, unless it is UTC; none where no further connection can
+/// be had.
 pub(super) async fn zone(target: &Target, options: &PgConnectOptions) -> Option<String> {
     let asked = async {
         let mut client = Client::connect_in(Zone::OfNewSessions, target, options).await?;

@@ -406,8 +406,8 @@ impl Postgres {
     }
 }
 
-/// What a field is known by, of all composite types, and next to the labels of enums: its name has the number of
-/// its type before it.
+/// What a field is known by, of all composite types, and next to the labels of enums: its name has the
+/// number of its type before it.
 fn known_by(field: u64, name: &str) -> u64 {
     let of: u64 = name
         .split(' ')

@@ -1,5 +1,5 @@
-//! The time zone of new sessions. A file runs in UTC; an application that asks for no zone reads and writes times
-//! that have none in this one.
+//! The time zone of new sessions. A file runs in UTC; an application that asks for no zone reads and
+//! writes times that have none in this one.
 
 use super::{Postgres, forms};
 use crate::db::postgres::query;

@@ -86,8 +86,8 @@ pub(in crate::db) enum Form {
     Hex,
     /// As the bytes that a text encodes.
     Bytes(Code),
-    /// As an instant: the first of two that are written with a `|` between them, where a time without a zone is
-    /// one in UTC and one in the zone of new sessions.
+    /// As an instant: the first of two that are written with a `|` between them, where a time without a
+    /// zone is one in UTC and one in the zone of new sessions.
     InUtc,
     /// The second of them.
     InZone,
