@@ -21,8 +21,8 @@ pub(super) struct Seen {
     composed: bool,
     /// The words of the enums in its columns, each with its type.
     pub(super) words: BTreeMap<u64, String>,
-    /// The fields of the composite types in its columns, by the numbers of the column and of the
-    /// field, each with its type and name.
+    /// The fields of the composite types in its columns, by the number of the column and by what the
+    /// field is known by, each with its type and name.
     fields: BTreeMap<(u64, u64), String>,
 }
 
@@ -70,7 +70,7 @@ impl Seen {
         let takes_name = |(of, name): &(&(u64, u64), &String)| {
             let is_new = self.fields.get(of) != Some(name);
             let mut first = first.iter();
-            is_new && first.any(|(field, was)| was == *name && *field != known_by(of.1, name))
+            is_new && first.any(|(field, was)| was == *name && *field != of.1)
         };
         let others = self.fields.iter().filter(is_other);
         let others = others.chain(now.fields.iter().filter(takes_name));
@@ -80,7 +80,7 @@ impl Seen {
     /// What an application reads its values by, each by the number of a label or by that of a field.
     pub(super) fn called(&self) -> impl Iterator<Item = (u64, &String)> {
         let fields = self.fields.iter();
-        let fields = fields.map(|((_, field), name)| (known_by(*field, name), name));
+        let fields = fields.map(|((_, field), name)| (*field, name));
         let labels = self.words.iter().map(|(label, word)| (*label, word));
         labels.chain(fields)
     }
@@ -300,14 +300,12 @@ impl Postgres {
              WHERE c.relkind IN ('c', 'r', 'p') AND a.attnum > 0 AND NOT a.attisdropped AND c.relpersistence <> 't' AND {OF_USER}"
             ) },
             format!(
-            "a.attrelid::text, e.oid::text, e.enumtypid::text || ' ' || e.enumlabel FROM pg_enum AS e \
-             JOIN pg_type AS t ON e.enumtypid IN (t.oid, t.typelem, t.typbasetype) JOIN pg_attribute AS a ON a.atttypid = t.oid \
-             WHERE a.attnum > 0 AND NOT a.attisdropped{}", of("a.attrelid")),
+            "h.attrelid::text, e.oid::text, e.enumtypid::text || ' ' || e.enumlabel FROM pg_enum AS e \
+             JOIN {} AS h ON h.type = e.enumtypid", held(&of("a.attrelid"))),
             format!(
-            "a.attrelid::text, a.attnum::text, f.attnum::text, f.attrelid::text || ' ' || f.attname FROM pg_attribute AS f \
-             JOIN pg_type AS k ON k.typrelid = f.attrelid AND k.typtype = 'c' \
-             JOIN pg_type AS t ON k.oid IN (t.oid, t.typelem, t.typbasetype) JOIN pg_attribute AS a ON a.atttypid = t.oid \
-             WHERE f.attrelid >= {FIRST} AND f.attnum > 0 AND NOT f.attisdropped AND a.attnum > 0 AND NOT a.attisdropped{}", of("a.attrelid")),
+            "h.attrelid::text, h.attnum::text, f.attnum::text, f.attrelid::text || ' ' || f.attname FROM pg_attribute AS f \
+             JOIN pg_type AS k ON k.typrelid = f.attrelid AND k.typtype = 'c' JOIN {} AS h ON h.type = k.oid \
+             WHERE f.attrelid >= {FIRST} AND f.attnum > 0 AND NOT f.attisdropped", held(&of("a.attrelid"))),
         ])?;
         let mut found = BTreeMap::new();
         for row in &tables {
@@ -416,6 +414,21 @@ fn known_by(field: u64, name: &str) -> u64 {
     1 << 63 | of << 16 | field
 }
 
+/// The users' types in each column, however deep: those that an array, a domain, a composite or a range
+/// is made of.
+fn held(of: &str) -> String {
+    format!(
+        "(WITH RECURSIVE held AS (SELECT a.attrelid, a.attnum, a.atttypid AS type FROM pg_attribute AS a \
+         WHERE a.atttypid >= {FIRST} AND a.attnum > 0 AND NOT a.attisdropped{of} \
+         UNION SELECT h.attrelid, h.attnum, m.type FROM held AS h JOIN pg_type AS t ON t.oid = h.type \
+         CROSS JOIN LATERAL (SELECT t.typelem AS type UNION ALL SELECT t.typbasetype \
+         UNION ALL SELECT r.rngsubtype FROM pg_range AS r WHERE r.rngtypid = t.oid \
+         UNION ALL SELECT f.atttypid FROM pg_attribute AS f \
+         WHERE f.attrelid = t.typrelid AND f.attnum > 0 AND NOT f.attisdropped) AS m WHERE m.type >= {FIRST}) \
+         SELECT attrelid, attnum, type FROM held)"
+    )
+}
+
 /// Adds the words in the values of the columns: labels of enums, and names of fields.
 fn add_words(
     found: &mut BTreeMap<u64, Seen>,
@@ -430,8 +443,10 @@ fn add_words(
     }
     for row in names {
         if let Some(seen) = found.get_mut(&row[0].to_string().parse()?) {
-            let of = (row[1].to_string().parse()?, row[2].to_string().parse()?);
-            seen.fields.insert(of, row[3].to_string());
+            let name = row[3].to_string();
+            let field = known_by(row[2].to_string().parse()?, &name);
+            seen.fields
+                .insert((row[1].to_string().parse()?, field), name);
         }
     }
     Ok(())
