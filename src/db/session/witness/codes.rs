@@ -1,6 +1,7 @@
 //! Texts that encode bytes or a list, which a migration decodes, or that it makes of them. Two unlike
 //! texts never have the same value, but for the line ends that encoders put into Base64.
 
+use super::number;
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 
@@ -92,6 +93,43 @@ pub(super) fn joined(list: List<'_>, between: Option<&str>) -> Option<String> {
     }
 }
 
+/// What the parts of a list are, all of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::db) enum Parts {
+    Texts,
+    Numbers,
+}
+
+/// A list in one way of writing, whether it is a document or an array. None where it has other parts: a number
+/// and its text would be one part of an array.
+pub(super) fn listed(list: List<'_>, of: Parts) -> Option<String> {
+    let texts = || match list {
+        List::Document(text) => serde_json::from_str(text).ok(),
+        List::Array(text) => parts(text),
+    };
+    let numbers = || {
+        let (List::Document(text) | List::Array(text)) = list;
+        let ends = if matches!(list, List::Array(_)) {
+            ('{', '}')
+        } else {
+            ('[', ']')
+        };
+        let inside = text
+            .trim()
+            .strip_prefix(ends.0)?
+            .strip_suffix(ends.1)?
+            .trim();
+        let all = inside.split(',').filter(|_| !inside.is_empty());
+        all.map(|it| number::plain(it.trim()))
+            .collect::<Option<Vec<_>>>()
+    };
+    let all = match of {
+        Parts::Texts => texts(),
+        Parts::Numbers => numbers(),
+    };
+    serde_json::to_string(&all?).ok()
+}
+
 /// The parts of an array as PostgreSQL writes it.
 fn parts(list: &str) -> Option<Vec<String>> {
     let mut rest = list.strip_prefix('{')?.strip_suffix('}')?;
@@ -131,7 +169,7 @@ fn part(text: &str) -> Option<(String, &str)> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Code, List, decoded, joined};
+    use super::{Code, List, Parts, decoded, joined, listed};
 
     #[test]
     fn bytes_are_those_that_are_written_so() {
@@ -161,6 +199,36 @@ mod tests {
             (Code::Uuid, "550e8400e29b41d4a716446655440000"),
         ] {
             assert_eq!(decoded(code, text), None, "{code:?} {text}");
+        }
+    }
+
+    #[test]
+    fn an_array_is_the_list_of_its_parts() {
+        use List::{Array, Document};
+        for (document, array, of) in [
+            (r#"["a", "b,c", ""]"#, r#"{a,"b,c",""}"#, Parts::Texts),
+            ("[0.10, 2e0]", "{0.1,2}", Parts::Numbers),
+            (" [ ] ", "{}", Parts::Numbers),
+            ("[]", "{}", Parts::Texts),
+            (r#"["1"]"#, "{1}", Parts::Texts),
+        ] {
+            let found = listed(Document(document), of);
+            assert!(found.is_some(), "{document}");
+            assert_eq!(found, listed(Array(array), of), "{document} {array}");
+        }
+        for (list, of) in [
+            (Document("[1]"), Parts::Texts),
+            (Document(r#"["1"]"#), Parts::Numbers),
+            (Document("[null]"), Parts::Texts),
+            (Document("[[1]]"), Parts::Numbers),
+            (Document("[1,]"), Parts::Numbers),
+            (Document("{}"), Parts::Texts),
+            (Document("1,2"), Parts::Numbers),
+            (Array("{NULL}"), Parts::Texts),
+            (Array("{NaN}"), Parts::Numbers),
+            (Array("{{1}}"), Parts::Numbers),
+        ] {
+            assert_eq!(listed(list, of), None, "{list:?} {of:?}");
         }
     }
 

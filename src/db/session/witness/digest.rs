@@ -1,6 +1,6 @@
 //! Values and rows as numbers that nobody can forge without the key.
 
-use super::codes::{Code, List, decoded, joined};
+use super::codes::{Code, List, Parts, decoded, joined, listed};
 use super::{json, moment, number};
 use crate::model::CellRef;
 use siphasher::sip::SipHasher13;
@@ -78,6 +78,10 @@ pub(in crate::db) enum Form {
     Joined(Option<&'static str>),
     /// The same of an array.
     ArrayJoined(Option<&'static str>),
+    /// As the list that a text is as a document.
+    ListOf(Parts),
+    /// The same of an array.
+    ArrayOf(Parts),
     /// As a number, in a column that has bytes on one side.
     Coded,
     /// As its bytes, whether they are a text or not.
@@ -139,6 +143,12 @@ impl Secret {
             (Form::ArrayJoined(between), CellRef::Text(text)) => {
                 self.text_of(joined(List::Array(text), between), text)
             }
+            (Form::ListOf(of), CellRef::Text(text)) => {
+                self.text_of(listed(List::Document(text), of), text)
+            }
+            (Form::ArrayOf(of), CellRef::Text(text)) => {
+                self.text_of(listed(List::Array(text), of), text)
+            }
             (Form::Plain, cell) => self.raw(cell, Kind::Any),
             (Form::Hex, CellRef::Text(text)) => self.decoded(Code::Lower, text),
             (Form::Bytes(code), CellRef::Text(text)) => self.decoded(code, text),
@@ -159,6 +169,8 @@ impl Secret {
                 | Form::Listed
                 | Form::Joined(_)
                 | Form::ArrayJoined(_)
+                | Form::ListOf(_)
+                | Form::ArrayOf(_)
                 | Form::InUtc
                 | Form::InZone,
                 cell,

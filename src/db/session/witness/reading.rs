@@ -1,6 +1,6 @@
 //! The rows of a table while they are read.
 
-use super::codes::Code;
+use super::codes::{Code, Parts};
 use super::digest::{Form, NULL, Row, Secret, Value};
 use super::rows::Rows;
 use super::{json, number};
@@ -273,6 +273,8 @@ const BETWEEN: [Option<&str>; 7] = [
     Some(" "),
     Some("\n"),
 ];
+/// What may be in a list that a text is as a document.
+const PARTS: [Parts; 2] = [Parts::Texts, Parts::Numbers];
 /// How a text may encode bytes.
 const BYTES: [Form; 5] = [
     Form::Bytes(Code::Lower),
@@ -292,7 +294,11 @@ fn also(form: Form) -> Vec<Form> {
             let joined = BETWEEN.map(Form::Joined);
             [&[Form::Unwrapped, Form::Wrapped][..], &LEAVES, &joined].concat()
         }
-        Form::Listed => BETWEEN.map(Form::ArrayJoined).to_vec(),
+        Form::Wrapped => PARTS.map(Form::ListOf).to_vec(),
+        Form::Listed => {
+            let joined = BETWEEN.map(Form::ArrayJoined);
+            [&joined[..], &PARTS.map(Form::ArrayOf)].concat()
+        }
         Form::Plain => BYTES.to_vec(),
         Form::InUtc => vec![Form::InZone],
         Form::Raw
@@ -301,10 +307,11 @@ fn also(form: Form) -> Vec<Form> {
         | Form::Moment
         | Form::Truth
         | Form::Unwrapped
-        | Form::Wrapped
         | Form::Leaf(_)
         | Form::Joined(_)
         | Form::ArrayJoined(_)
+        | Form::ListOf(_)
+        | Form::ArrayOf(_)
         | Form::Hex
         | Form::Bytes(_) => Vec::new(),
     }
@@ -316,6 +323,7 @@ fn others(old: Form, new: Form) -> Vec<(usize, usize)> {
     let bytes = 1..=BYTES.len();
     let joined = 1..=BETWEEN.len();
     let (wrapped, leaves) = (2, LEAVES.len());
+    let lists = (1..=PARTS.len()).map(|it| (it, BETWEEN.len() + it));
     match (old, new) {
         (Form::Number, Form::Number) => vec![(3, 3)],
         (Form::InUtc, Form::InUtc) => vec![(1, 1)],
@@ -325,8 +333,11 @@ fn others(old: Form, new: Form) -> Vec<(usize, usize)> {
         }
         (Form::Plain, Form::Hex) => bytes.map(|it| (it, 0)).collect(),
         (Form::Hex, Form::Plain) => bytes.map(|it| (0, it)).collect(),
-        (Form::Wrapped, Form::Listed) => joined.map(|it| (0, it)).collect(),
-        (Form::Listed, Form::Wrapped) => joined.map(|it| (it, 0)).collect(),
+        (Form::Wrapped, Form::Listed) => joined.map(|it| (0, it)).chain(lists).collect(),
+        (Form::Listed, Form::Wrapped) => {
+            let lists = lists.map(|(text, array)| (array, text));
+            joined.map(|it| (it, 0)).chain(lists).collect()
+        }
         // The rest of the document is what the migration writes.
         (Form::Document, Form::Composed) => (1..=leaves + BETWEEN.len())
             .map(|it| (wrapped, wrapped + it))
