@@ -98,6 +98,22 @@ fn an_answer_that_is_shortened_later_is_lost() {
     );
 }
 
+/// A crash while it is away would lose it.
+#[test]
+fn an_answer_that_is_away_for_a_time_is_found() {
+    let report = is_violated(&["--rewrite", "back"], "saved-row-changed-later");
+    assert_eq!(case(&report, "/order")["verdict"], "proven", "{report:#}");
+    let at_once = is_proven(&["--rewrite", "at-once"]);
+    assert!(codes(&at_once, "warning").is_empty(), "{at_once:#}");
+}
+
+/// A history that shows it with another role does not show that the answer is there.
+#[test]
+fn an_answer_that_becomes_the_assistants_after_the_marker_is_found() {
+    let report = is_violated(&["--spoil", "late-role"], "saved-after-done");
+    assert_eq!(case(&report, "/order")["verdict"], "violated", "{report:#}");
+}
+
 /// A commit that fails leaves a rollback journal behind, and nobody but its writer can read the file then.
 #[test]
 fn a_failed_save_that_nobody_is_told_of_is_found_behind_its_journal() {

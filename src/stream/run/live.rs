@@ -7,6 +7,7 @@ use crate::model::StoredMessage;
 use crate::stream::judge::saved_row_changed_later::is_lost;
 use crate::stream::kept::{self, ExpectedAnswer};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// A turn under way.
 pub(super) struct Live {
@@ -68,6 +69,8 @@ impl Live {
 pub(super) struct AtMarker {
     pub(super) answer: Option<StoredMessage>,
     pub(super) question: Option<StoredMessage>,
+    /// How long the answer was away after that, before it came back.
+    pub(super) away: Option<Duration>,
 }
 
 /// A complete row that is checked again at the end.

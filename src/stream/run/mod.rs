@@ -30,6 +30,7 @@ mod leaving;
 mod limits;
 mod live;
 mod loaded;
+mod looks;
 mod next_turn;
 mod observe;
 mod pieces;

@@ -4,6 +4,7 @@ use super::at_final::{AtFinal, Missing};
 use super::case::Moments;
 use super::chat::{Chat, Vary};
 use super::live::{AtMarker, Live};
+use super::looks::Watched;
 use super::pieces::Pieces;
 use super::stage::Stage;
 use crate::clock;
@@ -218,9 +219,11 @@ impl Stage<'_> {
         &mut self,
         live: Live,
         mut judged: Judged,
-        at_final: AtMarker,
+        mut at_final: AtMarker,
     ) -> anyhow::Result<Judged> {
-        let seen = self.until_over(&live, REST).await;
+        let mut watched = Watched::at_marker(&at_final, &live.nonce);
+        let over = self.until_over(&live, REST);
+        let seen = self.look_during(&mut watched, over).await;
         self.world.gateway.rest();
         let moments = &mut judged.moments;
         if let Some(at) = *live.play.ended().borrow() {
@@ -258,6 +261,7 @@ impl Stage<'_> {
                     judged.late_row = Some(at);
                     moments.at(at, Lane::Store, "the answer's row is complete");
                 }
+                at_final.away = self.gap_of(watched).await;
                 self.keep(&live, row, at_final).await;
             }
             None if is_violated => {
