@@ -194,16 +194,56 @@ fn an_answer_that_a_reload_finds_in_a_queue_is_not_called_lost() {
     is_violated(&["--queue", "50", "--hidden"], "saved-after-done");
 }
 
+/// The shipped session without its history.
+fn without_history(folder: &tempfile::TempDir) -> String {
+    let shipped = fs::read_to_string(root().join("fixtures/sessions/shipped/plain.toml")).unwrap();
+    let (without_history, _) = shipped.split_once("[history]").unwrap();
+    let session = folder.path().join("plain.toml");
+    fs::write(&session, without_history).unwrap();
+    session.to_str().unwrap().to_owned()
+}
+
+/// Without a history nobody knows what a flag of its row hides.
+#[test]
+fn a_flag_that_is_set_after_the_marker_is_a_warning() {
+    let folder = tempfile::tempdir().unwrap();
+    let session = without_history(&folder);
+    for (options, warnings) in [
+        (
+            &["--spoil", "late-flag"][..],
+            vec!["saved-row-changed-later"],
+        ),
+        (&[], vec![]),
+    ] {
+        let (report, _) = verify_with(options, &[&session]);
+        assert_eq!(report["verdict"], "proven", "{options:?}: {report:#}");
+        assert_eq!(codes(&report, "warning"), warnings, "{report:#}");
+    }
+}
+
+/// A lock of the file withholds the worker's commit, too.
+#[test]
+fn an_answer_that_a_worker_will_move_is_not_called_lost_behind_a_lock() {
+    let folder = tempfile::tempdir().unwrap();
+    let session = without_history(&folder);
+    for (options, verdict) in [
+        (&["--queue", "50"][..], "inconclusive"),
+        (&["--save", "300"], "violated"),
+    ] {
+        let by_lock = [session.as_str(), "--gate", "raw-locks"];
+        let (report, _) = verify_with(options, &by_lock);
+        let order = case(&report, "/order");
+        assert_eq!(order["verdict"], verdict, "{options:?}: {report:#}");
+    }
+}
+
 /// Without a history the outbox is known by the commit that put the answer there. What is saved
 /// later, and nowhere before, is late.
 #[test]
 fn an_answer_that_a_worker_will_move_is_not_called_lost() {
     let folder = tempfile::tempdir().unwrap();
-    let shipped = fs::read_to_string(root().join("fixtures/sessions/shipped/plain.toml")).unwrap();
-    let (without_history, _) = shipped.split_once("[history]").unwrap();
-    let session = folder.path().join("plain.toml");
-    fs::write(&session, without_history).unwrap();
-    let session = session.to_str().unwrap();
+    let session = without_history(&folder);
+    let session = session.as_str();
     for (options, verdict) in [
         (&["--queue", "50"][..], "inconclusive"),
         // The worker's commit is withheld, too, and locks readers out.

@@ -43,6 +43,7 @@ again 300 ms later. `--rewrite at-once`: both in one commit.
 `--spoil HOW`: `cut-question` stores the end of each question, `no-blanks` stores it without its blanks, `nowhere` in no
 conversation, `as-system` as the system's, `hidden` with the status GONE, `two-questions` stores each twice, `drafts` stores a
 message for each piece of an answer, `tail` stores the end of an answer before the marker and all of it after it,
+`late-flag` hides the answer by a column of its own until after the marker,
 `late-role` saves the answer as pending, and makes it the assistant's after the marker,
 `moved` moves the answer to another conversation 600 ms after the marker, and `twice` saves it again if its client leaves.
 `--queue MS`: the answer is saved to a queue, out of which the history reads it as well, and moved to the messages so
@@ -124,7 +125,7 @@ arguments.add_argument("--more", type=int)
 arguments.add_argument("--tidy", type=int)
 arguments.add_argument("--forget", type=int)
 arguments.add_argument("--rewrite")
-arguments.add_argument("--spoil", choices=[*QUESTIONS, "cut-question", "two-questions", "drafts", "tail", "late-role", "moved", "twice"])
+arguments.add_argument("--spoil", choices=[*QUESTIONS, "cut-question", "two-questions", "drafts", "tail", "late-flag", "late-role", "moved", "twice"])
 arguments.add_argument("--doubt", type=int)
 arguments.add_argument("--doubt-at", type=int)
 arguments.add_argument("--pause", type=int, default=0)
@@ -191,6 +192,8 @@ def make() -> None:
         db.executescript(TABLES[options.keep])
         if options.archive:
             db.executescript(ARCHIVE)
+        if options.spoil == "late-flag":
+            db.execute("ALTER TABLE message ADD COLUMN is_visible INTEGER")
         if options.receipt:
             db.execute("CREATE TABLE IF NOT EXISTS receipt (chat TEXT, at REAL)")
         if options.queue is not None:
@@ -238,6 +241,8 @@ def keep_message(key: str | None, role: str, text: str, status: str) -> None:
     # Of one second, the answer comes first.
     number = f"{0 if role == 'assistant' else 1}-{uuid.uuid4()}" if options.keep == "seconds" else None
     row = [number, key, role, text, now()] + ([status] if options.keep == "status" else [])
+    if options.spoil == "late-flag":
+        row.append(int(role == "user"))
     write(f"INSERT INTO message VALUES ({', '.join('?' * len(row))})", *row)
 
 
@@ -546,6 +551,9 @@ class Handler(BaseHTTPRequestHandler):
         if rewrites_later:
             time.sleep(0.05)
             rewrite(key)
+        if options.spoil == "late-flag":
+            time.sleep(0.05)
+            write("UPDATE message SET is_visible = 1 WHERE content = ?", said)
         if options.spoil == "late-role":
             time.sleep(0.05)
             write("UPDATE message SET role = 'assistant' WHERE role = 'pending' AND content = ?", said)

@@ -82,7 +82,7 @@ impl Stage<'_> {
             rows: AtMarker {
                 answer: row,
                 question: self.question_of(live).await,
-                away: None,
+                ..AtMarker::default()
             },
             missing: missing.ok().flatten(),
         }

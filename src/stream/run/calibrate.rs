@@ -153,13 +153,9 @@ impl Stage<'_> {
         let marked = self.until_final(&live).await;
         let mut at_final = AtMarker::default();
         if marked.turn.promised_at().is_some() && self.mapping.is_some() {
-            let row = self.complete_row(&live.nonce).await;
-            calibrated.at_final.push(rows::state(&row));
-            at_final = AtMarker {
-                answer: row.ok().flatten(),
-                question: self.question_of(&live).await,
-                away: None,
-            };
+            let (state, rows) = self.rows_at_marker(&live).await;
+            calibrated.at_final.push(state);
+            at_final = rows;
         }
         let mut watched = Watched::at_marker(&at_final, &live.nonce);
         let over = self.until_over(&live, self.options.response_timeout);

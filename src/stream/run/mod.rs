@@ -21,6 +21,7 @@ mod exchange;
 mod failing_tool;
 mod find_store;
 mod finish_without_done;
+mod flags;
 mod gated;
 mod gates;
 mod headless;

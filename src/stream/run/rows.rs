@@ -269,6 +269,12 @@ impl Stage<'_> {
             let then = "right after the turns the history was correct";
             report.add(worse.finding.with(Source::Stream, then.to_owned()));
         }
+        for kept in &kept {
+            if let Some(finding) = self.flag_set_later(kept).await {
+                report.add(finding);
+                break;
+            }
+        }
         let mut observed = self.observed();
         let mut without_head = HashSet::new();
         for kept in kept {
