@@ -190,7 +190,8 @@ fn on_mariadb_too_a_commit_is_withheld_then_its_answer() {
     });
 }
 
-/// What a server does that gives up a part of its transaction: the request to cancel reaches the withheld statement.
+/// What a server does that gives up a part of its transaction: the request to cancel reaches the
+/// withheld statement.
 const CANCELS_INSIDE: &str = r#"
 import os, threading, psycopg
 with psycopg.connect(os.environ["URL"]) as connection:

@@ -3,7 +3,8 @@
 use crate::model::ProviderEnd;
 use crate::report::{Finding, Severity, Verdict};
 
-/// Of a conversation that has messages and no row of its own, or none that names its user as others do: what was seen.
+/// Of a conversation that has messages and no row of its own, or none that names its user as
+/// others do: what was seen.
 pub(super) const NO_HEAD: &str = "other conversations have a row of their own, and this one has only messages, or a \
     row without the user that others name";
 /// The same: what to do.

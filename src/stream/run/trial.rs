@@ -146,8 +146,8 @@ impl Stage<'_> {
         let mut elsewhere = None;
         // A server that has committed nothing can show the answer from its memory only.
         if is_missing && !trial.steps.is_empty() {
-            // Nothing but a step writes into a file that is locked: what is anywhere in it came with one, and perhaps
-            // before a marker that overtook it.
+            // Nothing but a step writes into a file that is locked: what is anywhere in it came
+            // with one, and perhaps before a marker that overtook it.
             let carried = self.world.target.is_file();
             elsewhere = self
                 .shown_without_row(chat, &live, holds.hold, carried)

@@ -70,8 +70,8 @@ pub(super) fn names_one_user(request: &Request, is_setup: bool) -> bool {
         && (named.contains(&Named::Same) || in_path(&request.path, is_setup))
 }
 
-/// A user's segment that the session writes out: `/users/demo/chat`. One that ends the path of a setup may say what is
-/// made: `/users/guest`.
+/// A user's segment that the session writes out: `/users/demo/chat`. One that ends the path of a
+/// setup may say what is made: `/users/guest`.
 fn in_path(path: &Template, is_setup: bool) -> bool {
     let text = path.own_text();
     let segments: Vec<_> = text.split('/').collect();

@@ -84,8 +84,8 @@ pub(super) async fn begin(
     logging.run(number).await
 }
 
-/// Takes out of a greeting what can't be read along with. The connection's number, and what is left of the database's
-/// capabilities.
+/// Takes out of a greeting what can't be read along with. Gives the connection's number, and what
+/// is left of the database's capabilities.
 fn restrict(greeting: &mut [u8]) -> Option<(u64, u32)> {
     if greeting.first() != Some(&10) {
         return None;
