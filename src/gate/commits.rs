@@ -77,6 +77,9 @@ pub struct Traffic {
     pub carried: bool,
     /// Why the last connection broke that did not end in order.
     pub broken: Option<String>,
+    /// How many statements the server cancelled while they were withheld, since the gate was closed.
+    #[serde(default)]
+    pub cancelled: u32,
 }
 
 /// How commits are withheld.

@@ -98,6 +98,22 @@ fn an_answer_that_is_shortened_later_is_lost() {
     );
 }
 
+/// A crash while it is away would lose it.
+#[test]
+fn an_answer_that_is_away_for_a_time_is_found() {
+    let report = is_violated(&["--rewrite", "back"], "saved-row-changed-later");
+    assert_eq!(case(&report, "/order")["verdict"], "proven", "{report:#}");
+    let at_once = is_proven(&["--rewrite", "at-once"]);
+    assert!(codes(&at_once, "warning").is_empty(), "{at_once:#}");
+}
+
+/// A history that shows it with another role does not show that the answer is there.
+#[test]
+fn an_answer_that_becomes_the_assistants_after_the_marker_is_found() {
+    let report = is_violated(&["--spoil", "late-role"], "saved-after-done");
+    assert_eq!(case(&report, "/order")["verdict"], "violated", "{report:#}");
+}
+
 /// A commit that fails leaves a rollback journal behind, and nobody but its writer can read the file then.
 #[test]
 fn a_failed_save_that_nobody_is_told_of_is_found_behind_its_journal() {
@@ -178,16 +194,56 @@ fn an_answer_that_a_reload_finds_in_a_queue_is_not_called_lost() {
     is_violated(&["--queue", "50", "--hidden"], "saved-after-done");
 }
 
+/// The shipped session without its history.
+fn without_history(folder: &tempfile::TempDir) -> String {
+    let shipped = fs::read_to_string(root().join("fixtures/sessions/shipped/plain.toml")).unwrap();
+    let (without_history, _) = shipped.split_once("[history]").unwrap();
+    let session = folder.path().join("plain.toml");
+    fs::write(&session, without_history).unwrap();
+    session.to_str().unwrap().to_owned()
+}
+
+/// Without a history nobody knows what a flag of its row hides.
+#[test]
+fn a_flag_that_is_set_after_the_marker_is_a_warning() {
+    let folder = tempfile::tempdir().unwrap();
+    let session = without_history(&folder);
+    for (options, warnings) in [
+        (
+            &["--spoil", "late-flag"][..],
+            vec!["saved-row-changed-later"],
+        ),
+        (&[], vec![]),
+    ] {
+        let (report, _) = verify_with(options, &[&session]);
+        assert_eq!(report["verdict"], "proven", "{options:?}: {report:#}");
+        assert_eq!(codes(&report, "warning"), warnings, "{report:#}");
+    }
+}
+
+/// A lock of the file withholds the worker's commit, too.
+#[test]
+fn an_answer_that_a_worker_will_move_is_not_called_lost_behind_a_lock() {
+    let folder = tempfile::tempdir().unwrap();
+    let session = without_history(&folder);
+    for (options, verdict) in [
+        (&["--queue", "50"][..], "inconclusive"),
+        (&["--save", "300"], "violated"),
+    ] {
+        let by_lock = [session.as_str(), "--gate", "raw-locks"];
+        let (report, _) = verify_with(options, &by_lock);
+        let order = case(&report, "/order");
+        assert_eq!(order["verdict"], verdict, "{options:?}: {report:#}");
+    }
+}
+
 /// Without a history the outbox is known by the commit that put the answer there. What is saved
 /// later, and nowhere before, is late.
 #[test]
 fn an_answer_that_a_worker_will_move_is_not_called_lost() {
     let folder = tempfile::tempdir().unwrap();
-    let shipped = fs::read_to_string(root().join("fixtures/sessions/shipped/plain.toml")).unwrap();
-    let (without_history, _) = shipped.split_once("[history]").unwrap();
-    let session = folder.path().join("plain.toml");
-    fs::write(&session, without_history).unwrap();
-    let session = session.to_str().unwrap();
+    let session = without_history(&folder);
+    let session = session.as_str();
     for (options, verdict) in [
         (&["--queue", "50"][..], "inconclusive"),
         // The worker's commit is withheld, too, and locks readers out.

@@ -1,7 +1,7 @@
 //! The ways in which drivers speak to a database: through each, the right server is proven and the wrong
 //! one violated.
 
-use crate::common::servers::{MariaDb, Postgres};
+use crate::common::servers::{MariaDb, Postgres, run_sql};
 use crate::common::{Turn, case, chatctl, node, python, report, root};
 use chatctl::db::Target;
 use chatctl::gate::{Listen, Proxy};
@@ -56,6 +56,29 @@ fn the_order_is_decided_with_a_prepared_commit() {
 fn the_order_is_decided_with_a_cancelled_query() {
     let server = Postgres::start();
     decided("cancelled", |name| server.database(name), |_| Vec::new());
+}
+
+/// The server's tables are in a schema that only its own settings name.
+#[test]
+fn a_schema_that_only_the_server_knows_is_named() {
+    let _turn = Turn::shared();
+    let server = Postgres::start();
+    let url = server.database("tenants");
+    run_sql(&url, "CREATE SCHEMA tenant_a");
+    let start = format!(
+        "env PGOPTIONS=-csearch_path=tenant_a {} {} --port {{port}} --gateway {{gateway_url}}",
+        python().display(),
+        root().join("tests/servers/drivers.py").display(),
+    );
+    let output = chatctl()
+        .args(["verify-stream", "--ready", "/health", "--trials", "3"])
+        .args(["--start", &start, "--database-url", &url])
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(3), "{said}");
+    let hint = "`tenant_a.message` looks like the chats: add ?search_path=tenant_a";
+    assert!(said.contains(hint), "{said}");
 }
 
 /// The proxy listens at a socket in a folder, as the database itself often does.

@@ -236,6 +236,11 @@ fn a_save_that_is_cancelled_is_not_proven_on_postgresql() {
                 (vec!["swallows-save-errors"], 1),
                 "{driver}: {report:#}"
             );
+            let order = order.to_string();
+            assert!(
+                order.contains("the server cancelled a commit"),
+                "{report:#}"
+            );
         } else {
             assert_eq!(found, (vec![], 3), "{report:#}");
         }

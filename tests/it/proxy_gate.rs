@@ -1,5 +1,6 @@
 //! The proxy gate in front of real database servers: what it withholds, and what it lets pass.
 
+use crate::common::python;
 use crate::common::servers::{MariaDb, Postgres, run_sql, texts};
 use crate::common::stores::run;
 use chatctl::db::Target;
@@ -187,4 +188,89 @@ fn on_mariadb_too_a_commit_is_withheld_then_its_answer() {
         assert_eq!(rows().len(), 2);
         app.close().await.unwrap();
     });
+}
+
+/// What a server does that gives up a part of its transaction: the request to cancel reaches the
+/// withheld statement.
+const CANCELS_INSIDE: &str = r#"
+import os, threading, psycopg
+with psycopg.connect(os.environ["URL"]) as connection:
+    connection.execute("INSERT INTO message (content) VALUES ('the question')")
+    connection.execute("SAVEPOINT answer")
+    threading.Timer(0.3, connection.cancel).start()
+    try:
+        connection.execute("CALL keep()")
+    except psycopg.errors.QueryCanceled:
+        connection.execute("ROLLBACK TO answer")
+"#;
+
+#[test]
+fn a_statement_that_is_cancelled_in_a_transaction_leaves_the_rest_of_it() {
+    let server = Postgres::start();
+    let url = server.database("cancelled");
+    run_sql(
+        &url,
+        "CREATE TABLE message (id serial PRIMARY KEY, content text);
+         CREATE PROCEDURE keep() LANGUAGE sql AS $$ INSERT INTO message (content) VALUES ('the answer') $$",
+    );
+    run(async {
+        let target = Target::parse(&url).unwrap();
+        let mut proxy = Proxy::listen(&anywhere(), &target, MAX_HOLD).unwrap();
+        proxy.close(hold("nonce-1")).await.unwrap();
+        let mut app = tokio::process::Command::new(python())
+            .args(["-c", CANCELS_INSIDE])
+            .env("URL", through(&url, &proxy))
+            .spawn()
+            .unwrap();
+        let withheld = until(&mut proxy, 1).await;
+        assert_eq!(withheld[0].what, "CALL keep()");
+        until(&mut proxy, 0).await;
+        let withheld = until(&mut proxy, 1).await;
+        assert_eq!(withheld[0].what, "COMMIT");
+        let passed = proxy.pass(withheld[0].id).await.unwrap();
+        assert_eq!(passed.outcome, CommitOutcome::Done);
+        proxy.open().await.unwrap();
+        assert!(app.wait().await.unwrap().success());
+        assert_eq!(proxy.traffic().await.unwrap().unwrap().cancelled, 1);
+    });
+    assert_eq!(texts(&url, "SELECT content FROM message"), ["the question"]);
+}
+
+#[test]
+fn on_mariadb_a_withheld_statement_is_cancelled_by_another_connection() {
+    let server = MariaDb::start();
+    let url = server.database("cancelled");
+    run_sql(
+        &url,
+        "CREATE TABLE message (id int PRIMARY KEY AUTO_INCREMENT, content text)",
+    );
+    run(async {
+        let target = Target::parse(&url).unwrap();
+        let mut proxy = Proxy::listen(&anywhere(), &target, MAX_HOLD).unwrap();
+        let through = through(&url, &proxy);
+        let mut app = MySqlConnection::connect(&through).await.unwrap();
+        let mut other = MySqlConnection::connect(&through).await.unwrap();
+        let number: i64 = sqlx::query_scalar("SELECT CONVERT(connection_id(), SIGNED)")
+            .fetch_one(&mut app)
+            .await
+            .unwrap();
+        proxy.close(hold("nonce-1")).await.unwrap();
+        let save = tokio::spawn(async move {
+            let sql = "INSERT INTO message (content) VALUES ('nonce-1')";
+            let saved = app.execute(sql).await;
+            // What comes next is not cancelled.
+            app.execute("SELECT 1").await.unwrap();
+            saved.unwrap_err().to_string()
+        });
+        until(&mut proxy, 1).await;
+        let kill = format!("KILL QUERY {number}");
+        other.execute(sqlx::AssertSqlSafe(kill)).await.unwrap();
+        other.execute("SELECT 1").await.unwrap();
+        let error = save.await.unwrap();
+        assert!(error.contains("interrupted"), "{error}");
+        assert!(proxy.withheld().await.unwrap().is_empty());
+        assert_eq!(proxy.traffic().await.unwrap().unwrap().cancelled, 1);
+        proxy.open().await.unwrap();
+    });
+    assert!(texts(&url, "SELECT content FROM message").is_empty());
 }

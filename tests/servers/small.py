@@ -37,10 +37,14 @@ and the final marker waits for the beat that follows, and not for the save.
 `--receipt`: who reads a conversation has that noted in the store first.
 `--rewrite before|MS`: once the answer is saved, a commit deletes all rows of the conversation, and another one inserts
 them again, before the final marker or so many milliseconds after it.
+`--rewrite back`: 50 ms after the marker a commit deletes all rows of the conversation, and another one inserts them
+again 300 ms later. `--rewrite at-once`: both in one commit.
 `--rewrite older`: the messages of earlier turns are gone at the final marker, and come back after it.
 `--spoil HOW`: `cut-question` stores the end of each question, `no-blanks` stores it without its blanks, `nowhere` in no
 conversation, `as-system` as the system's, `hidden` with the status GONE, `two-questions` stores each twice, `drafts` stores a
 message for each piece of an answer, `tail` stores the end of an answer before the marker and all of it after it,
+`late-flag` hides the answer by a column of its own until after the marker,
+`late-role` saves the answer as pending, and makes it the assistant's after the marker,
 `moved` moves the answer to another conversation 600 ms after the marker, and `twice` saves it again if its client leaves.
 `--queue MS`: the answer is saved to a queue, out of which the history reads it as well, and moved to the messages so
 many milliseconds after the marker. `--hidden`: the history does not read the queue.
@@ -121,7 +125,7 @@ arguments.add_argument("--more", type=int)
 arguments.add_argument("--tidy", type=int)
 arguments.add_argument("--forget", type=int)
 arguments.add_argument("--rewrite")
-arguments.add_argument("--spoil", choices=[*QUESTIONS, "cut-question", "two-questions", "drafts", "tail", "moved", "twice"])
+arguments.add_argument("--spoil", choices=[*QUESTIONS, "cut-question", "two-questions", "drafts", "tail", "late-flag", "late-role", "moved", "twice"])
 arguments.add_argument("--doubt", type=int)
 arguments.add_argument("--doubt-at", type=int)
 arguments.add_argument("--pause", type=int, default=0)
@@ -188,6 +192,8 @@ def make() -> None:
         db.executescript(TABLES[options.keep])
         if options.archive:
             db.executescript(ARCHIVE)
+        if options.spoil == "late-flag":
+            db.execute("ALTER TABLE message ADD COLUMN is_visible INTEGER")
         if options.receipt:
             db.execute("CREATE TABLE IF NOT EXISTS receipt (chat TEXT, at REAL)")
         if options.queue is not None:
@@ -235,6 +241,8 @@ def keep_message(key: str | None, role: str, text: str, status: str) -> None:
     # Of one second, the answer comes first.
     number = f"{0 if role == 'assistant' else 1}-{uuid.uuid4()}" if options.keep == "seconds" else None
     row = [number, key, role, text, now()] + ([status] if options.keep == "status" else [])
+    if options.spoil == "late-flag":
+        row.append(int(role == "user"))
     write(f"INSERT INTO message VALUES ({', '.join('?' * len(row))})", *row)
 
 
@@ -274,6 +282,22 @@ def insert_all(rows: list[Any]) -> None:
         db.execute("BEGIN IMMEDIATE")
         # Meanwhile another chat may have got their numbers.
         db.executemany("INSERT INTO message VALUES (NULL, ?, ?, ?, ?)", [row[1:] for row in rows])
+        db.execute("COMMIT")
+
+
+def rewrite(key: str) -> None:
+    of_chat = "FROM message WHERE conversation_id = ?"
+    with closing(database()) as db:
+        db.execute("BEGIN IMMEDIATE")
+        rows = db.execute(f"SELECT * {of_chat}", (key,)).fetchall()
+        db.execute(f"DELETE {of_chat}", (key,))
+        if options.rewrite == "back":
+            db.execute("COMMIT")
+            time.sleep(0.3)
+            db.execute("BEGIN IMMEDIATE")
+        for number, *row in rows:
+            place = None if options.rewrite == "back" else number
+            db.execute("INSERT INTO message VALUES (?, ?, ?, ?, ?)", (place, *row))
         db.execute("COMMIT")
 
 
@@ -499,7 +523,8 @@ class Handler(BaseHTTPRequestHandler):
         if is_twice:
             self.save(key, question, said)
         rewritten = []
-        if options.rewrite:
+        rewrites_later = options.rewrite in ("back", "at-once")
+        if options.rewrite and not rewrites_later:
             rewritten = take_older(key) if options.rewrite == "older" else delete_all(key)
         if options.rewrite == "before":
             insert_all(rewritten)
@@ -523,6 +548,15 @@ class Handler(BaseHTTPRequestHandler):
             self.save(key, question, said)
         if options.rewrite == "older":
             give_back(rewritten)
+        if rewrites_later:
+            time.sleep(0.05)
+            rewrite(key)
+        if options.spoil == "late-flag":
+            time.sleep(0.05)
+            write("UPDATE message SET is_visible = 1 WHERE content = ?", said)
+        if options.spoil == "late-role":
+            time.sleep(0.05)
+            write("UPDATE message SET role = 'assistant' WHERE role = 'pending' AND content = ?", said)
         if options.rewrite and options.rewrite.isdigit():
             threading.Timer(int(options.rewrite) / 1000, insert_all, (rewritten,)).start()
         if options.queue is not None:
@@ -613,7 +647,7 @@ class Handler(BaseHTTPRequestHandler):
         elif self.is_doubtful:
             keep_answer_with_room(key, said)
         else:
-            keep_message(key, "assistant", said, status)
+            keep_message(key, "pending" if options.spoil == "late-role" else "assistant", said, status)
         if options.busy:
             write("DELETE FROM running WHERE chat = ?", key)
 

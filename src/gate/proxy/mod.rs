@@ -169,6 +169,7 @@ impl CommitGate for Proxy {
             connections: self.queue.connections(),
             carried: !self.queue.carriers().is_empty(),
             broken: self.queue.broken(),
+            cancelled: self.queue.cancelled(),
         };
         Box::pin(async { Ok(Some(traffic)) })
     }

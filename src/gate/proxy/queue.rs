@@ -53,6 +53,8 @@ struct State {
     /// Whose first write is withheld: the connection that writes first.
     lets_pass: Option<LetsPass>,
     expired: u32,
+    /// How many the server cancelled while they were withheld.
+    cancelled: u32,
     /// The database's messages to others while a reply is withheld; absent while the gate is open.
     elsewhere: Option<Elsewhere>,
     fault: Option<Armed>,
@@ -259,6 +261,7 @@ impl Queue {
         self.look_for(hold.nonce);
         let mut state = self.state();
         state.expired = 0;
+        state.cancelled = 0;
         state.elsewhere = Some(hold.elsewhere);
         state.lets_pass = match hold.order {
             Order::Arrival => None,
@@ -355,6 +358,11 @@ impl Queue {
     /// How many commits were released because they had been withheld for too long.
     pub(super) fn expired(&self) -> u32 {
         self.state().expired
+    }
+
+    /// How many statements the server cancelled while they were withheld.
+    pub(super) fn cancelled(&self) -> u32 {
+        self.state().cancelled
     }
 
     /// Releases everything, commits and replies.
@@ -514,7 +522,10 @@ impl Queue {
         self.changed();
         let passed = tokio::time::timeout(self.max_hold, passed);
         match connection.withheld(passed).await {
-            Err(Cancelled) => Passage::Cancelled,
+            Err(Cancelled) => {
+                self.state().cancelled += 1;
+                Passage::Cancelled
+            }
             Ok(Ok(Ok(()))) => Passage::Step(ticket),
             // The gate was opened.
             Ok(Ok(Err(_))) => Passage::Free,

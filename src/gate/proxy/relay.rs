@@ -54,6 +54,15 @@ pub(super) trait Session: Send {
     /// The statements of the open transaction, as far as they were read.
     fn statements(&self) -> Vec<String>;
 
+    /// The connection whose statement this message cancels, and what the database is sent in its place where that
+    /// statement is withheld.
+    fn cancels(_message: Message<'_>) -> Option<(u64, Vec<u8>)> {
+        None
+    }
+
+    /// Whether the transaction that is open stays so if this message fails.
+    fn stays_open(&self, message: Message<'_>) -> bool;
+
     /// The messages that make the commit in a message of this kind fail.
     fn commit_error(&mut self, why: Refusal, kind: u8) -> CommitError;
 
@@ -125,12 +134,14 @@ pub(super) enum Refusal {
     OnPurpose,
     /// The server under test cancelled it.
     Cancelled,
+    /// The same of a statement within a transaction, which stays open.
+    CancelledInside,
 }
 
 /// How a commit is made to fail.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct CommitError {
-    /// What the database is sent in its place; it rolls back.
+    /// What the database is sent in its place; it rolls back, or its transaction fails.
     pub(super) to_database: Vec<u8>,
     /// What the server under test is sent in place of the database's answer.
     pub(super) to_server: Vec<u8>,
@@ -176,6 +187,23 @@ enum Instead {
     Break,
 }
 
+/// A message that waits at the gate.
+#[derive(Clone, Copy)]
+struct Asks {
+    kind: u8,
+    stays_open: bool,
+}
+
+impl Asks {
+    fn cancelled(self) -> Refusal {
+        if self.stays_open {
+            Refusal::CancelledInside
+        } else {
+            Refusal::Cancelled
+        }
+    }
+}
+
 /// What comes behind the bytes that may be passed on.
 enum Then {
     /// Nothing yet.
@@ -184,10 +212,12 @@ enum Then {
     Rest(usize),
     /// A message of so many bytes that is dropped.
     Drop(usize),
+    /// The same, and these bytes take its place.
+    Replace(usize, Vec<u8>),
     /// A message that can be judged once the database has answered what went before.
     Wait,
-    /// A message that may commit, and its kind.
-    Ask(u8, Commit),
+    /// A message that may commit, and what it is.
+    Ask(Asks, Commit),
 }
 
 impl<S: Session> Relay<S> {
@@ -204,6 +234,12 @@ impl<S: Session> Relay<S> {
             }),
             ready: Notify::new(),
         }
+    }
+
+    /// A request to cancel this connection's statement names it so.
+    pub(super) fn known_by(self, key: u64) -> Self {
+        self.connection.known_by(key);
+        self
     }
 
     /// Passes both directions on until one of them ends.
@@ -232,11 +268,16 @@ impl<S: Session> Relay<S> {
                 Then::More => from.more().await?,
                 Then::Rest(length) => from.pass_on(length, &mut to).await?,
                 Then::Drop(length) => from.pass_on(length, &mut tokio::io::sink()).await?,
+                Then::Replace(length, with) => {
+                    to.write_all(&with).await?;
+                    to.flush().await?;
+                    from.pass_on(length, &mut tokio::io::sink()).await?
+                }
                 Then::Wait => {
                     self.ready.notified().await;
                     true
                 }
-                Then::Ask(kind, commit) => {
+                Then::Ask(asks, commit) => {
                     allowed = true;
                     match self.queue.ask(&self.connection, commit).await {
                         Passage::Free => true,
@@ -244,9 +285,9 @@ impl<S: Session> Relay<S> {
                             self.shared().ticket = Some(ticket);
                             true
                         }
-                        Passage::Fault(fault) => self.fail(fault, kind, &mut to).await?,
+                        Passage::Fault(fault) => self.fail(fault, asks, &mut to).await?,
                         Passage::Cancelled => {
-                            self.refuse(Refusal::Cancelled, kind, &mut to).await?;
+                            self.refuse(asks.cancelled(), asks.kind, &mut to).await?;
                             true
                         }
                     }
@@ -290,6 +331,22 @@ impl<S: Session> Relay<S> {
                 }
                 self.queue.carried(self.connection.number);
             }
+            if reads
+                && let Some((key, instead)) = S::cancels(message)
+                && self.queue.cancel(key)
+            {
+                // The database knows nothing of the withheld statement, and could cancel the next one.
+                if let Some(header) = S::header(&instead)? {
+                    let body = &instead[header.begins..];
+                    let message = Message {
+                        kind: header.kind,
+                        body,
+                        length: body.len(),
+                    };
+                    shared.session.forwarded(message, false);
+                }
+                return Ok((at, Then::Replace(header.length, instead)));
+            }
             // What was let through goes with the rest of its group.
             let goes = allowed || (shared.ticket.is_some() && !shared.session.is_busy());
             if reads && !goes {
@@ -307,7 +364,11 @@ impl<S: Session> Relay<S> {
                         statements: shared.session.statements(),
                         carries: shared.session.carries(),
                     };
-                    return Ok((at, Then::Ask(header.kind, commit)));
+                    let asks = Asks {
+                        kind: header.kind,
+                        stays_open: shared.session.stays_open(message),
+                    };
+                    return Ok((at, Then::Ask(asks, commit)));
                 }
             }
             allowed = false;
@@ -324,7 +385,7 @@ impl<S: Session> Relay<S> {
     }
 
     /// Makes a commit fail whose message waits at the gate. False ends the connection.
-    async fn fail(&self, fault: CommitFault, kind: u8, to: &mut Writer) -> anyhow::Result<bool> {
+    async fn fail(&self, fault: CommitFault, asks: Asks, to: &mut Writer) -> anyhow::Result<bool> {
         match fault {
             CommitFault::LostBefore
             | CommitFault::DatabaseGone
@@ -343,19 +404,19 @@ impl<S: Session> Relay<S> {
                 self.queue.fault_done();
                 let slow = tokio::time::sleep(CommitFault::SLOW);
                 if let Err(Cancelled) = self.connection.withheld(slow).await {
-                    self.refuse(Refusal::Cancelled, kind, to).await?;
+                    self.refuse(asks.cancelled(), asks.kind, to).await?;
                 }
                 Ok(true)
             }
             CommitFault::CommitError => {
-                self.refuse(Refusal::OnPurpose, kind, to).await?;
+                self.refuse(Refusal::OnPurpose, asks.kind, to).await?;
                 self.queue.fault_done();
                 Ok(true)
             }
         }
     }
 
-    /// Answers a message that waits at the gate with an error, and has the database roll back.
+    /// Answers a message that waits at the gate with an error, and has the database end where an error leaves it.
     async fn refuse(&self, why: Refusal, kind: u8, to: &mut Writer) -> anyhow::Result<()> {
         let error = {
             let mut shared = self.shared();

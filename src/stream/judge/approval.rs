@@ -270,7 +270,7 @@ fn head(seen: &Seen, stored: &Stored) -> Option<Finding> {
     };
     let fact = (Source::Store, judged::NO_HEAD);
     let says = (
-        "the conversation of a turn that waited for approval has no row: no list shows it",
+        "the conversation of a turn that waited for approval has no row that a list shows",
         judged::MAKE_HEAD,
     );
     let is_lost = stored.lacks_head && stored.copies.questions > 0;

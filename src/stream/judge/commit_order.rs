@@ -50,6 +50,10 @@ pub enum End {
     NobodyCommits,
     /// A commit, or its answer, was withheld longer than it may be.
     Expired,
+    /// The server cancelled its commit while it was withheld.
+    Cancelled,
+    /// The connection of a commit ended before the store had answered, so long after the commit came.
+    Left(Tick),
     /// As many steps as are allowed, and no final marker.
     Steps,
     /// The store failed a commit that was let through.
@@ -195,6 +199,15 @@ fn without_final(end: &End) -> String {
                 use a longer --max-hold"
                 .into()
         }
+        End::Cancelled => {
+            "the server cancelled its commit while it was withheld, and sent no final marker: use a shorter --hold"
+                .into()
+        }
+        End::Left(after) => format!(
+            "the server's connection ended before the store had answered, {} ms after its commit came: if the \
+                server gives up so soon, use a shorter --hold",
+            after.as_millis()
+        ),
         End::Steps => {
             "the final marker did not come after as many commits as a trial lets through".into()
         }

@@ -3,11 +3,13 @@
 use crate::model::ProviderEnd;
 use crate::report::{Finding, Severity, Verdict};
 
-/// Of a conversation that has messages and no row of its own: what was seen.
-pub(super) const NO_HEAD: &str =
-    "other conversations have a row of their own, and this one has only messages";
+/// Of a conversation that has messages and no row of its own, or none that names its user as
+/// others do: what was seen.
+pub(super) const NO_HEAD: &str = "other conversations have a row of their own, and this one has only messages, or a \
+    row without the user that others name";
 /// The same: what to do.
-pub(super) const MAKE_HEAD: &str = "make the conversation's row before the provider is called";
+pub(super) const MAKE_HEAD: &str =
+    "make the conversation's row, with its user, before the provider is called";
 
 /// What it shows.
 #[derive(Debug)]

@@ -160,6 +160,8 @@ pub struct TurnSeen {
     pub at_final: Option<StoredMessage>,
     /// The same of the question's row.
     pub asked_at_final: Option<StoredMessage>,
+    /// How long no row held the answer some time after the marker, before one did again.
+    pub away: Option<Duration>,
     /// The answer's row when it was first seen complete, and after the settling time.
     pub first_and_last: Option<(StoredMessage, StoredMessage)>,
     /// Requests to the provider during the turn.

@@ -297,7 +297,7 @@ fn head(seen: &Resumed, copies: Copies) -> Option<Finding> {
         Some(true) => Severity::Warning,
         Some(false) | None => Severity::Error,
     };
-    let harm = "the conversation of a resumed turn has no row: no list shows it";
+    let harm = "the conversation of a resumed turn has no row that a list shows";
     let code = "user-message-lost";
     let finding = Finding::new(code, severity, &seen.subject, harm, judged::MAKE_HEAD);
     let fact = format!("turn {}, {}: {}", seen.turn, seen.resuming, judged::NO_HEAD);

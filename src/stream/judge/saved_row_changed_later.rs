@@ -4,6 +4,7 @@ use super::{Check, Observed, StoredMessage, TurnSeen};
 use crate::model::{Role, State};
 use crate::report::{Finding, Severity, Source};
 use crate::stream::kept;
+use std::time::Duration;
 
 pub(super) const CHECK: Check = Check {
     code: "saved-row-changed-later",
@@ -25,6 +26,12 @@ enum Change {
 }
 
 fn check(observed: &Observed) -> Vec<Finding> {
+    let mut turns = observed.turns.iter();
+    let away = turns.find_map(|turn| Some(was_away(observed, turn, turn.away?)));
+    away.into_iter().chain(changed(observed)).collect()
+}
+
+fn changed(observed: &Observed) -> Option<Finding> {
     let bad = observed.turns.iter().find_map(|turn| {
         let (first, last) = turn.first_and_last.as_ref()?;
         let (first, change) = match &turn.at_final {
@@ -37,9 +44,7 @@ fn check(observed: &Observed) -> Vec<Finding> {
         };
         Some((turn, first, last, change))
     });
-    let Some((turn, first, last, change)) = bad else {
-        return Vec::new();
-    };
+    let (turn, first, last, change) = bad?;
     let (severity, harm) = match change {
         Change::Grown => (
             Severity::Error,
@@ -73,7 +78,7 @@ fn check(observed: &Observed) -> Vec<Finding> {
             about => format!("`{}` ({})", row.content, about.join(", ")),
         }
     };
-    vec![
+    Some(
         Finding::new(
             CHECK.code,
             severity,
@@ -83,7 +88,26 @@ fn check(observed: &Observed) -> Vec<Finding> {
         )
         .with(Source::Store, format!("row {} was {}", first.key, shown(first)))
         .with(Source::Store, format!("after the settling time it is {}", shown(last))),
-    ]
+    )
+}
+
+/// A crash while the answer is away would have lost it.
+fn was_away(observed: &Observed, turn: &TurnSeen, gap: Duration) -> Finding {
+    Finding::new(
+        CHECK.code,
+        Severity::Error,
+        observed.subject(),
+        format!(
+            "the answer of turn {} is gone for a time after the final marker: a crash meanwhile loses it, and a \
+                reload misses it",
+            turn.number
+        ),
+        "rewrite stored messages in one transaction",
+    )
+    .with(
+        Source::Store,
+        format!("for {} ms no row held it, where it was before and after", gap.as_millis()),
+    )
 }
 
 /// Whether a row holds less of the answer than it does later.
@@ -143,6 +167,7 @@ mod tests {
     use crate::model::{Role, State, StoredMessage};
     use crate::report::Severity;
     use crate::stream::judge::{Observed, TurnSeen};
+    use std::time::Duration;
 
     const ANSWER: &str = "First this. Then that, n1";
 
@@ -172,6 +197,21 @@ mod tests {
         assert_eq!(severity(ANSWER, row(ANSWER)), None);
         // Only the answer counts, however it is written.
         assert_eq!(severity(&ANSWER.replace(' ', "  "), row(ANSWER)), None);
+    }
+
+    #[test]
+    fn a_row_that_was_away_for_a_time_is_an_error() {
+        let mut observed = Observed {
+            turns: vec![TurnSeen {
+                first_and_last: Some((row(ANSWER), row(ANSWER))),
+                with_nonce: vec![row(ANSWER)],
+                ..TurnSeen::blank(1)
+            }],
+            ..Observed::default()
+        };
+        assert!(check(&observed).is_empty());
+        observed.turns[0].away = Some(Duration::from_millis(300));
+        assert_eq!(check(&observed)[0].severity, Severity::Error);
     }
 
     #[test]

@@ -82,6 +82,7 @@ impl Stage<'_> {
             rows: AtMarker {
                 answer: row,
                 question: self.question_of(live).await,
+                ..AtMarker::default()
             },
             missing: missing.ok().flatten(),
         }

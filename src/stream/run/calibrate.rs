@@ -6,8 +6,9 @@ use super::exchange::ResponseProgress;
 use super::find_store::sealed;
 use super::learnt::Learnt;
 use super::live::{AtMarker, Live};
-use super::rows;
+use super::looks::Watched;
 use super::stage::Stage;
+use super::{reload_at_final, rows};
 use crate::cli_error::CliError;
 use crate::clock::Tick;
 use crate::model::{Role, SentMessage, State, StoredMessage};
@@ -69,6 +70,7 @@ impl Stage<'_> {
                 0 => {
                     let mut observed = self.account(&chat, turns, (since, first_sent)).await?;
                     calibrated.learnt.whole_history = shows_all(&observed);
+                    self.shown_as = reload_at_final::role_of_answers(&observed);
                     calibrated.learnt.has_versions = judge::keeps_versions(&observed);
                     self.doubt_rows(&mut observed, report).await?;
                     observed
@@ -151,16 +153,13 @@ impl Stage<'_> {
         let marked = self.until_final(&live).await;
         let mut at_final = AtMarker::default();
         if marked.turn.promised_at().is_some() && self.mapping.is_some() {
-            let row = self.complete_row(&live.nonce).await;
-            calibrated.at_final.push(rows::state(&row));
-            at_final = AtMarker {
-                answer: row.ok().flatten(),
-                question: self.question_of(&live).await,
-            };
+            let (state, rows) = self.rows_at_marker(&live).await;
+            calibrated.at_final.push(state);
+            at_final = rows;
         }
-        let seen = self
-            .until_over(&live, self.options.response_timeout)
-            .await?;
+        let mut watched = Watched::at_marker(&at_final, &live.nonce);
+        let over = self.until_over(&live, self.options.response_timeout);
+        let seen = self.look_during(&mut watched, over).await?;
         let ended = *live.play.ended().borrow();
         let Some(ended) = ended else {
             // Says why: the server never called, or was answered something else.
@@ -207,6 +206,7 @@ impl Stage<'_> {
         let found = row.as_ref().map(|(_, row)| row.clone());
         let is_found = found.is_some();
         if let Some((_, row)) = row {
+            at_final.away = self.gap_of(watched).await;
             self.keep(&live, row, at_final).await;
             if is_first {
                 self.check_wired().await?;

@@ -29,6 +29,8 @@ enum Part {
     Ending(Option<String>),
     /// The messages are there, and the row of their conversation is not.
     Head,
+    /// The answer is there, and was not for so long.
+    Away(Duration),
 }
 
 impl Part {
@@ -36,7 +38,7 @@ impl Part {
     fn is_gone(&self) -> bool {
         match self {
             Self::Question | Self::Answer => true,
-            Self::Ending(_) | Self::Head => false,
+            Self::Ending(_) | Self::Head | Self::Away(_) => false,
         }
     }
 }
@@ -48,6 +50,7 @@ impl fmt::Display for Part {
             Self::Answer => "the answer",
             Self::Ending(_) => "the status of a whole answer",
             Self::Head => "the conversation's own row",
+            Self::Away(_) => "for a time, the answer",
         })
     }
 }
@@ -114,7 +117,8 @@ impl Stage<'_> {
             hung_up.chats.push(chat);
         }
         self.world.gateway.rest();
-        case.metric("watched_ms", self.watch_rows(&hung_up.stored).await);
+        let watched = self.watch_rows(&mut hung_up.stored).await;
+        case.metric("watched_ms", watched);
         match self.harm_at_final(&hung_up, &case.name, report).await? {
             Harm::Done { reason, finding } => {
                 self.end_case(case, Verdict::Violated, reason, report);
@@ -336,11 +340,11 @@ impl Stage<'_> {
         Ok(judge::findings(&observed).into_iter().find(is_new))
     }
 
-    /// Waits until the last of these rows was watched for long enough. That nothing happens to it shows only then.
-    async fn watch_rows(&self, stored: &[RowToRecheck]) -> Duration {
+    /// Watches these rows until the last of them was for long enough. That nothing happens to it shows only then.
+    async fn watch_rows(&self, stored: &mut [RowToRecheck]) -> Duration {
         let watched = stored.last().map(|last| last.at + self.options.watch);
         let left = watched.map_or(Duration::ZERO, |until| until.saturating_sub(clock::now()));
-        tokio::time::sleep(left).await;
+        self.watch_kept(stored, left).await;
         left
     }
 
@@ -368,6 +372,9 @@ impl Stage<'_> {
             }
             if self.lacks_head(&kept.row).await? && !self.loses_heads().await? {
                 return Ok(Some((kept, Part::Head)));
+            }
+            if let Some(gap) = kept.at_final.away {
+                return Ok(Some((kept, Part::Away(gap))));
             }
         }
         Ok(None)
@@ -418,6 +425,15 @@ impl Stage<'_> {
                 format!("the row of turn {number}'s conversation is lost"),
                 "each conversation had a row of its own".to_owned(),
                 "its messages are there, and it has none: no list shows them".to_owned(),
+            ),
+            Part::Away(gap) => (
+                "saved-row-changed-later",
+                format!("the answer of turn {number} is lost for a time"),
+                format!("row {} was `{}`", row.key, row.content),
+                format!(
+                    "it is there again: for {} ms no row held it",
+                    gap.as_millis()
+                ),
             ),
         };
         let watch = humantime::format_duration(self.options.watch);

@@ -134,8 +134,10 @@ impl Stage<'_> {
         match store::from_hits(db, schema, &places.question, message).await? {
             Some(mapping) => Ok((mapping, Vec::new())),
             None if places.question.is_empty() => {
-                let sealed = store::sealed(schema).ok_or_else(|| self.nowhere(schema, seen));
-                Ok((sealed?, Vec::new()))
+                let Some(sealed) = store::sealed(schema) else {
+                    return Err(self.nowhere(schema, seen).await);
+                };
+                Ok((sealed, Vec::new()))
             }
             None => Err(unread(schema, &places).into()),
         }
@@ -247,7 +249,7 @@ impl Stage<'_> {
         .collect();
         if told.is_empty() {
             return if nothing_read {
-                Err(self.nowhere(schema, seen))
+                Err(self.nowhere(schema, seen).await)
             } else {
                 Ok(())
             };
@@ -281,18 +283,22 @@ impl Stage<'_> {
     }
 
     /// Neither text is anywhere.
-    fn nowhere(&self, schema: &[Table], seen: &ResponseProgress) -> anyhow::Error {
+    async fn nowhere(&self, schema: &[Table], seen: &ResponseProgress) -> anyhow::Error {
         let target = self.world.db().target();
         let (tables, answer) = (schema.len(), seen.turn.text.chars().count());
-        let hint = match store::by_names(schema) {
-            Some(mapping) => format!(
+        let elsewhere = store::chats_elsewhere(self.world.db()).await;
+        let hint = match (store::by_names(schema), elsewhere.ok().flatten()) {
+            (None, Some(elsewhere)) => elsewhere,
+            (Some(mapping), _) => format!(
                 "is this the server's database? table `{}` looks like messages but holds neither text; chatctl \
                     can't read texts that are encrypted or compressed",
                 mapping.table()
             ),
-            None => "is this the server's database? check --database-url against the server's own \
+            (None, None) => {
+                "is this the server's database? check --database-url against the server's own \
                 configuration, and use {database_path} or {database_url} in --start"
-                .to_owned(),
+                    .to_owned()
+            }
         };
         CliError::unreachable(format!(
             "a chat was sent (the answer has {answer} characters), and neither its question nor its answer \

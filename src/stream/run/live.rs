@@ -3,10 +3,11 @@
 use super::client::Watching;
 use crate::clock::Tick;
 use crate::gateway::Play;
-use crate::model::StoredMessage;
+use crate::model::{Cell, StoredMessage};
 use crate::stream::judge::saved_row_changed_later::is_lost;
 use crate::stream::kept::{self, ExpectedAnswer};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// A turn under way.
 pub(super) struct Live {
@@ -63,11 +64,18 @@ impl Live {
     }
 }
 
+/// A column of a row, and its value.
+pub(super) type Flag = (String, Cell);
+
 /// The rows of a turn at its final marker, if they were read then.
 #[derive(Default)]
 pub(super) struct AtMarker {
     pub(super) answer: Option<StoredMessage>,
     pub(super) question: Option<StoredMessage>,
+    /// How long the answer was away after that, before it came back.
+    pub(super) away: Option<Duration>,
+    /// What may say whether the answer is shown.
+    pub(super) flags: Vec<Flag>,
 }
 
 /// A complete row that is checked again at the end.

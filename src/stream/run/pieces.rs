@@ -45,6 +45,14 @@ impl Pieces {
         }
     }
 
+    /// The same number of chunks, without one.
+    pub(super) const fn ending_marked(self) -> Self {
+        Self {
+            last: Last::Marked,
+            ..self
+        }
+    }
+
     /// How many chunks there are up to the marked text.
     pub(super) const fn marked(self) -> usize {
         match self.last {
@@ -71,5 +79,6 @@ mod tests {
     fn a_short_end_is_one_of_the_chunks() {
         let pieces = Pieces::of(2);
         assert_eq!([pieces.marked(), pieces.ending_short().marked()], [5, 4]);
+        assert_eq!(pieces.ending_short().ending_marked(), pieces);
     }
 }

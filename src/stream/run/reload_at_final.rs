@@ -12,7 +12,7 @@ use crate::gate::CommitGate;
 use crate::report::Finding;
 use crate::store::{ColumnMatch, Origin};
 use crate::stream::judge::order::Elsewhere;
-use crate::stream::judge::{TurnSeen, history_differs};
+use crate::stream::judge::{Observed, TurnSeen, history_differs};
 use crate::stream::kept;
 use crate::stream::session::Remembered;
 use crate::{clock, db, store};
@@ -39,6 +39,18 @@ pub fn moved(table: &str) -> String {
         "messages are no longer in `{table}`, and a reload shows all of them: the server may have moved them; \
             declare where they are stored ([store] in chatctl.toml)"
     )
+}
+
+/// The word for the role of the answers in a history, where all of them have the same.
+pub(super) fn role_of_answers(observed: &Observed) -> Option<String> {
+    let records = observed.history.as_ref()?.as_ref().ok()?;
+    let is_answer = |it: &&Remembered| {
+        let mut turns = observed.turns.iter();
+        turns.any(|turn| it.content.contains(&turn.nonce))
+    };
+    let mut roles = records.iter().filter(is_answer).map(|it| &it.role);
+    let first = roles.next()?;
+    roles.all(|role| role == first).then(|| first.clone())
 }
 
 /// A history that was right, and is not any more.
@@ -244,7 +256,12 @@ impl Stage<'_> {
                 content.contains(&live.nonce)
             }
         };
-        Some(records.iter().any(|it| is_it(&it.content)))
+        // What reads a history takes a text with another role for none of the answers.
+        let has_role = |it: &Remembered| {
+            let usual = self.shown_as.as_ref();
+            usual.is_none_or(|role| it.role == *role)
+        };
+        Some(records.iter().any(|it| is_it(&it.content) && has_role(it)))
     }
 
     /// The same of the whole conversation so far, where the history showed that without a gate.

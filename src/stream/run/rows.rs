@@ -198,6 +198,7 @@ impl Stage<'_> {
             with_nonce: holding(db, mapping, &kept.nonce).await?,
             with_tag: holding(db, mapping, &kept.tag).await?,
             at_final: kept.at_final.answer.clone(),
+            away: kept.at_final.away,
             asked_at_final: kept.at_final.question.clone(),
             ..TurnSeen::blank(kept.number)
         };
@@ -251,9 +252,11 @@ impl Stage<'_> {
         let watch = self.options.watch;
         // In the order in which they came, so the first are the oldest. A few that are old
         // enough do; only a run without trials has to wait for them.
-        if let Some(last) = kept.get(ENOUGH - 1).or(kept.last()) {
+        let first = kept.len().min(ENOUGH);
+        if let Some(last) = kept[..first].last() {
             self.doing("looking again");
-            tokio::time::sleep((last.at + watch).saturating_sub(clock::now())).await;
+            let left = (last.at + watch).saturating_sub(clock::now());
+            self.watch_kept(&mut kept[..first], left).await;
         }
         kept.retain(|kept| kept.at + watch <= clock::now());
         let worse = match first_chat {
@@ -265,6 +268,12 @@ impl Stage<'_> {
         if let Some(worse) = worse.filter(|worse| !worse.is_empty) {
             let then = "right after the turns the history was correct";
             report.add(worse.finding.with(Source::Stream, then.to_owned()));
+        }
+        for kept in &kept {
+            if let Some(finding) = self.flag_set_later(kept).await {
+                report.add(finding);
+                break;
+            }
         }
         let mut observed = self.observed();
         let mut without_head = HashSet::new();

@@ -23,6 +23,7 @@ const WITHOUT_ONE: &str = "I have done that. Is there anything else that I can d
 const MODEL: &str = "chatctl";
 
 /// What the provider answers in one turn.
+#[derive(Clone)]
 pub(super) struct Script {
     pub(super) turn: Turn,
     /// How the answer is cut into chunks; as recorded when absent.
@@ -121,8 +122,16 @@ impl Script {
         let mut cut = gateway::split(&cassette, &self.nonce)?;
         let mut answer = match providers::of(&cassette) {
             Some(own) => {
-                if self.pieces.is_some_and(|it| it.last == Last::Short) {
-                    cut.last.bytes = own.ending_short(&cut.last.bytes);
+                if let Some(pieces) = self.pieces.filter(|it| it.last == Last::Short) {
+                    let Some(short) = own.ending_short(&cut.last.bytes) else {
+                        // As many chunks all the same: no two trials in a row may have the same number.
+                        let whole = Self {
+                            pieces: Some(pieces.ending_marked()),
+                            ..self.clone()
+                        };
+                        return whole.cut(asked);
+                    };
+                    cut.last.bytes = short;
                 }
                 own.answer(&cassette)?
             }

@@ -4,6 +4,7 @@ use super::at_final::{AtFinal, Missing};
 use super::case::Moments;
 use super::chat::{Chat, Vary};
 use super::live::{AtMarker, Live};
+use super::looks::Watched;
 use super::pieces::Pieces;
 use super::stage::Stage;
 use crate::clock;
@@ -145,7 +146,12 @@ impl Stage<'_> {
         let mut elsewhere = None;
         // A server that has committed nothing can show the answer from its memory only.
         if is_missing && !trial.steps.is_empty() {
-            elsewhere = self.shown_without_row(chat, &live, holds.hold, false).await;
+            // Nothing but a step writes into a file that is locked: what is anywhere in it came
+            // with one, and perhaps before a marker that overtook it.
+            let carried = self.world.target.is_file();
+            elsewhere = self
+                .shown_without_row(chat, &live, holds.hold, carried)
+                .await;
         }
         let mut hidden = None;
         if is_stored && trial.closed.is_some() {
@@ -218,9 +224,11 @@ impl Stage<'_> {
         &mut self,
         live: Live,
         mut judged: Judged,
-        at_final: AtMarker,
+        mut at_final: AtMarker,
     ) -> anyhow::Result<Judged> {
-        let seen = self.until_over(&live, REST).await;
+        let mut watched = Watched::at_marker(&at_final, &live.nonce);
+        let over = self.until_over(&live, REST);
+        let seen = self.look_during(&mut watched, over).await;
         self.world.gateway.rest();
         let moments = &mut judged.moments;
         if let Some(at) = *live.play.ended().borrow() {
@@ -258,6 +266,7 @@ impl Stage<'_> {
                     judged.late_row = Some(at);
                     moments.at(at, Lane::Store, "the answer's row is complete");
                 }
+                at_final.away = self.gap_of(watched).await;
                 self.keep(&live, row, at_final).await;
             }
             None if is_violated => {

@@ -94,6 +94,18 @@ impl Stage<'_> {
             .commit_by_commit(&live, gate, holds, closed, &mut trial, &mut moments)
             .await;
         trial.end = ended.unwrap_or_else(|error| End::GateLost(format!("{error:#}")));
+        if trial.row_at_final != Some(RowState::Complete) && is_cancelled(gate).await {
+            moments.now(
+                Lane::Store,
+                "the server cancelled a commit that was withheld",
+            );
+            if matches!(
+                trial.end,
+                End::Expired | End::GateLost(_) | End::NobodyCommits
+            ) {
+                trial.end = End::Cancelled;
+            }
+        }
         if matches!(trial.row_at_final, Some(RowState::Incomplete)) {
             tokio::time::sleep(AFTERGLOW).await;
         }
@@ -230,9 +242,7 @@ impl Stage<'_> {
                 }
                 CommitOutcome::Lost => {
                     trial.steps.push(step);
-                    return Ok(End::GateLost(
-                        "the server's connection ended before the store had answered".to_owned(),
-                    ));
+                    return Ok(End::Left(passed.answered.saturating_sub(commit.since)));
                 }
             }
             // Only the answer to the commit that completes the row has to be withheld for long.
@@ -398,6 +408,12 @@ impl Stage<'_> {
         moments.now(Lane::Store, format!("the answer's row {state}"));
         Ok(())
     }
+}
+
+/// Whether the server cancelled what the gate withheld, as far as the gate knows.
+async fn is_cancelled(gate: &mut dyn CommitGate) -> bool {
+    let traffic = gate.traffic().await.ok().flatten();
+    traffic.is_some_and(|traffic| traffic.cancelled > 0)
 }
 
 /// How long an answer is withheld: what waits at the gate meanwhile must not have to be let through.

@@ -139,8 +139,9 @@ impl Session {
                 !is_guest && !one_user::NEW.iter().any(|new| login.uses(new))
             }
             None => {
-                let mut all = self.setup.iter().chain([&self.request]);
-                all.any(one_user::names_one_user)
+                let names = one_user::names_one_user;
+                let mut setup = self.setup.iter();
+                setup.any(|request| names(request, true)) || names(&self.request, false)
             }
         }
     }

@@ -22,6 +22,8 @@ const USERS: [&str; 10] = [
 const WHOLE: [&str; 5] = ["uid", "owner", "ownerid", "tenant", "tenantid"];
 /// Names that tell them apart inside of an object that is a user.
 const INSIDE: [&str; 3] = ["id", "name", "key"];
+/// How names end that tell pages or people from robots apart.
+const OTHERS: [&str; 3] = ["csrftoken", "xsrftoken", "captchatoken"];
 /// Segments of a path before the one that names a user.
 const BEFORE: [&str; 3] = ["users", "accounts", "tenants"];
 /// What is another one in each chat.
@@ -37,7 +39,7 @@ enum Named {
 }
 
 /// Whether a request names a user who is the same in each chat.
-pub(super) fn names_one_user(request: &Request) -> bool {
+pub(super) fn names_one_user(request: &Request, is_setup: bool) -> bool {
     let is_known = |name: &str| CREDENTIALS.iter().any(|it| name.eq_ignore_ascii_case(it));
     if request.headers.iter().any(|(name, _)| is_known(name)) {
         return true;
@@ -64,17 +66,21 @@ pub(super) fn names_one_user(request: &Request) -> bool {
             by_json(json, false, &mut named);
         }
     }
-    !named.contains(&Named::New) && (named.contains(&Named::Same) || in_path(&request.path))
+    !named.contains(&Named::New)
+        && (named.contains(&Named::Same) || in_path(&request.path, is_setup))
 }
 
-/// A user's segment that the session writes out: `/users/demo/chat`.
-fn in_path(path: &Template) -> bool {
+/// A user's segment that the session writes out: `/users/demo/chat`. One that ends the path of a
+/// setup may say what is made: `/users/guest`.
+fn in_path(path: &Template, is_setup: bool) -> bool {
     let text = path.own_text();
     let segments: Vec<_> = text.split('/').collect();
-    segments.windows(2).any(|pair| {
+    let names_it = |(at, pair): (usize, &[&str])| {
         let is_before = BEFORE.iter().any(|it| pair[0].eq_ignore_ascii_case(it));
-        is_before && !pair[1].is_empty()
-    })
+        let is_end = at + 2 == segments.len();
+        is_before && !pair[1].is_empty() && !(is_setup && is_end)
+    };
+    segments.windows(2).enumerate().any(names_it)
 }
 
 fn by_json(json: &JsonTemplate, of_user: bool, named: &mut Vec<Named>) {
@@ -112,7 +118,8 @@ fn by_text(is_user: bool, value: &Template) -> Option<Named> {
 
 fn is_of_user(name: &str) -> bool {
     let name = plain(name);
-    WHOLE.contains(&name.as_str()) || USERS.iter().any(|end| name.ends_with(end))
+    let ends = |ends: &[&str]| ends.iter().any(|end| name.ends_with(end));
+    WHOLE.contains(&name.as_str()) || ends(&USERS) && !ends(&OTHERS)
 }
 
 fn plain(name: &str) -> String {
@@ -168,6 +175,10 @@ mod tests {
                 "[[setup]]\nrequest = \"POST /chats\"\njson = {{ owner_id = 1 }}\n{}",
                 chat("/chat", text)
             ),
+            format!(
+                "[[setup]]\nrequest = \"POST /users/demo/chats\"\n{}",
+                chat("/chat", text)
+            ),
         ] {
             assert!(has_one_user(&same), "{same}");
         }
@@ -181,6 +192,11 @@ mod tests {
             chat("/api/users", text),
             chat("/chat?user_id={uuid}", text),
             chat("/users/{uuid}/chat", text),
+            chat("/chat", "json = { m = \"{user}\", csrf_token = \"a\" }"),
+            format!(
+                "[[setup]]\nrequest = \"POST /users/guest\"\n{}",
+                chat("/chat", text)
+            ),
             chat(
                 "/chat",
                 "json = { user = \"{user}\", id = \"{uuid}\", max_tokens = 7 }",

@@ -41,6 +41,8 @@ pub(super) struct LoggedIn {
     pub(super) client: Link,
     pub(super) database: Link,
     pub(super) session: Mysql,
+    /// The connection's number, by which another one may cancel its statement.
+    pub(super) number: u64,
 }
 
 /// Logs the server under test in. None when there is nothing to relay.
@@ -71,7 +73,7 @@ pub(super) async fn begin(
     let mut greeting = raw_packet(&mut database).await?;
     let offered = restrict(&mut greeting[HEADER..]);
     client.send(&greeting).await?;
-    let Some(offered) = offered else {
+    let Some((number, offered)) = offered else {
         // An error in place of a greeting: the host is blocked, or there are too many.
         return Ok(None);
     };
@@ -79,11 +81,12 @@ pub(super) async fn begin(
     let Some(logging) = open(client, database, first, (upstream, offered), acceptor).await? else {
         return Ok(None);
     };
-    logging.run().await
+    logging.run(number).await
 }
 
-/// Takes out of a greeting what can't be read along with. What is left of its capabilities.
-fn restrict(greeting: &mut [u8]) -> Option<u32> {
+/// Takes out of a greeting what can't be read along with. Gives the connection's number, and what
+/// is left of the database's capabilities.
+fn restrict(greeting: &mut [u8]) -> Option<(u64, u32)> {
     if greeting.first() != Some(&10) {
         return None;
     }
@@ -91,6 +94,7 @@ fn restrict(greeting: &mut [u8]) -> Option<u32> {
     // capabilities: lower half (2), character set (1), status (2), upper half (2), length of the
     // challenge (1), 6 zero bytes, MariaDB's own capabilities (4).
     let version = memchr::memchr(0, &greeting[1..])? + 2;
+    let number = u32::from_le_bytes(*greeting.get(version..)?.first_chunk()?);
     let lower = version + 4 + 8 + 1;
     let upper = lower + 2 + 1 + 2;
     let own = upper + 2 + 1 + 6;
@@ -105,7 +109,7 @@ fn restrict(greeting: &mut [u8]) -> Option<u32> {
         let own = u32::from_le_bytes(*bytes.first_chunk()?) & can::MARIADB_BULK;
         bytes.copy_from_slice(&own.to_le_bytes());
     }
-    Some(can)
+    Some((number.into(), can))
 }
 
 /// A login under way.
@@ -176,7 +180,7 @@ async fn open(
 
 impl Logging {
     /// Passes the rest of the login on, until the database has said yes or no.
-    async fn run(mut self) -> anyhow::Result<Option<LoggedIn>> {
+    async fn run(mut self, number: u64) -> anyhow::Result<Option<LoggedIn>> {
         self.database.send(&self.response).await?;
         loop {
             tokio::select! {
@@ -191,6 +195,7 @@ impl Logging {
                                 client: self.client,
                                 database: self.database,
                                 session: Mysql::new(self.deprecates_eof, flags),
+                                number,
                             }));
                         }
                         Some(0xff) => return Ok(None),

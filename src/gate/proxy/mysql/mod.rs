@@ -24,7 +24,11 @@ pub(super) async fn serve(
             client,
             database,
             session,
-        }) => Relay::new(session, queue).run(client, database).await,
+            number,
+        }) => {
+            let relay = Relay::new(session, queue).known_by(number);
+            relay.run(client, database).await
+        }
         None => Ok(()),
     }
 }

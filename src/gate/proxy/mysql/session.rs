@@ -21,6 +21,8 @@ use std::sync::Arc;
 const KEPT: usize = 20;
 /// So much of a database's packet tells everything but the words of a long error.
 const ENOUGH: usize = 1 << 10;
+/// `ER_QUERY_INTERRUPTED`: a statement was cancelled, and its transaction stays open.
+const INTERRUPTED: u16 = 1317;
 /// `ER_LOCK_DEADLOCK`: the whole transaction is rolled back.
 const DEADLOCK: u16 = 1213;
 /// The number of an error that only shows how far MariaDB is.
@@ -316,6 +318,29 @@ impl Mysql {
     }
 }
 
+/// A statement that changes nothing.
+const DO_NOTHING: &str = "DO 0";
+
+fn query(text: &str) -> Vec<u8> {
+    packet::packet(0, &[&[command::QUERY], text.as_bytes()].concat())
+}
+
+fn interrupted() -> Vec<u8> {
+    packet::error(INTERRUPTED, "70100", "Query execution was interrupted")
+}
+
+/// The number of the connection whose statement this one cancels.
+fn cancelled_by(text: &str) -> Option<u64> {
+    let words = text.trim().trim_end_matches(';').to_ascii_uppercase();
+    let words: Vec<_> = words.split_ascii_whitespace().collect();
+    match words.as_slice() {
+        ["KILL", "QUERY", number] | ["KILL", "HARD" | "SOFT", "QUERY", number] => {
+            number.parse().ok()
+        }
+        _ => None,
+    }
+}
+
 impl Session for Mysql {
     fn header(bytes: &[u8]) -> anyhow::Result<Option<Header>> {
         Ok(packet::header(bytes))
@@ -439,16 +464,40 @@ impl Session for Mysql {
         self.statements.clone()
     }
 
-    fn commit_error(&mut self, _why: Refusal, _kind: u8) -> CommitError {
-        // Nobody cancels here: the proxy does not read KILL QUERY.
+    fn cancels(message: Message<'_>) -> Option<(u64, Vec<u8>)> {
+        let (command, text) = message.body.split_first()?;
+        let is_query = message.kind == BEGINS && *command == command::QUERY && message.is_whole();
+        let text = std::str::from_utf8(text).ok().filter(|_| is_query)?;
+        Some((cancelled_by(text)?, query(DO_NOTHING)))
+    }
+
+    fn stays_open(&self, message: Message<'_>) -> bool {
+        let ends = match message.body.split_first() {
+            Some((&command::QUERY, text)) => {
+                let text = String::from_utf8_lossy(text);
+                classes(&text, Dialect::Mysql).contains(&Class::Commit)
+            }
+            _ => {
+                let statement = self.statement(message.body);
+                statement.is_some_and(|statement| statement.class == Class::Commit)
+            }
+        };
+        self.now() != Status::Idle && !ends
+    }
+
+    fn commit_error(&mut self, why: Refusal, _kind: u8) -> CommitError {
         self.to_come.push_back(Response::Result);
-        let mut rollback = vec![command::QUERY];
-        rollback.extend_from_slice(b"ROLLBACK");
-        let words =
-            "Deadlock found when trying to get lock: chatctl makes this commit fail on purpose";
+        let (instead, error) = match why {
+            Refusal::OnPurpose => {
+                let words = "Deadlock found when trying to get lock: chatctl makes this commit fail on purpose";
+                ("ROLLBACK", packet::error(DEADLOCK, "40001", words))
+            }
+            Refusal::Cancelled => ("ROLLBACK", interrupted()),
+            Refusal::CancelledInside => (DO_NOTHING, interrupted()),
+        };
         CommitError {
-            to_database: packet::packet(0, &rollback),
-            to_server: packet::packet(1, &packet::error(DEADLOCK, "40001", words)),
+            to_database: query(instead),
+            to_server: packet::packet(1, &error),
             drops: Drops::Message,
         }
     }

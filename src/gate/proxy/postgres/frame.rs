@@ -88,6 +88,12 @@ pub(super) fn rollback() -> Vec<u8> {
     message(b'Q', b"ROLLBACK\0")
 }
 
+/// A query that fails, so that the transaction that is open can only be rolled back.
+pub(super) fn failing() -> Vec<u8> {
+    let query = "DO $$ BEGIN RAISE 'canceling statement due to user request' USING ERRCODE = '57014'; END $$\0";
+    message(b'Q', query.as_bytes())
+}
+
 /// `CopyFail`: the rows that were sent are not to be kept.
 pub(super) fn copy_fail() -> Vec<u8> {
     message(b'f', b"chatctl makes this commit fail on purpose\0")
@@ -98,7 +104,7 @@ pub(super) fn sync() -> Vec<u8> {
     message(b'S', b"")
 }
 
-/// `ReadyForQuery`, outside of a transaction.
-pub(super) fn ready() -> Vec<u8> {
-    message(b'Z', b"I")
+/// `ReadyForQuery`: outside of a transaction, or in one that has failed.
+pub(super) fn ready(in_failed: bool) -> Vec<u8> {
+    message(b'Z', if in_failed { b"E" } else { b"I" })
 }

@@ -81,10 +81,7 @@ impl Postgres {
     }
 
     fn query(&self, message: Message<'_>) -> Decision {
-        let text = frame::text(message.body)
-            .filter(|_| message.is_whole())
-            .and_then(|(text, _)| std::str::from_utf8(text).ok());
-        let Some(text) = text else {
+        let Some(text) = text_of(message) else {
             return Decision::Commit("(a query that can't be read)".into());
         };
         Effect::of_text(text, Dialect::Postgres, self.now(), self.carries).decision(|| shown(text))
@@ -196,6 +193,12 @@ impl Postgres {
     }
 }
 
+/// The text of a query, where it can be read.
+fn text_of(message: Message<'_>) -> Option<&str> {
+    let (text, _) = frame::text(message.body).filter(|_| message.is_whole())?;
+    std::str::from_utf8(text).ok()
+}
+
 impl Session for Postgres {
     fn header(bytes: &[u8]) -> anyhow::Result<Option<Header>> {
         frame::header(bytes)
@@ -303,17 +306,35 @@ impl Session for Postgres {
         self.statements.clone()
     }
 
+    fn stays_open(&self, message: Message<'_>) -> bool {
+        let classes = match message.kind {
+            b'Q' => text_of(message).map(|text| classes(text, Dialect::Postgres)),
+            b'E' => self.portal(message.body).map(|portal| vec![portal.class]),
+            _ => return false,
+        };
+        let ends = classes.is_some_and(|classes| classes.contains(&Class::Commit));
+        self.now() == Status::Open && !ends
+    }
+
     fn commit_error(&mut self, why: Refusal, kind: u8) -> CommitError {
         let (state, words) = match why {
             Refusal::OnPurpose => (
                 "40001",
                 "could not serialize access: chatctl makes this commit fail on purpose",
             ),
-            Refusal::Cancelled => ("57014", "canceling statement due to user request"),
+            Refusal::Cancelled | Refusal::CancelledInside => {
+                ("57014", "canceling statement due to user request")
+            }
         };
         let mut to_server = frame::error("ERROR", state, words);
         // The database is ready once, after the rollback.
-        to_server.extend(frame::ready());
+        let is_inside = why == Refusal::CancelledInside;
+        to_server.extend(frame::ready(is_inside));
+        let instead = if is_inside {
+            frame::failing()
+        } else {
+            frame::rollback()
+        };
         let (to_database, drops) = match (kind, self.boundary) {
             // The query waits for its rows: they are what fails.
             (b'c', b'Q') => (frame::copy_fail(), Drops::Message),
@@ -323,11 +344,11 @@ impl Session for Postgres {
             }
             (b'E', _) => {
                 self.group_ends(b'Q');
-                (frame::rollback(), Drops::Group)
+                (instead, Drops::Group)
             }
             _ => {
                 self.group_ends(b'Q');
-                (frame::rollback(), Drops::Message)
+                (instead, Drops::Message)
             }
         };
         CommitError {

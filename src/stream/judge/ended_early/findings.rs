@@ -180,7 +180,7 @@ fn around(seen: &EndedEarly, spoilt: &Spoilt) -> Option<Finding> {
     let (code, harm, help, fact) = match spoilt {
         Spoilt::Head => (
             "user-message-lost",
-            format!("the conversation of the question has no row {when}: no list shows it"),
+            format!("the conversation of the question has no row that a list shows {when}"),
             judged::MAKE_HEAD,
             judged::NO_HEAD.to_owned(),
         ),

@@ -1,5 +1,6 @@
 use super::{BEGINS, Decision, Heard, Message, Mysql, Session as _};
 use crate::gate::commits::{Carries, CommitOutcome};
+use crate::gate::proxy::relay::Refusal;
 
 const IDLE: u16 = 2;
 const OPEN: u16 = 3;
@@ -264,4 +265,53 @@ fn under_a_lock_only_what_unlocks_is_withheld() {
     sent(&mut session, 3, "LOCK TABLES none WRITE");
     heard(&mut session, b"\xff\x7a\x04#42S02no such table");
     assert_eq!(sent(&mut session, 3, insert), commit(insert));
+}
+
+#[test]
+fn a_statement_is_cancelled_by_the_number_of_its_connection() {
+    let cancels = |text: &str| {
+        let body = [&[3], text.as_bytes()].concat();
+        Mysql::cancels(message(&body)).map(|(number, _)| number)
+    };
+    assert_eq!(cancels("KILL QUERY 41"), Some(41));
+    assert_eq!(cancels(" kill soft query 41; "), Some(41));
+    // These end the connection, or name none.
+    for other in [
+        "KILL 41",
+        "KILL CONNECTION 41",
+        "KILL QUERY @n",
+        "SELECT 41",
+    ] {
+        assert_eq!(cancels(other), None, "{other}");
+    }
+}
+
+/// A transaction stays as it was before the statement; one that can't be committed is rolled back.
+#[test]
+fn a_cancelled_statement_is_answered_as_interrupted() {
+    let mut session = Mysql::new(true, IDLE);
+    let query = |text: &str| [&[3], text.as_bytes()].concat();
+    let stays = |session: &Mysql, text: &str| session.stays_open(message(&query(text)));
+    assert!(!stays(&session, "INSERT INTO m VALUES (1)"));
+    sent(&mut session, 3, "BEGIN");
+    heard(&mut session, &ok(OPEN));
+    assert!(stays(&session, "INSERT INTO m VALUES (1)") && !stays(&session, "COMMIT"));
+    let mut sent_instead = |why| {
+        let error = session.commit_error(why, BEGINS);
+        let text = String::from_utf8_lossy(&error.to_server).into_owned();
+        let instead = String::from_utf8_lossy(&error.to_database[5..]).into_owned();
+        (instead, text.contains("interrupted"))
+    };
+    assert_eq!(
+        sent_instead(Refusal::CancelledInside),
+        ("DO 0".to_owned(), true)
+    );
+    assert_eq!(
+        sent_instead(Refusal::Cancelled),
+        ("ROLLBACK".to_owned(), true)
+    );
+    assert_eq!(
+        sent_instead(Refusal::OnPurpose),
+        ("ROLLBACK".to_owned(), false)
+    );
 }

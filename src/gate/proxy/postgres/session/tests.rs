@@ -269,3 +269,26 @@ fn a_cancelled_statement_is_answered_as_the_database_does() {
     assert!(said(Refusal::Cancelled).contains("57014"));
     assert!(said(Refusal::OnPurpose).contains("40001"));
 }
+
+/// Its transaction has failed, and what was done up to a savepoint can still be kept.
+#[test]
+fn a_statement_that_is_cancelled_in_a_transaction_leaves_it_open() {
+    let mut session = session();
+    let insert = b"INSERT INTO m VALUES (1)\0";
+    let stays = |session: &Postgres, text: &[u8]| session.stays_open(message(b'Q', text));
+    assert!(!stays(&session, insert));
+    sent(&mut session, b'Q', b"BEGIN\0");
+    heard(&mut session, b'Z', b"T");
+    assert!(stays(&session, insert) && stays(&session, b"CALL p()\0"));
+    assert!(!stays(&session, b"COMMIT\0") && !stays(&session, b"SELECT 1; COMMIT\0"));
+    let error = session.commit_error(Refusal::CancelledInside, b'Q');
+    assert!(error.to_server.ends_with(b"E") && error.to_database.starts_with(b"Q"));
+    assert!(!error.to_database.windows(8).any(|it| it == b"ROLLBACK"));
+    assert_eq!(heard(&mut session, b'Z', b"E"), Heard::Ready);
+    assert_eq!(
+        sent(&mut session, b'Q', b"ROLLBACK TO s\0"),
+        Decision::Forward
+    );
+    heard(&mut session, b'Z', b"T");
+    assert_eq!(sent(&mut session, b'Q', b"COMMIT\0"), commit("COMMIT"));
+}
