@@ -124,8 +124,8 @@ impl Provider {
         Ok(cassette.edited(vec![edit]))
     }
 
-    /// The last content chunk as two, the second of which has one character of the text; none where it carries more
-    /// than a format is known to allow in two.
+    /// The last content chunk as two, the second of which has one character of the text; none where
+    /// it carries more than a format is known to allow in two.
     pub fn ending_short(&self, last: &[u8]) -> Option<Vec<u8>> {
         let data = self
             .framing

@@ -54,8 +54,8 @@ pub(super) trait Session: Send {
     /// The statements of the open transaction, as far as they were read.
     fn statements(&self) -> Vec<String>;
 
-    /// The connection whose statement this message cancels, and what the database is sent in its place where that
-    /// statement is withheld.
+    /// The connection whose statement this message cancels, and what the database is sent in its
+    /// place where that statement is withheld.
     fn cancels(_message: Message<'_>) -> Option<(u64, Vec<u8>)> {
         None
     }
@@ -416,7 +416,8 @@ impl<S: Session> Relay<S> {
         }
     }
 
-    /// Answers a message that waits at the gate with an error, and has the database end where an error leaves it.
+    /// Answers a message that waits at the gate with an error, and has the database end where an
+    /// error leaves it.
     async fn refuse(&self, why: Refusal, kind: u8, to: &mut Writer) -> anyhow::Result<()> {
         let error = {
             let mut shared = self.shared();

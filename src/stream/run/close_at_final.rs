@@ -340,7 +340,8 @@ impl Stage<'_> {
         Ok(judge::findings(&observed).into_iter().find(is_new))
     }
 
-    /// Watches these rows until the last of them was for long enough. That nothing happens to it shows only then.
+    /// Watches these rows until the last of them was for long enough. That nothing happens to it
+    /// shows only then.
     async fn watch_rows(&self, stored: &mut [RowToRecheck]) -> Duration {
         let watched = stored.last().map(|last| last.at + self.options.watch);
         let left = watched.map_or(Duration::ZERO, |until| until.saturating_sub(clock::now()));

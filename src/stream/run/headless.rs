@@ -9,8 +9,8 @@ use crate::stream::judge::ended_early::{EndedEarly, Spoilt};
 use std::time::Duration;
 
 impl Stage<'_> {
-    /// Whether the conversation of a question has no row of its own as others have, or one without the user that
-    /// theirs name. What can't be read shows nothing.
+    /// Whether the conversation of a question has no row of its own as others have, or one without
+    /// the user that theirs name. What can't be read shows nothing.
     pub(super) async fn is_headless(&self, with_tag: &[StoredMessage]) -> bool {
         let mut asked = with_tag.iter().filter(|row| row.role == Role::User);
         match asked.find(|row| row.conversation.is_some()) {

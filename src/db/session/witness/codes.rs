@@ -100,8 +100,8 @@ pub(in crate::db) enum Parts {
     Numbers,
 }
 
-/// A list in one way of writing, whether it is a document or an array. None where it has other parts: a number
-/// and its text would be one part of an array.
+/// A list in one way of writing, whether it is a document or an array. None where it has other
+/// parts: a number and its text would be one part of an array.
 pub(super) fn listed(list: List<'_>, of: Parts) -> Option<String> {
     let texts = || match list {
         List::Document(text) => serde_json::from_str(text).ok(),
