@@ -537,8 +537,10 @@ const UNNAMED: &str = "which message is unknown";
 /// Whether two places are the times of their messages, in any unit: they tell no more than these do.
 fn are_times(places: [i64; 2], times: [Option<i64>; 2]) -> bool {
     let is_time = |at: usize| times[at].is_some_and(|time| epoch::is(places[at], time));
+    let [was, now] = places.map(epoch::unit);
     let in_micros = places.map(epoch::micros);
-    is_time(0) && is_time(1) || in_micros[0].is_some() && in_micros[0] == in_micros[1]
+    // Of two numbers in one unit, an unequal one is another place: they may be no times at all.
+    is_time(0) && is_time(1) || was != now && in_micros[0].is_some() && in_micros[0] == in_micros[1]
 }
 
 fn gone(row: bool) -> Code {
