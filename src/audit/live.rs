@@ -7,9 +7,9 @@ use super::file::Snapshot;
 use super::snapshot_builder::Late;
 use super::{evidence, file, fingerprint};
 use crate::cli_error::CliError;
-use crate::db::{Log, SnapshotRead, Target};
+use crate::db::{Db, Log, SnapshotRead, Target};
 use crate::model::epoch::Unit;
-use crate::model::{Listed, StoredMessage, epoch};
+use crate::model::{Cell, Engine, Listed, StoredMessage, epoch};
 use crate::store::{Allowed, Choice, Mapping, Range, Split};
 use crate::{clock, db, store};
 use futures_util::future;
@@ -31,6 +31,8 @@ pub struct Live {
     pub whole: Option<String>,
     /// Where the chats are.
     pub mapping: Mapping,
+    /// Tables of the same name in other schemas of the search path (PostgreSQL), which are not read.
+    pub shadowed: Vec<String>,
     /// The unit in which the places of messages are given, if they are times and a snapshot has another one.
     unit: Option<Unit>,
     /// What distinguishes its tables from others.
@@ -85,11 +87,13 @@ impl Live {
             }
         };
         further.truncate(ranges.len().saturating_sub(1));
+        let shadowed = shadowed(db.as_ref(), mapping.table()).await?;
         Ok(Self {
             db,
             further,
             ranges,
             whole,
+            shadowed,
             mapping,
             unit: None,
             evidence,
@@ -371,6 +375,20 @@ fn without_its_tools(
         "the tool calls in `{place}` were not compared: the snapshot's mapping does not have it"
     );
     Some((without, left_out))
+}
+
+/// Tables of that name in other schemas of the search path: a tenant may have one each.
+async fn shadowed(db: &dyn Db, table: &str) -> anyhow::Result<Vec<String>> {
+    match db.target().engine() {
+        Engine::Sqlite | Engine::Mysql => return Ok(Vec::new()),
+        Engine::Postgres => {}
+    }
+    let sql = "SELECT n.nspname::text FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+        WHERE c.relname = ? AND c.relkind IN ('r', 'p') AND n.nspname = ANY (current_schemas(false))
+            AND n.nspname <> current_schema() ORDER BY 1";
+    let rows = db.rows(sql, &[Cell::Text(table.to_owned())]).await?;
+    let named = rows.iter().map(|row| format!("{}.{table}", row[0]));
+    Ok(named.collect())
 }
 
 /// What users may do to what is stored there.
