@@ -31,7 +31,8 @@ pub struct Live {
     pub whole: Option<String>,
     /// Where the chats are.
     pub mapping: Mapping,
-    /// Tables of the same name in other schemas of the search path (PostgreSQL), which are not read.
+    /// Tables of the same name in other schemas of the search path (PostgreSQL), which are not
+    /// read.
     pub shadowed: Vec<String>,
     /// The unit in which the places of messages are given, if they are times and a snapshot has another one.
     unit: Option<Unit>,
@@ -334,8 +335,8 @@ impl Live {
     }
 }
 
-/// The mapping of a later snapshot without such a column, and what is left out then. The digests of messages that
-/// have tool calls still hold them.
+/// The mapping of a later snapshot without such a column, and what is left out then. The digests of
+/// messages that have tool calls still hold them.
 pub fn without_tools(
     before: &file::Mapping,
     after: &file::Mapping,
@@ -352,8 +353,8 @@ pub fn without_tools(
     Some((mapping, left_out))
 }
 
-/// A store without the tool calls that have a column of their own, where that makes it the one of a mapping that has
-/// none, and what is left out then.
+/// A store without the tool calls that have a column of their own, where that makes it the one of a
+/// mapping that has none, and what is left out then.
 fn without_its_tools(
     before: &file::Mapping,
     store: &store::Store,

@@ -29,8 +29,8 @@ impl Filter {
     }
 }
 
-/// The newest rows of the conversations' own table: those that were written to last, and those that were made last.
-/// A new one may not have been written to yet.
+/// The newest rows of the conversations' own table: those that were written to last, and those that
+/// were made last. A new one may not have been written to yet.
 pub(super) async fn rows(
     db: &dyn Db,
     mapping: &Mapping,

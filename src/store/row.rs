@@ -255,7 +255,8 @@ impl<'r> Row<'r> {
         }
     }
 
-    /// The items with their keys; false when the column holds no JSON. `role` is the path of an item's role.
+    /// The items with their keys; false when the column holds no JSON. `role` is the path of an
+    /// item's role.
     pub(super) fn nodes(&self, slot: &Slot, role: &Path) -> (Vec<(String, &Value)>, bool) {
         let mut found = Vec::new();
         let mut decoded = true;
@@ -315,8 +316,8 @@ pub(super) fn append(cell: CellRef<'_>) -> Option<i64> {
     }
 }
 
-/// What a path finds of a chat. A later version of a format may put the list into an object, or take it out of
-/// one: it is the same list.
+/// What a path finds of a chat. A later version of a format may put the list into an object, or
+/// take it out of one: it is the same list.
 fn chat<'v>(path: Option<&Path>, json: &'v Value, role: &Path) -> Vec<&'v Value> {
     let nodes = path.map_or_else(|| vec![json], |path| path.all(json));
     let is_list = |value: &&Value| {

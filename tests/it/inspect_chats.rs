@@ -299,7 +299,8 @@ async fn an_answer_that_only_calls_a_tool_is_not_empty(store: &Store) {
     assert!(out.contains("(+3)"), "{out}");
 }
 
-/// A new conversation may have no message and no time of a change: its question was not stored, perhaps.
+/// A new conversation may have no message and no time of a change: its question was not stored,
+/// perhaps.
 #[test]
 fn a_new_conversation_without_messages_is_listed_first() {
     let store = Store::sqlite();

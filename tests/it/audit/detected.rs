@@ -115,7 +115,8 @@ fn items_that_get_ids_are_not_lost() {
     }
 }
 
-/// A list that a new version of a format puts into an object, or takes out of one, in some rows or in all.
+/// A list that a new version of a format puts into an object, or takes out of one, in some rows or
+/// in all.
 #[test]
 fn a_list_may_be_put_into_an_object_and_taken_out() {
     let wrap = "UPDATE chats SET messages = json_object('version', 2, 'tags', json_array('x'), 'messages', json(messages))";
