@@ -91,6 +91,15 @@ impl Entry {
         self.flags & PLACED != 0
     }
 
+    /// The same without its place.
+    pub(super) fn unplaced(self) -> Self {
+        Self {
+            place: 0,
+            flags: self.flags & !PLACED,
+            ..self
+        }
+    }
+
     /// The message within its conversation; keys may be unique in a conversation only.
     pub(super) fn key(&self) -> (Id, Id) {
         (self.conversation, self.message)

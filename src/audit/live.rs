@@ -7,9 +7,9 @@ use super::file::Snapshot;
 use super::snapshot_builder::Late;
 use super::{evidence, file, fingerprint};
 use crate::cli_error::CliError;
-use crate::db::{Log, SnapshotRead, Target};
+use crate::db::{Db, Log, SnapshotRead, Target};
 use crate::model::epoch::Unit;
-use crate::model::{Listed, StoredMessage, epoch};
+use crate::model::{Cell, Engine, Listed, StoredMessage, epoch};
 use crate::store::{Allowed, Choice, Mapping, Range, Split};
 use crate::{clock, db, store};
 use futures_util::future;
@@ -31,6 +31,9 @@ pub struct Live {
     pub whole: Option<String>,
     /// Where the chats are.
     pub mapping: Mapping,
+    /// Tables of the same name in other schemas of the search path (PostgreSQL), which are not
+    /// read.
+    pub shadowed: Vec<String>,
     /// The unit in which the places of messages are given, if they are times and a snapshot has another one.
     unit: Option<Unit>,
     /// What distinguishes its tables from others.
@@ -85,11 +88,13 @@ impl Live {
             }
         };
         further.truncate(ranges.len().saturating_sub(1));
+        let shadowed = shadowed(db.as_ref(), mapping.table()).await?;
         Ok(Self {
             db,
             further,
             ranges,
             whole,
+            shadowed,
             mapping,
             unit: None,
             evidence,
@@ -185,7 +190,7 @@ impl Live {
         let grace = i64::try_from(grace.as_micros()).unwrap_or(i64::MAX);
         // Where no two transactions write at a time no row number is late. A time is: the server makes
         // it before it writes, and that of an answer is often the one at which it began.
-        let by_time = self.appends_by_time();
+        let by_time = appends_by_time(self.mapping.store());
         let late = self.catalog().commits_late || by_time;
         let grace = if by_time {
             grace.max(before.summary.settle)
@@ -205,20 +210,13 @@ impl Live {
     /// migration of the column changes no place.
     pub async fn count_as(&mut self, before: &Snapshot) -> anyhow::Result<()> {
         let then = before.summary.high.and_then(epoch::unit);
-        if then.is_none() || !self.appends_by_time() {
+        if then.is_none() || !appends_by_time(self.mapping.store()) {
             return Ok(());
         }
         // Where rows of several units are in the column, it is the same one as long as none is converted.
         let last = store::last_place(self.db.as_ref(), &self.mapping).await?;
         self.unit = then.filter(|_| last.and_then(epoch::unit) != then);
         Ok(())
-    }
-
-    /// Whether messages are in the order of their times, and of no number.
-    fn appends_by_time(&self) -> bool {
-        let message = &self.mapping.store().message;
-        let mut times = message.time.iter().flat_map(store::Source::columns);
-        times.any(|time| message.append.as_deref() == Some(time))
     }
 
     /// Transactions that may have been running when a snapshot was taken, from one number to another;
@@ -316,6 +314,7 @@ impl Live {
             digest: fingerprint::digest(store),
             first_version: fingerprint::digest_of_first_version(store),
             order: order(store),
+            by_time: Some(appends_by_time(store)),
             paired: store.shape == store::Shape::Turn,
             sums: None,
             summed: Vec::new(),
@@ -325,38 +324,72 @@ impl Live {
     /// Reads no tool calls that have a column of their own, where the snapshot's mapping had none: such a column may
     /// have been added since. Returns what is left out then.
     pub fn read_as(&mut self, before: &file::Mapping) -> Option<String> {
-        let is_its = |store: &store::Store| {
-            before.digest == fingerprint::digest(store)
-                || before.digest == fingerprint::digest_of_first_version(store)
-        };
-        let without = self.mapping.clone().without_tools();
-        if is_its(self.mapping.store()) || !is_its(without.store()) {
-            return None;
-        }
-        let mapping = std::mem::replace(&mut self.mapping, without);
-        let message = mapping
-            .store()
-            .message
-            .tools
-            .as_ref()
-            .map(ToString::to_string);
-        let item = mapping
-            .store()
-            .item
-            .as_ref()
-            .and_then(|item| item.tools.clone());
-        let place = message
-            .or_else(|| item.map(String::from))
-            .unwrap_or_default();
-        Some(format!(
-            "the tool calls in `{place}` were not compared: the snapshot's mapping does not have it"
-        ))
+        let (_, left_out) = without_its_tools(before, self.mapping.store())?;
+        self.mapping = self.mapping.clone().without_tools();
+        Some(left_out)
     }
 
     /// What users may do to what is stored.
     pub fn allowed(&self) -> Vec<Allow> {
         allowed(self.mapping.store())
     }
+}
+
+/// The mapping of a later snapshot without such a column, and what is left out then. The digests of
+/// messages that have tool calls still hold them.
+pub fn without_tools(
+    before: &file::Mapping,
+    after: &file::Mapping,
+) -> Option<(file::Mapping, String)> {
+    let stores = stores_of(after);
+    let is_read = before.sums.is_none() && after.sums.is_none();
+    let store = stores.first().filter(|_| is_read)?;
+    let (store, left_out) = without_its_tools(before, store)?;
+    let mapping = file::Mapping {
+        digest: fingerprint::digest(&store),
+        first_version: fingerprint::digest_of_first_version(&store),
+        ..after.clone()
+    };
+    Some((mapping, left_out))
+}
+
+/// A store without the tool calls that have a column of their own, where that makes it the one of a
+/// mapping that has none, and what is left out then.
+fn without_its_tools(
+    before: &file::Mapping,
+    store: &store::Store,
+) -> Option<(store::Store, String)> {
+    let is_its = |store: &store::Store| {
+        before.digest == fingerprint::digest(store)
+            || before.digest == fingerprint::digest_of_first_version(store)
+    };
+    let without = store.clone().without_tools();
+    if is_its(store) || !is_its(&without) {
+        return None;
+    }
+    let message = store.message.tools.as_ref().map(ToString::to_string);
+    let item = store.item.as_ref().and_then(|item| item.tools.clone());
+    let place = message
+        .or_else(|| item.map(String::from))
+        .unwrap_or_default();
+    let left_out = format!(
+        "the tool calls in `{place}` were not compared: the snapshot's mapping does not have it"
+    );
+    Some((without, left_out))
+}
+
+/// Tables of that name in other schemas of the search path: a tenant may have one each.
+async fn shadowed(db: &dyn Db, table: &str) -> anyhow::Result<Vec<String>> {
+    match db.target().engine() {
+        Engine::Sqlite | Engine::Mysql => return Ok(Vec::new()),
+        Engine::Postgres => {}
+    }
+    let sql = "SELECT n.nspname::text FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+        WHERE c.relname = ? AND c.relkind IN ('r', 'p') AND n.nspname = ANY (current_schemas(false))
+            AND n.nspname <> current_schema() ORDER BY 1";
+    let rows = db.rows(sql, &[Cell::Text(table.to_owned())]).await?;
+    let named = rows.iter().map(|row| format!("{}.{table}", row[0]));
+    Ok(named.collect())
 }
 
 /// What users may do to what is stored there.
@@ -381,6 +414,13 @@ pub fn stores_of(mapping: &file::Mapping) -> Vec<store::Store> {
     let kept = kept.and_then(store::Mapping::stores_in);
     let of_preset = || preset_of(mapping).map(|preset| preset.store.clone());
     kept.or_else(of_preset).unwrap_or_default()
+}
+
+/// Whether messages are in the order of their times, and of no number.
+fn appends_by_time(store: &store::Store) -> bool {
+    let message = &store.message;
+    let mut times = message.time.iter().flat_map(store::Source::columns);
+    times.any(|time| message.append.as_deref() == Some(time))
 }
 
 /// What orders messages, where their order is kept.

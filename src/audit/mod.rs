@@ -32,7 +32,7 @@ mod table;
 mod turns;
 
 pub use background::Background;
-pub use compare::{Comparer, Comparison, compare_files, compare_sums};
+pub use compare::{Comparer, Comparison, compare_files, compare_files_as, compare_sums};
 pub use conversation_digest::ConversationDigest;
 pub use entry::{Entry, Id};
 pub use expected::expected;

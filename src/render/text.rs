@@ -43,8 +43,15 @@ pub(super) fn summary(report: &Report) -> String {
         }
         _ => "",
     };
+    // Where notes fail the run, nothing else says what did.
+    let notes = report.found.iter().any(|it| it.severity == Severity::Note);
+    let notes = if notes && report.verdict() == Verdict::Violated && report.errors() == 0 {
+        format!(", notes{}", found(report, Severity::Note))
+    } else {
+        String::new()
+    };
     format!(
-        "{}: {}{}, {}{} in {}{skipped}{checks}, {}{pending}",
+        "{}: {}{}, {}{}{notes} in {}{skipped}{checks}, {}{pending}",
         report.verdict(),
         plural(report.errors() as u64, "error"),
         found(report, Severity::Error),

@@ -29,13 +29,14 @@ impl Filter {
     }
 }
 
-/// The newest rows of the conversations' own table.
+/// The newest rows of the conversations' own table: those that were written to last, and those that
+/// were made last. A new one may not have been written to yet.
 pub(super) async fn rows(
     db: &dyn Db,
     mapping: &Mapping,
     filter: &Filter,
     limit: usize,
-) -> anyhow::Result<Vec<Conversation>> {
+) -> anyhow::Result<Vec<Vec<Conversation>>> {
     let Some(place) = &mapping.store().conversation else {
         return Ok(Vec::new());
     };
@@ -49,22 +50,28 @@ pub(super) async fn rows(
         ));
         args.push(Cell::Text(user.clone()));
     }
-    let newest = place.updated.as_ref().or(place.created.as_ref());
-    let order = newest
-        .into_iter()
-        .chain(&place.key)
-        .map(|name| format!("m.{} DESC", db.quote(name)));
-    let order = order.collect::<Vec<_>>().join(", ");
+    let times = [place.updated.as_ref(), place.created.as_ref()];
+    let times = match times {
+        [None, None] => vec![None],
+        some => some.into_iter().filter(Option::is_some).collect(),
+    };
     let condition = if conditions.is_empty() {
         "1 = 1".to_owned()
     } else {
         conditions.join(" AND ")
     };
-    let condition = Condition {
-        sql: format!("{condition} ORDER BY {order} LIMIT {limit}"),
-        args,
-    };
-    described(db, mapping, &condition).await
+    let mut lists = Vec::new();
+    for time in times {
+        let order = time.into_iter().chain(&place.key);
+        let order = order.map(|name| format!("m.{} DESC", db.quote(name)));
+        let order = order.collect::<Vec<_>>().join(", ");
+        let condition = Condition {
+            sql: format!("{condition} ORDER BY {order} LIMIT {limit}"),
+            args: args.clone(),
+        };
+        lists.push(described(db, mapping, &condition).await?);
+    }
+    Ok(lists)
 }
 
 /// The row of one conversation; one that has none is known by its messages only.

@@ -211,7 +211,7 @@ impl<'p> Decoder<'p> {
         };
         let bare = whole(self.plan, row, Role::User);
         let conversation = bare.conversation.clone().unwrap_or_default();
-        let (items, decoded) = row.nodes(slot);
+        let (items, decoded) = row.nodes(slot, &item.role);
         if !decoded {
             take(&mut StoredMessage {
                 key: format!("{conversation}#"),

@@ -114,7 +114,18 @@ pub async fn candidates(db: &dyn Db, schema: &[Table]) -> anyhow::Result<Vec<Can
 /// What to say when the chats were not found: what comes nearest, and where else something is.
 pub async fn nothing_found(db: &dyn Db, schema: &[Table]) -> anyhow::Result<CliError> {
     let mut stop = preset_match::nothing(db.target(), schema);
-    if let Some(nearest) = weighed(db, schema).await?.first() {
+    let weighed = weighed(db, schema).await?;
+    if let Some((message, part)) = score::parted(schema).filter(|_| weighed.is_empty()) {
+        stop.message = format!(
+            "{}; `{message}` comes nearest: it has roles, and its texts may be in the rows of `{part}`",
+            stop.message
+        );
+        stop = stop.hint(format!(
+            "declare [store.message] table = \"{message}\" and [store.parts] table = \"{part}\" as [[store]] in \
+             chatctl.toml; `chatctl inspect schema` lists their columns"
+        ));
+    }
+    if let Some(nearest) = weighed.first() {
         let (table, why) = (nearest.mapping.table(), &nearest.why);
         stop.message = format!(
             "{}; `{table}` comes nearest, with {why:#}; a chat has {ENOUGH} or more",

@@ -67,11 +67,15 @@ async fn newest(
     filter: &Filter,
     wanted: usize,
 ) -> anyhow::Result<Newest> {
-    let mut found = conversation_rows::rows(db, mapping, filter, wanted).await?;
     let goes_on = |count: usize| count >= wanted;
-    let last = found.last().map(|one| one.key.clone());
-    let mut next: Vec<_> = last.filter(|_| goes_on(found.len())).into_iter().collect();
-    let mut known: HashSet<_> = found.iter().map(|one| keys::same(&one.key)).collect();
+    let (mut found, mut next) = (Vec::new(), Vec::new());
+    let mut known = HashSet::new();
+    for list in conversation_rows::rows(db, mapping, filter, wanted).await? {
+        let last = list.last().filter(|_| goes_on(list.len()));
+        next.extend(last.map(|one| one.key.clone()));
+        let new = list.into_iter();
+        found.extend(new.filter(|one| known.insert(keys::same(&one.key))));
+    }
     let told = mapping.store().conversation.as_ref();
     if filter.user.is_none() || told.is_none_or(|place| place.user.is_none()) {
         let keys = latest(db, mapping, filter.user.as_deref(), wanted).await?;

@@ -128,12 +128,8 @@ impl Mapping {
     /// The same without tool calls that are kept apart from the text.
     #[must_use]
     pub fn without_tools(mut self) -> Self {
-        for store in &mut self.stores {
-            store.message.tools = None;
-            if let Some(item) = &mut store.item {
-                item.tools = None;
-            }
-        }
+        let stores = self.stores.into_iter();
+        self.stores = stores.map(Store::without_tools).collect();
         self
     }
 
@@ -255,6 +251,16 @@ impl Mapping {
 }
 
 impl Store {
+    /// The same without tool calls that are kept apart from the text.
+    #[must_use]
+    pub fn without_tools(mut self) -> Self {
+        self.message.tools = None;
+        if let Some(item) = &mut self.item {
+            item.tools = None;
+        }
+        self
+    }
+
     /// The table of messages.
     pub fn table(&self) -> &str {
         match (&self.item, &self.conversation) {

@@ -105,16 +105,24 @@ pub(super) fn sides(values: &[&str], wanted: Sides) -> Option<BTreeMap<String, S
     (enough && vouched).then_some(map)
 }
 
+/// Whether spellings of the assistant's side are names of models, of which more may come.
+pub(super) fn names_models(map: &BTreeMap<String, String>) -> bool {
+    map.keys().any(|value| is_model(&value.to_lowercase()))
+}
+
+fn is_model(value: &str) -> bool {
+    MODELS.iter().any(|model| value.starts_with(model))
+}
+
 /// The side that a value means among the others.
 fn side(value: &str, all: &[String]) -> Option<&'static str> {
     let likely = || LIKELY.iter().find(|(spelling, _)| *spelling == value);
-    let is_model = || MODELS.iter().any(|model| value.starts_with(model));
     let pair = |pair: &&[&str; 2]| {
         all.len() == 2 && pair.iter().all(|letter| all.iter().any(|it| it == letter))
     };
     known(value)
         .or_else(|| likely().map(|(_, role)| *role))
-        .or_else(|| is_model().then_some("assistant"))
+        .or_else(|| is_model(value).then_some("assistant"))
         .or_else(|| {
             let [user, _] = LETTERS.iter().find(pair)?;
             Some(if value == *user { "user" } else { "assistant" })

@@ -255,8 +255,9 @@ impl<'r> Row<'r> {
         }
     }
 
-    /// The items with their keys; false when the column holds no JSON.
-    pub(super) fn nodes(&self, slot: &Slot) -> (Vec<(String, &Value)>, bool) {
+    /// The items with their keys; false when the column holds no JSON. `role` is the path of an
+    /// item's role.
+    pub(super) fn nodes(&self, slot: &Slot, role: &Path) -> (Vec<(String, &Value)>, bool) {
         let mut found = Vec::new();
         let mut decoded = true;
         for (at, path) in slot {
@@ -264,9 +265,7 @@ impl<'r> Row<'r> {
                 decoded &= self.cells[*at] == CellRef::Null;
                 continue;
             };
-            let nodes = path
-                .as_ref()
-                .map_or_else(|| vec![json], |path| path.all(json));
+            let nodes = chat(path.as_ref(), json, role);
             // A path finds nothing in what is not a chat at all; a new chat has no messages yet.
             decoded &= !nodes.is_empty() || is_blank(json);
             for node in nodes {
@@ -315,6 +314,35 @@ pub(super) fn append(cell: CellRef<'_>) -> Option<i64> {
         CellRef::Real(number) => time::of_number(number),
         _ => None,
     }
+}
+
+/// What a path finds of a chat. A later version of a format may put the list into an object, or
+/// take it out of one: it is the same list.
+fn chat<'v>(path: Option<&Path>, json: &'v Value, role: &Path) -> Vec<&'v Value> {
+    let nodes = path.map_or_else(|| vec![json], |path| path.all(json));
+    let is_list = |value: &&Value| {
+        let items = value.as_array().filter(|items| !items.is_empty());
+        items.is_some_and(|items| items.iter().all(|item| role.first(item).is_some()))
+    };
+    match nodes[..] {
+        [] if is_list(&json) => vec![json],
+        [Value::Object(fields)]
+            if !path.is_some_and(Path::goes_in) && role.first(json).is_none() =>
+        {
+            let mut lists = fields.values().filter(is_list);
+            match (lists.next(), lists.next()) {
+                (Some(only), None) => vec![only],
+                // A new chat has no messages yet.
+                (None, None) if fields.get("messages").is_some_and(is_blank_list) => Vec::new(),
+                (..) => nodes,
+            }
+        }
+        _ => nodes,
+    }
+}
+
+fn is_blank_list(value: &Value) -> bool {
+    value.as_array().is_some_and(Vec::is_empty)
 }
 
 /// Whether a chat may be so before its first message: an object, or nothing.

@@ -106,6 +106,25 @@ pub(super) fn row(schema: &[Table], table: &Table, content: &Column) -> Option<G
     Some(guess)
 }
 
+/// A table with roles and no texts, and the one whose rows refer to it and hold texts.
+pub(super) fn parted(schema: &[Table]) -> Option<(&str, &str)> {
+    let is_bare = |table: &&Table| {
+        words::role_column(table).is_some() && words::content_column(table).is_none()
+    };
+    let refers = |column: &Column, to: &Table| match &column.references {
+        Some(target) => target.eq_ignore_ascii_case(&to.name),
+        None => words::is_key_of(column, to),
+    };
+    schema.iter().filter(is_bare).find_map(|message| {
+        let part = schema.iter().find(|table| {
+            let is_other = table.name != message.name && !words::is_misleading(&table.name);
+            let has_text = words::content_column(table).is_some();
+            is_other && has_text && table.columns.iter().any(|column| refers(column, message))
+        })?;
+        Some((message.name.as_str(), part.name.as_str()))
+    })
+}
+
 const QUESTIONS: &[&str] = &["prompt", "query", "question", "input", "user_message"];
 const ANSWERS: &[&str] = &[
     "response",

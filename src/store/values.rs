@@ -246,8 +246,15 @@ impl Sample<'_> {
             })
             .collect();
         // Of several, the one with a known name; otherwise it is not known which one is right.
-        let is_named = |role: &Role<'_>| Some(role.values.column.name.as_str()) == named;
-        match found.iter().position(is_named) {
+        let is_it = |role: &Role<'_>, name| Some(role.values.column.name.as_str()) == name;
+        let position = |name| found.iter().position(|role| is_it(role, name));
+        let flagged = position(flagged.map(|column| column.name.as_str()));
+        // Not every model that answers is in the sample; a flag tells the sides of all of them.
+        let named = position(named).map(|named| match flagged {
+            Some(flag) if roles::names_models(&found[named].map) => flag,
+            Some(_) | None => named,
+        });
+        match named {
             Some(index) => Some(found.swap_remove(index)),
             None if found.len() == 1 => found.pop(),
             None => None,

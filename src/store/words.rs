@@ -46,6 +46,8 @@ const FLAGS: &[(&str, &str)] = &[
     ("isuser", "user"),
     ("from_user", "user"),
     ("is_from_user", "user"),
+    ("is_created_by_user", "user"),
+    ("iscreatedbyuser", "user"),
     ("is_human", "user"),
     ("by_user", "user"),
     ("is_bot", "assistant"),

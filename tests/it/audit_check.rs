@@ -224,6 +224,10 @@ fn since_and_examples_cut_what_is_reported() {
             "1 more is not listed; --examples 2 lists it, and --format csv or jsonl lists all"
         ]
     );
+    assert_eq!(report["summary"]["checked"], 2);
+    // A range in which nothing is.
+    let (report, code) = chats.report(&["--since", "2026-03-01"]);
+    assert_eq!((&report["summary"]["checked"], code), (&0.into(), 0));
     let grace = ["--check", "empty-answer", "--grace", "36500d"];
     assert_eq!(found(&chats.report(&grace).0, "empty-answer"), []);
 }

@@ -3,7 +3,7 @@
 
 mod columns;
 
-use crate::common::stores::{Store, execute, on_each_backend};
+use crate::common::stores::{Store, execute, on_each_backend, run};
 use crate::common::{chatctl, servers, text};
 use chatctl::db::Db;
 use chatctl::store;
@@ -431,6 +431,35 @@ async fn what_only_looks_like_a_chat(store: &Store) {
         why.contains("it has a subject and recipients (-8)"),
         "{why}"
     );
+}
+
+/// Where the texts are in a table of parts, what has to be declared is named.
+#[test]
+fn a_table_of_parts_is_named() {
+    let store = Store::sqlite();
+    run(async {
+        let db = store.open().await;
+        for statement in [
+            "CREATE TABLE thread (id INTEGER PRIMARY KEY, title TEXT)",
+            "CREATE TABLE message (id INTEGER PRIMARY KEY, thread_id INTEGER REFERENCES thread, role TEXT, created_at TEXT)",
+            "CREATE TABLE part (id INTEGER PRIMARY KEY, message_id INTEGER REFERENCES message, idx INTEGER, type TEXT, text TEXT)",
+            "INSERT INTO thread VALUES (1, 'Milk')",
+            "INSERT INTO message VALUES (1, 1, 'user', '2026-01-01 10:00:00'), (2, 1, 'assistant', '2026-01-01 10:00:01')",
+            "INSERT INTO part VALUES (1, 1, 0, 'text', 'please buy milk'), (2, 2, 0, 'text', 'it is bought')",
+        ] {
+            execute(db.as_ref(), statement).await;
+        }
+        let with_parts = chosen(db.as_ref()).await.unwrap_err();
+        execute(db.as_ref(), "DROP TABLE part").await;
+        let without = chosen(db.as_ref()).await.unwrap_err();
+        let nearest = "`message` comes nearest: it has roles";
+        let texts = "and its texts may be in the rows of `part`";
+        assert!(
+            with_parts.contains(nearest) && with_parts.contains(texts),
+            "{with_parts}"
+        );
+        assert!(!without.contains(nearest), "{without}");
+    });
 }
 
 async fn the_chat_among_what_only_looks_like_one(store: &Store) {

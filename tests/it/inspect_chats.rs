@@ -299,6 +299,34 @@ async fn an_answer_that_only_calls_a_tool_is_not_empty(store: &Store) {
     assert!(out.contains("(+3)"), "{out}");
 }
 
+/// A new conversation may have no message and no time of a change: its question was not stored,
+/// perhaps.
+#[test]
+fn a_new_conversation_without_messages_is_listed_first() {
+    let store = Store::sqlite();
+    let sql = "CREATE TABLE conversations (id INTEGER PRIMARY KEY, title TEXT, created_at TEXT, updated_at TEXT);
+        CREATE TABLE messages (id INTEGER PRIMARY KEY, conversation_id INTEGER, role TEXT, content TEXT, created_at TEXT);
+        WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 9)
+        INSERT INTO conversations SELECT i, 'old', '2026-01-01 10:00:0' || i, '2026-01-02 10:00:0' || i FROM n;
+        INSERT INTO conversations VALUES (10, 'new', '2026-01-03 10:00:00', NULL);
+        INSERT INTO messages SELECT id, id, 'user', 'buy milk', updated_at FROM conversations WHERE id < 10;
+        INSERT INTO messages SELECT 20 + id, id, 'assistant', 'Bought.', updated_at FROM conversations WHERE id < 10";
+    run(async { execute(&*store.open().await, sql).await });
+    for (limit, expected) in [
+        ("1", &["10"][..]),
+        ("3", &["10", "9", "8"]),
+        ("0", &["10", "9", "8", "7", "6", "5", "4", "3", "2", "1"]),
+    ] {
+        let sheet = document(&store, &["conversations", "--limit", limit]);
+        let rows = sheet["rows"].as_array().unwrap().iter();
+        let keys: Vec<_> = rows
+            .map(|row| row["conversation"].as_str().unwrap())
+            .collect();
+        assert_eq!(keys, expected);
+        assert_eq!(sheet["cut"], limit != "0");
+    }
+}
+
 /// Without a time nothing is recent, and that is said; with one, an empty list is an answer.
 #[test]
 fn since_needs_a_time() {

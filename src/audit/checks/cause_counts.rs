@@ -1,6 +1,6 @@
 //! What a check counts by cause, and the examples that it names.
 
-use super::check_context::{Age, CheckContext};
+use super::check_context::{Age, CheckContext, is_between};
 use super::first_seen::FirstSeen;
 use super::{Cause, Check};
 use crate::model::{Mark, StoredMessage};
@@ -126,15 +126,7 @@ impl CauseCounts {
     }
 
     fn is_asked_for(&self, time: Option<i64>) -> bool {
-        let is_old = self
-            .since
-            .zip(time)
-            .is_some_and(|(since, time)| time < since);
-        let is_new = self
-            .until
-            .zip(time)
-            .is_some_and(|(until, time)| time > until);
-        !is_old && !is_new
+        is_between(self.since, self.until, time)
     }
 
     /// Takes note of whether a message says whether it is finished.

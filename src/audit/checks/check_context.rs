@@ -30,6 +30,13 @@ pub struct Asked {
     pub expected: Option<Vec<String>>,
 }
 
+/// Whether a time is between these, if there is one.
+pub(super) fn is_between(since: Option<i64>, until: Option<i64>, time: Option<i64>) -> bool {
+    let is_old = since.zip(time).is_some_and(|(since, time)| time < since);
+    let is_new = until.zip(time).is_some_and(|(until, time)| time > until);
+    !is_old && !is_new
+}
+
 /// What a check reads.
 pub struct CheckContext<'a> {
     /// The store.

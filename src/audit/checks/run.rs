@@ -1,6 +1,6 @@
 //! Runs the checks in one pass over the store, and reports their findings.
 
-use super::check_context::CLOCKS;
+use super::check_context::{CLOCKS, is_between};
 use super::{AHEAD, CauseCounts, Check, CheckContext, Look, SKIPPED};
 use crate::model::StoredMessage;
 use crate::report::{Case, Finding, Found, Report, Severity, Source, Verdict};
@@ -125,6 +125,7 @@ fn ahead(count: u64) -> Finding {
 /// What was read.
 #[derive(Default)]
 struct Read {
+    /// Messages of the time that was asked for.
     messages: u64,
     /// Those of them with a time after now.
     ahead: u64,
@@ -151,7 +152,10 @@ async fn of_threads(
     let now = context.asked.now.saturating_add(CLOCKS);
     let is_ahead = |message: &&StoredMessage| message.time.is_some_and(|time| time > now);
     let mut take = |thread: Thread| {
-        read.messages += thread.messages.len() as u64;
+        let asked = context.asked;
+        let is_asked_for =
+            |message: &&StoredMessage| is_between(asked.since, asked.until, message.time);
+        read.messages += thread.messages.iter().filter(is_asked_for).count() as u64;
         read.ahead += thread.messages.iter().filter(is_ahead).count() as u64;
         for (at, look) in &looks {
             look(&thread, context, &mut tallies[*at]);

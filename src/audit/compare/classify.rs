@@ -48,7 +48,7 @@ pub(super) fn classify(facts: &Facts, hasher: &MessageHasher) -> (Totals, BTreeM
         conversations: HashMap::new(),
         shifts: HashMap::new(),
         touched: HashSet::new(),
-        shortened: shortened(&removed, &added),
+        shortened: shortened(facts, &removed, &added),
         shift,
     };
     let lost_open = found.unsettled();
@@ -79,7 +79,7 @@ struct Found<'a> {
     shifts: HashMap<i64, u64>,
     /// Conversations with a change, or with growth that was examined message by message.
     touched: HashSet<Id>,
-    /// Conversations that have lost a message.
+    /// Conversations that have lost a message, or in which one is deleted for the user now.
     shortened: HashSet<Id>,
     /// What has moved to another place.
     shift: Shift,
@@ -231,6 +231,8 @@ impl Found<'_> {
             .filter(|(was, now)| !are_times([was, now].map(|place| *place), times))
             .map(|(was, now)| now.wrapping_sub(was));
         let is_moved = moved.is_some_and(|by| by != 0);
+        let is_rounded = is_rounded(times, self.facts.exact_to);
+        let is_retimed = by.is_some_and(|by| by != 0) && !is_rounded;
         if deleted(was, now) {
             self.message(Code::MessageLost, was, SOFT);
         } else if was.content != now.content {
@@ -250,6 +252,17 @@ impl Found<'_> {
                     let note = format!("it was the {}'s, and is the {}'s", was.role(), now.role());
                     self.beyond_edit(was, None, &note);
                 }
+                false
+                    if was.parent != now.parent && !self.shortened.contains(&was.conversation) =>
+                {
+                    self.beyond_edit(was, None, "its content and its parent changed");
+                }
+                false if is_retimed && now.time() <= Some(since) => {
+                    self.beyond_edit(was, None, "its content and its time changed");
+                }
+                false if is_moved => {
+                    self.beyond_edit(was, None, "its content and its place in the order changed");
+                }
                 false if was.state() != now.state() => {
                     let note =
                         "what marks it as finished, failed or deleted changed, or its content";
@@ -259,7 +272,7 @@ impl Found<'_> {
             }
         } else if was.parent != now.parent {
             self.reparented(was);
-        } else if is_rounded(times, self.facts.exact_to) && !is_moved {
+        } else if is_rounded && !is_moved {
             self.totals.rounded += 1;
         } else if times[0].is_none() && self.facts.reads_more_times && !is_moved {
             // It was there, in a form that was not read yet.
@@ -537,8 +550,10 @@ const UNNAMED: &str = "which message is unknown";
 /// Whether two places are the times of their messages, in any unit: they tell no more than these do.
 fn are_times(places: [i64; 2], times: [Option<i64>; 2]) -> bool {
     let is_time = |at: usize| times[at].is_some_and(|time| epoch::is(places[at], time));
+    let [was, now] = places.map(epoch::unit);
     let in_micros = places.map(epoch::micros);
-    is_time(0) && is_time(1) || in_micros[0].is_some() && in_micros[0] == in_micros[1]
+    // Of two numbers in one unit, an unequal one is another place: they may be no times at all.
+    is_time(0) && is_time(1) || was != now && in_micros[0].is_some() && in_micros[0] == in_micros[1]
 }
 
 fn gone(row: bool) -> Code {

@@ -37,6 +37,8 @@ pub(super) struct Side {
     sums_to: Option<i64>,
     /// Whether question and answer are in one row.
     paired: bool,
+    /// Whether the places of messages mean the same on both sides.
+    placed: bool,
 }
 
 enum Detail {
@@ -68,6 +70,7 @@ impl Side {
             taken: parts.summary.taken,
             sums_to: None,
             paired: false,
+            placed: true,
         }
     }
 
@@ -105,7 +108,16 @@ impl Side {
             taken: after.summary.taken,
             sums_to: None,
             paired: after.header.mapping.paired,
+            placed: true,
         })
+    }
+
+    /// The same, where places mean something else than on the other side.
+    pub(super) fn unplaced(self) -> Self {
+        Self {
+            placed: false,
+            ..self
+        }
     }
 
     /// The same, without its order where that can't be compared.
@@ -152,10 +164,17 @@ pub(super) fn diff(
     match after.detail {
         Detail::Messages(entries) if before.has_messages() => {
             let old: Records<Entry> = Box::new(before.entries()?);
-            merge::messages(old, entries, &mut facts, hasher)?;
+            let bare = |all: Records<Entry>| -> Records<Entry> {
+                Box::new(all.map(|entry| entry.map(Entry::unplaced)))
+            };
+            if after.placed {
+                merge::messages(old, entries, &mut facts, hasher)?;
+            } else {
+                merge::messages(bare(old), bare(entries), &mut facts, hasher)?;
+            }
             branched(before, &mut facts, hasher)?;
         }
-        Detail::Sketch(sketch) if before.cell_count() == Some(sketch.len()) => {
+        Detail::Sketch(sketch) if after.placed && before.cell_count() == Some(sketch.len()) => {
             from_sketches(
                 &Sketch::from_cells(before.cells()?),
                 &sketch,
@@ -245,9 +264,9 @@ pub(super) fn diff_sums(
 /// What is known before anything is compared.
 fn facts(before: &Snapshot, after: &Side, open: Vec<Open>, high: Option<i64>) -> Facts {
     let was = &before.summary;
-    let is_time = was
-        .last_time
-        .is_some_and(|time| was.high.is_some_and(|high| epoch::is(high, time)));
+    let high = high.filter(|_| after.placed);
+    let last_time = was.last_time.filter(|_| after.placed);
+    let is_time = last_time.is_some_and(|time| was.high.is_some_and(|high| epoch::is(high, time)));
     Facts {
         complete: true,
         cut: after.cut,
@@ -262,7 +281,7 @@ fn facts(before: &Snapshot, after: &Side, open: Vec<Open>, high: Option<i64>) ->
         exact_to: was.exact_to.max(after.exact_to).unwrap_or(1),
         paired: after.paired,
         reads_more_times: before.asides() != Asides::Counted,
-        is_rounded: was.exact_to != after.exact_to,
+        is_rounded: was.exact_to != after.exact_to || !after.placed,
         open: open
             .into_iter()
             .map(|open| (open.entry.key(), open))

@@ -87,7 +87,8 @@ pub(super) struct Facts {
     pub(super) exact_to: i64,
     /// Whether the snapshot is older than the forms of times that are read since.
     pub(super) reads_more_times: bool,
-    /// Whether the other side keeps them more exactly: then sums differ although nothing changed.
+    /// Whether the other side keeps them more exactly, or has places of another kind: then sums
+    /// differ although nothing changed.
     pub(super) is_rounded: bool,
 }
 

@@ -1,6 +1,8 @@
 //! Matches missing messages with new ones.
 
+use super::facts::Facts;
 use crate::audit::entry::{Entry, Id};
+use crate::model::State;
 use std::collections::{HashMap, HashSet};
 use std::hash::Hash;
 
@@ -34,10 +36,18 @@ pub(super) fn matched<K: Hash + Eq>(
     pairs
 }
 
-/// Conversations that have lost a message.
-pub(super) fn shortened(removed: &[Entry], added: &[Entry]) -> HashSet<Id> {
-    let now: HashSet<_> = added.iter().map(Entry::key).collect();
-    let gone = removed.iter().filter(|was| !now.contains(&was.key()));
+/// Conversations that have lost a message, or in which one is deleted for the user now.
+pub(super) fn shortened(facts: &Facts, removed: &[Entry], added: &[Entry]) -> HashSet<Id> {
+    let seen = facts.seen.iter().map(|seen| &seen.entry);
+    let now = added.iter().chain(seen);
+    let now: HashMap<_, _> = now.map(|now| (now.key(), now.state())).collect();
+    let open = facts.open.values().map(|open| &open.entry);
+    // Where nobody looked for those that had not settled, they need not be gone.
+    let was = removed.iter().chain(open.filter(|_| facts.saw_open));
+    let gone = was.filter(|was| match now.get(&was.key()) {
+        None => true,
+        Some(now) => *now == State::Deleted && was.state() != State::Deleted,
+    });
     gone.map(|was| was.conversation).collect()
 }
 

@@ -102,11 +102,26 @@ impl<'a> Comparer<'a> {
 ///
 /// Refuses snapshots of two mappings, and one that was altered.
 pub fn compare_files(before: &Snapshot, after: &Snapshot) -> anyhow::Result<Comparison> {
-    before.fits(&after.header.mapping)?;
+    compare_files_as(before, after, &after.header.mapping)
+}
+
+/// Compares two snapshots, the later one as if it were taken with that mapping.
+///
+/// Refuses snapshots of two mappings, and one that was altered.
+pub fn compare_files_as(
+    before: &Snapshot,
+    after: &Snapshot,
+    mapping: &Mapping,
+) -> anyhow::Result<Comparison> {
+    before.fits(mapping)?;
     before.fits_asides(after)?;
     let is_old = after.is_of_second_version();
-    let not_ordered = order::not_compared(before, &after.header.mapping, is_old);
+    let not_ordered = order::not_compared(before, mapping, is_old);
     let mut found = match before.header.mapping.sums {
+        None if order::is_of_other_kind(&before.header.mapping, mapping) => {
+            let not_ordered = not_ordered.or(Some(order::OTHER_COLUMNS));
+            Comparison::new(before, Side::file(after)?.unplaced(), not_ordered)?
+        }
         None => Comparison::new(before, Side::file(after)?, not_ordered)?,
         Some(_) => {
             let (sums, tail) = (Side::sums(after)?, Side::tail(after)?);

@@ -52,8 +52,16 @@ pub(super) fn not_compared(
             "the later snapshot was taken by an older version of chatctl, which did not record it",
         )
     } else {
-        (then != now).then_some("other columns order them now than at the snapshot")
+        (then != now).then_some(OTHER_COLUMNS)
     }
+}
+
+pub(super) const OTHER_COLUMNS: &str = "other columns order them now than at the snapshot";
+
+/// Whether places are times on one side and numbers on the other one: then they cannot be compared.
+pub(super) fn is_of_other_kind(before: &Mapping, after: &Mapping) -> bool {
+    let kinds = before.by_time.zip(after.by_time);
+    kinds.is_some_and(|(before, after)| before != after)
 }
 
 /// Finds messages and conversations that are in another order.

@@ -112,6 +112,9 @@ pub struct Mapping {
     /// The columns that order messages, where their order is kept; empty where it is not.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub order: Vec<String>,
+    /// Whether messages are in the order of their times, and of no number; absent in older files.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by_time: Option<bool>,
     /// Whether question and answer are in one row, so that the answer may come later.
     #[serde(default, skip_serializing_if = "is_false")]
     pub paired: bool,

@@ -198,6 +198,16 @@ pub(super) fn warn(env: &Env, live: &Live) {
     for warning in &live.db.moment().warnings {
         env.progress.warning(warning);
     }
+    if let [first, more @ ..] = live.shadowed.as_slice() {
+        let more = match more.len() {
+            0 => String::new(),
+            count => format!(" and {count} more"),
+        };
+        env.progress.warning(&format!(
+            "`{first}`{more} on the search path looks like the chats too, and is not read: name one schema in \
+             ?search_path= of --database-url, and take a snapshot of each"
+        ));
+    }
 }
 
 /// What of the store is not read, in words that continue a sentence.
@@ -206,7 +216,7 @@ pub(super) fn unread(live: &Live) -> Vec<String> {
     let unreadable = live.mapping.unreadable();
     told.extend(unreadable.map(|what| format!("not readable: {what}")));
     let alike = live.mapping.detected().map(|why| why.others.as_slice());
-    let alike = alike.unwrap_or_default().iter();
+    let alike = alike.unwrap_or_default().iter().chain(&live.shadowed);
     told.extend(
         alike.map(|table| format!("`{table}` looks like the chats too, and was not compared")),
     );

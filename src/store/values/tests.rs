@@ -151,6 +151,44 @@ fn what_is_no_chat_is_not_taken_for_one() {
     }
 }
 
+/// Models come and go; whether the user wrote a message does not depend on them.
+#[test]
+fn a_flag_comes_before_the_names_of_models() {
+    let columns = [
+        "id INTEGER",
+        "conversationId",
+        "sender",
+        "text",
+        "isCreatedByUser",
+    ];
+    let schema = [table("messages", &columns)];
+    let role = |talk: &[&str]| {
+        let guess = rows(&schema, &sample(&schema[0], talk)).unwrap();
+        let map = guess.store.message.role_map;
+        (guess.store.message.role.unwrap().to_string(), map)
+    };
+    let (column, map) = role(&[
+        "1|c1|User|please buy some milk|1",
+        "2|c1|GPT-4o|I have bought the milk|0",
+    ]);
+    assert_eq!(column, "isCreatedByUser");
+    assert_eq!(
+        (map["1"].as_str(), map["0"].as_str()),
+        ("user", "assistant")
+    );
+    // Names of sides tell as much as the flag; and one that is empty tells nothing.
+    let (column, _) = role(&[
+        "1|c1|User|please buy some milk|1",
+        "2|c1|Assistant|I have bought the milk|0",
+    ]);
+    assert_eq!(column, "sender");
+    let (column, _) = role(&[
+        "1|c1|User|please buy some milk|",
+        "2|c1|GPT-4o|I have bought the milk|",
+    ]);
+    assert_eq!(column, "sender");
+}
+
 /// Where the text of a chat was found in a column, one side is enough.
 #[test]
 fn a_text_that_was_found_shows_the_rest() {

@@ -2,6 +2,8 @@
 
 use super::chats::{Chats, MESSAGES, figure, told};
 use crate::common::stores::Store;
+use crate::common::text;
+use serde_json::Value;
 
 #[test]
 fn a_snapshot_of_one_backend_holds_in_the_others() {
@@ -52,6 +54,36 @@ fn another_database_is_called_one() {
             "{reason}"
         );
     }
+}
+
+/// Of several schemas with the same tables, as one for each tenant, the first one is read.
+#[test]
+fn the_tables_of_another_tenant_are_named() {
+    let store = Store::postgres();
+    let mut chats = Chats::in_store(&store);
+    chats.snapshot("alone.cas");
+    let (report, _) = chats.compare(&["alone.cas"]);
+    let reason = |report: &Value| {
+        let reason = report["cases"][0]["reason"].as_str().unwrap();
+        reason.contains("`globex.message` looks like the chats too, and was not compared")
+    };
+    assert!(!reason(&report), "{report:#}");
+    chats.sql("CREATE SCHEMA globex; CREATE TABLE globex.message (LIKE message)");
+    // Off the path it is another application's.
+    let (report, _) = chats.compare(&["alone.cas"]);
+    assert!(!reason(&report), "{report:#}");
+    let mark = if chats.url.contains('?') { '&' } else { '?' };
+    chats.url = format!("{}{mark}search_path=public,globex", chats.url);
+    let mut taken = chats.audit(&["snapshot", "--output", "both.cas"]);
+    let said = text(&taken.output().unwrap()).1;
+    assert!(
+        said.contains(
+            "`globex.message` on the search path looks like the chats too, and is not read"
+        ),
+        "{said}"
+    );
+    let (report, code) = chats.compare(&["both.cas"]);
+    assert!(code == 0 && reason(&report), "{report:#}");
 }
 
 /// A store that keeps whole seconds, or milliseconds, is no other store.

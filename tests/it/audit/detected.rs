@@ -115,6 +115,38 @@ fn items_that_get_ids_are_not_lost() {
     }
 }
 
+/// A list that a new version of a format puts into an object, or takes out of one, in some rows or
+/// in all.
+#[test]
+fn a_list_may_be_put_into_an_object_and_taken_out() {
+    let wrap = "UPDATE chats SET messages = json_object('version', 2, 'tags', json_array('x'), 'messages', json(messages))";
+    let unwrap = "UPDATE chats SET messages = json_extract(messages, '$.messages')";
+    let lose = "UPDATE chats SET messages = json_remove(messages, '$.messages[1]', '$[1]') WHERE id = 'c2'";
+    for (before, after) in [("", wrap), (wrap, unwrap)] {
+        for rows in ["", " WHERE id < 'c5'"] {
+            let store = Store::sqlite();
+            let chats = items(&store, "ts");
+            chats.sql(before);
+            chats.snapshot("before.cas");
+            chats.sql(&format!("{after}{rows}"));
+            let (report, code) = chats.compare(&["before.cas"]);
+            held(&report, code);
+            // A new chat without messages has none.
+            chats.sql("INSERT INTO chats VALUES ('new', 'u', 'title', '{\"version\": 2, \"messages\": []}', 'x')");
+            let (report, code) = chats.compare(&["before.cas"]);
+            held(&report, code);
+            assert_eq!(figure(&report, "appended_messages"), 0, "{report:#}");
+            chats.sql(lose);
+            let (report, code) = chats.compare(&["before.cas"]);
+            assert_eq!(
+                (told(&report).as_str(), code),
+                ("E message-lost", 1),
+                "{after}{rows} {report:#}"
+            );
+        }
+    }
+}
+
 const TWO: &str = "CREATE TABLE conversations (id INTEGER PRIMARY KEY, user_id TEXT, title TEXT, created_at TEXT, updated_at TEXT);
     CREATE TABLE messages (id INTEGER PRIMARY KEY, conversation_id INTEGER REFERENCES conversations, role TEXT, content TEXT, created_at TEXT);
     INSERT INTO conversations VALUES (1, 'u', 't', '2026-01-01 09:00:00', '2026-01-01 09:00:00');

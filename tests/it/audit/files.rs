@@ -197,6 +197,84 @@ fn a_column_of_tool_calls_may_be_added() {
     }
 }
 
+/// The later file has calls in its digests that the earlier one has not.
+#[test]
+fn a_column_of_tool_calls_may_be_added_between_two_files() {
+    let (_store, chats) = detected();
+    chats.sql("ALTER TABLE chat_message ADD COLUMN tool_calls TEXT");
+    chats.sql(
+        "INSERT INTO chat_message VALUES (5, 1, 'user', 'and bread', '2026-01-01 10:02:00', NULL), \
+         (6, 1, 'assistant', '', '2026-01-01 10:02:05', '[{\"type\": \"function\", \"function\": {\"name\": \"buy\"}}]')",
+    );
+    chats.snapshot("after.cas");
+    let (report, code) = chats.compare(&["before.cas", "after.cas"]);
+    assert_eq!(
+        (told(&report).as_str(), code),
+        ("N schema-changed", 0),
+        "{report:#}"
+    );
+    let reason = report["cases"][0]["reason"].as_str().unwrap();
+    assert!(
+        reason.contains("`tool_calls` were not compared"),
+        "{reason}"
+    );
+    chats.sql("DELETE FROM chat_message WHERE id = 2");
+    chats.snapshot("after.cas");
+    let (report, code) = chats.compare(&["before.cas", "after.cas"]);
+    assert!(told(&report).contains("E message-lost"), "{report:#}");
+    assert_eq!(code, 1);
+    // What looks altered may have got its calls only.
+    chats.sql("UPDATE chat_message SET content = 'no tea' WHERE id = 4");
+    chats.snapshot("after.cas");
+    let mut refused = chats.audit(&["compare", "before.cas", "after.cas"]);
+    assert_eq!(refused.output().unwrap().status.code(), Some(4));
+}
+
+/// Numbers that become texts order no messages any more: their times do.
+#[test]
+fn keys_may_become_texts_between_two_files() {
+    let text = "CREATE TABLE other (id TEXT PRIMARY KEY, chat_id INTEGER, role TEXT, content TEXT, created_at TEXT); \
+        INSERT INTO other SELECT * FROM chat_message; DROP TABLE chat_message; ALTER TABLE other RENAME TO chat_message";
+    let number = format!(
+        "CREATE TABLE other {COLUMNS}; INSERT INTO other SELECT * FROM chat_message; DROP TABLE chat_message; \
+         ALTER TABLE other RENAME TO chat_message"
+    );
+    for (before, after) in [("", text), (text, &number)] {
+        for detail in ["messages", "sketch", "conversations"] {
+            let (_store, chats) = detected();
+            chats.sql(before);
+            chats.snapshot_with("before.cas", &["--detail", detail]);
+            chats.sql(after);
+            chats.sql("INSERT INTO chat_message VALUES ('5', 1, 'user', 'and bread', '2026-01-01 10:02:00')");
+            let compared = || {
+                chats.snapshot_with("after.cas", &["--detail", detail]);
+                chats.compare(&["before.cas", "after.cas"])
+            };
+            let (report, code) = compared();
+            let reason = report["cases"][0]["reason"].as_str().unwrap();
+            assert!(
+                reason.contains("other columns order them now"),
+                "{detail} {reason}"
+            );
+            // Places are in the sums, which tell nothing then.
+            let whole = detail == "messages";
+            assert_eq!(code == 0, whole, "{detail} {report:#}");
+            assert!(!told(&report).contains("message-"), "{detail} {report:#}");
+            chats.sql("DELETE FROM chat_message WHERE id = '2'");
+            let (report, code) = compared();
+            if whole {
+                assert!(told(&report).contains("E message-lost"), "{report:#}");
+            }
+            assert_ne!(code, 0, "{detail} {report:#}");
+            chats.sql("UPDATE chat_message SET content = 'no tea' WHERE id = '4'");
+            let (report, _) = compared();
+            if whole {
+                assert!(told(&report).contains("E message-altered"), "{report:#}");
+            }
+        }
+    }
+}
+
 /// A table that looks like that of the snapshot, as a partition that was detached, is not taken for it.
 #[test]
 fn the_table_of_the_snapshot_is_compared() {

@@ -135,6 +135,16 @@ fn the_last_line_says_what_was_found() {
     let line = last(&chats, &[]);
     let expected = "violated: 1 error (1 orphan-message), 1 warning (1 unanswered-turn) in ";
     assert!(line.starts_with(expected), "{line}");
+    // Where notes fail the run, they are named.
+    let empty = "INSERT INTO conversation VALUES (77, NULL)";
+    let chats = Chats::new(Store::sqlite(), "", &[TABLES, super::rows::ANSWERED, empty]);
+    let line = last(&chats, &["--fail-on", "note"]);
+    assert!(
+        line.starts_with("violated: 0 errors, 0 warnings, notes (")
+            && line.contains("1 empty-conversation"),
+        "{line}"
+    );
+    assert!(!last(&chats, &[]).contains("notes"));
     // Where nothing is found nothing is yellow.
     let good = Chats::new(Store::sqlite(), "", &[TABLES, super::rows::ANSWERED]);
     let line = last(&good, &["--color", "always"]);

@@ -1,8 +1,8 @@
 //! What users may change, and what they may not.
 
 use super::{
-    Allow, Code, Comparison, Role, Rules, Severity, StoredMessage, TAKEN, chats, compare, settings,
-    snapshot,
+    Allow, Code, Comparison, Role, Rules, Severity, State, StoredMessage, TAKEN, chats, compare,
+    settings, snapshot,
 };
 use crate::audit::snapshot_builder::Detail;
 
@@ -50,6 +50,20 @@ fn only_another_text_is_an_edit() {
         let found = changed(change);
         assert_eq!(severity(&found, Code::MessageAltered), Severity::Error);
     }
+    // Another text does not hide it.
+    let with_text: [fn(&mut StoredMessage); 4] = [
+        |row| row.role = Role::User,
+        |row| row.parent = Some("m11".into()),
+        |row| row.append = Some(29),
+        |row| row.time = Some(TAKEN - 7),
+    ];
+    for change in with_text {
+        let mut after = rows();
+        change(&mut after[15]);
+        after[15].content.push('!');
+        let found = compare(&before, &after);
+        assert_eq!(severity(&found, Code::MessageAltered), Severity::Error);
+    }
     let found = changed(|row| row.time = Some(TAKEN - 7));
     assert_eq!(severity(&found, Code::TimesShifted), Severity::Error);
     // The same text, sent again.
@@ -60,13 +74,27 @@ fn only_another_text_is_an_edit() {
 /// What follows a message that a user deleted goes to the one before it.
 #[test]
 fn a_deleted_message_leaves_what_follows_it_to_its_parent() {
-    let before = snapshot(&rows(), settings(Detail::Messages));
-    let mut after = rows();
-    after[16].parent = Some("m14".into());
-    after.remove(15);
-    let found = compare(&before, &after);
-    assert_eq!(severity(&found, Code::MessageLost), Severity::Note);
-    assert_eq!(severity(&found, Code::MessageAltered), Severity::Note);
+    let gone: [fn(&mut Vec<StoredMessage>); 2] = [
+        |rows| drop(rows.remove(15)),
+        |rows| rows[15].state = State::Deleted,
+    ];
+    for (was, gone) in [State::Whole, State::Open]
+        .iter()
+        .flat_map(|was| gone.map(|gone| (was, gone)))
+    {
+        let mut before = rows();
+        before[15].state = *was;
+        let mut after = before.clone();
+        after[16].parent = Some("m14".into());
+        // Where none is gone, it is no user's doing.
+        let before = snapshot(&before, settings(Detail::Messages));
+        let found = compare(&before, &after);
+        assert_eq!(severity(&found, Code::MessageAltered), Severity::Error);
+        gone(&mut after);
+        let found = compare(&before, &after);
+        assert_eq!(severity(&found, Code::MessageLost), Severity::Note);
+        assert_eq!(severity(&found, Code::MessageAltered), Severity::Note);
+    }
 }
 
 /// One swapped role is shown before a hundred texts.

@@ -74,6 +74,24 @@ fn another_number_is_another_place() {
     }
 }
 
+/// Numbers that a server gives by itself are as large as times in nanoseconds.
+#[test]
+fn two_large_numbers_that_are_swapped_are_other_places() {
+    let row = |number: i64| StoredMessage {
+        append: Some(1_900_000_000_000_000_000 + number),
+        ..message(number)
+    };
+    let before: Vec<_> = (0..40).map(row).collect();
+    let mut after = before.clone();
+    (after[6].append, after[7].append) = (before[7].append, before[6].append);
+    for found in each(&before, &after, Detail::Messages) {
+        assert_eq!(codes(&found), [("message-altered", 2)]);
+    }
+    for found in each(&before, &before, Detail::Messages) {
+        assert_eq!(codes(&found), []);
+    }
+}
+
 #[test]
 fn a_time_with_a_lower_precision_is_no_other_place() {
     let row = |number: i64, unit: i64| {
