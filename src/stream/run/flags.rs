@@ -6,13 +6,14 @@ use super::stage::Stage;
 use crate::model::{Cell, StoredMessage};
 use crate::report::{Finding, Severity, Source};
 use crate::store;
+use crate::store::Shape;
 use crate::stream::judge::order::RowState;
 
 /// What is in the names of columns that say whether a message is shown, and names that do.
-const WORDS: [&str; 7] = [
-    "delet", "hidden", "visible", "draft", "publish", "archiv", "final",
+const WORDS: [&str; 6] = [
+    "deleted", "hidden", "visible", "draft", "publish", "archived",
 ];
-const NAMES: [&str; 2] = ["status", "state"];
+const NAMES: [&str; 4] = ["status", "state", "final", "is_final"];
 
 impl Stage<'_> {
     /// The rows of a turn at its marker, while nothing is withheld.
@@ -42,6 +43,11 @@ impl Stage<'_> {
         let (Some(mapping), Some(key)) = (&self.mapping, &row.conversation) else {
             return Vec::new();
         };
+        let store = mapping.store();
+        // The row of a conversation says how far that one is.
+        if store.shape == Shape::Blob {
+            return Vec::new();
+        }
         let Ok((columns, rows)) = store::raw(self.world.db(), mapping, key).await else {
             return Vec::new();
         };
@@ -52,8 +58,11 @@ impl Stage<'_> {
         };
         let all = columns.into_iter().zip(row);
         // What the mapping reads is judged by itself.
-        let status = mapping.store().message.status.as_ref();
-        all.filter(|(name, _)| is_flag(name) && Some(name) != status)
+        let status = store.message.status.as_deref();
+        let deleted = store.message.deleted.iter();
+        let mut read: Vec<_> = deleted.flat_map(|it| it.columns()).collect();
+        read.extend(status);
+        all.filter(|(name, _)| is_flag(name) && !read.contains(&name.as_str()))
             .collect()
     }
 
@@ -106,7 +115,15 @@ mod tests {
         for name in ["deleted_at", "is_visible", "Status", "hidden", "is_draft"] {
             assert!(is_flag(name), "{name}");
         }
-        for name in ["updated_at", "tokens", "embedding_status", "content"] {
+        for name in [
+            "updated_at",
+            "tokens",
+            "embedding_status",
+            "content",
+            "finalized_at",
+            "delete_after",
+            "archive_key",
+        ] {
             assert!(!is_flag(name), "{name}");
         }
     }

@@ -9,6 +9,7 @@ use super::live::Live;
 use super::stage::Stage;
 use crate::db::Db;
 use crate::gate::CommitGate;
+use crate::model::known_role;
 use crate::report::Finding;
 use crate::store::{ColumnMatch, Origin};
 use crate::stream::judge::order::Elsewhere;
@@ -41,7 +42,7 @@ pub fn moved(table: &str) -> String {
     )
 }
 
-/// The word for the role of the answers in a history, where all of them have the same.
+/// The word for the role of the answers in a history, where all of them have one that says so.
 pub(super) fn role_of_answers(observed: &Observed) -> Option<String> {
     let records = observed.history.as_ref()?.as_ref().ok()?;
     let is_answer = |it: &&Remembered| {
@@ -49,8 +50,10 @@ pub(super) fn role_of_answers(observed: &Observed) -> Option<String> {
         turns.any(|turn| it.content.contains(&turn.nonce))
     };
     let mut roles = records.iter().filter(is_answer).map(|it| &it.role);
-    let first = roles.next()?;
-    roles.all(|role| role == first).then(|| first.clone())
+    let first = roles.clone().next()?;
+    roles
+        .all(|it| known_role(it) == Some("assistant"))
+        .then(|| first.clone())
 }
 
 /// A history that was right, and is not any more.
@@ -202,7 +205,7 @@ impl Stage<'_> {
         }
         let other = hits.iter().find(|hit| hit.table != table);
         let other = other.filter(|_| carried)?;
-        Some((place(other), "by a commit that was done before the marker"))
+        Some((place(other), "by a write that was let through before"))
     }
 
     /// The places of a text. A commit that is withheld keeps readers out of a file without a write-ahead log:
@@ -259,7 +262,7 @@ impl Stage<'_> {
         // What reads a history takes a text with another role for none of the answers.
         let has_role = |it: &Remembered| {
             let usual = self.shown_as.as_ref();
-            usual.is_none_or(|role| it.role == *role)
+            usual.is_none_or(|usual| known_role(&it.role) == known_role(usual))
         };
         Some(records.iter().any(|it| is_it(&it.content) && has_role(it)))
     }

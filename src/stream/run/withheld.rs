@@ -101,7 +101,7 @@ impl Stage<'_> {
             );
             if matches!(
                 trial.end,
-                End::Expired | End::GateLost(_) | End::NobodyCommits
+                End::Expired | End::GateLost(_) | End::Left(_) | End::NobodyCommits
             ) {
                 trial.end = End::Cancelled;
             }

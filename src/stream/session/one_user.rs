@@ -26,6 +26,8 @@ const INSIDE: [&str; 3] = ["id", "name", "key"];
 const OTHERS: [&str; 3] = ["csrftoken", "xsrftoken", "captchatoken"];
 /// Segments of a path before the one that names a user.
 const BEFORE: [&str; 3] = ["users", "accounts", "tenants"];
+/// Segments behind these, at the end of a setup's path, that make a user.
+const MAKES: [&str; 5] = ["guest", "guests", "anonymous", "register", "signup"];
 /// What is another one in each chat.
 pub(super) const NEW: [&str; 3] = ["uuid", "nanoid", "run"];
 
@@ -71,14 +73,15 @@ pub(super) fn names_one_user(request: &Request, is_setup: bool) -> bool {
 }
 
 /// A user's segment that the session writes out: `/users/demo/chat`. One that ends the path of a
-/// setup may say what is made: `/users/guest`.
+/// setup may make a user: `/users/guest`.
 fn in_path(path: &Template, is_setup: bool) -> bool {
     let text = path.own_text();
     let segments: Vec<_> = text.split('/').collect();
     let names_it = |(at, pair): (usize, &[&str])| {
         let is_before = BEFORE.iter().any(|it| pair[0].eq_ignore_ascii_case(it));
         let is_end = at + 2 == segments.len();
-        is_before && !pair[1].is_empty() && !(is_setup && is_end)
+        let makes = MAKES.iter().any(|it| pair[1].eq_ignore_ascii_case(it));
+        is_before && !pair[1].is_empty() && !(is_setup && is_end && makes)
     };
     segments.windows(2).enumerate().any(names_it)
 }
@@ -177,6 +180,10 @@ mod tests {
             ),
             format!(
                 "[[setup]]\nrequest = \"POST /users/demo/chats\"\n{}",
+                chat("/chat", text)
+            ),
+            format!(
+                "[[setup]]\nrequest = \"PUT /users/demo\"\n{}",
                 chat("/chat", text)
             ),
         ] {
