@@ -155,9 +155,13 @@ const MAKES: &str = "creates another object that may run by itself";
 impl Judge<'_> {
     fn deeds(&self) -> Vec<Deed> {
         let does = self.does(self.action);
-        let said = does.said.iter();
-        let mut deeds: Vec<_> = said.flat_map(|it| self.of_statement(it)).collect();
-        deeds.retain(|it| it.extent != Extent::New || !is_put_elsewhere(it, &does.said));
+        let mut deeds = Vec::new();
+        for (at, said) in does.said.iter().enumerate() {
+            // Afterwards the new values are not there any more.
+            let before = &does.said[..at];
+            let of = self.of_statement(said).into_iter();
+            deeds.extend(of.filter(|it| it.extent != Extent::New || !is_put_elsewhere(it, before)));
+        }
         deeds.extend(self.swallows(&does.said));
         for words in &does.harms {
             let tables = self.candidates();

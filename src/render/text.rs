@@ -45,7 +45,8 @@ pub(super) fn summary(report: &Report) -> String {
     };
     // Where notes fail the run, nothing else says what did.
     let notes = report.found.iter().any(|it| it.severity == Severity::Note);
-    let notes = if notes && report.verdict() == Verdict::Violated && report.errors() == 0 {
+    let others = report.errors() + report.warnings();
+    let notes = if notes && report.verdict() == Verdict::Violated && others == 0 {
         format!(", notes{}", found(report, Severity::Note))
     } else {
         String::new()

@@ -13,8 +13,10 @@ fn names_zone(statement: &str) -> bool {
         .split(|it: char| !it.is_alphanumeric() && it != '_')
         .filter(|it| !it.is_empty())
         .collect();
-    let is_set = words.first() == Some(&"set") && words.windows(2).any(|it| it == ["time", "zone"]);
-    is_set || words.contains(&"timezone") || words.windows(3).any(|it| it == ["at", "time", "zone"])
+    let has_two = || words.windows(2).any(|it| it == ["time", "zone"]);
+    let is_set = words.first() == Some(&"set") && (words.contains(&"timezone") || has_two());
+    let calls = lower.contains("timezone(") || lower.contains("'timezone'");
+    is_set || calls || words.windows(3).any(|it| it == ["at", "time", "zone"])
 }
 
 #[cfg(test)]
@@ -24,6 +26,8 @@ mod tests {
     #[test]
     fn a_type_names_no_zone() {
         for (statement, is) in [
+            ("ALTER TABLE users ADD COLUMN timezone text", false),
+            ("SELECT set_config('timezone', 'UTC', true)", true),
             ("ALTER TABLE t ALTER c TYPE timestamp with time zone", false),
             (
                 "ALTER TABLE t ALTER c TYPE timestamptz USING c AT TIME ZONE 'UTC'",

@@ -167,7 +167,7 @@ enum Changed<'a> {
     Else,
 }
 
-/// Whether the new values of its column are inserted elsewhere.
+/// Whether these statements insert the new values of its column elsewhere.
 pub(super) fn is_put_elsewhere(deed: &Deed, said: &[Said]) -> bool {
     let columns: Vec<_> = deed.column.iter().map(String::as_str).collect();
     said.iter()

@@ -365,7 +365,10 @@ pub(super) fn joined(was: &str, now: &str, (old, new): &(ShapeColumn, ShapeColum
         (Class::Instant, Class::Date) => format!("{b} = {}", shown(Zone::Clients, &a)),
         (Class::Date, Class::Instant) => format!("{b} = {}", instant(Zone::Clients, &a)),
         (Class::Text, Class::Bytes) => format!("{b} = {}", bytes_of_text(&a, &new.declared)),
-        (Class::Bytes, Class::Text) => format!("{b} = {}", text_of_bytes(&a, &new.declared)),
+        (Class::Bytes, Class::Text) => {
+            let sizes = size(&old.declared).zip(size(&new.declared));
+            format!("{b} = {}", text_of_bytes(&a, sizes))
+        }
         _ => format!("{b} = {a}"),
     }
 }
@@ -382,18 +385,16 @@ fn bytes_of_text(text: &str, declared: &str) -> String {
     })
 }
 
-/// The text that stands for the bytes of a key, as a UUID or in hexadecimal, where the column has room
-/// for it.
-fn text_of_bytes(bytes: &str, declared: &str) -> String {
-    let plain = format!("CONVERT({bytes} USING utf8mb4)");
+/// The text that stands for the bytes of a key, as a UUID or in hexadecimal, where the sizes of both
+/// columns say so.
+fn text_of_bytes(bytes: &str, sizes: Option<(u32, u32)>) -> String {
     let hex = format!("lower(hex({bytes}))");
-    let uuid = [9, 14, 19, 24].iter().fold(hex.clone(), |text, place| {
-        format!("insert({text}, {place}, 0, '-')")
-    });
-    match size(declared) {
-        Some(36) => format!("CASE WHEN length({bytes}) = 16 THEN {uuid} ELSE {plain} END"),
-        Some(size) => format!("CASE WHEN 2 * length({bytes}) = {size} THEN {hex} ELSE {plain} END"),
-        None => plain,
+    match sizes {
+        Some((16, 36)) => [9, 14, 19, 24].iter().fold(hex, |text, place| {
+            format!("insert({text}, {place}, 0, '-')")
+        }),
+        Some((old, new)) if new == 2 * old => hex,
+        _ => bytes.to_owned(),
     }
 }
 

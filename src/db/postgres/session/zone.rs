@@ -9,7 +9,8 @@ impl Postgres {
     /// Asks for it once, if there are times, and lets values be compared in it, too.
     pub(super) fn note_zone(&mut self) {
         let mut columns = self.before.values().flat_map(|it| &it.shape.columns);
-        let has_times = columns.any(|it| it.declared.starts_with("timestamp"));
+        let has_times =
+            columns.any(|it| it.declared.starts_with("timestamp") || it.declared == "date");
         if self.zone.is_some() || !has_times {
             return;
         }

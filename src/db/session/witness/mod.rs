@@ -214,9 +214,11 @@ impl Witness {
         for (old, new) in &successor.columns {
             let (a, b) = (form(old, new), form(new, old));
             let slots = Reading::slots((&*before, &a), (&after, &b));
+            let other: Vec<_> = slots.iter().rev().copied().collect();
             let first = slots.first().copied();
             let slots = likest((&mut *before, &mut after), slots)?;
-            if a.form == Form::InUtc && slots == first {
+            // Where both readings fit, the zone makes no difference.
+            if a.form == Form::InUtc && likest((&mut *before, &mut after), other)? == first {
                 in_utc.extend(shape.columns.iter().position(|it| it == old));
             }
             let old = shape.columns.iter().position(|it| it == old);

@@ -212,6 +212,20 @@ fn new_values_that_are_not_stored_are_found() {
         (Postgres, update, None, keeps, "body"),
         (Postgres, update, Some(is_new), keeps, "body"),
         (Postgres, update, Some("(old.id = 1)"), keeps, ""),
+        (
+            Postgres,
+            update,
+            None,
+            "BEGIN INSERT INTO old (id, body) VALUES (NEW.id, NEW.body); NEW.body := OLD.body; RETURN NEW; END",
+            "",
+        ),
+        (
+            Postgres,
+            update,
+            None,
+            "BEGIN NEW.body := OLD.body; INSERT INTO old (id, body) VALUES (NEW.id, NEW.body); RETURN NEW; END",
+            "body",
+        ),
         (Mysql, update, None, "SET NEW.body = OLD.body", "body"),
         (Mysql, update, None, "SET NEW.at = OLD.at", ""),
         (
