@@ -8,6 +8,7 @@ use nix::sys::signal::Signal;
 use nix::unistd::Pid;
 use sqlx::{Connection as _, MySqlConnection};
 use std::net::TcpListener;
+use std::ops::Range;
 use std::path::Path;
 use std::process::Child;
 use std::time::{Duration, Instant};
@@ -19,8 +20,11 @@ const PROVIDERS: &[&str] = &[
     "/usr/lib64/galera/libgalera_smm.so",
 ];
 
-/// How often a node is started.
+/// How often a cluster is started.
 const TRIES: usize = 3;
+
+/// Where its ports are: the system gives none of these to a client, or to a server that asks for any port.
+const PORTS: Range<u16> = 20_000..32_000;
 
 /// A cluster that is gone when dropped.
 pub struct Galera {
@@ -37,17 +41,31 @@ struct Node {
 
 impl Galera {
     /// A cluster of so many nodes with an empty database; each takes the data over from the first.
+    ///
+    /// Its ports were free when they were chosen; a node ends where one of them is taken before it listens.
+    /// Then all start again: a node that goes may leave the others without a majority.
     pub fn start(nodes: usize) -> Self {
+        let mut said = Vec::new();
+        for _ in 0..TRIES {
+            match Self::try_to_start(nodes) {
+                Ok(cluster) => return cluster,
+                Err(log) => said.push(log),
+            }
+        }
+        panic!("{}", said.join("\n"));
+    }
+
+    fn try_to_start(nodes: usize) -> Result<Self, String> {
         let mut cluster = Self { nodes: Vec::new() };
         for number in 0..nodes {
             let first = cluster.nodes.first().map(|node| node.group);
-            cluster.nodes.push(Node::start(number, first));
+            cluster.nodes.push(Node::start(number, first)?);
             if number == 0 {
                 let make = format!("CREATE DATABASE {DATABASE}");
                 texts(&cluster.nodes[0].url("mysql"), &make);
             }
         }
-        cluster
+        Ok(cluster)
     }
 
     /// The URL of the database at one node, from 0.
@@ -57,21 +75,8 @@ impl Galera {
 }
 
 impl Node {
-    /// A node that has the data of all. Its ports were free when they were chosen; it takes others where
-    /// one of them is taken before the node listens, at which the node ends.
-    fn start(number: usize, first: Option<u16>) -> Self {
-        let mut said = String::new();
-        for _ in 0..TRIES {
-            match Self::try_to_start(number, first) {
-                Ok(node) => return node,
-                Err(log) => said = log,
-            }
-        }
-        panic!("{said}");
-    }
-
-    /// The error is the log of a node that ended, or did not get ready.
-    fn try_to_start(number: usize, first: Option<u16>) -> Result<Self, String> {
+    /// A node that has the data of all. The error is the log of one that ended, or did not get ready.
+    fn start(number: usize, first: Option<u16>) -> Result<Self, String> {
         let place = Place::new(MARIADB.users);
         place.copy(&MARIADB.template(), &place.data());
         let ports = ports::<4>();
@@ -123,7 +128,9 @@ impl Drop for Node {
 
 /// Ports that are free and differ.
 fn ports<const COUNT: usize>() -> [u16; COUNT] {
-    let listeners = [(); COUNT].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
+    let free =
+        || (0..1000).find_map(|_| TcpListener::bind(("127.0.0.1", fastrand::u16(PORTS))).ok());
+    let listeners = [(); COUNT].map(|()| free().expect("a free port"));
     listeners.map(|listener| listener.local_addr().unwrap().port())
 }
 
