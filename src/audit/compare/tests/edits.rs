@@ -86,7 +86,7 @@ fn a_deleted_message_leaves_what_follows_it_to_its_parent() {
         before[15].state = *was;
         let mut after = before.clone();
         after[16].parent = Some("m14".into());
-        // Where none is gone, it is no user's doing.
+        // Where none is gone, no user did it.
         let before = snapshot(&before, settings(Detail::Messages));
         let found = compare(&before, &after);
         assert_eq!(severity(&found, Code::MessageAltered), Severity::Error);
