@@ -70,7 +70,7 @@ impl Stage<'_> {
                 0 => {
                     let mut observed = self.account(&chat, turns, (since, first_sent)).await?;
                     calibrated.learnt.whole_history = shows_all(&observed);
-                    self.shown_as = reload_at_final::role_of_answers(&observed);
+                    self.names_assistant = reload_at_final::names_assistant(&observed);
                     calibrated.learnt.has_versions = judge::keeps_versions(&observed);
                     self.doubt_rows(&mut observed, report).await?;
                     observed

@@ -42,18 +42,21 @@ pub fn moved(table: &str) -> String {
     )
 }
 
-/// The word for the role of the answers in a history, where all of them have one that says so.
-pub(super) fn role_of_answers(observed: &Observed) -> Option<String> {
-    let records = observed.history.as_ref()?.as_ref().ok()?;
+/// Whether all answers in a history have a role that is known for an assistant's.
+pub(super) fn names_assistant(observed: &Observed) -> bool {
+    let Some(Ok(records)) = &observed.history else {
+        return false;
+    };
     let is_answer = |it: &&Remembered| {
         let mut turns = observed.turns.iter();
         turns.any(|turn| it.content.contains(&turn.nonce))
     };
-    let mut roles = records.iter().filter(is_answer).map(|it| &it.role);
-    let first = roles.clone().next()?;
-    roles
-        .all(|it| known_role(it) == Some("assistant"))
-        .then(|| first.clone())
+    let mut answers = records.iter().filter(is_answer).peekable();
+    answers.peek().is_some() && answers.all(is_assistants)
+}
+
+fn is_assistants(record: &Remembered) -> bool {
+    known_role(&record.role) == Some("assistant")
 }
 
 /// A history that was right, and is not any more.
@@ -260,10 +263,7 @@ impl Stage<'_> {
             }
         };
         // What reads a history takes a text with another role for none of the answers.
-        let has_role = |it: &Remembered| {
-            let usual = self.shown_as.as_ref();
-            usual.is_none_or(|usual| known_role(&it.role) == known_role(usual))
-        };
+        let has_role = |it: &Remembered| !self.names_assistant || is_assistants(it);
         Some(records.iter().any(|it| is_it(&it.content) && has_role(it)))
     }
 

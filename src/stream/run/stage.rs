@@ -65,8 +65,8 @@ pub struct Stage<'a> {
     pub(super) drafts: Drafts,
     /// What they kept of the tools of each turn, by its number.
     pub(super) tools: BTreeMap<usize, Habit>,
-    /// The word for the role of an answer in the history of the first chat, where all answers have the same.
-    pub(super) shown_as: Option<String>,
+    /// Whether all answers in the history of the first chat have a role that is known for an assistant's.
+    pub(super) names_assistant: bool,
     /// Codes of what was wrong in them.
     pub(super) wrong_codes: Vec<&'static str>,
     /// The same of a next turn, which stayed so for all of the time that a late save gets.
@@ -135,7 +135,7 @@ impl<'a> Stage<'a> {
             preface: Vec::new(),
             drafts: Drafts::default(),
             tools: BTreeMap::new(),
-            shown_as: None,
+            names_assistant: false,
             wrong_codes: Vec::new(),
             stays_wrong: Vec::new(),
             provider: None,

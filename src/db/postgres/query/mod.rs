@@ -27,6 +27,9 @@ use wire::{Client, Column, Event, Field, Refusal, Zone};
 /// So long the time zone of new sessions is waited for.
 const ZONE_WITHIN: Duration = Duration::from_secs(3);
 
+/// The last words of the names that UTC has.
+const UTC: [&str; 6] = ["UTC", "GMT", "UCT", "Universal", "Zulu", "Greenwich"];
+
 /// The statements that read. What EXPLAIN ANALYZE would write, the transaction forbids.
 const BEGINS: &[&str] = &["select", "with", "values", "table", "show", "explain"];
 
@@ -75,8 +78,7 @@ pub(super) async fn zone(target: &Target, options: &PgConnectOptions) -> Option<
     let rows = tokio::time::timeout(ZONE_WITHIN, asked).await.ok()?.ok()?;
     let zone = rows.into_iter().flatten().next().flatten()?;
     let name = zone.rsplit('/').next().unwrap_or_default();
-    let is_utc = ["UTC", "GMT", "UCT", "Universal", "Zulu", "Greenwich"].iter();
-    let is_utc = is_utc.into_iter().any(|it| name.eq_ignore_ascii_case(it));
+    let is_utc = UTC.iter().any(|it| name.eq_ignore_ascii_case(it));
     (!is_utc).then_some(zone)
 }
 

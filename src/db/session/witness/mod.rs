@@ -214,8 +214,10 @@ impl Witness {
         for (old, new) in &successor.columns {
             let (a, b) = (form(old, new), form(new, old));
             let slots = Reading::slots((&*before, &a), (&after, &b));
-            let other: Vec<_> = slots.iter().rev().copied().collect();
-            let first = slots.first().copied();
+            let (first, other) = (
+                slots.first().copied(),
+                slots.iter().rev().copied().collect(),
+            );
             let slots = likest((&mut *before, &mut after), slots)?;
             // Where both readings fit, the zone makes no difference.
             if a.form == Form::InUtc && likest((&mut *before, &mut after), other)? == first {
