@@ -3,9 +3,9 @@
 use super::look::Look;
 use super::{dropped, duration, look, quick};
 use crate::audit;
-use crate::audit::compare::{Code, Resolver, Rules};
-use crate::audit::evidence::judge;
+use crate::audit::compare::{Allow, Code, Resolver, Rules};
 use crate::audit::evidence::judge::{Rows, RowsFate};
+use crate::audit::evidence::{Evidence, judge};
 use crate::audit::file::Snapshot;
 use crate::audit::live::{Live, Visitor, allowed, preset_of, stores_of, without_tools};
 use crate::audit::snapshot::Pace as _;
@@ -13,10 +13,10 @@ use crate::audit::{Comparer, Comparison, Key, Late, Settings, file};
 use crate::cli_error::CliError;
 use crate::commands::{Done, Env};
 use crate::model::{Listed, StoredMessage};
-use crate::report::Report;
+use crate::report::{Report, StoreLine};
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 /// Report what was lost or altered since a snapshot, in the live store or in a later snapshot
@@ -52,124 +52,163 @@ pub(super) async fn run(args: Args, env: Env) -> anyhow::Result<Done> {
     let began = Instant::now();
     let key = Key::find(args.look.key.as_deref())?;
     let before = file::open(&args.before, &key)?;
-    let mut report = Report::new("audit compare");
-    let mut rules = Rules {
-        examples: args.examples,
-        share: args.allow_share,
-        ..Rules::default()
-    };
-    let mut ranges = None;
-    let mut unread: Vec<String>;
-    let mut url = String::new();
-    let (found, evidence, after) = match &args.after {
-        Some(path) => {
-            let after = file::open(path, &key)?;
-            if after.summary.taken < before.summary.taken {
-                env.progress.warning(&format!(
-                    "`{}` is older than `{}`: name the earlier snapshot first",
-                    path.display(),
-                    args.before.display()
-                ));
+    let later = match &args.after {
+        Some(path) => Later::in_file(path, (&args, &env), &before, &key)?,
+        None => match args.look.open_again(&env, &before.header).await {
+            Ok(live) => Later::in_store(live, (&args, &env), &before).await?,
+            Err(error) => {
+                let target = args.look.target(&env)?;
+                // Whatever keeps from looking there is less than the first error.
+                return match dropped::report(&before, target).await {
+                    Ok(Some(report)) => Ok(Done::Report(Box::new(Report {
+                        took: began.elapsed(),
+                        ..report
+                    }))),
+                    Ok(None) | Err(_) => Err(error),
+                };
             }
-            let mapping = &before.header.mapping;
-            let (found, left_out) = of_files(&before, &after)?;
-            url.clone_from(&after.header.store.url);
-            let stores = stores_of(mapping);
-            rules.allow = stores.first().map(allowed).unwrap_or_default();
-            unread = look::unread_in(&stores, preset_of(mapping));
-            unread.extend(left_out);
-            (found, after.header.evidence.clone(), after.summary.messages)
-        }
-        None => {
-            let mut live = match args.look.open_again(&env, &before.header).await {
-                Ok(live) => live,
-                Err(error) => {
-                    let target = args.look.target(&env)?;
-                    // Whatever keeps from looking there is less than the first error.
-                    return match dropped::report(&before, target).await {
-                        Ok(Some(report)) => Ok(Done::Report(Box::new(Report {
-                            took: began.elapsed(),
-                            ..report
-                        }))),
-                        Ok(None) | Err(_) => Err(error),
-                    };
-                }
-            };
-            live.has_come_to(&before.header)?;
-            let left_out = live.read_as(&before.header.mapping);
-            live.count_as(&before).await?;
-            let line = look::line(&live);
-            url.clone_from(&line.url);
-            report.store = Some(line);
-            rules.allow = live.allowed();
-            ranges = Some(live.ranges() as f64);
-            unread = look::unread(&live);
-            // Where the preset's mapping is only remembered, it no longer says so itself.
-            if live.mapping.detected().is_some() {
-                unread.extend(look::unread_in(&[], preset_of(&before.header.mapping)));
-            }
-            unread.extend(left_out);
-            let (found, messages) = if before.header.mapping.sums.is_some() {
-                quick::reads_as(&mut live, &before);
-                let late = live.latecomers(&before, args.grace).await?;
-                let settings = settings(&args, &live)?;
-                quick::compared(&env, &before, &live, settings, &late).await?
-            } else {
-                with_store(&args, &env, &before, &live).await?
-            };
-            look::warn(&env, &live);
-            (found, live.evidence, messages)
-        }
+        },
     };
     env.progress.done();
-    // A loss is one in any character set.
-    let has_gone = found
-        .groups
-        .keys()
-        .any(|code| *code != Code::MessageAltered);
-    if before.header.mapping.sums.is_some() && !has_gone {
-        quick::has_same_texts(&before, &evidence)?;
-    }
-    let then = &before.header.store.url;
-    let is_elsewhere = found.has_nothing_intact() && *then != url;
-    if is_elsewhere {
-        env.progress.warning(&format!(
-            "no conversation of the snapshot is unchanged in `{url}`, and the snapshot was taken of `{then}`: is this \
-             another database? Then correct --database-url, and restore nothing"
-        ));
-    }
-    found
-        .findings(&rules)
-        .into_iter()
-        .for_each(|finding| report.add(finding));
-    let judged = judge::judge(
-        &before.header.evidence,
-        &evidence,
-        &rows(&before, &found, after),
-    );
-    judged
-        .findings
-        .into_iter()
-        .for_each(|finding| report.add(finding));
-    for note in &judged.notes {
-        env.progress.note(note);
-    }
+    let mut report = later.report(&args, &env, &before)?;
     report.took = began.elapsed();
-    report.checked = found.totals.messages;
-    let mut case = case(&found, &rules, &report);
-    if is_elsewhere {
-        case.reason
-            .push_str("; the snapshot was taken of another address: this may be another database");
-    }
-    for what in unread {
-        case.reason.push_str(&format!("; {what}"));
-    }
-    if before.header.mapping.sums.is_some() {
-        case.reason.push_str(quick::LIMITS);
-    }
-    case.metrics.extend(ranges.map(|ranges| ("ranges", ranges)));
-    report.cases.push(case);
     Ok(Done::Report(Box::new(report)))
+}
+
+/// What a snapshot is compared with, and what was found.
+struct Later {
+    found: Comparison,
+    evidence: Evidence,
+    messages: u64,
+    url: String,
+    /// Only of a live store.
+    store: Option<StoreLine>,
+    ranges: Option<f64>,
+    allow: Vec<Allow>,
+    unread: Vec<String>,
+}
+
+impl Later {
+    fn in_file(
+        path: &Path,
+        (args, env): (&Args, &Env),
+        before: &Snapshot,
+        key: &Key,
+    ) -> anyhow::Result<Self> {
+        let after = file::open(path, key)?;
+        if after.summary.taken < before.summary.taken {
+            env.progress.warning(&format!(
+                "`{}` is older than `{}`: name the earlier snapshot first",
+                path.display(),
+                args.before.display()
+            ));
+        }
+        let mapping = &before.header.mapping;
+        let (found, left_out) = of_files(before, &after)?;
+        let stores = stores_of(mapping);
+        let mut unread = look::unread_in(&stores, preset_of(mapping));
+        unread.extend(left_out);
+        Ok(Self {
+            found,
+            evidence: after.header.evidence,
+            messages: after.summary.messages,
+            url: after.header.store.url,
+            store: None,
+            ranges: None,
+            allow: stores.first().map(allowed).unwrap_or_default(),
+            unread,
+        })
+    }
+
+    async fn in_store(
+        mut live: Live,
+        (args, env): (&Args, &Env),
+        before: &Snapshot,
+    ) -> anyhow::Result<Self> {
+        live.has_come_to(&before.header)?;
+        let left_out = live.read_as(&before.header.mapping);
+        live.count_as(before).await?;
+        let store = look::line(&live);
+        let mut unread = look::unread(&live);
+        // Where the preset's mapping is only remembered, it no longer says so itself.
+        if live.mapping.detected().is_some() {
+            unread.extend(look::unread_in(&[], preset_of(&before.header.mapping)));
+        }
+        unread.extend(left_out);
+        let (allow, ranges) = (live.allowed(), live.ranges() as f64);
+        let (found, messages) = if before.header.mapping.sums.is_some() {
+            quick::reads_as(&mut live, before);
+            let late = live.latecomers(before, args.grace).await?;
+            quick::compared(env, before, &live, settings(args, &live)?, &late).await?
+        } else {
+            with_store(args, env, before, &live).await?
+        };
+        look::warn(env, &live);
+        Ok(Self {
+            found,
+            evidence: live.evidence,
+            messages,
+            url: store.url.clone(),
+            store: Some(store),
+            ranges: Some(ranges),
+            allow,
+            unread,
+        })
+    }
+
+    fn report(self, args: &Args, env: &Env, before: &Snapshot) -> anyhow::Result<Report> {
+        let is_quick = before.header.mapping.sums.is_some();
+        // A loss is one in any character set.
+        let mut codes = self.found.groups.keys();
+        if is_quick && codes.all(|code| *code == Code::MessageAltered) {
+            quick::has_same_texts(before, &self.evidence)?;
+        }
+        let (then, url) = (&before.header.store.url, &self.url);
+        let is_elsewhere = self.found.has_nothing_intact() && then != url;
+        if is_elsewhere {
+            env.progress.warning(&format!(
+                "no conversation of the snapshot is unchanged in `{url}`, and the snapshot was taken of `{then}`: is \
+                 this another database? Then correct --database-url, and restore nothing"
+            ));
+        }
+        let rules = Rules {
+            examples: args.examples,
+            share: args.allow_share,
+            allow: self.allow,
+        };
+        let rows = rows(before, &self.found, self.messages);
+        let judged = judge::judge(&before.header.evidence, &self.evidence, &rows);
+        for note in &judged.notes {
+            env.progress.note(note);
+        }
+        let mut report = Report::new("audit compare");
+        report.store = self.store;
+        report.checked = self.found.totals.messages;
+        for finding in self
+            .found
+            .findings(&rules)
+            .into_iter()
+            .chain(judged.findings)
+        {
+            report.add(finding);
+        }
+        let mut case = case(&self.found, &rules, &report);
+        if is_elsewhere {
+            case.reason.push_str(
+                "; the snapshot was taken of another address: this may be another database",
+            );
+        }
+        for what in self.unread {
+            case.reason.push_str(&format!("; {what}"));
+        }
+        if is_quick {
+            case.reason.push_str(quick::LIMITS);
+        }
+        case.metrics
+            .extend(self.ranges.map(|ranges| ("ranges", ranges)));
+        report.cases.push(case);
+        Ok(report)
+    }
 }
 
 /// Compares two files, and says what is left out for that.
