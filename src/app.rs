@@ -20,6 +20,7 @@ use crate::{closed, commands, db, pager, render, report, reports, temporary};
 use anyhow::Context as _;
 use std::io;
 use std::io::{IsTerminal as _, Write};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -110,17 +111,14 @@ fn command(
     let config = Config::load(global.config.as_deref())?;
     let format = format_of(&global, &config)?;
     reporting.format = format;
-    let further = global.report.iter().map(|spec| reports::parse(spec));
-    let further = further.collect::<Result<Vec<_>, _>>()?;
     let gives = Gives::of(&command);
-    let formats = further.iter().map(|(format, _)| *format);
-    let formats: Vec<_> = formats.chain([format]).collect();
-    for format in &formats {
-        gives.suits(format)?;
-    }
+    let further = further_reports(&global, gives)?;
+    gives.suits(format)?;
     if gives == Gives::Text {
         only_text(&global)?;
     }
+    let formats = further.iter().map(|(format, _)| *format);
+    let has_rows = formats.chain([format]).any(|format| format.is_of_rows());
     let style = style(&global);
     let pager = Pager::new(pager_of(&global, format).unwrap_or_default(), out);
     let (pieces, coming) = mpsc::channel(PIECES);
@@ -133,7 +131,7 @@ fn command(
         mask: mask.clone(),
         interrupted: interrupted.clone(),
         verbose: global.verbose > 0,
-        rows: formats.iter().any(|format| format.is_of_rows()),
+        rows: has_rows,
         human: format.name == "human",
         pieces,
     };
@@ -212,14 +210,20 @@ fn only_text(global: &Global) -> Result<(), CliError> {
 /// The format of stdout.
 fn format_of(global: &Global, config: &Config) -> anyhow::Result<&'static Format> {
     let name = config.value("format", global.format.as_deref())?;
-    let name = name.unwrap_or_default();
-    let format = render::named(&name);
-    let known = render::ALL.iter().map(|format| format.name);
-    Ok(format.ok_or_else(|| {
-        let known: Vec<_> = known.collect();
-        CliError::usage(format!("unknown format `{name}`"))
-            .hint(format!("one of {}", known.join(", ")))
-    })?)
+    Ok(reports::format_named(&name.unwrap_or_default())?)
+}
+
+/// The further reports that are asked for, each with its file.
+fn further_reports(
+    global: &Global,
+    gives: Gives,
+) -> Result<Vec<(&'static Format, PathBuf)>, CliError> {
+    let further = global.report.iter().map(|spec| reports::parse(spec));
+    let further: Vec<_> = further.collect::<Result<_, _>>()?;
+    for (format, _) in &further {
+        gives.suits(format)?;
+    }
+    Ok(further)
 }
 
 /// Runs a command, and shows the pieces of its view as they come.

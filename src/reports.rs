@@ -44,12 +44,16 @@ pub fn parse(spec: &str) -> Result<(&'static Format, PathBuf), CliError> {
         CliError::usage(format!("`--report {spec}` is not FORMAT=FILE"))
             .hint("--report junit=out.xml")
     })?;
-    let known: Vec<_> = render::ALL.iter().map(|format| format.name).collect();
-    let format = render::named(format).ok_or_else(|| {
-        CliError::usage(format!("unknown format `{format}`"))
-            .hint(format!("one of {}", known.join(", ")))
-    })?;
-    Ok((format, PathBuf::from(file)))
+    Ok((format_named(format)?, PathBuf::from(file)))
+}
+
+/// The format of a name that a person gave.
+pub fn format_named(name: &str) -> Result<&'static Format, CliError> {
+    let known = || render::ALL.iter().map(|format| format.name);
+    render::named(name).ok_or_else(|| {
+        CliError::usage(format!("unknown format `{name}`"))
+            .hint(format!("one of {}", known().collect::<Vec<_>>().join(", ")))
+    })
 }
 
 impl Further {
