@@ -80,7 +80,7 @@ pub static SETTINGS: &[Setting] = &[
         "origin",
         "CHATCTL_ORIGIN",
         None,
-        "the origin of the page as which chatctl acts",
+        "the origin of the page that chatctl imitates",
     ),
     setting(
         "suite",

@@ -280,7 +280,7 @@ impl Judge<'_> {
         let is_named_late =
             said.is_put_together && !said.facts.tables().any(|it| self.is_known(it));
         if is_named_late && said.removes() && !self.follows(said, &Name::new("")) {
-            let does = "deletes rows of a table whose name it computes when it runs, perhaps of";
+            let does = "deletes rows of a table whose name it computes at run time, perhaps of";
             deeds.extend(self.anywhere(said, does));
         }
         if is_named_late {
@@ -471,7 +471,7 @@ impl Judge<'_> {
 
     /// The same for a table that is named when it runs, and perhaps its column too.
     fn overwrites_late(&self, said: &Said) -> Vec<Deed> {
-        let does = "overwrites values of a table whose name it computes when it runs, perhaps of";
+        let does = "overwrites values of a table whose name it computes at run time, perhaps of";
         let mut deeds = Vec::new();
         for (update, column, assigned) in said.updates().iter().flat_map(|update| {
             let all = update.assignments().into_iter();

@@ -112,7 +112,7 @@ impl Splitter<'_> {
                     }
                     if self.is_delimiter_line(token) {
                         self.lexer.read_delimiter().ok_or_else(|| {
-                            let hint = "write one behind it: `DELIMITER //`";
+                            let hint = "write one after it: `DELIMITER //`";
                             self.place.error("`DELIMITER` names no delimiter", hint)
                         })?;
                     } else {

@@ -530,7 +530,7 @@ const PLACE: &str = "its place in the order changed";
 const REORDERED: &str = "the order of its messages changed";
 const PARENT: &str = "its parent changed";
 const GONE_OPEN: &str = "its text was still open at the snapshot, and its row is gone";
-const EMPTIED: &str = "its text was still open at the snapshot, and nothing is left of it";
+const EMPTIED: &str = "its text was still being written at the snapshot, and is empty now";
 const LEFT: &str =
     "its text changed, although it had been marked as being written for more than a day";
 const REPLACED: &str =

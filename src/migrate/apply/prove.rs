@@ -200,7 +200,7 @@ pub(super) fn attempt(
         line: None,
         message: "it touches different tables each time it runs, so its effect can't be proven"
             .into(),
-        help: "write it so that it does the same each time".into(),
+        help: "write it so that it touches the same tables each time".into(),
         busy: false,
     })))
 }

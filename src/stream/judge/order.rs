@@ -315,7 +315,7 @@ fn without_final(end: &End) -> String {
              does the server wait for a lock at least as long as the hold (busy_timeout)?"
         ),
         End::Budget => "the gate was closed for as long as allowed, but the final marker did not come".into(),
-        End::Steps => "the final marker did not come after as many single writes as a trial lets through".into(),
+        End::Steps => "the final marker did not come within the number of writes that a trial lets through".into(),
         End::GateLost(how) => format!("the gate was lost: {how}"),
     }
 }

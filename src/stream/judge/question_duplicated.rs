@@ -74,7 +74,7 @@ pub(super) fn doubt(observed: &Observed) -> Option<String> {
     let why = match why_both(observed, turn, &rows)? {
         Both::Versions => return None,
         Both::Unshown => {
-            "with several statuses, and without [history] it is not known which of them a reload shows"
+            "with several statuses; without [history] chatctl cannot know which one a reload shows"
         }
         Both::ShownOnce => "and a reload shows it once: that may come from the server's memory",
     };

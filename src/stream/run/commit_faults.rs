@@ -415,7 +415,7 @@ const fn happened(fault: CommitFault) -> &'static str {
         }
         CommitFault::LostBefore => "the connection broke before this answer's commit was done",
         CommitFault::LostAfter => {
-            "the connection broke after this answer's commit was done and before the reply to it came"
+            "the connection broke after this answer's commit and before the reply to it"
         }
         CommitFault::Slow => "this answer's commit took 3 s",
         CommitFault::DatabaseGone => {

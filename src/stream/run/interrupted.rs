@@ -250,7 +250,7 @@ impl Stage<'_> {
             moments.at(
                 passed.answered,
                 Lane::Store,
-                "the commit is done, and the reply to it is withheld",
+                "the commit is done, and chatctl withholds the reply to it",
             );
             return Ok(match passed.outcome {
                 CommitOutcome::Done => Ok(()),

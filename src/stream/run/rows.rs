@@ -227,7 +227,7 @@ impl Stage<'_> {
             let harm = "the conversation's own row is gone some time after the final marker: no list shows its messages";
             (Severity::Error, harm)
         };
-        let help = "delete a conversation with its messages, and none that has some";
+        let help = "delete a conversation only together with its messages";
         let subject = self.observed().subject();
         let finding = Finding::new("saved-row-changed-later", severity, subject, harm, help);
         let key = turn.conversation.as_deref().unwrap_or("-");

@@ -177,7 +177,7 @@ impl Stage<'_> {
         }
         moments.now(Lane::Gateway, format!("{} turns are under way", count()));
         let overlap = match count() {
-            0 => anyhow::bail!("the server asked its provider for no turn in time"),
+            0 => anyhow::bail!("the server did not ask its provider for any turn in time"),
             1 if self.session.has_one_user() => anyhow::bail!(
                 "the server answers one turn of this user at a time, so no turns overlapped"
             ),

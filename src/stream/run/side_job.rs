@@ -43,7 +43,7 @@ impl Stage<'_> {
         let (verdict, reason) = match played {
             Ok(Played::Ordered(why)) => (Verdict::Held, why.to_owned()),
             Ok(Played::Late(gone)) if gone.is_empty() => {
-                let reason = "question and answer are stored after the job";
+                let reason = "question and answer are still stored after the job";
                 (Verdict::Held, reason.to_owned())
             }
             Ok(Played::Late(gone)) => {

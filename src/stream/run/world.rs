@@ -249,7 +249,7 @@ async fn removed(gate: &mut dyn Gate, progress: &Progress) -> anyhow::Result<()>
         }
         if clock::now() > until {
             let why =
-                "a transaction is open in the table, and nobody can read it until that one ends";
+                "a transaction is open in the table, and nobody can read the table until it ends";
             return Err(error.context(why));
         }
         if !is_said {

@@ -230,7 +230,7 @@ fn old_lost(seen: &AskedAgain) -> Option<Finding> {
     let is_lost = seen.old_answer == Some(OldAnswer::Keep) && seen.stored.old == Old::Gone;
     let says = (
         "the old answer is gone after a regenerate",
-        "store the new answer next to the old one, as another version of it",
+        "store the new answer as another version of the old one",
     );
     let fact = (Source::Store, "no row holds the old answer now");
     is_lost.then(|| wrong(seen, "old-answer-lost", says, fact))

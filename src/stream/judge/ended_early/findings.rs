@@ -134,10 +134,10 @@ fn altered(seen: &EndedEarly, stored: &Stored) -> Option<Finding> {
         return None;
     }
     let harm = format!(
-        "the answer is stored with words that nobody said, or without some, {}",
+        "the stored answer has extra words, or lacks some, {}",
         when(seen.cause)
     );
-    let help = "collect the text of a turn in one place, which goes on when the client leaves";
+    let help = "collect the text of a turn in one task that continues after the client leaves";
     let finding = finding(seen, "answer-differs", Severity::Error, harm, help);
     Some(finding.with(Source::Store, format!("{}: {how}", place(seen))))
 }
@@ -225,7 +225,7 @@ fn around(seen: &EndedEarly, spoilt: &Spoilt) -> Option<Finding> {
             format!("a text that is not an answer is stored as one {when}"),
             "store the reason why a turn ended in a separate column, or give the message a status that whole \
                 answers do not have",
-            format!("`{text}` has the status of whole answers, and nobody said it"),
+            format!("`{text}` has the status of a whole answer, but the provider never sent it"),
         ),
         Spoilt::Earlier { turn, is_question } => {
             let (whose, code) = if *is_question {
