@@ -94,6 +94,18 @@ pub fn misread(
     Reports::by(words).misread(error, (out, err)).into()
 }
 
+/// What becomes of help that was printed. A reader that left has seen enough.
+pub fn printed(printed: io::Result<()>, out: Streams<'_>, err: Streams<'_>) -> ExitCode {
+    match printed {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            let error = anyhow::Error::new(error).context("writing to stdout");
+            let failed = Reports::new(None).failed(&error, &Mask::default(), (out, err));
+            failed.into()
+        }
+        Ok(()) | Err(_) => ExitCode::SUCCESS,
+    }
+}
+
 fn command(
     cli: Cli,
     mask: &Mask,

@@ -26,9 +26,6 @@ fn main() -> ExitCode {
         Ok(code) => code,
         Err(error) if error.use_stderr() => app::misread(&error, &words, out, err),
         // Help and the version.
-        Err(shown) => match shown.print() {
-            Ok(()) => ExitCode::SUCCESS,
-            Err(_) => ExitCode::FAILURE,
-        },
+        Err(shown) => app::printed(shown.print(), out, err),
     }
 }

@@ -22,6 +22,9 @@ pub(super) fn moment(flag: &str, text: &str) -> Result<i64, CliError> {
 pub(super) fn duration(text: &str) -> Result<Duration, String> {
     humantime::parse_duration(text).map_err(|error| match text.parse::<f64>() {
         Ok(_) => format!("a duration needs a unit: {text}s"),
+        Err(_) if !text.starts_with(|first: char| first.is_ascii_digit()) => {
+            "a duration is a number with a unit, such as 30s".to_owned()
+        }
         Err(_) => error.to_string(),
     })
 }
@@ -75,6 +78,7 @@ mod tests {
 
     #[test]
     fn a_number_without_its_unit_is_refused_with_one() {
+        assert!(duration("foo").unwrap_err().contains("30s"));
         for (text, seconds) in [("60s", 60), ("24h", 86_400), ("1h 5m", 3_900)] {
             assert_eq!(duration(text), Ok(Duration::from_secs(seconds)), "{text}");
         }

@@ -231,6 +231,9 @@ fn wanted<T>(key: &str, value: &str, parse: impl Fn(&str) -> Option<T>) -> Strin
     let with_unit = format!("{value}s");
     match key {
         "trials" => "at least 3: --trials 3".to_owned(),
+        "max-hold" if humantime::parse_duration(value).is_ok() => {
+            "at least 300ms: --max-hold 10s".to_owned()
+        }
         "ready" => format!("--ready takes a path such as /{value}, a URL, a port, or line:TEXT"),
         // The value is a number, and becomes a duration with a unit.
         _ if value.parse::<f64>().is_ok() && parse(&with_unit).is_some() => {

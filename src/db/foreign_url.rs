@@ -57,6 +57,7 @@ pub(super) fn unknown(text: &str) -> CliError {
                 .all(|byte| byte.is_ascii_alphanumeric() || byte == b'+')
     };
     let what = match text.split_once("://") {
+        _ if text.is_empty() => "the database URL is empty".to_owned(),
         Some((scheme, _)) if is_scheme(scheme) => {
             format!("unsupported database scheme `{scheme}`")
         }

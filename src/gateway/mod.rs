@@ -118,9 +118,18 @@ impl State {
 impl Gateway {
     /// Listens on `address`, which may have port 0.
     pub async fn listen(address: &str) -> anyhow::Result<Self> {
+        const HINT: &str =
+            "give another address with --gateway, such as 127.0.0.1:0 for a free port";
+        let port = address
+            .rsplit_once(':')
+            .map(|(_, port)| port.parse::<u16>());
+        if !matches!(port, Some(Ok(_))) {
+            let stop = format!("`{address}` is not an address with a port from 0 to 65535");
+            return Err(CliError::usage(stop).hint(HINT).into());
+        }
         let listener = TcpListener::bind(address).await.map_err(|error| {
             CliError::unreachable(format!("the gateway can't listen on `{address}`: {error}"))
-                .hint("give another address with --gateway, such as 127.0.0.1:0 for a free port")
+                .hint(HINT)
         })?;
         let address = listener.local_addr()?;
         let state = Arc::new(State::default());

@@ -14,7 +14,7 @@ pub use client::{Client, HttpResponse, Opened, Outgoing};
 pub use helper::Tracing;
 pub use line::{Line, LineEnd, Protocol, speaks_http2};
 pub use listener::Reserved;
-pub use server::{Killer, Listens, OutputLine, Ready, Server, Start};
+pub use server::{Killer, Listens, OutputLine, Ready, Server, Start, words};
 pub use socket::Socket;
 
 /// The programs that listen on a port of this machine, by the names of their files, as far as

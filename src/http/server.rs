@@ -452,17 +452,24 @@ async fn keep(
     }
 }
 
+/// The words of a command.
+///
+/// # Errors
+/// When it has none, or a quote is not closed.
+pub fn words(command: &str) -> Result<Vec<String>, CliError> {
+    let words = shlex::split(command).filter(|words| !words.is_empty());
+    words.ok_or_else(|| {
+        CliError::usage(format!(
+            "`--start {}` is not a command: a quote is not closed, or it is empty",
+            mask::command(command)
+        ))
+        .hint("quote it as for a shell: --start 'uvicorn app:app --port {port}'")
+    })
+}
+
 /// The command's words, with the names filled in.
 fn fill(start: &Start, port: u16) -> anyhow::Result<Vec<String>> {
-    let words = shlex::split(&start.command)
-        .filter(|words| !words.is_empty())
-        .ok_or_else(|| {
-            CliError::usage(format!(
-                "`--start {}` is not a command: a quote is not closed, or it is empty",
-                mask::command(&start.command)
-            ))
-            .hint("quote it as for a shell: --start 'uvicorn app:app --port {port}'")
-        })?;
+    let words = words(&start.command)?;
     let port = ("port".to_owned(), port.to_string());
     let values: Vec<_> = start.values.iter().chain([&port]).collect();
     Ok(words

@@ -133,7 +133,7 @@ fn a_fault_is_named_rightly() {
         .unwrap();
     let said = String::from_utf8_lossy(&out.stderr);
     assert!(
-        said.contains("no provider fault is named `drop`: did you mean `drip`?"),
+        said.contains("unknown provider fault `drop`: did you mean `drip`?"),
         "{said}"
     );
     assert_eq!(out.status.code(), Some(2));

@@ -132,7 +132,8 @@ fn verify_needs_a_way_from_empty_to_head(bed: &TestBed) {
     let before = site.contents();
     let told = site.refused(&["verify"]);
     assert!(
-        told.contains("an empty database does not reach the head") && told.contains("2_file.sql"),
+        told.contains("an empty database can't be migrated to the newest version")
+            && told.contains("2_file.sql"),
         "{told}"
     );
     assert_eq!(site.contents(), before);

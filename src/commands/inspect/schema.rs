@@ -67,8 +67,10 @@ fn known(wanted: &str, rows: &[Vec<Cell>]) -> Result<String, CliError> {
     }
     let error = CliError::usage(format!("no table is called `{wanted}`"));
     Err(match (text::nearest(wanted, names()), names().next()) {
-        (Some(near), _) => error.hint(format!("did you mean `{near}`? chatctl inspect tables")),
-        (None, Some(_)) => error.hint("chatctl inspect tables"),
+        (Some(near), _) => error.hint(format!(
+            "did you mean `{near}`? `chatctl inspect tables` lists them"
+        )),
+        (None, Some(_)) => error.hint("`chatctl inspect tables` lists them"),
         (None, None) => error.hint("the database has no tables; is --database-url right?"),
     })
 }
@@ -91,7 +93,7 @@ mod tests {
         }
         for (wanted, rows, hint) in [
             ("messages", &rows[..], "did you mean `"),
-            ("xyz", &rows, "chatctl inspect tables"),
+            ("xyz", &rows, "`chatctl inspect tables` lists them"),
             ("message", &[], "the database has no tables"),
         ] {
             let error = known(wanted, rows).unwrap_err();

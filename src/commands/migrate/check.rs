@@ -159,7 +159,7 @@ fn from_empty(
     match outcome.end {
         None => session.schema(),
         Some(apply::End::Failed(failure)) => anyhow::bail!(
-            CliError::refused(format!("an empty database does not reach the head: {}: {}", failure.file, failure.message))
+            CliError::refused(format!("an empty database can't be migrated to the newest version: {}: {}", failure.file, failure.message))
                 .hint("if a migration uses an object that no migration creates, add an earlier file that creates it")
         ),
         Some(apply::End::Lost(_)) => anyhow::bail!("an empty database has nothing to lose"),

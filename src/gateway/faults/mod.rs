@@ -147,7 +147,7 @@ impl Mix {
                 let near = text::nearest(name, ALL.iter().map(|fault| fault.name));
                 let near = near.map(|near| format!(": did you mean `{near}`?"));
                 format!(
-                    "no provider fault is named `{name}`{}",
+                    "unknown provider fault `{name}`{}",
                     near.unwrap_or_default()
                 )
             })?;

@@ -56,9 +56,9 @@ fn names_are_read_and_mixed() {
     for (text, why) in [
         (
             "emojy",
-            "no provider fault is named `emojy`: did you mean `emoji`?",
+            "unknown provider fault `emojy`: did you mean `emoji`?",
         ),
-        ("", "no provider fault is named ``"),
+        ("", "unknown provider fault ``"),
         ("drip+drip", "`drip` appears twice"),
         ("rst+fin", "`rst` and `fin` can't be combined"),
         ("emoji+http-429", "`emoji` and `http-429` can't be combined"),

@@ -37,7 +37,7 @@ impl File {
                 error.valid_up_to()
             ))
             .hint(format!(
-                "save it as UTF-8: `iconv -f WINDOWS-1252 -t UTF-8 {name}`"
+                "save it as UTF-8: `iconv -f WINDOWS-1252 -t UTF-8 {name} > FILE`"
             ))
         })?;
         Ok(text

@@ -98,10 +98,10 @@ pub fn choose(files: &[File], asked: Option<&str>) -> Result<Choice, CliError> {
             .find(|format| format.name == name)
             .ok_or_else(|| {
                 let names: Vec<_> = ALL.iter().map(|format| format.name).collect();
-                let stop = CliError::usage(format!("no migration format is called `{name}`"));
+                let stop = CliError::usage(format!("unknown migration format `{name}`"));
                 match nearest(name, names.iter().copied()) {
                     Some(near) => stop.hint(format!("did you mean `{near}`?")),
-                    None => stop.hint(format!("there are: {}", names.join(", "))),
+                    None => stop.hint(format!("one of {}", names.join(", "))),
                 }
             })?;
         return Ok(Choice {
@@ -148,6 +148,9 @@ const BY_MARKER: u8 = 90;
 /// The least weight of a claim by names that the tool would take.
 const BY_NAME: u8 = 20;
 
+/// So many files of another kind are named.
+const SHOWN: usize = 3;
+
 fn unknown(files: &[File]) -> CliError {
     let names: Vec<_> = files
         .iter()
@@ -155,7 +158,17 @@ fn unknown(files: &[File]) -> CliError {
         .filter(|name| is_sql(name))
         .collect();
     let Some(first) = names.first() else {
-        return CliError::usage("there is no migration in the folder")
+        let others: Vec<_> = files
+            .iter()
+            .map(|file| format!("`{}`", file.name))
+            .collect();
+        let none = "there is no migration in the folder";
+        let stop = match others.len() {
+            0 => none.to_owned(),
+            1..=SHOWN => format!("{none}, only {}", others.join(", ")),
+            count => format!("{none}: none of its {count} files is named `*.sql`"),
+        };
+        return CliError::usage(stop)
             .hint("create the first one: `chatctl migrate new NAME --dir DIR`");
     };
     let stop = CliError::usage(format!(

@@ -64,13 +64,18 @@ fn an_unknown_format_is_answered_with_the_nearest() {
     let stop = choose(&[], Some("goos")).unwrap_err();
     assert_eq!(stop.hint.as_deref(), Some("did you mean `goose`?"));
     let stop = choose(&[], Some("xyz")).unwrap_err();
-    assert!(stop.hint.unwrap().starts_with("there are: "));
+    assert!(stop.hint.unwrap().starts_with("one of "));
 }
 
 #[test]
 fn names_of_no_format_are_distinguished_from_an_empty_folder() {
-    let stop = folder(&[("readme.md", "")]).unwrap_err();
+    let stop = folder(&[]).unwrap_err();
     assert_eq!(stop.message, "there is no migration in the folder");
+    let others = [("foo.txt", ""), ("readme.md", "")];
+    assert_eq!(
+        folder(&others).unwrap_err().message,
+        "there is no migration in the folder, only `foo.txt`, `readme.md`"
+    );
     let stop = folder(&[("schema.sql", "")]).unwrap_err();
     assert!(stop.message.contains("`schema.sql`"), "{}", stop.message);
 }

@@ -177,7 +177,7 @@ fn each_error_has_the_hint_that_helps() {
         (Sqlite, ".mode csv", "remove it, or write in SQL"),
         (Postgres, "SELECT 1;\0", "remove it from the file"),
         (Postgres, "COPY m (a) FROM stdin;\n1\n\\.\n", "`pg_dump --inserts`"),
-        (Mysql, "DELIMITER\nSELECT 1", "write one behind it"),
+        (Mysql, "DELIMITER\nSELECT 1", "write one after it"),
         (Sqlite, "CREATE TRIGGER t AFTER INSERT ON m BEGIN SELECT 1;", "complete the statement"),
     ] {
         let hint = hint(dialect, sql);

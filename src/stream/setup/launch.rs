@@ -2,7 +2,7 @@
 
 use crate::cli_error::CliError;
 use crate::db::Target;
-use crate::http::{Listens, Ready, Start};
+use crate::http::{Listens, Ready, Start, words};
 use crate::mask;
 use crate::mask::Mask;
 use crate::model::Engine;
@@ -53,16 +53,22 @@ pub(super) struct Launch<'a> {
     pub(super) mask: Mask,
 }
 
+/// Refuses a command that nobody could run, or whose server would not know its port.
+pub(super) fn check(command: &str, server: Option<&Url>) -> Result<(), CliError> {
+    words(command)?;
+    if server.is_some() || command.contains("{port}") {
+        return Ok(());
+    }
+    Err(CliError::usage(
+        "`--start` has no {port}: the server would not know where to listen",
+    )
+    .hint(
+        "use {port} where the command takes its port (--port {port}), or name its address: --server http://127.0.0.1:8000",
+    ))
+}
+
 /// The command with all that it is given, and a note that says what that is.
 pub(super) fn start(command: String, wanted: Launch<'_>) -> Result<(Start, String), CliError> {
-    if wanted.server.is_none() && !command.contains("{port}") {
-        return Err(CliError::usage(
-            "`--start` has no {port}: the server would not know where to listen",
-        )
-        .hint(
-            "use {port} where the command takes its port (--port {port}), or name its address: --server http://127.0.0.1:8000",
-        ));
-    }
     let values = names(&wanted);
     if let Some(unknown) = unknown(&command, &values) {
         return Err(wrong_name(&unknown, wanted.target, &values));
@@ -304,7 +310,7 @@ fn shown(url: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{Launch, Mask, Target, environment, names, start};
+    use super::{Launch, Mask, Target, Url, check, environment, names, start};
     use std::time::Duration;
 
     fn wanted(target: &Target) -> Launch<'_> {
@@ -393,11 +399,26 @@ mod tests {
     }
 
     #[test]
+    fn a_command_that_cannot_run_is_refused_before_anything_is_started() {
+        let at = Url::parse("http://127.0.0.1:8000").unwrap();
+        for (command, server, says) in [
+            ("uvicorn app:app", None, Some("has no {port}")),
+            ("uvicorn app:app", Some(&at), None),
+            ("uvicorn app:app --port {port}", None, None),
+            (" ", Some(&at), Some("is not a command")),
+            ("echo 'a {port}", None, Some("is not a command")),
+        ] {
+            let stop = check(command, server).err().map(|stop| stop.message);
+            let has = |says| stop.as_ref().is_some_and(|stop| stop.contains(says));
+            assert!(says.map_or(stop.is_none(), has), "{command}: {stop:?}");
+        }
+    }
+
+    #[test]
     fn a_name_that_is_not_there_is_refused_before_anything_is_started() {
         let file = Target::parse("sqlite:chat.db").unwrap();
         let server = Target::parse("mysql://bob@db/chat").unwrap();
         for (command, target, says) in [
-            ("uvicorn app:app", &file, "has no {port}"),
             (
                 "x {port} {database_host}",
                 &file,

@@ -196,6 +196,11 @@ pub struct Context<'a> {
     pub mask: &'a Mask,
 }
 
+fn no_server() -> CliError {
+    CliError::usage("no server to test")
+        .hint("use --server http://127.0.0.1:8000, or --start 'uvicorn app:app --port {port}'")
+}
+
 /// The gateway, and the server when chatctl starts it. Its way to the store leads through a proxy,
 /// where there is one. Whoever drops it before it is there leaves no server running.
 ///
@@ -217,6 +222,11 @@ pub async fn world(
     let config = &context.config;
     let starts = Starts::of(wanted, config, target)?;
     let base = server(config, wanted.server.as_deref())?;
+    match &starts {
+        Starts::One(command) => launch::check(command, base.as_ref())?,
+        Starts::Nothing if base.is_none() => return Err(no_server().into()),
+        Starts::Nothing | Starts::Several(_) => {}
+    }
     let gateway = config.value("gateway", wanted.gateway.as_deref())?;
     let fallback = match starts {
         Starts::Nothing => GATEWAY,
@@ -265,10 +275,7 @@ pub async fn world(
         }
     };
     let started = server.as_ref().map(|server| server.url().clone());
-    let base = base.or(started).ok_or_else(|| {
-        CliError::usage("no server to test")
-            .hint("use --server http://127.0.0.1:8000, or --start 'uvicorn app:app --port {port}'")
-    })?;
+    let base = base.or(started).ok_or_else(no_server)?;
     Ok(World {
         base,
         origin: config.value("origin", wanted.origin.as_deref())?,

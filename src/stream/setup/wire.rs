@@ -49,12 +49,12 @@ pub async fn wire(
         Proof::Auto | Proof::Gate | Proof::Fault => {}
     }
     let Some(kind) = gate::on(engine, options.gate.as_deref()).next() else {
-        return Err(CliError::refused(match &options.gate {
-            Some(name) => format!("gate {name} does not work on {engine}"),
-            None => format!("no gate works on {engine}"),
-        })
-        .hint(gates_of(engine).unwrap_or_else(|| observe.to_owned()))
-        .into());
+        let stop = match &options.gate {
+            Some(name) => CliError::usage(format!("gate {name} does not work on {engine}")),
+            None => CliError::refused(format!("no gate works on {engine}")),
+        };
+        let hint = gates_of(engine).unwrap_or_else(|| observe.to_owned());
+        return Err(stop.hint(hint).into());
     };
     let is_wire = matches!(kind.how, gate::How::Wire);
     if !is_wire {

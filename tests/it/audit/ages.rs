@@ -153,7 +153,7 @@ async fn only_the_text_of_a_young_answer_is_open(store: &Store) {
     );
 
     last(&chats, "");
-    assert_eq!(chats.compare(&["before.cas"]).1, 1, "nothing is left of it");
+    assert_eq!(chats.compare(&["before.cas"]).1, 1, "is empty now");
 
     // Two files can't tell how a text begins, and say so.
     last(&chats, &format!("{was}, and more"));
