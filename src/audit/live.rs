@@ -102,6 +102,24 @@ impl Live {
         })
     }
 
+    /// Whether a view has this name.
+    ///
+    /// # Errors
+    /// When the catalogue can't be read.
+    pub async fn is_view(&self, name: &str) -> anyhow::Result<bool> {
+        let sql = match self.db.target().engine() {
+            Engine::Sqlite => "SELECT 1 FROM sqlite_master WHERE type = 'view' AND name = ?",
+            Engine::Postgres => {
+                "SELECT 1 FROM pg_class WHERE relname = ? AND relkind IN ('v', 'm') AND pg_table_is_visible(oid)"
+            }
+            Engine::Mysql => {
+                "SELECT 1 FROM information_schema.views WHERE table_schema = DATABASE() AND table_name = ?"
+            }
+        };
+        let found = self.db.rows(sql, &[Cell::Text(name.to_owned())]).await?;
+        Ok(!found.is_empty())
+    }
+
     /// In how many ranges its messages are read.
     pub fn ranges(&self) -> usize {
         self.ranges.len().max(1)

@@ -4,7 +4,7 @@ use super::candidate::ColumnMatch;
 use super::declared::{Allowed, Shape, Store};
 use super::score::Why;
 use super::source::Source;
-use super::{check, plan, presets};
+use super::{check, plan, presets, words};
 use crate::cli_error::CliError;
 use crate::db;
 use crate::db::Db;
@@ -144,6 +144,35 @@ impl Mapping {
     /// The table of messages: that of conversations, if it holds the messages.
     pub fn table(&self) -> &str {
         self.store().table()
+    }
+
+    /// Whether a column of messages has whole numbers.
+    pub fn is_whole(&self, column: &str) -> bool {
+        let mut tables = self.tables.iter();
+        let table = tables.find(|table| table.name == self.table());
+        let column = table.and_then(|table| table.column(column));
+        column.is_some_and(Column::is_whole)
+    }
+
+    /// A column that seems to name the message before, and that a mapping which was found does not read.
+    pub fn unread_parent(&self) -> Option<&str> {
+        self.detected()?;
+        match self.store().shape {
+            Shape::Row if self.store().message.parent.is_none() => {}
+            Shape::Row
+            | Shape::Turn
+            | Shape::Blob
+            | Shape::Event
+            | Shape::Opaque
+            | Shape::Chain => return None,
+        }
+        let mut tables = self.tables.iter();
+        let table = tables.find(|table| table.name == self.table())?;
+        let parents = words::PARENTS.iter();
+        parents
+            .filter_map(|name| table.column(name))
+            .map(|column| column.name.as_str())
+            .next()
     }
 
     /// Whether the messages of a conversation are read in an order.

@@ -1,7 +1,7 @@
 //! Shipped mappings of known applications: one TOML file and one row each.
 
 use super::declared::Store;
-use crate::model::Table;
+use crate::model::{Engine, Table};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
@@ -19,6 +19,9 @@ pub struct Preset {
     pub source: String,
     /// What of it can't be read, and why.
     pub unreadable: Option<String>,
+    /// The engines on which the texts are in tables that are not read, so that nothing shows that they are unchanged.
+    #[serde(default)]
+    pub sealed_on: Vec<Engine>,
     /// Whether it is a usual way to keep chats, and no product: a status and tool calls in such tables are read, too.
     #[serde(default)]
     pub general: bool,

@@ -6,6 +6,17 @@ use super::source::{Path, Source};
 use crate::model::{Column, Table};
 use std::collections::BTreeMap;
 
+/// Names of the message before, of which a message is the answer or another version.
+pub(super) const PARENTS: &[&str] = &[
+    "parent_id",
+    "parentId",
+    "parent_message_id",
+    "parentMessageId",
+    "previous_message_id",
+    "reply_to",
+    "reply_to_id",
+];
+
 pub(super) const CONTENT: &[&str] = &[
     "content",
     "text",

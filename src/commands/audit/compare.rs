@@ -13,7 +13,7 @@ use crate::audit::{Comparer, Comparison, Key, Late, Settings, file};
 use crate::cli_error::CliError;
 use crate::commands::{Done, Env};
 use crate::model::{Listed, StoredMessage};
-use crate::report::{Report, StoreLine};
+use crate::report::{Report, StoreLine, Verdict};
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
@@ -86,6 +86,8 @@ struct Later {
     ranges: Option<f64>,
     allow: Vec<Allow>,
     unread: Vec<String>,
+    /// What keeps it from showing that nothing was lost.
+    doubt: Option<String>,
 }
 
 impl Later {
@@ -117,6 +119,7 @@ impl Later {
             ranges: None,
             allow: stores.first().map(allowed).unwrap_or_default(),
             unread,
+            doubt: sealed(before),
         })
     }
 
@@ -135,6 +138,20 @@ impl Later {
             unread.extend(look::unread_in(&[], preset_of(&before.header.mapping)));
         }
         unread.extend(left_out);
+        let mut doubt = sealed(before);
+        let (then, now) = (&before.header.store.messages, live.mapping.table());
+        if !then.is_empty() && then != now {
+            if live.is_view(then).await? {
+                doubt = Some(format!(
+                    "`{then}`, which the snapshot was taken of, is a view now, and `{now}` was read: what the view \
+                     leaves out is not known"
+                ));
+            } else {
+                unread.push(format!(
+                    "`{then}`, which the snapshot was taken of, is gone, and `{now}` was read"
+                ));
+            }
+        }
         let (allow, ranges) = (live.allowed(), live.ranges() as f64);
         let (found, messages) = if before.header.mapping.sums.is_some() {
             quick::reads_as(&mut live, before);
@@ -153,6 +170,7 @@ impl Later {
             ranges: Some(ranges),
             allow,
             unread,
+            doubt,
         })
     }
 
@@ -193,6 +211,12 @@ impl Later {
             report.add(finding);
         }
         let mut case = case(&self.found, &rules, &report);
+        if let Some(doubt) = self.doubt {
+            if case.verdict == Verdict::Held {
+                case.verdict = Verdict::Inconclusive;
+            }
+            case.reason.push_str(&format!("; {doubt}"));
+        }
         if is_elsewhere {
             case.reason.push_str(
                 "; the snapshot was taken of another address: this may be another database",
@@ -209,6 +233,19 @@ impl Later {
         report.cases.push(case);
         Ok(report)
     }
+}
+
+/// Why a comparison with this snapshot shows nothing of the texts.
+fn sealed(before: &Snapshot) -> Option<String> {
+    let preset = preset_of(&before.header.mapping)?;
+    let mut engines = preset.sealed_on.iter();
+    let is_sealed = engines.any(|engine| engine.name() == before.header.store.backend);
+    is_sealed.then(|| {
+        format!(
+            "the texts are in tables that the preset {} does not read",
+            preset.name
+        )
+    })
 }
 
 /// Compares two files, and says what is left out for that.

@@ -174,6 +174,10 @@ async fn estimate(live: &Live) -> Option<u64> {
         .append
         .as_ref()
         .filter(|append| store.message.key == [(*append).clone()])?;
+    // Not all engines have the largest of other keys, and an error would end the view.
+    if !live.mapping.is_whole(append) {
+        return None;
+    }
     let sql = format!(
         "SELECT max({}) FROM {}",
         db.quote(append),
@@ -215,6 +219,8 @@ pub(super) fn unread(live: &Live) -> Vec<String> {
     let mut told = unread_in(&live.mapping.stores, None);
     let unreadable = live.mapping.unreadable();
     told.extend(unreadable.map(|what| format!("not readable: {what}")));
+    let parent = live.mapping.unread_parent();
+    told.extend(parent.map(|name| format!("the parents in `{name}` were not compared")));
     let alike = live.mapping.detected().map(|why| why.others.as_slice());
     let alike = alike.unwrap_or_default().iter().chain(&live.shadowed);
     told.extend(

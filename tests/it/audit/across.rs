@@ -86,6 +86,44 @@ fn the_tables_of_another_tenant_are_named() {
     assert!(code == 0 && reason(&report), "{report:#}");
 }
 
+/// On a server LangGraph keeps the texts in another table, so checkpoints that are unchanged show nothing of them.
+#[test]
+fn texts_in_tables_that_are_not_read_are_not_proven() {
+    let reason = |report: &Value| report["cases"][0]["reason"].as_str().unwrap().to_owned();
+    let fixture = |engine: &str| {
+        let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+        std::fs::read_to_string(root.join(format!("fixtures/presets/langgraph/{engine}.sql")))
+            .unwrap()
+    };
+    for (store, engine, expected) in [
+        (Store::sqlite(), "sqlite", 0),
+        (Store::postgres(), "postgres", 3),
+    ] {
+        let chats = Chats::looking_at(store.url());
+        chats.map("");
+        chats.sql(&fixture(engine));
+        chats.snapshot("before.cas");
+        let (report, code) = chats.compare(&["before.cas"]);
+        assert_eq!(code, expected, "{report:#}");
+        let is_said = reason(&report).contains("does not read");
+        assert_eq!(is_said, expected == 3, "{report:#}");
+    }
+}
+
+/// A key of another type than the snapshot's has no largest value on every server.
+#[test]
+fn numbers_that_became_uuids_are_compared() {
+    let store = Store::postgres();
+    let chats = Chats::in_store(&store);
+    chats.snapshot("before.cas");
+    chats.sql(
+        "ALTER TABLE message ADD other uuid DEFAULT gen_random_uuid(); \
+         ALTER TABLE message DROP COLUMN id; ALTER TABLE message RENAME other TO id",
+    );
+    let (report, code) = chats.compare(&["before.cas"]);
+    assert_eq!(code, 1, "{report:#}");
+}
+
 /// A store that keeps whole seconds, or milliseconds, is no other store.
 #[test]
 fn times_are_compared_at_the_coarser_precision() {
