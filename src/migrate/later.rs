@@ -147,6 +147,27 @@ pub fn deeds(actions: &Actions, tables: &[Shape], dialect: Dialect) -> Vec<Deed>
     judged.collect()
 }
 
+/// What takes each row that is inserted into a view, where nothing that it runs may store one.
+pub fn discards<'a>(actions: &'a Actions, view: &str, dialect: Dialect) -> Option<&'a Action> {
+    let takes_each = |it: &&Action| {
+        let of_view = it.table.as_deref();
+        let of_view = of_view.is_some_and(|it| it.eq_ignore_ascii_case(view));
+        of_view && it.decides && it.condition.is_none() && it.on.contains(&On::Insert)
+    };
+    let stores = |action| {
+        let judge = Judge {
+            action,
+            actions,
+            tables: &[],
+            dialect,
+        };
+        judge.may_store()
+    };
+    let mut all = actions.all.iter().filter(takes_each);
+    let first = all.clone().next()?;
+    (!all.any(stores)).then_some(first)
+}
+
 struct Judge<'a> {
     action: &'a Action,
     actions: &'a Actions,

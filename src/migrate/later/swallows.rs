@@ -147,6 +147,23 @@ impl Judge<'_> {
             && (event != On::Insert || all.any(|it| it.is_put_together) || self.is_whole(said, own))
     }
 
+    /// Whether what it runs may store a row somewhere, or tells whoever writes that it does not.
+    pub(super) fn may_store(&self) -> bool {
+        let does = self.does(self.action);
+        let writes = |kind: &Kind| puts(kind) || runs(kind) || matches!(kind, Kind::Update { .. });
+        let is_known = |name: &String| self.actions.routines.contains_key(name);
+        let calls = |text: &str| !said::called(text, self.dialect).iter().all(is_known);
+        let is_loud = |text: &str| text.to_ascii_lowercase().contains("raise");
+        let body = match &self.action.body {
+            Body::Statements(text) => text,
+            Body::Unread { .. } | Body::Harms(_) => return true,
+        };
+        let may = |it: &Said| {
+            it.is_put_together || it.is_a(writes) || calls(&it.text) || is_loud(&it.text)
+        };
+        !does.unread.is_empty() || calls(body) || is_loud(body) || does.said.iter().any(may)
+    }
+
     /// Whether what is inserted elsewhere is all of a new row, and not what a log has of it.
     fn is_whole(&self, said: &[Said], own: Option<&Shape>) -> bool {
         let inserts = said
