@@ -72,6 +72,8 @@ pub enum Only {
     Several,
     /// Those with more characters than these.
     Longer(u64),
+    /// Those of a column that was there before.
+    Former,
 }
 
 /// How many rows of a table a deed takes each time.
@@ -104,16 +106,29 @@ impl Deed {
     }
 
     /// Whether the same was done before, and not on fewer occasions: what was made for rare ones
-    /// may not come with every row. `renamed` gives the name that a table of before has now.
-    pub fn is_among(&self, before: &[Self], renamed: impl Fn(&str) -> String) -> bool {
-        let key = |deed: &Self| (deed.table.clone(), deed.column.clone(), deed.text.clone());
+    /// may not come with every row. `renamed` gives the names that a table and its column have now.
+    pub fn is_among(
+        &self,
+        before: &[Self],
+        renamed: impl Fn(&str, Option<&str>) -> (String, Option<String>),
+    ) -> bool {
+        let own = (self.table.clone(), self.column.clone());
         before.iter().any(|deed| {
+            let table = deed.occasion.table.as_deref();
             let was = Occasion {
-                table: deed.occasion.table.as_deref().map(&renamed),
+                table: table.map(|table| renamed(table, None).0),
                 ..deed.occasion.clone()
             };
-            key(deed) == key(self) && self.occasion.is_within(&was)
+            let is_there = (deed.table.clone(), deed.column.clone()) == own
+                || renamed(&deed.table, deed.column.as_deref()) == own;
+            is_there && deed.text == self.text && self.occasion.is_within(&was)
         })
+    }
+
+    /// Whether it takes something from a table with these columns, of which each was there before.
+    pub fn takes_from<'a>(&self, former: impl IntoIterator<Item = &'a str>) -> bool {
+        let mut former = former.into_iter();
+        self.only != Only::Former || former.any(|it| self.column.as_deref() == Some(it))
     }
 }
 
@@ -130,6 +145,27 @@ pub fn deeds(actions: &Actions, tables: &[Shape], dialect: Dialect) -> Vec<Deed>
         judge.deeds()
     });
     judged.collect()
+}
+
+/// What takes each row that is inserted into a view, where nothing that it runs may store one.
+pub fn discards<'a>(actions: &'a Actions, view: &str, dialect: Dialect) -> Option<&'a Action> {
+    let takes_each = |it: &&Action| {
+        let of_view = it.table.as_deref();
+        let of_view = of_view.is_some_and(|it| it.eq_ignore_ascii_case(view));
+        of_view && it.decides && it.condition.is_none() && it.on.contains(&On::Insert)
+    };
+    let stores = |action| {
+        let judge = Judge {
+            action,
+            actions,
+            tables: &[],
+            dialect,
+        };
+        judge.may_store()
+    };
+    let mut all = actions.all.iter().filter(takes_each);
+    let first = all.clone().next()?;
+    (!all.any(stores)).then_some(first)
 }
 
 struct Judge<'a> {
@@ -396,6 +432,7 @@ impl Judge<'_> {
             }
             Assigned::Blank
             | Assigned::Derived
+            | Assigned::Clock
             | Assigned::Written
             | Assigned::Hashed
             | Assigned::Constant
@@ -462,6 +499,7 @@ impl Judge<'_> {
             Assigned::Blank => !is_cascade && (!linked || declared.is_none_or(holds_text)),
             Assigned::Other | Assigned::Constant | Assigned::Cut(_) | Assigned::Hashed => !linked,
             Assigned::Derived
+            | Assigned::Clock
             | Assigned::Written
             | Assigned::Same
             | Assigned::Before

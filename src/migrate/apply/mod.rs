@@ -34,7 +34,7 @@ mod zones;
 use super::intent::Intent;
 use super::journal::{Journal, Mark, State};
 use super::plan::Plan;
-use super::preserve::{Lost, Renames, Tables};
+use super::preserve::{Lost, Tables};
 use super::source::{Migration, Version};
 use super::{journal, ledger, plan};
 use crate::cli_error::CliError;
@@ -244,12 +244,7 @@ fn all(session: &mut dyn Session, options: &ApplyOptions<'_>) -> anyhow::Result<
         .collect::<Result<_, _>>()?;
     let mut journal = Journal::of_files(options.dialect, &files);
     outcome.run.clone_from(&journal.run);
-    match options.dialect {
-        Dialect::Mysql => names::follow(&mut intents, Renames::default()),
-        Dialect::Postgres | Dialect::Sqlite => {
-            names::at_first(session, &mut intents, &mut journal)?;
-        }
-    }
+    names::at_first(session, &mut intents, &mut journal)?;
     options.backup.allowed(&intents)?;
     match options.dialect {
         Dialect::Mysql => {

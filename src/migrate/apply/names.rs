@@ -41,7 +41,7 @@ pub(super) fn at_first(
 }
 
 /// Gives each file the names that were changed before it: these, and those that earlier files change.
-pub(super) fn follow(intents: &mut [Intent<'_>], mut earlier: Renames) {
+fn follow(intents: &mut [Intent<'_>], mut earlier: Renames) {
     for intent in intents {
         intent.earlier = earlier.clone();
         earlier.then(intent.renames.clone());

@@ -74,11 +74,19 @@ impl Outlook {
         let mut found = Vec::new();
         if let Some(were) = &self.deeds {
             let mut deeds = deeds(&actions(session)?, after.shapes, self.dialect);
-            let renamed = |own: &str| {
-                let shape = before.called(own);
-                let now =
-                    shape.and_then(|it| preserve::successor(it, before, after, &intent.renames));
-                now.map_or_else(|| own.to_owned(), |now| now.table)
+            let successor =
+                |shape: &Shape| preserve::successor(shape, before, after, &intent.renames);
+            let renamed = |own: &str, column: Option<&str>| {
+                let Some(now) = before.called(own).and_then(successor) else {
+                    return (own.to_owned(), column.map(str::to_owned));
+                };
+                let named = |column: &str| {
+                    let mut pairs = now.columns.iter();
+                    let pair = pairs.find(|(old, _)| old.name == column);
+                    pair.map_or(column, |(_, new)| &new.name).to_owned()
+                };
+                let column = column.map(named);
+                (now.table, column)
             };
             deeds.retain(|deed| !deed.is_among(were, renamed));
             // Where it may be its own table that it hangs on, the others are not told of too.
@@ -86,8 +94,10 @@ impl Outlook {
             let mut told: Vec<&Deed> = Vec::new();
             for deed in &deeds {
                 let is_it = |shape: &&Shape| {
-                    let now = preserve::successor(shape, before, after, &intent.renames);
-                    now.is_some_and(|now| now.table == deed.table)
+                    successor(shape).is_some_and(|now| {
+                        let former = now.columns.iter().map(|(_, new)| new.name.as_str());
+                        now.table == deed.table && deed.takes_from(former)
+                    })
                 };
                 let Some(shape) = before.shapes.iter().find(is_it) else {
                     continue;
@@ -202,7 +212,7 @@ impl Outlook {
             Dialect::Sqlite | Dialect::Mysql => name,
         };
         let rows = match deed.only {
-            Only::All => all,
+            Only::All | Only::Former => all,
             Only::Different => {
                 let different = format!("count(DISTINCT {text})");
                 let different = number(session, &different, &deed.table)?.unwrap_or_default();

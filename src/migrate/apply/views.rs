@@ -6,8 +6,8 @@ mod insertable;
 use crate::cli_error::CliError;
 use crate::db::{Object, Session};
 use crate::migrate::intent::Intent;
-use crate::migrate::preserve;
 use crate::migrate::preserve::{Lost, Tables, What};
+use crate::migrate::{later, preserve};
 use crate::model::{Cell, Compared, ComparedColumn, On, Shape, ShapeColumn, Successor};
 use crate::sql::{Dialect, Kind};
 
@@ -57,8 +57,8 @@ pub(super) fn unwritable(
     let Some(view) = namesake(session, was)? else {
         return Ok(None);
     };
-    if !takes_rows(session, &view, intent.dialect)? {
-        return Ok(Some(takes_none(was, before)));
+    if let Some(lost) = stores_none(session, (was, &view), before, intent.dialect)? {
+        return Ok(Some(lost));
     }
     let now = preserve::renamed(was, before, after, &intent.renames);
     let why = insertable::refuses(session, (was, &view), now, intent.dialect)?;
@@ -88,25 +88,44 @@ pub(super) fn unwritable_since(
     let mut lost = Vec::new();
     for view in session.objects()? {
         let is_it = view.kind == "view" && named.iter().any(|it| it.matches(&view.name));
-        if is_it && !takes_rows(session, &view.name, intent.dialect)? {
+        if is_it {
             let was = Shape {
                 name: view.name.clone(),
-                table: view.name,
+                table: view.name.clone(),
                 bare: true,
                 ..Shape::default()
             };
-            lost.push(takes_none(&was, before));
+            let none = stores_none(session, (&was, &view.name), before, intent.dialect)?;
+            lost.extend(none);
         }
     }
     Ok(lost)
 }
 
-fn takes_none(was: &Shape, before: Tables<'_>) -> Lost {
-    let words = format!(
-        "`{}` is now a view that takes no new rows: an INSERT under this name fails",
-        was.name
-    );
-    preserve::later(What::Unwritable, (was, None), words, before)
+/// Where no row that is inserted into a view is stored: the INSERT fails, or a trigger or a rule discards it.
+fn stores_none(
+    session: &mut dyn Session,
+    (was, view): (&Shape, &str),
+    before: Tables<'_>,
+    dialect: Dialect,
+) -> anyhow::Result<Option<Lost>> {
+    let lost = |what, words| Ok(Some(preserve::later(what, (was, None), words, before)));
+    if !takes_rows(session, view, dialect)? {
+        let does = "takes no new rows: an INSERT under this name fails";
+        return lost(
+            What::Unwritable,
+            format!("`{}` is now a view that {does}", was.name),
+        );
+    }
+    let actions = session.actions()?;
+    let Some(action) = later::discards(&actions, view, dialect) else {
+        return Ok(None);
+    };
+    let does = "is now a view, and stores no row that is inserted";
+    lost(
+        What::Later,
+        format!("`{}` {does}: the {} discards it", was.name, action.title),
+    )
 }
 
 /// Whether rows can be inserted into a view, as the catalogue says.

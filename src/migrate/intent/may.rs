@@ -22,7 +22,9 @@ impl Intent<'_> {
             | Kind::Call
             | Kind::Other => true,
             Kind::AlterTable { actions } => {
-                actions.iter().any(switches) || self.defines_calls(piece)
+                actions.iter().any(switches)
+                    || self.defines_calls(piece)
+                    || self.may_set_a_clock(piece)
             }
             // A constraint of SQLite may delete the rows that it finds in its way.
             Kind::CreateTable { .. } => {
@@ -30,6 +32,7 @@ impl Intent<'_> {
                 text.contains("conflict")
                     || !piece.facts.calls.is_empty()
                     || self.defines_calls(piece)
+                    || self.may_set_a_clock(piece)
             }
             _ => !piece.facts.calls.is_empty(),
         })
@@ -77,6 +80,13 @@ impl Intent<'_> {
         self.dialect == Dialect::Postgres
             && defines
             && !sql::calls(piece.text, self.dialect).iter().all(is_table)
+    }
+
+    /// Whether a column may get the time of each change. Under an older setting of MySQL, the first TIMESTAMP
+    /// gets it without a word.
+    fn may_set_a_clock(&self, piece: &Piece<'_>) -> bool {
+        let text = piece.text.to_ascii_lowercase();
+        self.dialect == Dialect::Mysql && ["timestamp", "update"].iter().any(|it| text.contains(it))
     }
 
     /// Whether the statements may give a name of these tables to something else, for sessions that find it in

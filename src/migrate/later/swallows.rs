@@ -78,9 +78,13 @@ impl Judge<'_> {
         // At an UPDATE it may be what the UPDATE is for.
         let is_new = self.action.on.contains(&On::Insert);
         let all = said.of_each_row(&key_of(table)).into_iter();
+        let by_all = matches!(changed, Changed::Any);
         let deeds = all.filter_map(|(column, assigned)| {
+            if assigned == Assigned::Clock {
+                let is_clock = by_all && self.action.on.contains(&On::Update);
+                return is_clock.then(|| self.made_later(table, &column)).flatten();
+            }
             let of = text_of(table, &column)?;
-            let by_all = matches!(changed, Changed::Any);
             let by_column = matches!(changed, Changed::Column(it) if it.name == of.name);
             let unstored = |does: &str| Some(self.unstored((table, of), does, &said.text));
             let only = match assigned {
@@ -95,6 +99,7 @@ impl Judge<'_> {
                 Assigned::Cut(length) if by_all && is_new => Only::Longer(length),
                 Assigned::Blank
                 | Assigned::Derived
+                | Assigned::Clock
                 | Assigned::Written
                 | Assigned::Same
                 | Assigned::Before
@@ -110,6 +115,17 @@ impl Judge<'_> {
             })
         });
         deeds.collect()
+    }
+
+    /// Where a column with the time at which a row was made gets that of each UPDATE: rows are in its order.
+    fn made_later(&self, table: &Shape, column: &str) -> Option<Deed> {
+        let lower = column.to_lowercase();
+        let is_of_birth = lower.starts_with("creat") || lower.starts_with("insert");
+        let of = column_of(table, column).filter(|_| is_of_birth)?;
+        Some(Deed {
+            only: Only::Former,
+            ..self.deed((table, Some(&of.name)), "would overwrite", "")
+        })
     }
 
     /// Whether statements store the written row elsewhere.
@@ -129,6 +145,23 @@ impl Judge<'_> {
         let mut all = said.iter().filter(writes);
         all.clone().any(|it| takes_row(&it))
             && (event != On::Insert || all.any(|it| it.is_put_together) || self.is_whole(said, own))
+    }
+
+    /// Whether what it runs may store a row somewhere, or tells whoever writes that it does not.
+    pub(super) fn may_store(&self) -> bool {
+        let does = self.does(self.action);
+        let writes = |kind: &Kind| puts(kind) || runs(kind) || matches!(kind, Kind::Update { .. });
+        let is_known = |name: &String| self.actions.routines.contains_key(name);
+        let calls = |text: &str| !said::called(text, self.dialect).iter().all(is_known);
+        let is_loud = |text: &str| text.to_ascii_lowercase().contains("raise");
+        let body = match &self.action.body {
+            Body::Statements(text) => text,
+            Body::Unread { .. } | Body::Harms(_) => return true,
+        };
+        let may = |it: &Said| {
+            it.is_put_together || it.is_a(writes) || calls(&it.text) || is_loud(&it.text)
+        };
+        !does.unread.is_empty() || calls(body) || is_loud(body) || does.said.iter().any(may)
     }
 
     /// Whether what is inserted elsewhere is all of a new row, and not what a log has of it.
@@ -176,9 +209,12 @@ pub(super) fn is_put_elsewhere(deed: &Deed, said: &[Said]) -> bool {
 
 /// A column of a table, if it holds texts.
 fn text_of<'a>(table: &'a Shape, column: &str) -> Option<&'a ShapeColumn> {
+    column_of(table, column).filter(|it| holds_text(&it.declared))
+}
+
+fn column_of<'a>(table: &'a Shape, column: &str) -> Option<&'a ShapeColumn> {
     let mut columns = table.columns.iter();
-    let found = columns.find(|it| it.name.eq_ignore_ascii_case(column));
-    found.filter(|it| holds_text(&it.declared))
+    columns.find(|it| it.name.eq_ignore_ascii_case(column))
 }
 
 /// Whether it puts rows into a table.

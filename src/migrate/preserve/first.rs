@@ -19,9 +19,10 @@ impl First<'_> {
     pub fn of(self, now: &Shape, tables: Tables<'_>) -> Option<Shape> {
         let is_it = |first: &&Shape| match (first.id, now.id) {
             (Some(first), Some(now)) => first == now,
+            // Without numbers, all tables are in one schema; that of a copy has another name.
             (None, None) => {
                 let present = self.since.present(first, tables.names);
-                tables.names.tables.same(&present.table, &now.table) && present.schema == now.schema
+                tables.names.tables.same(&present.table, &now.table)
             }
             _ => false,
         };
@@ -41,6 +42,9 @@ impl First<'_> {
         let mut found = now.clone();
         found.name.clone_from(&first.name);
         found.called_as(first);
+        if now.id.is_none() {
+            found.schema.clone_from(&now.schema);
+        }
         for (column, own) in found.columns.iter_mut().zip(&now.columns) {
             column.name = name(own);
         }

@@ -1,4 +1,4 @@
-//! Triggers and events, the routines that they may call, and the numbers that new rows get.
+//! Triggers, events and ON UPDATE clauses, the routines that they may call, and the numbers that new rows get.
 
 use super::{MySql, quoted};
 use crate::db::mysql::scratch::{READ_ROUTINES, UNREADABLE};
@@ -17,7 +17,23 @@ pub(super) fn all(session: &mut MySql) -> anyhow::Result<Actions> {
         "SELECT event_name, event_definition FROM information_schema.events \
          WHERE event_schema = database() AND status <> 'DISABLED'",
     )?;
+    let clocks = session.rows(
+        "SELECT table_name, column_name FROM information_schema.columns \
+         WHERE table_schema = database() AND extra LIKE '%on update%'",
+    )?;
     let routines = routines(session)?;
+    let clocks = clocks.iter().map(|row| Action {
+        title: format!("ON UPDATE clause of `{}.{}`", row[0], row[1]),
+        table: Some(row[0].to_string()),
+        on: vec![On::Update],
+        decides: true,
+        condition: None,
+        transitions: Transitions::default(),
+        body: Body::Statements(format!(
+            "SET NEW.{} = CURRENT_TIMESTAMP",
+            quoted(&row[1].to_string())
+        )),
+    });
     let triggers = triggers.iter().map(|row| Action {
         title: format!("trigger `{}` on `{}`", row[0], row[1]),
         table: Some(row[1].to_string()),
@@ -40,7 +56,8 @@ pub(super) fn all(session: &mut MySql) -> anyhow::Result<Actions> {
         transitions: Transitions::default(),
         body: Body::Statements(row[1].to_string()),
     });
-    Ok(Actions::new(triggers.chain(events).collect(), routines))
+    let all = triggers.chain(events).chain(clocks);
+    Ok(Actions::new(all.collect(), routines))
 }
 
 /// The routines by their names. Not everybody may read what others made: of what the statements of a

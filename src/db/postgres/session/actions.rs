@@ -7,6 +7,7 @@ use crate::sql::{Dialect, Token, TokenKind, tokenize};
 /// The bits of `pg_trigger.tgtype` (pg_trigger.h).
 const EACH_ROW: u64 = 1;
 const BEFORE: u64 = 1 << 1;
+const INSTEAD: u64 = 1 << 6;
 const EVENTS: [(u64, On); 3] = [
     (1 << 2, On::Insert),
     (1 << 4, On::Update),
@@ -89,7 +90,7 @@ impl Postgres {
         let on = on.map(|(_, on)| *on).collect();
         let (title, table) = self.named("trigger", &row[3..]);
         Action {
-            decides: bits & EACH_ROW != 0 && bits & BEFORE != 0,
+            decides: bits & EACH_ROW != 0 && bits & (BEFORE | INSTEAD) != 0,
             condition: row[7].text().map(|it| between(it, "WHEN", "EXECUTE")),
             transitions: Transitions {
                 old: row[8].text().map(str::to_owned),

@@ -47,7 +47,7 @@ fn action(name: &str, table: &str, sql: &str) -> Option<Action> {
         title: format!("trigger `{name}` on `{table}`"),
         table: Some(table.to_owned()),
         on: on.collect(),
-        decides: has("BEFORE"),
+        decides: has("BEFORE") || has("INSTEAD"),
         condition: condition
             .and_then(|(it, _)| Some(sql.get(it.end..body.first()?.0.start)?.trim().to_owned())),
         transitions: Transitions::default(),

@@ -8,8 +8,10 @@ use crate::sql::{Dialect, Kind, TokenKind};
 pub(in crate::migrate::later) enum Assigned {
     /// Nothing: NULL or the empty text.
     Blank,
-    /// What follows from the row that gets it or from the time, or only says yes or no.
+    /// What follows from the row that gets it, or only says yes or no.
     Derived,
+    /// What follows from the time.
+    Clock,
     /// What follows from the written row.
     Written,
     /// What the written row has in the same column.
@@ -170,6 +172,7 @@ impl Said {
             Assigned::Same | Assigned::Before | Assigned::Written | Assigned::Hashed => true,
             Assigned::Blank
             | Assigned::Derived
+            | Assigned::Clock
             | Assigned::Asked
             | Assigned::Constant
             | Assigned::Cut(_)
@@ -284,7 +287,7 @@ impl Said {
                 Assigned::Written
             }
         } else if value.iter().any(tells_time) {
-            Assigned::Derived
+            Assigned::Clock
         } else if asks {
             Assigned::Asked
         } else if is_hashed(tokens, value, column) {

@@ -1,6 +1,6 @@
 //! What becomes of the written row, and of the rows that hang on it.
 
-use super::{found, found_in, tables, trigger};
+use super::{found, found_in, tables, trigger, unchanged};
 use crate::migrate::later::{Extent, deeds};
 use crate::model::{Action, Actions, On, Shape, Transitions};
 use crate::sql::Dialect;
@@ -315,4 +315,98 @@ fn new_values_that_are_not_stored_are_found() {
             "{condition:?} {body}"
         );
     }
+}
+
+#[test]
+fn a_clock_on_the_time_when_a_row_was_made_is_found() {
+    let mut tables = tables();
+    tables[0].columns[3].name = "created_at".to_owned();
+    let (update, both) = ([On::Update].as_slice(), [On::Insert, On::Update].as_slice());
+    for (dialect, on, body, is_found) in [
+        (
+            Dialect::Mysql,
+            update,
+            "SET NEW.`created_at` = CURRENT_TIMESTAMP",
+            true,
+        ),
+        (Dialect::Mysql, update, "SET NEW.created_at = now(6)", true),
+        (
+            Dialect::Mysql,
+            &[On::Insert],
+            "SET NEW.created_at = now()",
+            false,
+        ),
+        (
+            Dialect::Mysql,
+            update,
+            "SET NEW.created_at = coalesce(OLD.created_at, now())",
+            false,
+        ),
+        (
+            Dialect::Mysql,
+            update,
+            "IF NEW.created_at IS NULL THEN SET NEW.created_at = now(); END IF",
+            false,
+        ),
+        (
+            Dialect::Postgres,
+            both,
+            "BEGIN NEW.created_at := now(); RETURN NEW; END",
+            true,
+        ),
+        (
+            Dialect::Postgres,
+            both,
+            "BEGIN IF TG_OP = 'INSERT' THEN NEW.created_at := now(); END IF; RETURN NEW; END",
+            false,
+        ),
+        (
+            Dialect::Sqlite,
+            update,
+            "UPDATE messages SET created_at = datetime('now') WHERE id = NEW.id;",
+            true,
+        ),
+        (
+            Dialect::Sqlite,
+            update,
+            "UPDATE chats SET at = datetime('now') WHERE id = NEW.id;",
+            false,
+        ),
+    ] {
+        let found = found_in(&tables, trigger(on, body), dialect);
+        let wanted: &[&str] = if is_found {
+            &["messages.created_at"]
+        } else {
+            &[]
+        };
+        assert_eq!(found, wanted, "{body}");
+    }
+    // A time of the last change is meant to be so.
+    tables[0].columns[3].name = "updated_at".to_owned();
+    let body = "SET NEW.updated_at = CURRENT_TIMESTAMP";
+    assert!(found_in(&tables, trigger(update, body), Dialect::Mysql).is_empty());
+}
+
+#[test]
+fn a_clock_that_was_there_before_is_known_by_its_new_names() {
+    let of = |table: &str, column: &str| {
+        let mut tables = tables();
+        tables[0].name = table.to_owned();
+        tables[0].table = table.to_owned();
+        tables[0].columns[3].name = column.to_owned();
+        let action = Action {
+            table: Some(table.to_owned()),
+            ..trigger(&[On::Update], &format!("SET NEW.{column} = now()"))
+        };
+        deeds(&Actions::new(vec![action], []), &tables, Dialect::Mysql)
+    };
+    let (was, now) = (of("messages", "created"), of("posts", "created_at"));
+    let renamed = |_: &str, column: Option<&str>| {
+        ("posts".to_owned(), column.map(|_| "created_at".to_owned()))
+    };
+    assert!(now[0].is_among(&was, renamed));
+    assert!(!now[0].is_among(&was, unchanged));
+    // One that the run makes holds no time of the users.
+    assert!(now[0].takes_from(["id", "created_at"]));
+    assert!(!now[0].takes_from(["id"]));
 }
