@@ -1,5 +1,5 @@
-//! The first turn of a run: it is played before anybody knows where answers are stored, and looked for
-//! as soon as a chat behind it has shown that.
+//! The first turn of a run: it is played before anybody knows where answers are stored, and looked
+//! for as soon as a chat behind it has shown that.
 
 use super::chat::Marks;
 use super::exchange::ResponseProgress;
@@ -71,8 +71,8 @@ impl Stage<'_> {
         }))
     }
 
-    /// Reports what is still wrong with it, and with no chat behind it. Where those don't stay either, the server
-    /// may move or drop what is over.
+    /// Reports what is still wrong with it, and with no chat behind it. Where those don't stay
+    /// either, the server may move or drop what is over.
     pub(super) async fn report_first(
         &mut self,
         suspected: Option<Suspected>,

@@ -1,5 +1,5 @@
-//! A first turn: servers load, connect and compile at their first request. Only its rows are judged, by
-//! `first_turn`.
+//! A first turn: servers load, connect and compile at their first request. Only its rows are judged,
+//! by `first_turn`.
 
 use super::chat::AS_RECORDED;
 use super::exchange::ResponseProgress;
@@ -25,8 +25,9 @@ const ENOUGH: usize = 8;
 pub const FIRST_TURN: u32 = 4;
 
 impl Stage<'_> {
-    /// Holds it. One that fails is of no interest, since the next turn tells it too; only one that has no end must
-    /// not be waited for once more. One that succeeds is looked for when the store is known.
+    /// Holds it. One that fails is of no interest, since the next turn tells it too; only one that
+    /// has no end must not be waited for once more. One that succeeds is looked for when the store
+    /// is known.
     pub(super) async fn warm_up(
         &mut self,
         report: &mut Report,
