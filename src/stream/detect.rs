@@ -155,6 +155,18 @@ impl Response<'_> {
     }
 }
 
+/// The turn of a response that is over, as a format has it; none where it does not read the answer.
+pub fn read(
+    response: &Response<'_>,
+    framing: &Framing,
+    reader: &mut dyn Reader,
+    marker: &FinalMarker,
+) -> Option<Turn> {
+    let (mut turn, _) = reads(response, framing, reader)?;
+    turn.end(Duration::ZERO, marker);
+    Some(turn)
+}
+
 /// A turn in which a format reads the answer, and how many bytes of text it has more or less.
 fn reads(
     response: &Response<'_>,

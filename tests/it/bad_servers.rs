@@ -598,3 +598,27 @@ request = "GET /conversations/{conversation_id}"
         }
     });
 }
+
+/// The first turn after the start is found once the chats behind it have shown where answers are stored.
+#[test]
+fn a_first_turn_that_is_not_stored_rightly_is_found() {
+    let servers = [
+        ("--first lost", "never-saved"),
+        ("--first twice", "answer-duplicated"),
+        ("--first question", "user-message-lost"),
+        ("--journal wal", ""),
+    ];
+    side_by_side(&servers, |(options, code)| {
+        let folder = tempfile::tempdir().unwrap();
+        let url = format!("sqlite:{}", folder.path().join("chat.db").display());
+        let options: Vec<_> = options.split(' ').collect();
+        let mut command = chatctl();
+        command.args(["verify-stream", "--ready", "/health"]);
+        command.args(["--database-url", &url, "--start", &small::start(&options)]);
+        command.args(["--proof", "observe", "--settle", "700ms"]);
+        let (report, exit) = report(&mut command);
+        let wanted: &[&str] = if code.is_empty() { &[] } else { &[code] };
+        assert_eq!(errors(&report), wanted, "{report:#}");
+        assert_eq!(exit, i32::from(!code.is_empty()), "{report:#}");
+    });
+}

@@ -60,6 +60,7 @@ any more after one.
 with the whole conversation as it was when the job began.
 `--heads first|end|late`: a conversation has a row of its own, made with the question, at the end of a turn, or 300 ms after the question.
 `--short`: the browser is sent the first piece of an answer only.
+`--first lost|twice|question`: the first answer after the start is stored nowhere, or twice; or the first question is not.
 `--loud`: questions are stored in capitals.
 `--late MS`: the file is made so many milliseconds after the first message, and the tables in it a moment later.
 """
@@ -139,6 +140,7 @@ arguments.add_argument("--beat", type=int)
 arguments.add_argument("--heads", choices=["first", "end", "late"])
 arguments.add_argument("--short", action="store_true")
 arguments.add_argument("--loud", action="store_true")
+arguments.add_argument("--first", choices=["lost", "twice", "question"])
 options = arguments.parse_args()
 
 TABLES = {
@@ -165,6 +167,8 @@ beaten = threading.Condition()
 made = threading.Event()
 # The numbers of the turns, from 1.
 turns = itertools.count(1)
+# The numbers of the answers and of the questions, from 1.
+answers, questions = itertools.count(1), itertools.count(1)
 # Conversations in which a client has left.
 broken_off: set[str] = set()
 lock = threading.Lock()
@@ -595,6 +599,8 @@ class Handler(BaseHTTPRequestHandler):
         role = "system" if options.spoil == "as-system" else "user"
         status = "GONE" if options.spoil == "hidden" else "DONE"
         for _ in range(2 if options.spoil == "two-questions" else 1):
+            if options.first == "question" and next(questions) == 1:
+                return
             keep_message(place, role, question.upper() if options.loud else question, status)
 
     def has_left(self) -> bool:
@@ -637,6 +643,11 @@ class Handler(BaseHTTPRequestHandler):
         if options.title:
             # Usually the job is done long before the answer; it is not waited for where it is not.
             self.job.join(0.5)
+        is_first = next(answers) == 1
+        if options.first == "lost" and is_first:
+            return
+        if options.first == "twice" and is_first:
+            keep_message(key, "assistant", said, status)
         if options.keep == "turns":
             keep_turn(question, said)
         elif options.keep == "transcripts":

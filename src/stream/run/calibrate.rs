@@ -4,6 +4,7 @@
 use super::chat::{AS_RECORDED, Chat};
 use super::exchange::ResponseProgress;
 use super::find_store::sealed;
+use super::first_turn::FirstTurn;
 use super::learnt::Learnt;
 use super::live::{AtMarker, Live};
 use super::looks::Watched;
@@ -46,7 +47,12 @@ pub(super) struct Calibrated {
 }
 
 impl Stage<'_> {
-    pub(super) async fn calibrate(&mut self, report: &mut Report) -> anyhow::Result<Calibrated> {
+    pub(super) async fn calibrate(
+        &mut self,
+        mut first: Option<FirstTurn>,
+        report: &mut Report,
+    ) -> anyhow::Result<Calibrated> {
+        let mut suspected = None;
         let mut calibrated = Calibrated {
             lag: Duration::ZERO,
             wrong: None,
@@ -73,6 +79,7 @@ impl Stage<'_> {
                     self.names_assistant = reload_at_final::names_assistant(&observed);
                     calibrated.learnt.has_versions = judge::keeps_versions(&observed);
                     self.doubt_rows(&mut observed, report).await?;
+                    suspected = self.look_at_first(first.take(), chat.marks()).await?;
                     observed
                 }
                 _ => Observed {
@@ -81,7 +88,7 @@ impl Stage<'_> {
                 },
             };
             self.check_preface(&observed);
-            calibrated.learnt.keeps_earlier &= self.keeps_all(&chat).await?;
+            calibrated.learnt.keeps_earlier &= self.keeps_all(&chat.marks()).await?;
             if number == 0 && calibrated.learnt.whole_history {
                 calibrated.first_chat = Some(chat);
             }
@@ -132,6 +139,7 @@ impl Stage<'_> {
             self.learn_finished().await?;
             self.learnt = calibrated.learnt;
             self.learn_tools(&calibrated.tools).await?;
+            self.report_first(suspected, report).await?;
             self.wrong_codes = rows::wrong_codes(&self.session.name, report);
         }
         Ok(calibrated)
@@ -438,24 +446,6 @@ impl Stage<'_> {
             }
         }
         None
-    }
-
-    /// Whether every message of a chat that is over is stored.
-    async fn keeps_all(&self, chat: &Chat) -> anyhow::Result<bool> {
-        let Some(mapping) = &self.mapping else {
-            return Ok(false);
-        };
-        for marks in chat.marks() {
-            for mark in [&marks.tag, &marks.nonce] {
-                if rows::holding(self.world.db(), mapping, mark)
-                    .await?
-                    .is_empty()
-                {
-                    return Ok(false);
-                }
-            }
-        }
-        Ok(true)
     }
 
     /// What these chats show of the tools that the model calls. The rows of the last one may be late.

@@ -21,6 +21,7 @@ mod exchange;
 mod failing_tool;
 mod find_store;
 mod finish_without_done;
+mod first_turn;
 mod flags;
 mod gated;
 mod gates;
@@ -257,8 +258,8 @@ impl Stage<'_> {
     /// The whole session: its record without a gate, the proof, and the cases that hang up or
     /// change how the provider ends.
     async fn run(&mut self, report: &mut Report) -> anyhow::Result<()> {
-        self.warm_up(report).await?;
-        let calibrated = self.calibrate(report).await?;
+        let first = self.warm_up(report).await?;
+        let calibrated = self.calibrate(first, report).await?;
         match &calibrated.wrong {
             Some(why) => self.skip_proof(why, report),
             None => {

@@ -1,7 +1,9 @@
-//! A first turn that is not judged: servers load, connect and compile at their first request.
+//! A first turn: servers load, connect and compile at their first request. Only its rows are judged,
+//! by `first_turn`.
 
 use super::chat::AS_RECORDED;
 use super::exchange::ResponseProgress;
+use super::first_turn::FirstTurn;
 use super::live::Live;
 use super::reading::{Reading, UnknownEnd, declared_in};
 use super::stage::Stage;
@@ -12,6 +14,7 @@ use crate::stream::body::Framing;
 use crate::stream::detect::{Format, Response};
 use crate::stream::judge::MarkerBasis;
 use crate::stream::profiles::Profile;
+use crate::stream::turn::Turn;
 use crate::stream::{detect, kept, last_event};
 use memchr::memmem;
 
@@ -22,17 +25,21 @@ const ENOUGH: usize = 8;
 pub const FIRST_TURN: u32 = 4;
 
 impl Stage<'_> {
-    /// Holds it. What goes wrong in it is of no interest, since the next turn tells it too; only one
-    /// that has no end must not be waited for once more.
-    pub(super) async fn warm_up(&mut self, report: &mut Report) -> anyhow::Result<()> {
-        self.doing("a first turn that is not judged");
+    /// Holds it. One that fails is of no interest, since the next turn tells it too; only one that
+    /// has no end must not be waited for once more. One that succeeds is looked for when the store
+    /// is known.
+    pub(super) async fn warm_up(
+        &mut self,
+        report: &mut Report,
+    ) -> anyhow::Result<Option<FirstTurn>> {
+        self.doing("a first turn");
         self.world.gateway.takes_for_own(Own::Any);
         let Some((live, seen)) = self.first_turn().await? else {
             self.world.gateway.takes_for_own(Own::default());
-            return Ok(());
+            return Ok(None);
         };
         let has_own = live.play.heard().is_some();
-        let (live, seen) = match live.play.should_own(shows(&live, &seen)) {
+        let (live, mut seen) = match live.play.should_own(shows(&live, &seen)) {
             None => (live, seen),
             Some(own) if has_own => self.try_own(own).await.unwrap_or((live, seen)),
             Some(own) => {
@@ -42,11 +49,23 @@ impl Stage<'_> {
                 held.unwrap_or((live, seen))
             }
         };
-        if let Some(detected) = self.detect_profile(&live, &seen) {
-            report.add(detected);
-        }
+        let detected = self.detect_profile(&live, &seen);
         self.learn_end(&live, &seen);
-        Ok(())
+        if let Some(detected) = detected {
+            report.add(detected);
+            seen.turn = self.read_again(&live, &seen);
+        }
+        Ok(FirstTurn::new(live, seen))
+    }
+
+    /// A turn as the detected format has it.
+    fn read_again(&self, live: &Live, seen: &ResponseProgress) -> Turn {
+        let beginning = seen.beginning.lock().expect("nobody panics with it");
+        let answer = live.answer.as_deref().unwrap_or_default();
+        let mut reader = self.profile.start(self.marker.clone());
+        let response = response(live, answer, seen, &beginning.bytes);
+        let framing = self.framing(&self.session.request);
+        detect::read(&response, &framing, reader.as_mut(), &self.marker).unwrap_or_default()
     }
 
     /// The same turn, with other requests as its own. They are it if the answer to them is what the client is sent;
