@@ -4,6 +4,7 @@ use super::spill::{Field, Record, Room};
 use crate::model::{Role, State};
 use std::cmp::Ordering;
 use std::fmt;
+use std::hash::{Hash, Hasher};
 
 /// The keyed hash of an identifier: whoever has the key can make it, nobody can read it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -36,7 +37,7 @@ impl fmt::Display for Id {
 pub(super) const NONE: i64 = i64::MIN;
 
 /// One message, without its content and identifiers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy)]
 pub struct Entry {
     pub conversation: Id,
     pub message: Id,
@@ -51,11 +52,58 @@ pub struct Entry {
     pub(super) time: i64,
     /// The role, the state, and whether it has a place.
     pub(super) flags: u8,
+    /// What it has besides its text.
+    pub(super) besides: Besides,
+}
+
+/// A digest of three bits of a message's tool calls, attachments and other parts: `content` is of
+/// them and of the text, and does not tell which of these changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Besides(u8);
+
+impl Besides {
+    /// In files of the fourth version and before.
+    const UNKNOWN: Self = Self(0);
+    pub(super) const NOTHING: Self = Self(1);
+    /// So many different digests there are of something.
+    const OTHERS: u64 = 6;
+
+    /// Of something, by a digest of it.
+    pub(super) fn something(digest: u64) -> Self {
+        let other = digest % Self::OTHERS;
+        Self(Self::NOTHING.0 + 1 + other as u8)
+    }
+
+    /// Whether something of it is certainly gone or another one.
+    pub(super) fn lost(self, now: Self) -> bool {
+        ![Self::UNKNOWN, Self::NOTHING].contains(&self) && now != Self::UNKNOWN && self != now
+    }
+}
+
+/// What it has besides its text is in `content`, and unknown in older files.
+impl PartialEq for Entry {
+    fn eq(&self, other: &Self) -> bool {
+        let all = |it: &Self| {
+            let digests = (it.content, it.parent, it.place);
+            (it.key(), digests, it.time, it.flags)
+        };
+        all(self) == all(other)
+    }
+}
+
+impl Eq for Entry {}
+
+impl Hash for Entry {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        (self.key(), self.content).hash(state);
+    }
 }
 
 /// Bits of the flags.
 const STATE_SHIFT: u8 = 2;
 const PLACED: u8 = 1 << 4;
+/// In a file the three bits behind them are what it has besides its text.
+const BESIDES_SHIFT: u8 = 5;
 
 impl Entry {
     /// When it was made, in microseconds since 1970 UTC.
@@ -96,6 +144,14 @@ impl Entry {
         Self {
             place: 0,
             flags: self.flags & !PLACED,
+            ..self
+        }
+    }
+
+    /// The same as in files of before: where each bit has to be the same on both sides.
+    pub(super) fn without_besides(self) -> Self {
+        Self {
+            besides: Besides::UNKNOWN,
             ..self
         }
     }
@@ -142,12 +198,12 @@ impl Record for Entry {
         room.put(self.place.to_le_bytes());
         room.put(self.conversation.0);
         room.put(self.time.to_le_bytes());
-        room.put([self.flags]);
+        room.put([self.flags | self.besides.0 << BESIDES_SHIFT]);
     }
 
     fn get(bytes: &[u8]) -> Self {
         let mut field = Field(bytes);
-        Self {
+        let mut entry = Self {
             message: Id(field.take()),
             content: u64::from_le_bytes(field.take()),
             parent: u64::from_le_bytes(field.take()),
@@ -155,7 +211,11 @@ impl Record for Entry {
             conversation: Id(field.take()),
             time: i64::from_le_bytes(field.take()),
             flags: u8::from_le_bytes(field.take()),
-        }
+            besides: Besides::UNKNOWN,
+        };
+        entry.besides = Besides(entry.flags >> BESIDES_SHIFT);
+        entry.flags &= (1 << BESIDES_SHIFT) - 1;
+        entry
     }
 
     fn order(&self, other: &Self) -> Ordering {

@@ -15,7 +15,7 @@
 //! message lies on the current branch (the user may choose another one at any time), and whether
 //! its content could be decoded (then the raw text is hashed).
 
-use super::entry::{Entry, Id, NONE, flags, role_number, state_number};
+use super::entry::{Besides, Entry, Id, NONE, flags, role_number, state_number};
 use super::key::{Key, Secret};
 use crate::model::{Role, StoredMessage};
 
@@ -46,6 +46,7 @@ struct Keys {
     conversation: Secret,
     message: Secret,
     content: Secret,
+    besides: Secret,
     text: Secret,
     leaf: Secret,
     parent: Secret,
@@ -59,6 +60,7 @@ impl MessageHasher {
                 conversation: key.derive("chatctl audit 1 conversation"),
                 message: key.derive("chatctl audit 1 message"),
                 content: key.derive("chatctl audit 1 content"),
+                besides: key.derive("chatctl audit 1 besides"),
                 text: key.derive("chatctl audit 1 text"),
                 leaf: key.derive("chatctl audit 1 leaf"),
                 parent: key.derive("chatctl audit 1 parent"),
@@ -89,6 +91,7 @@ impl MessageHasher {
         let conversation = self.conversation(message.conversation.as_deref());
         let id = self.message(&message.key);
         let content = self.content(message);
+        let besides = self.besides(message);
         let parent = message
             .parent
             .as_ref()
@@ -113,6 +116,7 @@ impl MessageHasher {
             place: 0,
             time: message.time.unwrap_or(NONE),
             flags: flags(&message.role, message.state, message.append.is_some()),
+            besides,
         };
         if let Some(place) = message.append {
             entry.place = place.cast_unsigned() ^ self.mask(&entry);
@@ -149,6 +153,21 @@ impl MessageHasher {
         first(&self.keys.place.hide(&key))
     }
 
+    /// What no user changes with the text. Reasoning may be a part of an answer that is edited.
+    fn besides(&mut self, message: &StoredMessage) -> Besides {
+        let counts = [message.attachments, message.others];
+        if message.tools.is_empty() && counts == [0, 0] && is_blank(&message.extra) {
+            return Besides::NOTHING;
+        }
+        let buffer = &mut self.buffer;
+        buffer.clear();
+        tools(buffer, message);
+        for count in counts {
+            buffer.extend_from_slice(&count.to_le_bytes());
+        }
+        Besides::something(first(&self.keys.besides.hide(buffer)))
+    }
+
     fn content(&mut self, message: &StoredMessage) -> [u8; 32] {
         let buffer = &mut self.buffer;
         buffer.clear();
@@ -161,13 +180,7 @@ impl MessageHasher {
             text(buffer, Some(word));
         }
         text(buffer, Some(&message.content));
-        buffer.extend_from_slice(&(message.tools.len() as u64).to_le_bytes());
-        for tool in &message.tools {
-            text(buffer, Some(&tool.name));
-            text(buffer, tool.input.as_deref());
-            text(buffer, tool.output.as_deref());
-        }
-        text(buffer, Some(&message.extra));
+        tools(buffer, message);
         let others = match self.asides {
             Asides::Counted => message.others,
             Asides::WithoutOthers | Asides::LeftOut => 0,
@@ -182,6 +195,23 @@ impl MessageHasher {
         }
         self.keys.content.digest(buffer)
     }
+}
+
+/// The calls of a message, and what else belongs to it.
+fn tools(buffer: &mut Vec<u8>, message: &StoredMessage) {
+    buffer.extend_from_slice(&(message.tools.len() as u64).to_le_bytes());
+    for tool in &message.tools {
+        text(buffer, Some(&tool.name));
+        text(buffer, tool.input.as_deref());
+        text(buffer, tool.output.as_deref());
+    }
+    text(buffer, Some(&message.extra));
+}
+
+/// Whether columns that belong to a message have no value, or an empty list.
+fn is_blank(extra: &str) -> bool {
+    let mut values = extra.split('\u{1f}');
+    values.all(|value| ["", "[]", "{}", "null"].contains(&value))
 }
 
 /// A text behind a byte that says that there is one, and its length.

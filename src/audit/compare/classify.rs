@@ -263,6 +263,12 @@ impl Found<'_> {
                 false if is_moved => {
                     self.beyond_edit(was, None, "its content and its place in the order changed");
                 }
+                false if was.besides.lost(now.besides) && !made_since => {
+                    self.beyond_edit(was, None, BESIDES);
+                }
+                false if was.state() == State::Whole && now.state() == State::Failed => {
+                    self.beyond_edit(was, None, FAILED);
+                }
                 false if was.state() != now.state() => {
                     let note =
                         "what marks it as finished, failed or deleted changed, or its content";
@@ -525,6 +531,8 @@ impl Found<'_> {
     }
 }
 
+const BESIDES: &str = "its tool calls, its attachments or other parts of it changed";
+const FAILED: &str = "it is marked as failed, and was not";
 const SOFT: &str = "it is deleted for the user, and kept as a row";
 const PLACE: &str = "its place in the order changed";
 const REORDERED: &str = "the order of its messages changed";

@@ -6,7 +6,7 @@ use crate::audit::spill::{MOST, Record};
 pub(super) const MAGIC: [u8; 8] = *b"CHATCAS\n";
 pub(super) const END: [u8; 8] = *b"CHATEND\n";
 /// What is written; those before are read too.
-pub(super) const VERSION: u16 = 4;
+pub(super) const VERSION: u16 = 5;
 pub(super) const FIRST_VERSION: u16 = 1;
 pub(super) const SECOND_VERSION: u16 = 2;
 pub(super) const THIRD_VERSION: u16 = 3;

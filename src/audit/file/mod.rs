@@ -5,7 +5,7 @@
 //! | bytes | preamble |
 //! |---|---|
 //! | 8 | `CHATCAS\n` |
-//! | 2 | the version, 3 |
+//! | 2 | the version, 5 |
 //! | 8 | which key: [`super::Key::id`] |
 //! | 16 | random, so that no frame fits into another file |
 //!
@@ -47,7 +47,8 @@
 //! The first version had kind 2 in the place of kind 8: messages that were not settled, 65 bytes
 //! each, without what their texts were. Its header and footer had other fields, and its sums of
 //! `--quick` told nothing of young messages: these are refused, all else is read. The second had
-//! neither kind 9 nor kind 10.
+//! neither kind 9 nor kind 10. Up to the fourth, messages told nothing of what they had besides their
+//! texts.
 
 mod frame;
 mod read;

@@ -189,11 +189,11 @@ fn what_does_not_fit_is_refused_and_says_why() {
         "{other}"
     );
     let mut bytes = fs::read(&path).unwrap();
-    bytes[8] = 5;
+    bytes[8] = 6;
     fs::write(&path, &bytes).unwrap();
     let newer = stop(open(&path, &key()).unwrap_err());
     assert!(
-        newer.contains("version 5, and this chatctl reads up to version 4"),
+        newer.contains("version 6, and this chatctl reads up to version 5"),
         "{newer}"
     );
     fs::write(&path, "id,name\n").unwrap();

@@ -1,6 +1,6 @@
 //! Snapshots of each version of the file, taken when it was new: read, or refused with a sentence.
 
-use super::chats::{Chats, figure, text, told};
+use super::chats::{Chats, MAPPING, figure, text, told};
 use crate::common::stores::Store;
 use std::fs;
 
@@ -10,7 +10,7 @@ fn store() -> (Store, Chats) {
     let chats = Chats::looking_at(store.url());
     let fixtures = crate::common::root().join("fixtures/snapshots");
     chats.sql(&fs::read_to_string(fixtures.join("v1.sql")).unwrap());
-    for name in ["v1.cas", "v1-quick.cas", "v2.cas", "v3.cas"] {
+    for name in ["v1.cas", "v1-quick.cas", "v2.cas", "v3.cas", "v4.cas"] {
         fs::copy(fixtures.join(name), chats.file(name)).unwrap();
     }
     (store, chats)
@@ -145,6 +145,30 @@ fn a_snapshot_of_the_third_version_is_compared() {
         told(&report).contains("E message-altered") && code == 1,
         "{report:#}"
     );
+}
+
+/// It does not tell what a message has besides its text: an edit excuses it there, and in no later one.
+#[test]
+fn a_snapshot_of_the_fourth_version_is_compared() {
+    let (_store, chats) = store();
+    chats.map(&MAPPING.replacen("shape =", "allow = [\"edit\"]\nshape =", 1));
+    chats.snapshot("now.cas");
+    for arguments in [&["v4.cas"][..], &["v4.cas", "now.cas"]] {
+        let (report, code) = chats.compare(arguments);
+        assert_eq!(
+            (told(&report).as_str(), code),
+            ("W file-replaced", 0),
+            "{report:#}"
+        );
+        assert_eq!(figure(&report, "intact_conversations"), 8);
+    }
+    let other = text("another text");
+    chats.sql(&format!("UPDATE message SET parts = {other} WHERE id = 20"));
+    for (name, expected) in [("v4.cas", 0), ("now.cas", 1)] {
+        let (report, code) = chats.compare(&[name]);
+        assert!(told(&report).contains("message-altered"), "{report:#}");
+        assert_eq!(code, expected, "{name}: {report:#}");
+    }
 }
 
 #[test]

@@ -5,6 +5,7 @@ use super::{
     settings, snapshot,
 };
 use crate::audit::snapshot_builder::Detail;
+use crate::model::ToolCall;
 
 fn severity(found: &Comparison, code: Code) -> Severity {
     let rules = Rules {
@@ -112,4 +113,77 @@ fn what_no_user_did_comes_first() {
     assert_eq!((group.messages, group.beyond_edit), (151, 1));
     let note = &group.items[0].note;
     assert_eq!(note, "it was the assistant's, and is the user's");
+}
+
+/// An edited text excuses no tool call, output, attachment or column that is gone or another one, and no
+/// mark of a failure. What comes with the text, or is sent again, is an edit.
+#[test]
+fn what_a_message_has_besides_its_text_is_not_edited() {
+    let call = || ToolCall {
+        name: "search".into(),
+        input: Some("{}".into()),
+        output: Some("found it".into()),
+    };
+    let mut rows = rows();
+    // More than one of them: the digest of a single one has three bits.
+    let changed = 11..20;
+    for at in changed.clone() {
+        rows[at] = StoredMessage {
+            tools: vec![call()],
+            attachments: 2,
+            others: 1,
+            extra: "[1]\u{1f}".into(),
+            ..row(at as i64)
+        };
+    }
+    let before = snapshot(&rows, settings(Detail::Messages));
+    let after = |change: &dyn Fn(&mut StoredMessage)| {
+        let mut after = rows.clone();
+        after[changed.clone()].iter_mut().for_each(change);
+        severity(&compare(&before, &after), Code::MessageAltered)
+    };
+    let beyond: [fn(&mut StoredMessage); 7] = [
+        |row| row.tools.clear(),
+        |row| row.tools[0].output = None,
+        |row| row.tools[0].input = Some("{x}".into()),
+        |row| row.attachments = 1,
+        |row| row.others = 0,
+        |row| row.extra = "[]\u{1f}".into(),
+        |row| row.state = State::Failed,
+    ];
+    for change in beyond {
+        assert_eq!(after(&change), Severity::Error);
+        let with_text = |row: &mut StoredMessage| {
+            row.content.push('!');
+            change(row);
+        };
+        assert_eq!(after(&with_text), Severity::Error);
+    }
+    assert_eq!(after(&|row| row.content.push('!')), Severity::Note);
+    // A text that is sent again has the time of that.
+    let again = |row: &mut StoredMessage| {
+        row.append = None;
+        row.tools.clear();
+        row.time = Some(TAKEN + 7);
+    };
+    let unplaced: Vec<_> = rows
+        .iter()
+        .map(|row| StoredMessage {
+            append: None,
+            ..row.clone()
+        })
+        .collect();
+    let mut sent = unplaced.clone();
+    sent[changed.clone()].iter_mut().for_each(again);
+    let found = compare(&snapshot(&unplaced, settings(Detail::Messages)), &sent);
+    assert_eq!(severity(&found, Code::MessageAltered), Severity::Note);
+    // All that one of them had is certainly missed; an attachment that came is no loss.
+    let mut one = rows.clone();
+    one[15] = row(15);
+    let found = compare(&before, &one);
+    assert_eq!(severity(&found, Code::MessageAltered), Severity::Error);
+    let mut one = rows.clone();
+    one[25].attachments = 1;
+    let found = compare(&before, &one);
+    assert_eq!(severity(&found, Code::MessageAltered), Severity::Note);
 }
