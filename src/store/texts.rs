@@ -124,7 +124,7 @@ impl<'v> Filled<'v> {
 }
 
 /// Whether a cell holds more than the form of a text.
-fn says(cell: &Option<String>) -> bool {
+pub(super) fn says(cell: &Option<String>) -> bool {
     let text = cell.as_deref().unwrap_or_default().trim();
     !["", "[]", "{}", "null", "\"\""].contains(&text)
 }
