@@ -69,7 +69,7 @@ impl Look {
         if env.mask.redact().is_some() {
             env.mask.know(&live.db.schema().await?);
         }
-        env.progress.note(&format!("messages: {}", live.mapping));
+        env.note_mapping(&live.mapping);
         if let Some(what) = live.mapping.unreadable() {
             env.progress.note(&format!("not readable: {what}"));
         }
