@@ -6,7 +6,7 @@
 use super::roles::Sides;
 use super::score::Guess;
 use super::source::Source;
-use super::{roles, score, texts, words};
+use super::{roles, score, words};
 use crate::db::Db;
 use crate::model::{Column, Table};
 use std::collections::{BTreeMap, BTreeSet};
@@ -304,7 +304,7 @@ impl Sample<'_> {
             let rows = (0..self.rows).filter(|row| role.is(*row, side));
             let said: Vec<_> = rows
                 .map(|row| &values.cells[row])
-                .filter(|cell| texts::says(cell))
+                .filter(|cell| says(cell))
                 .collect();
             let distinct = said.iter().collect::<BTreeSet<_>>().len();
             distinct > 1 || said.len() == 1
@@ -318,7 +318,7 @@ impl Sample<'_> {
         let holds = move |values: &&Values<'_>| {
             let column = values.column;
             let is_named = named.contains(&column.name.as_str());
-            let is_text = is_named && values.cells.iter().any(texts::says);
+            let is_text = is_named && values.cells.iter().any(says);
             let may_be = !column.key && column.references.is_none();
             may_be && (is_text || values.is_free_text())
         };
@@ -454,6 +454,12 @@ impl Values<'_> {
                 .filled()
                 .all(|text| super::time::of_text(text).is_some())
     }
+}
+
+/// Whether a cell holds more than the form of a text.
+pub(super) fn says(cell: &Option<String>) -> bool {
+    let text = cell.as_deref().unwrap_or_default().trim();
+    !["", "[]", "{}", "null", "\"\""].contains(&text)
 }
 
 #[cfg(test)]
