@@ -10,7 +10,7 @@ use crate::cli_error::CliError;
 use crate::db::{Db, Log, SnapshotRead, Target};
 use crate::model::epoch::Unit;
 use crate::model::{Cell, Engine, Listed, StoredMessage, epoch};
-use crate::store::{Allowed, Choice, Mapping, Range, Split};
+use crate::store::{Allowed, Choice, Mapping, Range, Split, Unread};
 use crate::{clock, db, store};
 use futures_util::future;
 use std::collections::HashSet;
@@ -34,6 +34,8 @@ pub struct Live {
     /// Tables of the same name in other schemas of the search path (PostgreSQL), which are not
     /// read.
     pub shadowed: Vec<String>,
+    /// What looks like the chats, and is not read.
+    pub unread: Unread,
     /// The unit in which the places of messages are given, if they are times and a snapshot has another one.
     unit: Option<Unit>,
     /// What distinguishes its tables from others.
@@ -89,12 +91,14 @@ impl Live {
         };
         further.truncate(ranges.len().saturating_sub(1));
         let shadowed = shadowed(db.as_ref(), mapping.table()).await?;
+        let unread = store::unread(db.as_ref(), &mapping, &schema).await;
         Ok(Self {
             db,
             further,
             ranges,
             whole,
             shadowed,
+            unread,
             mapping,
             unit: None,
             evidence,

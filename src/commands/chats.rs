@@ -69,11 +69,8 @@ impl Env {
         self.chats_of(db::open(self.target()?).await?).await
     }
 
-    /// The chats: as declared, by a preset, or by what the tables look like.
-    async fn chats_of(&self, db: Box<dyn Db>) -> anyhow::Result<Chats> {
-        let schema = db.schema().await?;
-        self.mask.know(&schema);
-        let mapping = store::choose(db.as_ref(), &self.config.store, &schema).await?;
+    /// Says where the messages are.
+    pub fn note_mapping(&self, mapping: &Mapping) {
         self.progress.note(&match (self.verbose, &mapping.origin) {
             (true, _) => format!("messages: {mapping:#}"),
             // Why is long, and a command of its own tells it.
@@ -83,6 +80,14 @@ impl Env {
             ),
             (false, Origin::Declared | Origin::Preset { .. }) => format!("messages: {mapping}"),
         });
+    }
+
+    /// The chats: as declared, by a preset, or by what the tables look like.
+    async fn chats_of(&self, db: Box<dyn Db>) -> anyhow::Result<Chats> {
+        let schema = db.schema().await?;
+        self.mask.know(&schema);
+        let mapping = store::choose(db.as_ref(), &self.config.store, &schema).await?;
+        self.note_mapping(&mapping);
         if let Origin::Detected(_) = mapping.origin {
             for misfit in store::misfits(&schema) {
                 self.progress.note(&misfit.to_string());

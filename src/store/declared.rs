@@ -159,6 +159,50 @@ impl Store {
     }
 }
 
+impl Messages {
+    /// The columns that it names, in whatever part.
+    pub(super) fn columns(&self) -> Vec<&str> {
+        let sources = [
+            &self.role,
+            &self.content,
+            &self.prompt,
+            &self.response,
+            &self.time,
+            &self.response_time,
+            &self.tools,
+            &self.user,
+            &self.failed,
+        ];
+        let sources = sources.into_iter().flatten().chain(&self.conversation);
+        let predicates = [
+            &self.only,
+            &self.open,
+            &self.waits,
+            &self.error,
+            &self.deleted,
+        ];
+        let lists = [
+            &self.key,
+            &self.payload,
+            &self.order,
+            &self.extra,
+            &self.volatile,
+        ];
+        let names = lists.into_iter().flatten();
+        let names = names.chain(&self.append).chain(&self.parent);
+        sources
+            .flat_map(Source::columns)
+            .chain(
+                predicates
+                    .into_iter()
+                    .flatten()
+                    .flat_map(Predicate::columns),
+            )
+            .chain(names.chain(&self.status).map(String::as_str))
+            .collect()
+    }
+}
+
 /// The rows of messages, of turns or of events.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]

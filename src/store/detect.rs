@@ -13,6 +13,7 @@ use super::{
 use crate::cli_error::CliError;
 use crate::db::Db;
 use crate::model::{Cell, Role, StoredMessage, Table};
+use std::collections::BTreeSet;
 
 /// So many rows are examined.
 const SAMPLE: usize = 200;
@@ -82,21 +83,75 @@ async fn remembered(db: &dyn Db, text: &str, schema: &[Table]) -> anyhow::Result
         return Ok(None);
     };
     mapping.judge(db).await?;
-    // The other tables are only named: one that can't be read would not be compared.
-    let found = candidates(db, schema).await.unwrap_or_default();
-    let tables = found.iter().map(|it| it.mapping.table().to_owned());
-    let own = mapping.table_names();
-    let others: Vec<_> = tables.filter(|table| !own.contains(table)).collect();
-    let same = found.iter().find(|it| it.mapping.stores == mapping.stores);
-    mapping.origin = match same.map(|it| &it.mapping.origin) {
-        Some(preset @ Origin::Preset { .. }) if others.is_empty() => preset.clone(),
-        _ => Origin::Detected(Why {
-            reasons: vec![Reason::of("as the snapshot was taken")],
-            others,
-            ..Why::default()
-        }),
-    };
+    let presets = preset_match::fitting(schema);
+    let same = presets
+        .into_iter()
+        .find(|it| it.mapping.stores == mapping.stores);
+    mapping.origin = same.map_or_else(
+        || {
+            Origin::Detected(Why {
+                reasons: vec![Reason::of("as the snapshot was taken")],
+                ..Why::default()
+            })
+        },
+        |preset| preset.mapping.origin,
+    );
     Ok(Some(mapping))
+}
+
+/// What looks like texts of the chats, and is not read through a mapping.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Unread {
+    /// Other tables.
+    pub tables: Vec<String>,
+    /// Other columns of the table of messages.
+    pub columns: Vec<String>,
+}
+
+/// What is only named: nothing is, where it can't be looked at.
+pub async fn unread(db: &dyn Db, mapping: &Mapping, schema: &[Table]) -> Unread {
+    Unread {
+        tables: other_tables(db, mapping, schema).await.unwrap_or_default(),
+        columns: other_texts(db, mapping, schema).await.unwrap_or_default(),
+    }
+}
+
+/// A preset that fits hides none of the other tables; who declares the chats has chosen.
+async fn other_tables(
+    db: &dyn Db,
+    mapping: &Mapping,
+    schema: &[Table],
+) -> anyhow::Result<Vec<String>> {
+    if mapping.origin == Origin::Declared {
+        return Ok(Vec::new());
+    }
+    let mut found = candidates(db, schema).await?;
+    if !preset_match::fitting(schema).is_empty() {
+        found.extend(weighed(db, schema).await?);
+    }
+    let enough = found.iter().filter(|candidate| candidate.score >= ENOUGH);
+    let tables = enough.map(|candidate| candidate.mapping.table().to_owned());
+    let own = mapping.table_names();
+    let others: BTreeSet<_> = tables.filter(|table| !own.contains(table)).collect();
+    Ok(others.into_iter().collect())
+}
+
+async fn other_texts(
+    db: &dyn Db,
+    mapping: &Mapping,
+    schema: &[Table],
+) -> anyhow::Result<Vec<String>> {
+    let store = mapping.store();
+    let table = schema.iter().find(|table| table.name == mapping.table());
+    let (Some(table), Shape::Row | Shape::Turn) = (table, store.shape) else {
+        return Ok(Vec::new());
+    };
+    let own = store.message.columns();
+    let sample = values::sample(db, table).await?;
+    let others = sample
+        .texts()
+        .filter(|name| !own.iter().any(|own| own.eq_ignore_ascii_case(name)));
+    Ok(others.map(str::to_owned).collect())
 }
 
 /// Every mapping that something speaks for, the best one first.

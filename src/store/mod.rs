@@ -45,7 +45,9 @@ pub use candidate::{Candidate, ColumnMatch};
 pub use conversation_rows::{Filter, heads, own_rows};
 pub use declared::{Allowed, Shape, Store};
 pub use declared_config::Declared;
-pub use detect::{Choice, by_names, candidates, choose, find_text, from_hits, nothing_found};
+pub use detect::{
+    Choice, Unread, by_names, candidates, choose, find_text, from_hits, nothing_found, unread,
+};
 pub use elsewhere::hint as chats_elsewhere;
 pub use list::{TakeKey, conversations, find, one, scan_conversations};
 pub use mapping::{Mapping, Origin};

@@ -36,8 +36,6 @@ pub struct Why {
     pub reasons: Vec<Reason>,
     /// What older versions read in its place: their snapshots hold something else.
     pub unlike_older: Vec<String>,
-    /// Other tables that look like the chats, where a snapshot says which one is read.
-    pub others: Vec<String>,
 }
 
 impl Reason {
@@ -169,7 +167,6 @@ impl Guess {
             points: Some(self.points),
             reasons: self.reasons.clone(),
             unlike_older: self.unlike_older.clone(),
-            others: Vec::new(),
         }
     }
 

@@ -3,6 +3,7 @@
 use super::declared::Shape;
 use super::score::{Guess, Reason};
 use super::source::Source;
+use super::values::says;
 use super::{values, words};
 use crate::db::Db;
 use crate::model::Table;
@@ -121,12 +122,6 @@ impl<'v> Filled<'v> {
         let path = if self.is_packed() { "::$" } else { "" };
         format!("{}{path}", self.name)
     }
-}
-
-/// Whether a cell holds more than the form of a text.
-fn says(cell: &Option<String>) -> bool {
-    let text = cell.as_deref().unwrap_or_default().trim();
-    !["", "[]", "{}", "null", "\"\""].contains(&text)
 }
 
 #[cfg(test)]

@@ -147,6 +147,11 @@ fn by_values(schema: &[Table], sample: &Sample<'_>, text: Option<&Values<'_>>) -
     let message = &mut guess.store.message;
     message.role = Some(Source::column(&role.values.column.name));
     message.content = Some(Source::column(&text.column.name));
+    let longest = sample.longest(&role).map(|values| &values.column.name);
+    let older = longest.filter(|longest| wanted == Sides::Both && **longest != text.column.name);
+    guess
+        .unlike_older
+        .extend(older.map(|name| format!("the text in `{name}`")));
     message.role_map = role.map;
     if message.time.is_none()
         && let Some(time) = sample.time()
@@ -261,16 +266,64 @@ impl Sample<'_> {
         }
     }
 
-    /// The column with the most text.
+    /// The column with the texts of both sides that is named so, else the one with the most text.
     fn text(&self, role: &Role<'_>) -> Option<&Values<'_>> {
-        let free = self.columns.iter().filter(|values| {
-            let other = values.column.name != role.values.column.name;
-            other
-                && !values.column.key
-                && values.column.references.is_none()
-                && values.is_free_text()
-        });
+        let longest = self.longest(role);
+        let named = words::text_columns(self.table)
+            .filter_map(|name| self.columns.iter().find(|it| it.column.name == name))
+            .find(|it| self.may_be_text(it, role) && self.both_say(it, role));
+        // What an older version of the product wrote: few rows have it, and nearly all have the other.
+        let is_left_behind = |named: &Values<'_>, other: &Values<'_>| {
+            named.filled().count() * 2 < other.filled().count() && self.both_say(other, role)
+        };
+        match (named, longest) {
+            (Some(named), Some(longest)) if is_left_behind(named, longest) => Some(longest),
+            (Some(named), _) => Some(named),
+            (None, longest) => longest,
+        }
+    }
+
+    /// The column with the most text.
+    fn longest(&self, role: &Role<'_>) -> Option<&Values<'_>> {
+        let free = self
+            .columns
+            .iter()
+            .filter(|values| self.may_be_text(values, role) && values.is_free_text());
         free.max_by_key(|values| values.letters())
+    }
+
+    fn may_be_text(&self, values: &Values<'_>, role: &Role<'_>) -> bool {
+        let column = values.column;
+        column.name != role.values.column.name && !column.key && column.references.is_none()
+    }
+
+    /// Whether both sides say something in a column, and not always the same.
+    fn both_say(&self, values: &Values<'_>, role: &Role<'_>) -> bool {
+        let all: BTreeSet<_> = values.filled().collect();
+        let says = |side: &str| {
+            let rows = (0..self.rows).filter(|row| role.is(*row, side));
+            let said: Vec<_> = rows
+                .map(|row| &values.cells[row])
+                .filter(|cell| says(cell))
+                .collect();
+            let distinct = said.iter().collect::<BTreeSet<_>>().len();
+            distinct > 1 || said.len() == 1
+        };
+        all.len() * 4 >= values.filled().count() && says("user") && says("assistant")
+    }
+
+    /// The columns that hold texts, as far as these rows show.
+    pub(super) fn texts(&self) -> impl Iterator<Item = &str> {
+        let named: Vec<_> = words::text_columns(self.table).collect();
+        let holds = move |values: &&Values<'_>| {
+            let column = values.column;
+            let is_named = named.contains(&column.name.as_str());
+            let is_text = is_named && values.cells.iter().any(says);
+            let may_be = !column.key && column.references.is_none();
+            may_be && (is_text || values.is_free_text())
+        };
+        let found = self.columns.iter().filter(holds);
+        found.map(|values| values.column.name.as_str())
     }
 
     /// The column that names the conversation: it refers to another table, or its name says so, or
@@ -401,6 +454,12 @@ impl Values<'_> {
                 .filled()
                 .all(|text| super::time::of_text(text).is_some())
     }
+}
+
+/// Whether a cell holds more than the form of a text.
+pub(super) fn says(cell: &Option<String>) -> bool {
+    let text = cell.as_deref().unwrap_or_default().trim();
+    !["", "[]", "{}", "null", "\"\""].contains(&text)
 }
 
 #[cfg(test)]

@@ -140,8 +140,9 @@ fn named(code: &str) -> Result<&'static Check, CliError> {
     checks::named(code).map_err(|near| {
         let all: Vec<_> = checks::ALL.iter().map(|check| check.code).collect();
         let hint = match near {
-            Some(near) => format!("did you mean `{near}`?"),
-            None => format!("one of {}", all.join(", ")),
+            // A short word is near to many codes.
+            Some(near) if code.len() * 3 >= near.len() * 2 => format!("did you mean `{near}`?"),
+            _ => format!("one of {}", all.join(", ")),
         };
         CliError::usage(format!("unknown check `{code}`")).hint(hint)
     })
@@ -237,6 +238,8 @@ mod tests {
             .map(|_| ())
             .unwrap_err();
         assert_eq!(error.hint.unwrap(), "did you mean `unanswered-turn`?");
+        let error = chosen(&texts(&["nope"])).map(|_| ()).unwrap_err();
+        assert!(error.hint.unwrap().starts_with("one of "));
     }
 
     #[test]

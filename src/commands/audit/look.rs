@@ -69,9 +69,17 @@ impl Look {
         if env.mask.redact().is_some() {
             env.mask.know(&live.db.schema().await?);
         }
-        env.progress.note(&format!("messages: {}", live.mapping));
+        env.note_mapping(&live.mapping);
         if let Some(what) = live.mapping.unreadable() {
             env.progress.note(&format!("not readable: {what}"));
+        }
+        for table in &live.unread.tables {
+            let told = format!("not read: `{table}`, which looks like the chats too");
+            env.progress.note(&told);
+        }
+        if let Some(texts) = texts(&live) {
+            env.progress
+                .note(&format!("not read: the texts in {texts}"));
         }
         if let Some(why) = &live.whole {
             env.progress.note(&format!("read in one range: {why}"));
@@ -221,12 +229,19 @@ pub(super) fn unread(live: &Live) -> Vec<String> {
     told.extend(unreadable.map(|what| format!("not readable: {what}")));
     let parent = live.mapping.unread_parent();
     told.extend(parent.map(|name| format!("the parents in `{name}` were not compared")));
-    let alike = live.mapping.detected().map(|why| why.others.as_slice());
-    let alike = alike.unwrap_or_default().iter().chain(&live.shadowed);
+    let alike = live.unread.tables.iter().chain(&live.shadowed);
     told.extend(
         alike.map(|table| format!("`{table}` looks like the chats too, and was not compared")),
     );
+    let texts = texts(live);
+    told.extend(texts.map(|texts| format!("the texts in {texts} were not compared")));
     told
+}
+
+/// The columns of the messages that hold other texts.
+fn texts(live: &Live) -> Option<String> {
+    let columns = &live.unread.columns;
+    (!columns.is_empty()).then(|| format!("`{}`", columns.join("`, `")))
 }
 
 /// The same of stores that a snapshot was taken of.

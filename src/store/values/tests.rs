@@ -227,3 +227,52 @@ fn half_of_the_answers_must_follow_a_question() {
     assert!(turns(4, 1).speak_by_turns(false));
     assert!(!turns(0, 0).speak_by_turns(false));
 }
+
+/// A name says which column is the text, where both sides say something in it.
+#[test]
+fn a_column_that_is_named_as_the_text_counts_and_not_the_longest() {
+    let columns = ["id INTEGER", "chat_id", "role", "content", "notes"];
+    let schema = [table("saying", &columns)];
+    let read = |talk: &[&str]| {
+        let guess = rows(&schema, &sample(&schema[0], talk)).unwrap();
+        let message = guess.store.message;
+        (message.content.unwrap().to_string(), guess.unlike_older)
+    };
+    let longer = |one: &str, two: &str| {
+        let talk = [
+            format!("1|1|user|{one}|a note that is much longer than the text"),
+            format!("2|1|assistant|{two}|another note that is longer than the text"),
+        ];
+        read(&talk.each_ref().map(String::as_str))
+    };
+    let older = vec!["the text in `notes`".to_owned()];
+    assert_eq!(
+        longer("buy milk", "it is bought"),
+        ("content".to_owned(), older.clone())
+    );
+    assert_eq!(longer("milk?", "yes"), ("content".to_owned(), older));
+    let notes = ("notes".to_owned(), Vec::new());
+    assert_eq!(longer("", ""), notes);
+    assert_eq!(longer("buy milk", ""), notes);
+}
+
+/// Old rows have their text in one column, and all have it in another one.
+#[test]
+fn a_column_that_was_left_behind_is_not_the_text() {
+    let columns = ["id INTEGER", "chat_id", "role", "content", "markdown"];
+    let schema = [table("saying", &columns)];
+    let talk: Vec<_> = (1..=10)
+        .map(|id| {
+            let role = if id % 2 == 1 { "user" } else { "assistant" };
+            let old = if id < 4 {
+                format!("words {id}")
+            } else {
+                String::new()
+            };
+            format!("{id}|1|{role}|{old}|the words of number {id}")
+        })
+        .collect();
+    let talk: Vec<_> = talk.iter().map(String::as_str).collect();
+    let guess = rows(&schema, &sample(&schema[0], &talk)).unwrap();
+    assert_eq!(guess.store.message.content.unwrap().to_string(), "markdown");
+}

@@ -243,3 +243,89 @@ append = "id"
     chats.sql("ALTER TABLE zz_halls RENAME TO zz_rooms; DROP TABLE zz_lines");
     assert_eq!(exit(), Some(1));
 }
+
+/// A model that thinks before it answers writes more thoughts than words, and may be stopped before
+/// the first word; a copy of the text for a page or a search is longer than the text.
+#[test]
+fn longer_texts_next_to_the_messages_are_not_taken_for_them() {
+    for (column, value) in [
+        (
+            "reasoning",
+            "CASE role WHEN 'assistant' THEN 'hmm, let me think about all of it: ' || content END",
+        ),
+        ("content_html", "'<p class=\"text\">' || content || '</p>'"),
+        ("search_text", "'words of the index: ' || content"),
+    ] {
+        let store = Store::sqlite();
+        let chats = looking_at(&store);
+        chats.sql(&format!(
+            "CREATE TABLE messages (id INTEGER PRIMARY KEY, conversation_id INT, role TEXT, content TEXT, {column} TEXT, created_at TEXT);
+             WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 48)
+             INSERT INTO messages SELECT i, (i + 5) / 6, CASE i % 2 WHEN 1 THEN 'user' ELSE 'assistant' END,
+                'the text of ' || i, NULL, datetime(1767225600 + i * 61, 'unixepoch') FROM n;
+             UPDATE messages SET {column} = {value};
+             UPDATE messages SET content = '' WHERE id = 4"
+        ));
+        chats.snapshot("before.cas");
+        let reason = |report: &Value| {
+            let reason = report["cases"][0]["reason"].as_str().unwrap();
+            reason.contains(&format!("the texts in `{column}` were not compared"))
+        };
+        let (report, code) = chats.compare(&["before.cas"]);
+        held(&report, code);
+        assert!(reason(&report), "{report:#}");
+        chats.sql("UPDATE messages SET content = 'x' WHERE role = 'assistant' AND id <> 4");
+        let (report, code) = chats.compare(&["before.cas"]);
+        assert_eq!(
+            (told(&report).as_str(), code),
+            ("E message-altered", 1),
+            "{column}: {report:#}"
+        );
+    }
+}
+
+/// Short texts beside the messages that are no texts of theirs need no word.
+#[test]
+fn other_columns_of_the_messages_are_not_named() {
+    let store = Store::sqlite();
+    let chats = looking_at(&store);
+    chats.sql(
+        "CREATE TABLE messages (id INTEGER PRIMARY KEY, conversation_id INT, role TEXT, content TEXT, model TEXT, metadata TEXT, created_at TEXT);
+         WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 48)
+         INSERT INTO messages SELECT i, (i + 5) / 6, CASE i % 2 WHEN 1 THEN 'user' ELSE 'assistant' END,
+            'the text of ' || i, 'large model', json_object('n', i), datetime(1767225600 + i * 61, 'unixepoch') FROM n",
+    );
+    chats.snapshot("before.cas");
+    let (report, code) = chats.compare(&["before.cas"]);
+    held(&report, code);
+    let reason = report["cases"][0]["reason"].as_str().unwrap();
+    assert!(!reason.contains("not compared"), "{reason}");
+}
+
+/// The server's own messages next to the checkpoints of an agent.
+#[test]
+fn a_preset_hides_no_other_table_of_messages() {
+    let store = Store::sqlite();
+    let chats = looking_at(&store);
+    chats.sql(
+        "CREATE TABLE checkpoints (thread_id TEXT, checkpoint_ns TEXT, checkpoint_id TEXT, parent_checkpoint_id TEXT, type TEXT,
+            checkpoint BLOB, metadata BLOB, PRIMARY KEY (thread_id, checkpoint_ns, checkpoint_id));
+         WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 20)
+         INSERT INTO checkpoints SELECT 't' || (i % 4), '', printf('%04d', i), NULL, 'msgpack', CAST('state ' || i AS BLOB), x'80' FROM n",
+    );
+    chats.snapshot("alone.cas");
+    let named = |file: &str| {
+        let (report, code) = chats.compare(&[file]);
+        held(&report, code);
+        let reason = report["cases"][0]["reason"].as_str().unwrap();
+        reason.contains("`messages` looks like the chats too, and was not compared")
+    };
+    assert!(!named("alone.cas"));
+    chats.sql(
+        "CREATE TABLE messages (id INTEGER PRIMARY KEY, conversation_id INT, role TEXT, content TEXT, created_at TEXT);
+         WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 48)
+         INSERT INTO messages SELECT i, (i + 5) / 6, CASE i % 2 WHEN 1 THEN 'user' ELSE 'assistant' END,
+            'the text of ' || i, datetime(1767225600 + i * 61, 'unixepoch') FROM n",
+    );
+    assert!(named("alone.cas"));
+}

@@ -2,6 +2,7 @@
 
 use super::{Rows, RowsFate, Rules};
 use crate::audit::evidence::{Mark, Marks};
+use std::time::{Duration, UNIX_EPOCH};
 
 /// What became of the sentinel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -127,10 +128,10 @@ fn changed_facts(before: &Marks, after: &Marks, marks: &[&[Mark]]) -> Vec<String
             (None, None) => unknown.push(mark.name),
             (was, is) if was == is => {}
             (was, is) => facts.push(format!(
-                "{} was {} and is {}: alone, {}",
+                "{} was {} and is {}; this alone says: {}",
                 mark.name,
-                was.unwrap_or("absent"),
-                is.unwrap_or("absent"),
+                shown(mark, was),
+                shown(mark, is),
                 mark.alone
             )),
         }
@@ -139,4 +140,17 @@ fn changed_facts(before: &Marks, after: &Marks, marks: &[&[Mark]]) -> Vec<String
         facts.push(format!("not known, or not there: {}", unknown.join(", ")));
     }
     facts
+}
+
+/// A mark's value: the file system gives the birth of a file in nanoseconds since 1970.
+fn shown(mark: &Mark, value: Option<&str>) -> String {
+    let value = value.unwrap_or("absent");
+    let nanos = value.parse().ok().filter(|_| mark.name == "born");
+    nanos.map_or_else(
+        || value.to_owned(),
+        |nanos| {
+            let time = UNIX_EPOCH + Duration::from_nanos(nanos);
+            humantime::format_rfc3339_millis(time).to_string()
+        },
+    )
 }

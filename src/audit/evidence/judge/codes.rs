@@ -15,6 +15,9 @@ pub const ALL: &[&str] = &[
     RECREATED, TRUNCATED, RESTORED, MISSING, REPLACED, REWOUND, SCHEMA,
 ];
 
+/// What an event is about that concerns no single table.
+pub(super) const DATABASE: &str = "the database";
+
 /// The harm of a table of which only signs show that it is another one.
 const MAYBE_RECREATED: &str = "may be a new table: it may have been dropped and created again";
 
@@ -94,7 +97,7 @@ impl Event {
             (Some(RECREATED), Severity::Warning) => MAYBE_RECREATED,
             _ => *harm,
         };
-        let harm = format!("`{subject}` {harm}");
+        let harm = format!("{} {harm}", named(subject));
         let finding = Finding::new(code, self.severity, subject, harm, *help)
             .with(Source::Catalog, self.why.clone());
         Some(facts.iter().fold(finding, |finding, fact| {
@@ -103,6 +106,15 @@ impl Event {
     }
 
     pub(super) fn note(&self, subject: &str) -> String {
-        format!("`{subject}`: {}.", self.why)
+        format!("{}: {}.", named(subject), self.why)
+    }
+}
+
+/// The subject in a sentence: a table has a name.
+fn named(subject: &str) -> String {
+    if subject == DATABASE {
+        subject.to_owned()
+    } else {
+        format!("`{subject}`")
     }
 }

@@ -143,7 +143,7 @@ impl Judged {
                 (None, Some(any)) => any.shared(rules),
                 (None, None) => Vec::new(),
             };
-            let subject = case.map_or("the database", |case| case.table);
+            let subject = case.map_or(codes::DATABASE, |case| case.table);
             self.add(subject, event, &facts);
         }
     }

@@ -139,6 +139,24 @@ fn a_schema_that_is_older_than_before_is_in_another_file() {
 }
 
 #[test]
+fn a_file_is_named_without_quotes_and_its_birth_is_a_time() {
+    let looks = [
+        ("born=1796272907818270272", ""),
+        ("born=1796272981306272900", ""),
+    ];
+    let judged = judged(Engine::Sqlite, looks, EMPTY);
+    let finding = &judged.findings[0];
+    assert_eq!(finding.harm, "the database is in another file than before");
+    assert!(
+        finding.evidence.iter().any(|it| it.fact.starts_with(
+            "born was 2026-12-03T04:41:47.818Z and is 2026-12-03T04:43:01.306Z; this alone says: "
+        )),
+        "{:?}",
+        finding.evidence
+    );
+}
+
+#[test]
 fn the_facts_that_changed_and_those_that_are_not_known_are_reported() {
     let looks = [("database=1", "oid=1"), ("database=1", "oid=2")];
     let judged = judged(Engine::Postgres, looks, EMPTY);
@@ -148,7 +166,7 @@ fn the_facts_that_changed_and_those_that_are_not_known_are_reported() {
         .map(|it| it.fact.as_str())
         .collect();
     assert!(told.contains(
-        &"oid was 1 and is 2: alone, only a table that was created again has another one"
+        &"oid was 1 and is 2; this alone says: only a table that was created again has another one"
     ));
     assert!(
         told.iter()

@@ -61,7 +61,11 @@ async fn answered(args: &Args, env: &Env, report: &mut Report) -> anyhow::Result
     let until = until.unwrap_or(now);
     let from = since.unwrap_or_else(|| until.saturating_sub(clock::micros(args.last)));
     let length = until.saturating_sub(from).max(0).unsigned_abs();
-    if args.window.is_zero() || u128::from(length) / args.window.as_micros().max(1) > MOST_WINDOWS {
+    if args.window.is_zero() {
+        let told = "--window must be longer than 0s".to_owned();
+        return Err(CliError::usage(told).hint("--window 1h").into());
+    }
+    if u128::from(length) / args.window.as_micros().max(1) > MOST_WINDOWS {
         return Err(CliError::usage(format!(
             "the span has more than {MOST_WINDOWS} windows of --window"
         ))
