@@ -128,8 +128,17 @@ impl Deed {
     /// Whether it takes something from a table with these columns, of which each was there before.
     pub fn takes_from<'a>(&self, former: impl IntoIterator<Item = &'a str>) -> bool {
         let mut former = former.into_iter();
-        self.only != Only::Former || former.any(|it| self.column.as_deref() == Some(it))
+        self.only != Only::Former
+            || former.any(|it| self.column.as_deref() == Some(it) && is_of_birth(it))
     }
+}
+
+/// Whether a column is named as the time at which its row was made, and not as that of its last change.
+fn is_of_birth(column: &str) -> bool {
+    const OTHERS: [&str; 6] = ["creator", "upd", "modif", "chang", "seen", "last"];
+    let lower = column.to_lowercase();
+    let is_named = ["creat", "insert"].iter().any(|it| lower.starts_with(it));
+    is_named && !OTHERS.iter().any(|it| lower.contains(it))
 }
 
 /// What the actions of a database do to these tables.
@@ -149,10 +158,10 @@ pub fn deeds(actions: &Actions, tables: &[Shape], dialect: Dialect) -> Vec<Deed>
 
 /// What takes each row that is inserted into a view, where nothing that it runs may store one.
 pub fn discards<'a>(actions: &'a Actions, view: &str, dialect: Dialect) -> Option<&'a Action> {
-    let takes_each = |it: &&Action| {
-        let of_view = it.table.as_deref();
-        let of_view = of_view.is_some_and(|it| it.eq_ignore_ascii_case(view));
-        of_view && it.decides && it.condition.is_none() && it.on.contains(&On::Insert)
+    let is_of_view = |it: &&Action| {
+        let table = it.table.as_deref();
+        let is_own = table.is_some_and(|it| it.eq_ignore_ascii_case(view));
+        is_own && it.on.contains(&On::Insert)
     };
     let stores = |action| {
         let judge = Judge {
@@ -163,8 +172,11 @@ pub fn discards<'a>(actions: &'a Actions, view: &str, dialect: Dialect) -> Optio
         };
         judge.may_store()
     };
-    let mut all = actions.all.iter().filter(takes_each);
-    let first = all.clone().next()?;
+    let mut all = actions.all.iter().filter(is_of_view);
+    let first = all
+        .clone()
+        .find(|it| it.decides && it.condition.is_none())?;
+    // Another one may store the row, or some rows: one with a condition, or a rule that also acts.
     (!all.any(stores)).then_some(first)
 }
 

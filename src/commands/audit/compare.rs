@@ -12,7 +12,7 @@ use crate::audit::snapshot::Pace as _;
 use crate::audit::{Comparer, Comparison, Key, Late, Settings, file};
 use crate::cli_error::CliError;
 use crate::commands::{Done, Env};
-use crate::model::{Listed, StoredMessage};
+use crate::model::{Listed, State, StoredMessage};
 use crate::report::{Report, StoreLine, Verdict};
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
@@ -158,7 +158,9 @@ impl Later {
             let late = live.latecomers(before, args.grace).await?;
             quick::compared(env, before, &live, settings(args, &live)?, &late).await?
         } else {
-            with_store(args, env, before, &live).await?
+            let (found, counted) = with_store(args, env, before, &live).await?;
+            unread.extend(counted.told());
+            (found, counted.messages)
         };
         look::warn(env, &live);
         Ok(Self {
@@ -275,19 +277,19 @@ async fn with_store(
     env: &Env,
     before: &Snapshot,
     live: &Live,
-) -> anyhow::Result<(Comparison, u64)> {
+) -> anyhow::Result<(Comparison, Counted)> {
     let late = live.latecomers(before, args.grace).await?;
     let mut comparer = Comparing {
         comparer: Comparer::new(before, &live.fingerprinted(), settings(args, live)?)?,
         pace: look::Pace::new(env, live).await,
-        messages: 0,
+        counted: Counted::default(),
     };
     if !live.read(&late, &mut comparer).await? {
         return Err(CliError::interrupted().into());
     }
-    let messages = comparer.messages;
+    let counted = comparer.counted;
     let resolver = match comparer.comparer.finish()?.resolver() {
-        Err(found) => return Ok((*found, messages)),
+        Err(found) => return Ok((*found, counted)),
         Ok(resolver) => resolver,
     };
     env.progress
@@ -297,16 +299,50 @@ async fn with_store(
         pace: look::Pace::new(env, live).await,
     };
     if live.read(&late, &mut naming).await? {
-        Ok((naming.resolver.finish(), messages))
+        Ok((naming.resolver.finish(), counted))
     } else {
         Err(CliError::interrupted().into())
+    }
+}
+
+/// How many messages were read.
+#[derive(Debug, Default)]
+struct Counted {
+    messages: u64,
+    /// Those in which the mapping finds nothing that was said.
+    blank: u64,
+}
+
+impl Counted {
+    /// A smaller share than one of so many is usual: an answer that was stopped, a call in another table.
+    const USUAL: u64 = 10;
+
+    fn add(&mut self, message: &StoredMessage) {
+        self.messages += 1;
+        let is_blank = message.content.trim().is_empty()
+            && message.tools.is_empty()
+            && !message.reasoning
+            && message.attachments == 0
+            && message.others == 0
+            && message.extra.is_empty()
+            && message.state == State::Whole
+            && message.decoded;
+        self.blank += u64::from(is_blank);
+    }
+
+    /// That texts may be where nothing reads them.
+    fn told(&self) -> Option<String> {
+        let (blank, all) = (self.blank, self.messages);
+        (blank > all / Self::USUAL).then(|| {
+            format!("{blank} of {all} messages have no text where the mapping reads it: what they say elsewhere was not compared")
+        })
     }
 }
 
 struct Comparing<'e> {
     comparer: Comparer<'e>,
     pace: look::Pace<'e>,
-    messages: u64,
+    counted: Counted,
 }
 
 impl Visitor for Comparing<'_> {
@@ -320,7 +356,7 @@ impl Visitor for Comparing<'_> {
         message: &mut StoredMessage,
         late: Late,
     ) -> anyhow::Result<ControlFlow<()>> {
-        self.messages += 1;
+        self.counted.add(message);
         self.comparer.add(message, late)?;
         Ok(self.pace.message())
     }

@@ -212,7 +212,11 @@ impl Outlook {
             Dialect::Sqlite | Dialect::Mysql => name,
         };
         let rows = match deed.only {
-            Only::All | Only::Former => all,
+            Only::All => all,
+            Only::Former => {
+                let filled = number(session, &format!("count({text})"), &deed.table)?;
+                filled.unwrap_or_default()
+            }
             Only::Different => {
                 let different = format!("count(DISTINCT {text})");
                 let different = number(session, &different, &deed.table)?.unwrap_or_default();

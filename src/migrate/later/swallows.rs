@@ -119,9 +119,7 @@ impl Judge<'_> {
 
     /// Where a column with the time at which a row was made gets that of each UPDATE: rows are in its order.
     fn made_later(&self, table: &Shape, column: &str) -> Option<Deed> {
-        let lower = column.to_lowercase();
-        let is_of_birth = lower.starts_with("creat") || lower.starts_with("insert");
-        let of = column_of(table, column).filter(|_| is_of_birth)?;
+        let of = column_of(table, column)?;
         Some(Deed {
             only: Only::Former,
             ..self.deed((table, Some(&of.name)), "would overwrite", "")

@@ -70,7 +70,11 @@ fn found_in(tables: &[Shape], action: Action, dialect: Dialect) -> Vec<String> {
         Some(column) => format!("{table}.{column}"),
         None => table.clone(),
     };
-    let is_told = |deed: &&Deed| !deeds.iter().any(|own| deed.is_owned_as(own));
+    let columns = || tables.iter().flat_map(|table| &table.columns);
+    let is_told = |deed: &&Deed| {
+        let takes = deed.takes_from(columns().map(|it| it.name.as_str()));
+        takes && !deeds.iter().any(|own| deed.is_owned_as(own))
+    };
     deeds
         .iter()
         .filter(is_told)

@@ -12,11 +12,10 @@ use crate::stream::judge::{self, Observed};
 use std::time::Duration;
 
 /// What says that rows of this turn are lost, doubled or altered.
-const OF_ROWS: [&str; 7] = [
+const OF_ROWS: [&str; 6] = [
     "never-saved",
     "answer-empty",
     "answer-differs",
-    "wrong-conversation",
     DOUBLED,
     QUESTION_LOST,
     QUESTION_DOUBLED,
@@ -105,7 +104,15 @@ impl Stage<'_> {
     }
 
     async fn wrong_of_first(&mut self, first: &FirstTurn) -> anyhow::Result<Vec<Finding>> {
-        let seen = self.turn_seen(&first.live, first.seen.clone()).await?;
+        let mut seen = self.turn_seen(&first.live, first.seen.clone()).await?;
+        // Chats that came later may quote this one, in longer rows than its own.
+        let own = seen.with_tag.iter().min_by_key(|row| row.content.len());
+        if let Some(own) = own.map(|row| row.conversation.clone())
+            && seen.with_nonce.iter().any(|row| row.conversation == own)
+        {
+            seen.with_nonce.retain(|row| row.conversation == own);
+            seen.with_tag.retain(|row| row.conversation == own);
+        }
         // A reload shows whole what its row holds in part.
         let only_shown = self.learnt.whole_history && !seen.with_tag.is_empty();
         let observed = Observed {

@@ -329,3 +329,31 @@ fn a_preset_hides_no_other_table_of_messages() {
     );
     assert!(named("alone.cas"));
 }
+
+/// Texts that an older version of the server left in another column are not read, and the last line says so.
+#[test]
+fn messages_without_a_text_are_counted() {
+    let store = Store::sqlite();
+    let chats = looking_at(&store);
+    chats.sql(TWO);
+    chats.sql(
+        "ALTER TABLE messages ADD COLUMN body TEXT; \
+         WITH RECURSIVE n(i) AS (SELECT 3 UNION ALL SELECT i + 1 FROM n WHERE i < 400) \
+         INSERT INTO messages SELECT i, 1, CASE i % 2 WHEN 1 THEN 'user' ELSE 'assistant' END, 'text ' || i, \
+             datetime('2026-01-01 10:00:05', i || ' seconds'), NULL FROM n",
+    );
+    let says = || {
+        let _ = std::fs::remove_file(chats.file("before.cas"));
+        chats.snapshot("before.cas");
+        let (report, code) = chats.compare(&["before.cas"]);
+        assert_eq!(code, 0, "{report:#}");
+        report["cases"][0]["reason"].as_str().unwrap().to_owned()
+    };
+    assert!(!says().contains("have no text"), "{}", says());
+    chats.sql("UPDATE messages SET body = content, content = '' WHERE id < 60");
+    assert!(
+        says().contains("59 of 400 messages have no text"),
+        "{}",
+        says()
+    );
+}

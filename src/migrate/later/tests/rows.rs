@@ -382,9 +382,12 @@ fn a_clock_on_the_time_when_a_row_was_made_is_found() {
         assert_eq!(found, wanted, "{body}");
     }
     // A time of the last change is meant to be so.
-    tables[0].columns[3].name = "updated_at".to_owned();
-    let body = "SET NEW.updated_at = CURRENT_TIMESTAMP";
-    assert!(found_in(&tables, trigger(update, body), Dialect::Mysql).is_empty());
+    for name in ["updated_at", "created_or_updated_at", "creator_seen_at"] {
+        tables[0].columns[3].name = name.to_owned();
+        let body = format!("SET NEW.{name} = CURRENT_TIMESTAMP");
+        let found = found_in(&tables, trigger(update, &body), Dialect::Mysql);
+        assert!(found.is_empty(), "{name}");
+    }
 }
 
 #[test]
@@ -400,7 +403,7 @@ fn a_clock_that_was_there_before_is_known_by_its_new_names() {
         };
         deeds(&Actions::new(vec![action], []), &tables, Dialect::Mysql)
     };
-    let (was, now) = (of("messages", "created"), of("posts", "created_at"));
+    let (was, now) = (of("messages", "ts"), of("posts", "created_at"));
     let renamed = |_: &str, column: Option<&str>| {
         ("posts".to_owned(), column.map(|_| "created_at".to_owned()))
     };
