@@ -34,6 +34,8 @@ pub struct Live {
     /// Tables of the same name in other schemas of the search path (PostgreSQL), which are not
     /// read.
     pub shadowed: Vec<String>,
+    /// Tables that refer to what is read, and seem to hold texts; they are not read.
+    pub neighbours: Vec<String>,
     /// The unit in which the places of messages are given, if they are times and a snapshot has another one.
     unit: Option<Unit>,
     /// What distinguishes its tables from others.
@@ -95,6 +97,7 @@ impl Live {
             ranges,
             whole,
             shadowed,
+            neighbours: mapping.neighbours(&schema),
             mapping,
             unit: None,
             evidence,
