@@ -266,5 +266,5 @@ fn what_is_not_compared_is_named() {
     );
     let named =
         "tables that refer to the same chats and may hold texts were not compared: `exchanges`";
-    assert!(last().ends_with(named), "{}", last());
+    assert!(last().contains(named), "{}", last());
 }
