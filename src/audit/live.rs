@@ -36,6 +36,8 @@ pub struct Live {
     pub shadowed: Vec<String>,
     /// What looks like the chats, and is not read.
     pub unread: Unread,
+    /// Tables that refer to what is read, and seem to hold texts; they are not read.
+    pub neighbours: Vec<String>,
     /// The unit in which the places of messages are given, if they are times and a snapshot has another one.
     unit: Option<Unit>,
     /// What distinguishes its tables from others.
@@ -99,6 +101,7 @@ impl Live {
             whole,
             shadowed,
             unread,
+            neighbours: mapping.neighbours(&schema),
             mapping,
             unit: None,
             evidence,

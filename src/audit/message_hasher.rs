@@ -91,7 +91,7 @@ impl MessageHasher {
         let conversation = self.conversation(message.conversation.as_deref());
         let id = self.message(&message.key);
         let content = self.content(message);
-        let besides = self.besides(message);
+        let besides = self.besides(message, id);
         let parent = message
             .parent
             .as_ref()
@@ -153,14 +153,16 @@ impl MessageHasher {
         first(&self.keys.place.hide(&key))
     }
 
-    /// What no user changes with the text. Reasoning may be a part of an answer that is edited.
-    fn besides(&mut self, message: &StoredMessage) -> Besides {
+    /// What no user changes with the text. Reasoning may be a part of an answer that is edited. It is
+    /// of the message's key too: the same change of many is not missed in all of them.
+    fn besides(&mut self, message: &StoredMessage, id: Id) -> Besides {
         let counts = [message.attachments, message.others];
         if message.tools.is_empty() && counts == [0, 0] && is_blank(&message.extra) {
             return Besides::NOTHING;
         }
         let buffer = &mut self.buffer;
         buffer.clear();
+        buffer.extend_from_slice(&id.0);
         tools(buffer, message);
         for count in counts {
             buffer.extend_from_slice(&count.to_le_bytes());

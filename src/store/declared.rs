@@ -314,6 +314,15 @@ pub struct Items {
     pub error: Option<Path>,
 }
 
+impl Items {
+    /// Where its text and its tool calls are.
+    pub fn contents(&self) -> Vec<String> {
+        let paths = [Some(&self.content), self.tools.as_ref()];
+        let paths = paths.into_iter().flatten();
+        paths.map(|path| String::from(path.clone())).collect()
+    }
+}
+
 /// The rows of a message's parts.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]

@@ -175,6 +175,27 @@ impl Mapping {
             .next()
     }
 
+    /// Tables that refer to the messages or conversations, seem to hold texts, and are not read.
+    pub fn neighbours(&self, schema: &[Table]) -> Vec<String> {
+        let own = |name: &str| self.tables.iter().any(|table| table.name == name);
+        let conversations = &self.store().message.conversation;
+        let refers = |column: &Column| {
+            // A text may be named like a table of messages.
+            let is_of =
+                |table: &Table| words::is_key_of(column, table) && !words::is_text(&column.name);
+            column.references.as_deref().is_some_and(own)
+                || self.tables.iter().any(is_of)
+                || conversations
+                    .iter()
+                    .flat_map(Source::columns)
+                    .any(|name| name == column.name)
+        };
+        let others = schema.iter().filter(|table| !own(&table.name));
+        let with_texts = others.filter(|table| words::has_texts(table));
+        let found = with_texts.filter(|table| table.columns.iter().any(refers));
+        found.map(|table| table.name.clone()).collect()
+    }
+
     /// Whether the messages of a conversation are read in an order.
     pub fn is_ordered(&self) -> bool {
         let store = self.store();

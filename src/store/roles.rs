@@ -5,19 +5,20 @@ use std::collections::BTreeMap;
 
 /// What a value of the role column means; nothing when it marks what is not a message.
 pub(super) fn role_of(map: &BTreeMap<String, String>, value: &str) -> Option<Role> {
-    let known = || known(value);
+    // A column of a fixed length fills a word up with blanks.
+    let word = value.trim_end_matches(' ');
+    let declared = || map.get(value).or_else(|| map.get(word));
     let any = || map.get("*").map(String::as_str);
-    match map
-        .get(value)
+    match declared()
         .map(String::as_str)
-        .or_else(known)
+        .or_else(|| known(word))
         .or_else(any)
     {
         Some("") => None,
         Some("user") => Some(Role::User),
         Some("assistant") => Some(Role::Assistant),
         Some(other) => Some(Role::Other(other.to_owned())),
-        None => Some(Role::Other(value.to_owned())),
+        None => Some(Role::Other(word.to_owned())),
     }
 }
 
@@ -149,6 +150,8 @@ mod tests {
         assert_eq!(role_of(&map, "cust"), Some(Role::User));
         assert_eq!(role_of(&map, "Human"), Some(Role::User));
         assert_eq!(role_of(&map, "run"), None);
+        assert_eq!(role_of(&map, "cust      "), Some(Role::User));
+        assert_eq!(role_of(&map, "human     "), Some(Role::User));
         assert_eq!(role_of(&map, "weather_agent"), Some(Role::Assistant));
         let none = BTreeMap::new();
         assert_eq!(

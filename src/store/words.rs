@@ -26,6 +26,18 @@ pub(super) const CONTENT: &[&str] = &[
     "parts",
     "output",
 ];
+/// Where texts of a turn, a part or a call may be, besides these.
+const MORE_CONTENT: &[&str] = &[
+    "prompt",
+    "question",
+    "response",
+    "answer",
+    "arguments",
+    "input",
+    "result",
+    "payload",
+    "reasoning",
+];
 pub(super) const PLACES: &[&str] = &[
     "conversation",
     "conv",
@@ -332,6 +344,17 @@ pub(super) fn text_columns(table: &Table) -> impl Iterator<Item = &str> {
     let columns = CONTENT.iter().filter_map(|name| table.column(name));
     let texts = columns.filter(|column| column.holds_text() && !column.key);
     texts.map(|column| column.name.as_str())
+}
+
+pub(super) fn is_text(name: &str) -> bool {
+    is(name, CONTENT)
+}
+
+/// Whether a table has a column that is named like texts, and may hold them.
+pub(super) fn has_texts(table: &Table) -> bool {
+    let names = CONTENT.iter().chain(MORE_CONTENT);
+    let mut columns = names.filter_map(|name| table.column(name));
+    columns.any(Column::holds_text)
 }
 
 pub(super) fn role_column(table: &Table) -> Option<&Column> {

@@ -270,9 +270,7 @@ impl Found<'_> {
                     self.beyond_edit(was, None, FAILED);
                 }
                 false if was.state() != now.state() => {
-                    let note =
-                        "what marks it as finished, failed or deleted changed, or its content";
-                    self.message(Code::MessageAltered, was, note);
+                    self.message(Code::MessageAltered, was, MARKED);
                 }
                 false => self.message(Code::MessageAltered, was, "its content changed"),
             }
@@ -532,6 +530,7 @@ impl Found<'_> {
 }
 
 const BESIDES: &str = "its tool calls, its attachments or other parts of it changed";
+const MARKED: &str = "what marks it as finished, failed or deleted changed, or its content";
 const FAILED: &str = "it is marked as failed, and was not";
 const SOFT: &str = "it is deleted for the user, and kept as a row";
 const PLACE: &str = "its place in the order changed";

@@ -229,7 +229,16 @@ pub(super) fn unread(live: &Live) -> Vec<String> {
     told.extend(unreadable.map(|what| format!("not readable: {what}")));
     let parent = live.mapping.unread_parent();
     told.extend(parent.map(|name| format!("the parents in `{name}` were not compared")));
-    let alike = live.unread.tables.iter().chain(&live.shadowed);
+    let alike = &live.unread.tables;
+    let neighbours = live.neighbours.iter().filter(|it| !alike.contains(it));
+    let neighbours: Vec<_> = neighbours.map(|table| format!("`{table}`")).collect();
+    if !neighbours.is_empty() {
+        let names = neighbours.join(", ");
+        told.push(format!(
+            "tables that refer to the same chats and may hold texts were not compared: {names}"
+        ));
+    }
+    let alike = alike.iter().chain(&live.shadowed);
     told.extend(
         alike.map(|table| format!("`{table}` looks like the chats too, and was not compared")),
     );
@@ -257,9 +266,18 @@ pub(super) fn unread_in(stores: &[Store], preset: Option<&Preset>) -> Vec<String
             order.join("`, `")
         )
     });
+    let items = stores.first().and_then(|store| store.item.as_ref());
+    let items = items.map(|item| {
+        format!(
+            "fields of the messages in `{}` that the mapping does not name were not compared: their texts and calls \
+             are read from `{}`",
+            item.items,
+            item.contents().join("`, `")
+        )
+    });
     let unreadable = preset.and_then(|preset| preset.unreadable.as_ref());
     let unreadable = unreadable.map(|what| format!("not readable: {what}"));
-    others.chain(order).chain(unreadable).collect()
+    others.chain(order).chain(items).chain(unreadable).collect()
 }
 
 pub(super) fn case(name: &str, verdict: Verdict, reason: String) -> Case {

@@ -357,3 +357,28 @@ fn messages_without_a_text_are_counted() {
         says()
     );
 }
+
+/// What of items is read, and which tables next to the messages are not, is in the last line.
+#[test]
+fn what_is_not_compared_is_named() {
+    let store = Store::sqlite();
+    let chats = items(&store, "ts");
+    chats.snapshot("before.cas");
+    let last = || {
+        let (report, code) = chats.compare(&["before.cas"]);
+        assert_eq!(code, 0, "{report:#}");
+        report["cases"][0]["reason"].as_str().unwrap().to_owned()
+    };
+    let named =
+        "fields of the messages in `messages::$` that the mapping does not name were not compared";
+    assert!(last().contains(named), "{}", last());
+    assert!(!last().contains("refer to the same chats"), "{}", last());
+    chats.sql(
+        "CREATE TABLE exchanges (id INTEGER PRIMARY KEY, chat_id TEXT, prompt TEXT, response TEXT);
+         CREATE TABLE votes (id INTEGER PRIMARY KEY, chat_id TEXT, value INTEGER);
+         CREATE TABLE tasks (id INTEGER PRIMARY KEY, message TEXT)",
+    );
+    let named =
+        "tables that refer to the same chats and may hold texts were not compared: `exchanges`";
+    assert!(last().contains(named), "{}", last());
+}
