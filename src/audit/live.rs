@@ -9,7 +9,7 @@ use super::{evidence, file, fingerprint};
 use crate::cli_error::CliError;
 use crate::db::{Db, Log, SnapshotRead, Target};
 use crate::model::epoch::Unit;
-use crate::model::{Cell, Engine, Listed, StoredMessage, epoch};
+use crate::model::{Cell, Engine, Listed, StoredMessage, Table, epoch};
 use crate::store::{Allowed, Choice, Mapping, Range, Split, Unread};
 use crate::{clock, db, store};
 use futures_util::future;
@@ -93,7 +93,7 @@ impl Live {
         };
         further.truncate(ranges.len().saturating_sub(1));
         let shadowed = shadowed(db.as_ref(), mapping.table()).await?;
-        let unread = store::unread(db.as_ref(), &mapping, &schema).await;
+        let unread = looked_around(db.target(), &mapping, &schema).await;
         Ok(Self {
             db,
             further,
@@ -415,6 +415,18 @@ async fn shadowed(db: &dyn Db, table: &str) -> anyhow::Result<Vec<String>> {
     let rows = db.rows(sql, &[Cell::Text(table.to_owned())]).await?;
     let named = rows.iter().map(|row| format!("{}.{table}", row[0]));
     Ok(named.collect())
+}
+
+/// What looks like the chats and is not read. A read that fails would end the view, so another
+/// connection looks; where it can't, or is kept waiting, nothing is named.
+async fn looked_around(target: &Target, mapping: &Mapping, schema: &[Table]) -> Unread {
+    const AT_MOST: Duration = Duration::from_secs(5);
+    let look = async {
+        let db = db::open(target.clone()).await.ok()?;
+        Some(store::unread(db.as_ref(), mapping, schema).await)
+    };
+    let seen = tokio::time::timeout(AT_MOST, look).await;
+    seen.ok().flatten().unwrap_or_default()
 }
 
 /// What users may do to what is stored there.

@@ -19,7 +19,8 @@ pub struct Preset {
     pub source: String,
     /// What of it can't be read, and why.
     pub unreadable: Option<String>,
-    /// The engines on which the texts are in tables that are not read, so that nothing shows that they are unchanged.
+    /// The engines on which the texts are in tables that are not read, so that nothing shows that
+    /// they are unchanged.
     #[serde(default)]
     pub sealed_on: Vec<Engine>,
     /// Whether it is a usual way to keep chats, and no product: a status and tool calls in such tables are read, too.

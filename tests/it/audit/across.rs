@@ -86,7 +86,8 @@ fn the_tables_of_another_tenant_are_named() {
     assert!(code == 0 && reason(&report), "{report:#}");
 }
 
-/// On a server LangGraph keeps the texts in another table, so checkpoints that are unchanged show nothing of them.
+/// On a server LangGraph keeps the texts in another table, so checkpoints that are unchanged show
+/// nothing of them.
 #[test]
 fn texts_in_tables_that_are_not_read_are_not_proven() {
     let reason = |report: &Value| report["cases"][0]["reason"].as_str().unwrap().to_owned();

@@ -81,13 +81,18 @@ fn changes(url: &str) -> Vec<Change> {
         ),
         allowed(
             "a text is another one",
-            format!("UPDATE message SET parts = {other} WHERE id = 20"),
+            format!("UPDATE message SET parts = {other} WHERE id = 22"),
             "E message-altered",
             "N message-altered",
         ),
+        change(
+            "a call is gone with the text",
+            format!("UPDATE message SET parts = {other} WHERE id = 20"),
+            "E message-altered",
+        ),
         allowed(
             "a text is empty",
-            "UPDATE message SET parts = NULL WHERE id = 20",
+            "UPDATE message SET parts = NULL WHERE id = 22",
             "E message-altered",
             "N message-altered",
         ),

@@ -72,7 +72,7 @@ fn a_file_that_is_not_as_it_was_written_is_refused() {
             4,
             "was altered",
         ),
-        ("newer", |bytes| bytes[8] = 5, 4, "version 5"),
+        ("newer", |bytes| bytes[8] = 6, 4, "version 6"),
     ];
     let (_store, chats) = sqlite();
     chats.snapshot("before.cas");

@@ -1,4 +1,5 @@
-//! Triggers, events and ON UPDATE clauses, the routines that they may call, and the numbers that new rows get.
+//! Triggers, events and ON UPDATE clauses, the routines that they may call, and the numbers that
+//! new rows get.
 
 use super::{MySql, quoted};
 use crate::db::mysql::scratch::{READ_ROUTINES, UNREADABLE};
