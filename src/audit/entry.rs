@@ -56,27 +56,25 @@ pub struct Entry {
     pub(super) besides: Besides,
 }
 
-/// A digest of three bits of a message's tool calls, attachments and other parts: `content` is of
-/// them and of the text, and does not tell which of these changed.
+/// How many tool calls, outputs, attachments and other parts a message has: `content` is a digest
+/// of them and of the text, and does not tell which of these changed. In three bits, so more than
+/// six are not told apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct Besides(u8);
 
 impl Besides {
     /// In files of the fourth version and before.
     const UNKNOWN: Self = Self(0);
-    pub(super) const NOTHING: Self = Self(1);
-    /// So many different digests there are of something.
-    const OTHERS: u64 = 6;
+    const MOST: u8 = 7;
 
-    /// Of something, by a digest of it.
-    pub(super) fn something(digest: u64) -> Self {
-        let other = digest % Self::OTHERS;
-        Self(Self::NOTHING.0 + 1 + other as u8)
+    pub(super) fn of(count: usize) -> Self {
+        let count = u8::try_from(count).unwrap_or(Self::MOST);
+        Self(count.saturating_add(1).min(Self::MOST))
     }
 
-    /// Whether something of it is certainly gone or another one.
+    /// Whether some of it is certainly gone.
     pub(super) fn lost(self, now: Self) -> bool {
-        ![Self::UNKNOWN, Self::NOTHING].contains(&self) && now != Self::UNKNOWN && self != now
+        now != Self::UNKNOWN && now.0 < self.0
     }
 }
 
@@ -102,7 +100,7 @@ impl Hash for Entry {
 /// Bits of the flags.
 const STATE_SHIFT: u8 = 2;
 const PLACED: u8 = 1 << 4;
-/// In a file the three bits behind them are what it has besides its text.
+/// In a file the three bits after them are what it has besides its text.
 const BESIDES_SHIFT: u8 = 5;
 
 impl Entry {

@@ -93,7 +93,7 @@ impl Live {
         };
         further.truncate(ranges.len().saturating_sub(1));
         let shadowed = shadowed(db.as_ref(), mapping.table()).await?;
-        let unread = looked_around(db.target(), &mapping, &schema).await;
+        let unread = looked_around(db.as_ref(), &mapping, &schema).await;
         Ok(Self {
             db,
             further,
@@ -417,16 +417,22 @@ async fn shadowed(db: &dyn Db, table: &str) -> anyhow::Result<Vec<String>> {
     Ok(named.collect())
 }
 
-/// What looks like the chats and is not read. A read that fails would end the view, so another
-/// connection looks; where it can't, or is kept waiting, nothing is named.
-async fn looked_around(target: &Target, mapping: &Mapping, schema: &[Table]) -> Unread {
+/// What looks like the chats and is not read. On a server a read that fails would end the view, so
+/// another connection looks; where it can't, or is kept waiting, nothing is named.
+async fn looked_around(view: &dyn Db, mapping: &Mapping, schema: &[Table]) -> Unread {
     const AT_MOST: Duration = Duration::from_secs(5);
-    let look = async {
-        let db = db::open(target.clone()).await.ok()?;
-        Some(store::unread(db.as_ref(), mapping, schema).await)
-    };
-    let seen = tokio::time::timeout(AT_MOST, look).await;
-    seen.ok().flatten().unwrap_or_default()
+    match view.target().engine() {
+        // Another connection would keep writers waiting.
+        Engine::Sqlite => store::unread(view, mapping, schema).await,
+        Engine::Postgres | Engine::Mysql => {
+            let look = async {
+                let db = db::open(view.target().clone()).await.ok()?;
+                Some(store::unread(db.as_ref(), mapping, schema).await)
+            };
+            let seen = tokio::time::timeout(AT_MOST, look).await;
+            seen.ok().flatten().unwrap_or_default()
+        }
+    }
 }
 
 /// What users may do to what is stored there.

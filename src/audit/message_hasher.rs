@@ -46,7 +46,6 @@ struct Keys {
     conversation: Secret,
     message: Secret,
     content: Secret,
-    besides: Secret,
     text: Secret,
     leaf: Secret,
     parent: Secret,
@@ -60,7 +59,6 @@ impl MessageHasher {
                 conversation: key.derive("chatctl audit 1 conversation"),
                 message: key.derive("chatctl audit 1 message"),
                 content: key.derive("chatctl audit 1 content"),
-                besides: key.derive("chatctl audit 1 besides"),
                 text: key.derive("chatctl audit 1 text"),
                 leaf: key.derive("chatctl audit 1 leaf"),
                 parent: key.derive("chatctl audit 1 parent"),
@@ -91,7 +89,6 @@ impl MessageHasher {
         let conversation = self.conversation(message.conversation.as_deref());
         let id = self.message(&message.key);
         let content = self.content(message);
-        let besides = self.besides(message, id);
         let parent = message
             .parent
             .as_ref()
@@ -116,7 +113,7 @@ impl MessageHasher {
             place: 0,
             time: message.time.unwrap_or(NONE),
             flags: flags(&message.role, message.state, message.append.is_some()),
-            besides,
+            besides: besides(message),
         };
         if let Some(place) = message.append {
             entry.place = place.cast_unsigned() ^ self.mask(&entry);
@@ -153,23 +150,6 @@ impl MessageHasher {
         first(&self.keys.place.hide(&key))
     }
 
-    /// What no user changes with the text. Reasoning may be a part of an answer that is edited. It is
-    /// of the message's key too: the same change of many is not missed in all of them.
-    fn besides(&mut self, message: &StoredMessage, id: Id) -> Besides {
-        let counts = [message.attachments, message.others];
-        if message.tools.is_empty() && counts == [0, 0] && is_blank(&message.extra) {
-            return Besides::NOTHING;
-        }
-        let buffer = &mut self.buffer;
-        buffer.clear();
-        buffer.extend_from_slice(&id.0);
-        tools(buffer, message);
-        for count in counts {
-            buffer.extend_from_slice(&count.to_le_bytes());
-        }
-        Besides::something(first(&self.keys.besides.hide(buffer)))
-    }
-
     fn content(&mut self, message: &StoredMessage) -> [u8; 32] {
         let buffer = &mut self.buffer;
         buffer.clear();
@@ -182,7 +162,13 @@ impl MessageHasher {
             text(buffer, Some(word));
         }
         text(buffer, Some(&message.content));
-        tools(buffer, message);
+        buffer.extend_from_slice(&(message.tools.len() as u64).to_le_bytes());
+        for tool in &message.tools {
+            text(buffer, Some(&tool.name));
+            text(buffer, tool.input.as_deref());
+            text(buffer, tool.output.as_deref());
+        }
+        text(buffer, Some(&message.extra));
         let others = match self.asides {
             Asides::Counted => message.others,
             Asides::WithoutOthers | Asides::LeftOut => 0,
@@ -199,21 +185,13 @@ impl MessageHasher {
     }
 }
 
-/// The calls of a message, and what else belongs to it.
-fn tools(buffer: &mut Vec<u8>, message: &StoredMessage) {
-    buffer.extend_from_slice(&(message.tools.len() as u64).to_le_bytes());
-    for tool in &message.tools {
-        text(buffer, Some(&tool.name));
-        text(buffer, tool.input.as_deref());
-        text(buffer, tool.output.as_deref());
-    }
-    text(buffer, Some(&message.extra));
-}
-
-/// Whether columns that belong to a message have no value, or an empty list.
-fn is_blank(extra: &str) -> bool {
-    let mut values = extra.split('\u{1f}');
-    values.all(|value| ["", "[]", "{}", "null"].contains(&value))
+/// What no user takes away with an edit of the text. Reasoning may be a part of an answer that is edited.
+fn besides(message: &StoredMessage) -> Besides {
+    let outputs = message.tools.iter().filter(|tool| tool.output.is_some());
+    let extra = message.extra.split('\u{1f}');
+    let filled = extra.filter(|value| !["", "[]", "{}", "null"].contains(value));
+    let parts = message.attachments as usize + message.others as usize;
+    Besides::of(message.tools.len() + outputs.count() + parts + filled.count())
 }
 
 /// A text behind a byte that says that there is one, and its length.

@@ -210,7 +210,7 @@ mod tests {
             place: number,
             time: 1_700_000_000_000_000,
             flags: 0,
-            besides: Besides::NOTHING,
+            besides: Besides::of(0),
         }
     }
 

@@ -125,14 +125,28 @@ async fn other_tables(
     if mapping.origin == Origin::Declared {
         return Ok(Vec::new());
     }
-    let mut found = candidates(db, schema).await?;
-    if !preset_match::fitting(schema).is_empty() {
-        found.extend(weighed(db, schema).await?);
-    }
-    let enough = found.iter().filter(|candidate| candidate.score >= ENOUGH);
-    let tables = enough.map(|candidate| candidate.mapping.table().to_owned());
+    // What is read needs no look, and its rows may be large.
     let own = mapping.table_names();
-    let others: BTreeSet<_> = tables.filter(|table| !own.contains(table)).collect();
+    let mut found = preset_match::fitting(schema);
+    found.extend(weighed(db, schema, &own).await?);
+    let is_row = mapping.store().shape == Shape::Row;
+    let read = Candidate {
+        mapping: mapping.clone(),
+        score: i32::MAX,
+        why: Why::default(),
+    };
+    let mut others = BTreeSet::new();
+    for other in found.iter().filter(|candidate| candidate.score >= ENOUGH) {
+        let table = other.mapping.table();
+        if own.iter().any(|own| own == table) {
+            continue;
+        }
+        // A log of these messages holds no others.
+        if is_row && let tie::Verdict::Log(_) = tie::compare(db, schema, &read, other).await? {
+            continue;
+        }
+        others.insert(table.to_owned());
+    }
     Ok(others.into_iter().collect())
 }
 
@@ -160,7 +174,7 @@ pub async fn candidates(db: &dyn Db, schema: &[Table]) -> anyhow::Result<Vec<Can
     if !fitting.is_empty() {
         return Ok(fitting);
     }
-    let mut found = weighed(db, schema).await?;
+    let mut found = weighed(db, schema, &[]).await?;
     found.retain(|candidate| candidate.score >= ENOUGH);
     untie(db, schema, &mut found).await?;
     Ok(found)
@@ -169,7 +183,7 @@ pub async fn candidates(db: &dyn Db, schema: &[Table]) -> anyhow::Result<Vec<Can
 /// What to say when the chats were not found: what comes nearest, and where else something is.
 pub async fn nothing_found(db: &dyn Db, schema: &[Table]) -> anyhow::Result<CliError> {
     let mut stop = preset_match::nothing(db.target(), schema);
-    let weighed = weighed(db, schema).await?;
+    let weighed = weighed(db, schema, &[]).await?;
     if let Some((message, part)) = score::parted(schema).filter(|_| weighed.is_empty()) {
         stop.message = format!(
             "{}; `{message}` comes nearest: it has roles, and its texts may be in the rows of `{part}`",
@@ -193,11 +207,14 @@ pub async fn nothing_found(db: &dyn Db, schema: &[Table]) -> anyhow::Result<CliE
     Ok(stop)
 }
 
-/// Every table that may hold messages, with all that speaks for and against it, the best one first.
-async fn weighed(db: &dyn Db, schema: &[Table]) -> anyhow::Result<Vec<Candidate>> {
+/// Every table that may hold messages, but for these, with all that speaks for and against it, the
+/// best one first.
+async fn weighed(db: &dyn Db, schema: &[Table], but: &[String]) -> anyhow::Result<Vec<Candidate>> {
     let mut guesses = score::guesses(schema);
+    guesses.retain(|guess| !but.iter().any(|but| but == guess.store.table()));
     for table in schema
         .iter()
+        .filter(|table| !but.contains(&table.name))
         .filter(|table| !words::is_something_else(&table.name))
         .take(TABLES)
     {

@@ -271,7 +271,10 @@ impl Sample<'_> {
         let longest = self.longest(role);
         let named = words::text_columns(self.table)
             .filter_map(|name| self.columns.iter().find(|it| it.column.name == name))
-            .find(|it| self.may_be_text(it, role) && self.both_say(it, role));
+            .find(|it| {
+                let is_text = self.may_be_text(it, role) && self.both_say(it, role);
+                is_text && !(longest.is_some() && it.are_references())
+            });
         // What an older version of the product wrote: few rows have it, and nearly all have the other.
         let is_left_behind = |named: &Values<'_>, other: &Values<'_>| {
             named.filled().count() * 2 < other.filled().count() && self.both_say(other, role)
@@ -423,6 +426,15 @@ impl Values<'_> {
     fn filled(&self) -> impl Iterator<Item = &str> {
         let cells = self.cells.iter().flatten();
         cells.map(String::as_str).filter(|text| !text.is_empty())
+    }
+
+    /// Whether they are ids, addresses or ciphertexts: long words of ASCII.
+    fn are_references(&self) -> bool {
+        const LONG: usize = 16;
+        self.filled().all(|text| {
+            let is_word = text.is_ascii() && !text.contains(char::is_whitespace);
+            is_word && text.len() >= LONG && !text.starts_with(['{', '['])
+        })
     }
 
     fn letters(&self) -> usize {

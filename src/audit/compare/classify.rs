@@ -529,7 +529,7 @@ impl Found<'_> {
     }
 }
 
-const BESIDES: &str = "its tool calls, its attachments or other parts of it changed";
+const BESIDES: &str = "tool calls, outputs, attachments or other parts of it are gone";
 const MARKED: &str = "what marks it as finished, failed or deleted changed, or its content";
 const FAILED: &str = "it is marked as failed, and was not";
 const SOFT: &str = "it is deleted for the user, and kept as a row";

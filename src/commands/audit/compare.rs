@@ -148,7 +148,7 @@ impl Later {
                 ));
             } else {
                 unread.push(format!(
-                    "`{then}`, which the snapshot was taken of, is gone, and `{now}` was read"
+                    "`{now}` was read, and not `{then}`, which the snapshot was taken of"
                 ));
             }
         }
@@ -316,6 +316,7 @@ struct Counted {
 impl Counted {
     /// A smaller share than one of so many is usual: an answer that was stopped, a call in another table.
     const USUAL: u64 = 10;
+    const FEW: u64 = 3;
 
     fn add(&mut self, message: &StoredMessage) {
         self.messages += 1;
@@ -333,8 +334,11 @@ impl Counted {
     /// That texts may be where nothing reads them.
     fn told(&self) -> Option<String> {
         let (blank, all) = (self.blank, self.messages);
-        (blank > all / Self::USUAL).then(|| {
-            format!("{blank} of {all} messages have no text where the mapping reads it: what they say elsewhere was not compared")
+        (blank >= Self::FEW && blank > all / Self::USUAL).then(|| {
+            format!(
+                "{blank} of {all} messages have no text where the mapping reads it: if their texts are elsewhere, \
+                 they were not compared"
+            )
         })
     }
 }

@@ -253,6 +253,8 @@ fn a_column_that_is_named_as_the_text_counts_and_not_the_longest() {
     assert_eq!(longer("milk?", "yes"), ("content".to_owned(), older));
     let notes = ("notes".to_owned(), Vec::new());
     assert_eq!(longer("", ""), notes);
+    // Addresses of the texts are none.
+    assert_eq!(longer("s3://bucket/9f1c02", "s3://bucket/77ab31"), notes);
     assert_eq!(longer("buy milk", ""), notes);
 }
 
