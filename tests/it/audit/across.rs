@@ -4,6 +4,8 @@ use super::chats::{Chats, MESSAGES, figure, told};
 use crate::common::stores::Store;
 use crate::common::text;
 use serde_json::Value;
+use std::fs;
+use std::path::Path;
 
 #[test]
 fn a_snapshot_of_one_backend_holds_in_the_others() {
@@ -86,16 +88,17 @@ fn the_tables_of_another_tenant_are_named() {
     assert!(code == 0 && reason(&report), "{report:#}");
 }
 
+fn fixture(engine: &str) -> String {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let file = root.join(format!("fixtures/presets/langgraph/{engine}.sql"));
+    fs::read_to_string(file).unwrap()
+}
+
 /// On a server LangGraph keeps the texts in another table, so checkpoints that are unchanged show
 /// nothing of them.
 #[test]
 fn texts_in_tables_that_are_not_read_are_not_proven() {
     let reason = |report: &Value| report["cases"][0]["reason"].as_str().unwrap().to_owned();
-    let fixture = |engine: &str| {
-        let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
-        std::fs::read_to_string(root.join(format!("fixtures/presets/langgraph/{engine}.sql")))
-            .unwrap()
-    };
     for (store, engine, expected) in [
         (Store::sqlite(), "sqlite", 0),
         (Store::postgres(), "postgres", 3),
@@ -108,6 +111,49 @@ fn texts_in_tables_that_are_not_read_are_not_proven() {
         assert_eq!(code, expected, "{report:#}");
         let is_said = reason(&report).contains("does not read");
         assert_eq!(is_said, expected == 3, "{report:#}");
+    }
+}
+
+/// A look at another table may fail, as where its policy wants a setting; the chats are read all the same.
+#[test]
+fn a_table_that_cannot_be_looked_at_ends_no_snapshot() {
+    let store = Store::postgres();
+    let mut chats = Chats::looking_at(store.url());
+    chats.map("");
+    chats.sql(&fixture("postgres"));
+    chats.sql(
+        "CREATE TABLE message (id int PRIMARY KEY, conversation_id int, role text, content text); \
+         CREATE POLICY own ON message USING (id = current_setting('app.tenant')::int); \
+         ALTER TABLE message ENABLE ROW LEVEL SECURITY; INSERT INTO message VALUES (1, 1, 'user', 'hello there'); \
+         CREATE ROLE reader LOGIN PASSWORD 'reader'; GRANT SELECT ON ALL TABLES IN SCHEMA public TO reader",
+    );
+    let url = chats.url.clone();
+    let (_, place) = url.split_once('@').unwrap();
+    chats.url = format!("postgres://reader:reader@{place}");
+    let output = chats
+        .audit(&["snapshot", "--output", "before.cas"])
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", text(&output).1);
+}
+
+/// The server reads a view that has the name of the table, and nobody knows what it leaves out.
+#[test]
+fn a_view_in_the_place_of_the_table_proves_nothing() {
+    for store in [Store::postgres(), Store::mysql()] {
+        let chats = Chats::looking_at(store.url());
+        chats.map("");
+        chats.sql(
+            "CREATE TABLE messages (id int PRIMARY KEY, conversation_id int, role varchar(20), content varchar(200)); \
+             INSERT INTO messages VALUES (1, 1, 'user', 'is there milk?'), (2, 1, 'assistant', 'there is some')",
+        );
+        chats.snapshot("before.cas");
+        chats.sql("ALTER TABLE messages RENAME TO chat_messages");
+        let (report, code) = chats.compare(&["before.cas"]);
+        assert_eq!(code, 0, "{report:#}");
+        chats.sql("CREATE VIEW messages AS SELECT * FROM chat_messages WHERE id > 1");
+        let (report, code) = chats.compare(&["before.cas"]);
+        assert_eq!(code, 3, "{report:#}");
     }
 }
 
