@@ -2,6 +2,7 @@
 //!
 //! A file runs in one transaction if it can; one that can't is journalled statement by statement. MySQL, where DDL commits by itself, is rehearsed on a copy first.
 
+mod ahead;
 mod blind;
 mod closing;
 mod copies;
@@ -34,21 +35,20 @@ mod zones;
 use super::intent::Intent;
 use super::journal::{Journal, Mark, State};
 use super::plan::Plan;
-use super::preserve::{Lost, Tables};
+use super::preserve::Lost;
 use super::source::{Migration, Version};
-use super::{journal, ledger, plan};
+use super::{ledger, plan};
 use crate::cli_error::CliError;
 use crate::clock;
 use crate::db::{Copying, Failed, Session};
 use crate::sql::Dialect;
+use ahead::Ahead;
 use options::TRY;
 use prove::Remaining;
-use rehearse::{Past, Rehearsed, Rest};
-use std::collections::BTreeMap;
+use rehearse::Rest;
 use std::path::PathBuf;
 use std::time::Duration;
 use transact::Since;
-use unfinished::Unfinished;
 
 pub use evidence::{Evidence, Tried};
 pub use options::{ApplyOptions, Guard, Together};
@@ -92,6 +92,26 @@ impl Outcome {
             self.halfway = is_lost.then(|| intent.migration.version.clone());
         }
         self.end = Some(end);
+    }
+
+    /// Names what is not applied: of the files that ended together, and of those after them.
+    fn stops(&mut self, part: &[Intent<'_>], others: &[Intent<'_>]) {
+        let stays = self.stays.is_some() && matches!(self.end, Some(End::Lost(_)));
+        let first = part.first().filter(|_| stays);
+        self.halfway = first.map(|intent| intent.migration.version.clone());
+        // Of several files together, some may be applied one by one since.
+        let is_applied = |it: &Migration| self.ran.iter().any(|ran| ran.version == it.version);
+        let ended = part
+            .iter()
+            .map(|intent| intent.migration)
+            .filter(|it| !is_applied(it))
+            .map(|it| (it.version.clone(), it.description.clone(), it.file_name()))
+            .collect();
+        let later = others.iter().map(|it| it.migration.version.clone());
+        self.rest = Some(NotRun {
+            ended,
+            later: later.collect(),
+        });
     }
 }
 
@@ -165,24 +185,6 @@ pub struct Failure {
     pub busy: bool,
 }
 
-/// Why a file may not continue: its statements would work with another value of a variable than
-/// those that are done.
-fn set_otherwise(intent: &Intent<'_>, first: usize) -> Option<Failure> {
-    let (number, name) = intent.set_otherwise(first)?;
-    let rest = intent.pieces.get(first)?.line;
-    Some(Failure {
-        file: intent.migration.file_name(),
-        line: Some(intent.pieces[number].line),
-        message: format!(
-            "`@{name}` would get another value now than when the statements before line {rest} ran"
-        ),
-        help: format!(
-            "from line {rest} on, write the value that `@{name}` had then in its place, and run `chatctl migrate` again"
-        ),
-        busy: false,
-    })
-}
-
 /// Why a file may not be resumed: its statements would work without a temporary object of those
 /// that are done, or with another table of that name.
 fn lost_with_session(
@@ -246,87 +248,14 @@ fn all(session: &mut dyn Session, options: &ApplyOptions<'_>) -> anyhow::Result<
     outcome.run.clone_from(&journal.run);
     names::at_first(session, &mut intents, &mut journal)?;
     options.backup.allowed(&intents)?;
-    match options.dialect {
-        Dialect::Mysql => {
-            intents.iter().try_for_each(stepwise::keeps_together)?;
-            let database = options.target.database();
-            let allowed = |intent: &Intent<'_>| elsewhere::allowed(intent, &database);
-            intents.iter().try_for_each(allowed)?;
-            definer::all_there(session, &intents)?;
-        }
-        Dialect::Postgres | Dialect::Sqlite => intents
-            .iter()
-            .filter(|intent| intent.stepwise())
-            .try_for_each(stepwise::allowed)?,
-    }
+    allowed(session, options, &intents)?;
     let copies = copies(session, options, (&intents, &mut journal))?;
-    let mut rehearsed: BTreeMap<Version, Rehearsed> = BTreeMap::new();
-    let mut record = Unfinished::default();
+    let mut ahead = Ahead::default();
     if options.dialect == Dialect::Mysql {
-        let (mut rests, mut are_new) = (Vec::new(), Vec::new());
-        let (now, names) = (session.catalog()?, session.names());
-        // Nobody but this run writes of these files from here on.
-        let entries = journal::read(session)?;
-        record = Unfinished::parse(&journal.kept(session, State::Made)?.unwrap_or_default());
-        for (number, intent) in intents.iter_mut().enumerate() {
-            let part = (&*intent, &mut journal);
-            let (first, standing) = match stepwise::rest(session, options, part, &entries)? {
-                Ok(rest) => {
-                    are_new.push(rest.is_none());
-                    rest.unwrap_or_default()
-                }
-                Err(end) => {
-                    outcome.end = Some(end);
-                    return Ok(outcome);
-                }
-            };
-            if let Some(failure) = set_otherwise(intent, first) {
-                outcome.end = Some(End::Failed(failure));
-                return Ok(outcome);
-            }
-            let tables = Tables {
-                shapes: &now,
-                names,
-            };
-            limits::lower(intent, &standing, tables);
-            let is_first = number == 0;
-            if is_first && !(record.is_empty() && first == 0) {
-                record = record.resume(session, intent, first)?;
-            }
-            let candidates = match origin::resume(intent, (first, &standing.began), tables) {
-                None if is_first && first == 0 && !record.is_empty() => Some(origin::all(&now)),
-                candidates => candidates,
-            };
-            let left = candidates.map(|it| record.of_users(session, it));
-            rests.push((first, left.transpose()?));
-        }
-        let files: Vec<_> = intents
-            .iter()
-            .zip(&rests)
-            .map(|(intent, (first, left))| Rest {
-                intent,
-                first: *first,
-                left: left.as_deref(),
-            })
-            .collect();
-        (options.tell)("rehearsing on a copy");
-        let past = Past {
-            seeds: record.rows(),
-            copies: copies.clone(),
-        };
-        match rehearse::run(options, &files, past)? {
-            Ok(evidence) => {
-                let versions = files
-                    .iter()
-                    .map(|rest| rest.intent.migration.version.clone());
-                let evidence = evidence.into_iter().zip(are_new);
-                let evidence = evidence.map(|(it, is_new)| Rehearsed { is_new, ..it });
-                rehearsed = versions.zip(evidence).collect();
-            }
-            Err(end) => {
-                outcome.ends_halfway(end, &files);
-                return Ok(outcome);
-            }
+        let part = (intents.as_mut_slice(), &mut journal);
+        match Ahead::of(session, options, part, &copies, &mut outcome)? {
+            Some(found) => ahead = found,
+            None => return Ok(outcome),
         }
         outcome.backup = options.back_up(&intents, &journal.run)?;
         if let Some(path) = &outcome.backup {
@@ -339,15 +268,49 @@ fn all(session: &mut dyn Session, options: &ApplyOptions<'_>) -> anyhow::Result<
     if let Some(made) = journal.kept(session, State::Made)? {
         session.recall(&made);
     }
-    let mut since = Since::default();
-    let mut rest = intents.as_slice();
-    while let Some(first) = rest.first() {
-        let shares = |intent: &&Intent<'_>| !intent.stepwise() && intent.isolation.is_none();
-        let mut together = rest.iter().take_while(shares).count();
-        if options.dialect == Dialect::Postgres && options.together == Together::EachFile {
-            together = 1;
+    let part = (intents.as_slice(), &mut journal);
+    in_parts(session, options, part, &mut ahead, &mut outcome)?;
+    for ran in &mut outcome.ran {
+        if let Some(evidence) = ahead.rehearsed.remove(&ran.version) {
+            ran.evidence.add(evidence.evidence);
         }
-        let (part, others) = rest.split_at(together.max(1));
+    }
+    Ok(outcome)
+}
+
+/// Refuses files that this engine could not undo, before any of them runs.
+fn allowed(
+    session: &mut dyn Session,
+    options: &ApplyOptions<'_>,
+    intents: &[Intent<'_>],
+) -> anyhow::Result<()> {
+    match options.dialect {
+        Dialect::Mysql => {
+            intents.iter().try_for_each(stepwise::keeps_together)?;
+            let database = options.target.database();
+            let allowed = |intent: &Intent<'_>| elsewhere::allowed(intent, &database);
+            intents.iter().try_for_each(allowed)?;
+            definer::all_there(session, intents)
+        }
+        Dialect::Postgres | Dialect::Sqlite => {
+            let mut stepwise = intents.iter().filter(|intent| intent.stepwise());
+            Ok(stepwise.try_for_each(stepwise::allowed)?)
+        }
+    }
+}
+
+/// Runs the files, those together that share a transaction.
+fn in_parts(
+    session: &mut dyn Session,
+    options: &ApplyOptions<'_>,
+    (intents, journal): (&[Intent<'_>], &mut Journal),
+    ahead: &mut Ahead,
+    outcome: &mut Outcome,
+) -> anyhow::Result<()> {
+    let mut since = Since::default();
+    let mut rest = intents;
+    while let Some(first) = rest.first() {
+        let (part, others) = rest.split_at(together(rest, options));
         let remaining = if others.is_empty() {
             Remaining::Nothing
         } else {
@@ -355,41 +318,30 @@ fn all(session: &mut dyn Session, options: &ApplyOptions<'_>) -> anyhow::Result<
         };
         outcome.end = if first.stepwise() {
             since = Since::default();
-            let rehearsed = rehearsed.get(&first.migration.version);
-            let rehearsed = rehearsed.map(|rehearsed| (rehearsed, &mut record));
-            let part = (first, &mut journal, remaining);
-            stepwise::run(session, options, part, rehearsed, &mut outcome)?
+            let rehearsed = ahead.rehearsed.get(&first.migration.version);
+            let rehearsed = rehearsed.map(|rehearsed| (rehearsed, &mut ahead.record));
+            let part = (first, &mut *journal, remaining);
+            stepwise::run(session, options, part, rehearsed, outcome)?
         } else {
-            let part = (part, &mut journal, remaining, &mut since);
-            transact::run(session, options, part, &mut outcome)?
+            let part = (part, &mut *journal, remaining, &mut since);
+            transact::run(session, options, part, outcome)?
         };
-        if let Some(end) = &outcome.end {
-            let stays = outcome.stays.is_some() && matches!(end, End::Lost(_));
-            outcome.halfway = stays.then(|| first.migration.version.clone());
-            // Of several files together, some may be applied one by one since.
-            let is_applied =
-                |it: &Migration| outcome.ran.iter().any(|ran| ran.version == it.version);
-            let part = part.iter().map(|intent| intent.migration);
-            let ended = part
-                .filter(|it| !is_applied(it))
-                .map(|it| (it.version.clone(), it.description.clone(), it.file_name()));
-            outcome.rest = Some(NotRun {
-                ended: ended.collect(),
-                later: others
-                    .iter()
-                    .map(|intent| intent.migration.version.clone())
-                    .collect(),
-            });
+        if outcome.end.is_some() {
+            outcome.stops(part, others);
             break;
         }
         rest = others;
     }
-    for ran in &mut outcome.ran {
-        if let Some(evidence) = rehearsed.remove(&ran.version) {
-            ran.evidence.add(evidence.evidence);
-        }
+    Ok(())
+}
+
+/// How many of the files, from the first on, run in one transaction.
+fn together(rest: &[Intent<'_>], options: &ApplyOptions<'_>) -> usize {
+    if options.dialect == Dialect::Postgres && options.together == Together::EachFile {
+        return 1;
     }
-    Ok(outcome)
+    let shares = |intent: &&Intent<'_>| !intent.stepwise() && intent.isolation.is_none();
+    rest.iter().take_while(shares).count().max(1)
 }
 
 /// Which tables are filled from which others, where something may be lost that is acknowledged. What earlier
