@@ -4,6 +4,7 @@
 //! The tables that the text writes are read first; if the evidence names more, the file runs again.
 
 mod culprits;
+mod statements;
 
 use super::closing::{Own, References};
 use super::counting::{Kept, Since, there_before};
@@ -11,7 +12,7 @@ use super::fallen::{Fallen, Rehearsal};
 use super::outlook::Outlook;
 use super::prepared::Prepared;
 use super::unseen::first_word;
-use super::{ApplyOptions, End, Evidence, Failure, Guard, definer, fallen, views, zones};
+use super::{ApplyOptions, End, Evidence, Failure, Guard, fallen, views, zones};
 use crate::clock;
 use crate::db::{Failed, Measure, OWN_TABLES, Session};
 use crate::migrate::intent::Intent;
@@ -20,9 +21,12 @@ use crate::migrate::preserve::{Lost, Meaning, Tables, What, successor_as};
 use crate::model::{Names, Shape, ShapeColumn};
 use crate::sql::Dialect;
 use anyhow::Context as _;
+use statements::{together, try_all};
 use std::collections::BTreeSet;
 use std::ops::Range;
 use std::time::Duration;
+
+pub(super) use statements::{TOGETHER, failure, run, try_out};
 
 /// How often a file is tried until it touches no table that was not read before.
 const ATTEMPTS: usize = 6;
@@ -30,9 +34,6 @@ const ATTEMPTS: usize = 6;
 const LARGE: u64 = 256 << 20;
 /// About as much is read and digested in a second, in bytes.
 const A_SECOND: u64 = 100 << 20;
-/// So many statements go to the database together at most.
-pub(super) const TOGETHER: usize = 100;
-
 /// Statements that were run, not yet committed.
 pub(super) struct Proven {
     /// What is known of the rows.
@@ -94,7 +95,7 @@ pub(super) fn attempt(
 ) -> anyhow::Result<Result<Proven, End>> {
     session.more_follows(remaining == Remaining::More && options.guard != Guard::Counts);
     let before = session.before()?;
-    let mut watched = Watched {
+    let watched = Watched {
         intent,
         outlook: Outlook::look(session, intent, (&before, options.dialect))?,
         before,
@@ -112,88 +113,22 @@ pub(super) fn attempt(
     let references = References::look(session, intent, watched.tables(names))?;
     // PostgreSQL's evidence does not tell an INSERT from an UPDATE.
     let added = remaining == Remaining::More || options.dialect == Dialect::Postgres;
-    let mut names = intent.hinted(&watched.before, added);
     // Where the engine tells of chatctl's own tables, their rows are read only when it names them.
     let cleans = intent.pieces.iter().any(|it| intent.cleans_history(it));
-    let mut own = if session.tells_of_own() && !cleans {
-        None
-    } else {
-        Some(Own::look(session)?)
+    let mut attempt = Attempt {
+        names: intent.hinted(&watched.before, added),
+        own: if session.tells_of_own() && !cleans {
+            None
+        } else {
+            Some(Own::look(session)?)
+        },
+        references,
+        watched,
     };
     for _ in 0..ATTEMPTS {
-        watched.announce(session, options, &names)?;
-        if let Err(failed) = watched.watch(session, &names) {
-            options.check()?;
-            // It is chatctl's own reading that failed, before any statement ran.
-            let failure = failure(intent, pieces.start, failed)?;
-            return Ok(Err(End::Failed(Failure {
-                line: None,
-                ..failure
-            })));
+        if let Some(ended) = attempt.once(session, options, pieces.clone(), again)? {
+            return Ok(ended);
         }
-        let began = clock::now();
-        let fallen = match watched.run_all(session, options, pieces.clone())? {
-            Ok(fallen) => fallen,
-            Err(failure) => return Ok(Err(End::Failed(failure))),
-        };
-        options.check()?;
-        let took = clock::now() - began;
-        let touched = session.touched()?;
-        let spares_own = session.spares_own();
-        if own.is_none() && !spares_own {
-            again(session)?;
-            own = Some(Own::look(session)?);
-            continue;
-        }
-        let evidence = match watched.compare(session, &touched, Scope::All)? {
-            Found::All(evidence) => evidence,
-            Found::Unknown(more, _) if !more.iter().all(|it| session.is_locked_in_time(it)) => {
-                let tables: Vec<_> = more.iter().map(|name| format!("`{name}`")).collect();
-                return Ok(Err(End::Failed(Failure {
-                    file: intent.migration.file_name(),
-                    line: None,
-                    message: format!(
-                        "its text does not show that it touches {}, so chatctl did not lock it before the \
-                            transaction's snapshot",
-                        tables.join(", ")
-                    ),
-                    help: "leave SET TRANSACTION out, or write the statements that touch it explicitly"
-                        .into(),
-                    busy: false,
-                })));
-            }
-            Found::Unknown(more, stored) => {
-                again(session)?;
-                names.extend(more);
-                watched.compare_stored(&stored);
-                continue;
-            }
-        };
-        let before = watched.tables(session.names());
-        let refused: Vec<_> = preserve::unacknowledged(&evidence.lost, &intent.allowed, before)
-            .into_iter()
-            .cloned()
-            .collect();
-        if refused.is_empty() {
-            if let Some(own) = own.filter(|_| !spares_own)
-                && let Some(end) = own.check(session, intent)?
-            {
-                return Ok(Err(end));
-            }
-            if let Some(end) = references.check(session, intent, (&evidence.lost, before))? {
-                return Ok(Err(end));
-            }
-            session.accept()?;
-            return Ok(Ok(Proven {
-                evidence,
-                took,
-                spares_own,
-                fallen,
-            }));
-        }
-        again(session)?;
-        let culprits = culprits::of(session, options, (&watched, pieces), refused)?;
-        return Ok(Err(End::Lost(culprits)));
     }
     Ok(Err(End::Failed(Failure {
         file: intent.migration.file_name(),
@@ -205,85 +140,105 @@ pub(super) fn attempt(
     })))
 }
 
-pub(super) fn run(
-    session: &mut dyn Session,
-    intent: &Intent<'_>,
-    number: usize,
-) -> Result<(), Failed> {
-    let piece = &intent.pieces[number];
-    match intent.forbidden(piece) {
-        Some(why) => Err(Failed::because(why)),
-        None => session.run(piece.text),
+/// Statements of a file, and what is looked at before they run.
+struct Attempt<'a> {
+    watched: Watched<'a>,
+    references: References,
+    /// The tables that are read before.
+    names: BTreeSet<String>,
+    /// The rows of chatctl's own tables, where they are read.
+    own: Option<Own>,
+}
+
+impl Attempt<'_> {
+    /// Runs the statements once and compares; nothing if they touched what was not read before, so that they
+    /// are taken back and run again.
+    fn once(
+        &mut self,
+        session: &mut dyn Session,
+        options: &ApplyOptions<'_>,
+        pieces: Range<usize>,
+        again: Again<'_>,
+    ) -> anyhow::Result<Option<Result<Proven, End>>> {
+        let intent = self.watched.intent;
+        self.watched.announce(session, options, &self.names)?;
+        if let Err(failed) = self.watched.watch(session, &self.names) {
+            options.check()?;
+            // It is chatctl's own reading that failed, before any statement ran.
+            let failure = failure(intent, pieces.start, failed)?;
+            return Ok(Some(Err(End::Failed(Failure {
+                line: None,
+                ..failure
+            }))));
+        }
+        let began = clock::now();
+        let fallen = match self.watched.run_all(session, options, pieces.clone())? {
+            Ok(fallen) => fallen,
+            Err(failure) => return Ok(Some(Err(End::Failed(failure)))),
+        };
+        options.check()?;
+        let took = clock::now() - began;
+        let touched = session.touched()?;
+        let spares_own = session.spares_own();
+        if self.own.is_none() && !spares_own {
+            again(session)?;
+            self.own = Some(Own::look(session)?);
+            return Ok(None);
+        }
+        let evidence = match self.watched.compare(session, &touched, Scope::All)? {
+            Found::All(evidence) => evidence,
+            Found::Unknown(more, _) if !more.iter().all(|it| session.is_locked_in_time(it)) => {
+                return Ok(Some(Err(End::Failed(not_locked(intent, &more)))));
+            }
+            Found::Unknown(more, stored) => {
+                again(session)?;
+                self.names.extend(more);
+                self.watched.compare_stored(&stored);
+                return Ok(None);
+            }
+        };
+        let before = self.watched.tables(session.names());
+        let refused: Vec<_> = preserve::unacknowledged(&evidence.lost, &intent.allowed, before)
+            .into_iter()
+            .cloned()
+            .collect();
+        if !refused.is_empty() {
+            again(session)?;
+            let culprits = culprits::of(session, options, (&self.watched, pieces), refused)?;
+            return Ok(Some(Err(End::Lost(culprits))));
+        }
+        if let Some(own) = self.own.take().filter(|_| !spares_own)
+            && let Some(end) = own.check(session, intent)?
+        {
+            return Ok(Some(Err(end)));
+        }
+        let references = &self.references;
+        if let Some(end) = references.check(session, intent, (&evidence.lost, before))? {
+            return Ok(Some(Err(end)));
+        }
+        session.accept()?;
+        Ok(Some(Ok(Proven {
+            evidence,
+            took,
+            spares_own,
+            fallen,
+        })))
     }
 }
 
-/// The same where it is tried out, or can be taken back: what belongs to the server is left out on
-/// a copy of the database.
-pub(super) fn try_out(
-    session: &mut dyn Session,
-    intent: &Intent<'_>,
-    number: usize,
-) -> Result<(), Failed> {
-    let piece = &intent.pieces[number];
-    if intent.is_of_server(piece) {
-        return Ok(());
-    }
-    match (intent.dialect, intent.forbidden(piece)) {
-        (_, Some(why)) => Err(Failed::because(why)),
-        (Dialect::Mysql, None) => session.run(&definer::blanked(piece.text)),
-        (Dialect::Postgres | Dialect::Sqlite, None) => session.run(piece.text),
-    }
-}
-
-/// The first of these statements, with those behind it that go to the database with it.
-fn together(session: &dyn Session, intent: &Intent<'_>, pieces: Range<usize>) -> Range<usize> {
-    let goes = |number: &usize| {
-        let piece = &intent.pieces[*number];
-        !intent.is_of_server(piece)
-            && intent.forbidden(piece).is_none()
-            && session.goes_with_others(piece.text)
-    };
-    let many = pieces.clone().take(TOGETHER).take_while(goes).count();
-    pieces.start..pieces.start + many.max(1)
-}
-
-/// Tries statements out; the error has the number of the one that failed.
-fn try_all(
-    session: &mut dyn Session,
-    intent: &Intent<'_>,
-    pieces: Range<usize>,
-) -> Result<(), (usize, Failed)> {
-    let start = pieces.start;
-    if pieces.len() == 1 {
-        return try_out(session, intent, start).map_err(|failed| (start, failed));
-    }
-    let texts: Vec<_> = intent.pieces[pieces].iter().map(|it| it.text).collect();
-    let done = session.run_all(&texts);
-    done.map_err(|(number, failed)| (start + number, failed))
-}
-
-/// What to say of a statement that failed; one that nobody answered is an error.
-pub(super) fn failure(
-    intent: &Intent<'_>,
-    number: usize,
-    failed: Failed,
-) -> anyhow::Result<Failure> {
-    if failed.lost {
-        return Err(failed.into());
-    }
-    let needs_mark = !intent.migration.no_transaction && failed.needs_no_transaction();
-    let help = if needs_mark {
-        "write `-- no-transaction` at the beginning of the file: chatctl then journals it statement by statement"
-    } else {
-        "fix the statement and run it again"
-    };
-    Ok(Failure {
+/// Tables that a transaction of an isolation of its own touches, and that could not be locked before its snapshot.
+fn not_locked(intent: &Intent<'_>, tables: &BTreeSet<String>) -> Failure {
+    let tables: Vec<_> = tables.iter().map(|name| format!("`{name}`")).collect();
+    Failure {
         file: intent.migration.file_name(),
-        line: intent.line(number, failed.at),
-        message: failed.message,
-        help: help.into(),
-        busy: failed.busy,
-    })
+        line: None,
+        message: format!(
+            "its text does not show that it touches {}, so chatctl did not lock it before the transaction's snapshot",
+            tables.join(", ")
+        ),
+        help: "leave SET TRANSACTION out, or write the statements that touch it explicitly".into(),
+        busy: false,
+    }
 }
 
 /// What is compared.
