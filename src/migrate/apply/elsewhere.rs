@@ -98,6 +98,18 @@ impl Inventory {
         }
         gone
     }
+
+    /// What is gone here, and was not at the end of the rehearsal; in words.
+    pub(super) fn unlike(&self, now: &Self, rehearsed: &Gone) -> Option<String> {
+        let what = match self.gone(now).difference(rehearsed).next()? {
+            (table, Some(column)) => format!("the column `{table}.{column}` is"),
+            (table, None) => format!("the table `{table}` is"),
+        };
+        Some(format!(
+            "{what} gone, although it existed at the end of the rehearsal: the file behaves differently \
+                here than on the copy, or somebody else removed it"
+        ))
+    }
 }
 
 #[cfg(test)]

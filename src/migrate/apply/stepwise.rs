@@ -26,6 +26,7 @@ use crate::migrate::journal::{Journal, Mark, Standing, State};
 use crate::migrate::{journal, ledger};
 use crate::sql::{AlterAction, Destroys, Dialect, Kind};
 use std::ops::Range;
+use std::time::Duration;
 
 pub(super) use frame::allowed as keeps_together;
 pub(super) use resumed::rest;
@@ -56,10 +57,7 @@ pub(super) fn run(
         journal.is_there = options.dialect == Dialect::Mysql;
     }
     session.reset()?;
-    let version = intent.migration.version.text().to_owned();
-    let is_new = rehearsed
-        .as_ref()
-        .is_some_and(|(rehearsed, _)| rehearsed.is_new);
+    let is_new = rehearsed.as_ref().is_some_and(|(it, _)| it.is_new);
     let standing = if is_new {
         None
     } else {
@@ -109,44 +107,15 @@ pub(super) fn run(
         return Ok(Some(end));
     }
     let took = clock::now() - began;
-    if let (Some(inventory), Some((rehearsed, _))) = (inventory, &rehearsed) {
-        let gone = inventory.gone(&Inventory::of(&session.catalog()?));
-        if let Some((table, column)) = gone.difference(&rehearsed.gone).next() {
-            let what = match column {
-                Some(column) => format!("the column `{table}.{column}` is"),
-                None => format!("the table `{table}` is"),
-            };
-            let why = format!(
-                "{what} gone, although it existed at the end of the rehearsal: the file behaves differently \
-                    here than on the copy, or somebody else removed it"
-            );
-            outcome.stays = Some("all statements of the file are applied and stay".to_owned());
-            steps.mark_unlike(session, &why)?;
-            return Ok(Some(steps.unlike(&why, Some(&*outcome))));
-        }
+    if let (Some(inventory), Some((rehearsed, _))) = (inventory, &rehearsed)
+        && let Some(why) = inventory.unlike(&Inventory::of(&session.catalog()?), &rehearsed.gone)
+    {
+        outcome.stays = Some("all statements of the file are applied and stay".to_owned());
+        steps.mark_unlike(session, &why)?;
+        return Ok(Some(steps.unlike(&why, Some(&*outcome))));
     }
-    patiently(session, options, |session| session.begin())?;
-    if !steps.begun {
-        steps.begin(session)?;
-    }
-    ledger::finish(session, intent.migration, took)?;
-    let mark = Mark::of_file(&version, State::Applied, "statement by statement");
-    steps.journal.write(session, &mark)?;
     let stranded = rehearsed.as_ref().map(|(it, _)| it.stranded.clone());
-    let made = match rehearsed {
-        Some((rehearsed, record)) if remaining == Remaining::More => {
-            record.end(session, &rehearsed.made)?;
-            record.text()
-        }
-        Some(_) => None,
-        None => session
-            .remembered()
-            .filter(|_| remaining == Remaining::More),
-    };
-    steps.journal.keep(session, State::Made, made)?;
-    let names = names::to_keep(session, intent)?.filter(|_| remaining == Remaining::More);
-    steps.journal.keep(session, State::Names, names)?;
-    session.command("COMMIT")?;
+    steps.commit(session, rehearsed, took)?;
     if let Some(opening) = opening {
         let objects = session.objects()?;
         let mut gone = opening.gone(session, &objects, &[intent])?;
@@ -197,6 +166,35 @@ pub(super) fn allowed(intent: &Intent<'_>) -> Result<(), CliError> {
 impl Steps<'_> {
     fn version(&self) -> &str {
         self.intent.migration.version.text()
+    }
+
+    /// Writes into the history that the file is applied, and into the journal what the next files need of it.
+    fn commit(
+        &mut self,
+        session: &mut dyn Session,
+        rehearsed: Option<(&Rehearsed, &mut Unfinished)>,
+        took: Duration,
+    ) -> anyhow::Result<()> {
+        let (intent, more) = (self.intent, self.remaining == Remaining::More);
+        patiently(session, self.options, |session| session.begin())?;
+        if !self.begun {
+            self.begin(session)?;
+        }
+        ledger::finish(session, intent.migration, took)?;
+        let mark = Mark::of_file(self.version(), State::Applied, "statement by statement");
+        self.journal.write(session, &mark)?;
+        let made = match rehearsed {
+            Some((rehearsed, record)) if more => {
+                record.end(session, &rehearsed.made)?;
+                record.text()
+            }
+            Some(_) => None,
+            None => session.remembered().filter(|_| more),
+        };
+        self.journal.keep(session, State::Made, made)?;
+        let names = names::to_keep(session, intent)?.filter(|_| more);
+        self.journal.keep(session, State::Names, names)?;
+        Ok(session.command("COMMIT")?)
     }
 
     /// Writes that the file was begun.
