@@ -4,7 +4,7 @@
 use super::closing::{Opening, Pending, Refused};
 use super::prove::Remaining;
 use super::{ApplyOptions, End, Outcome, Ran, names, patiently, staged};
-use crate::db::Session;
+use crate::db::{Object, Session};
 use crate::migrate::intent::Intent;
 use crate::migrate::journal::{Journal, Mark, State};
 use crate::migrate::{journal, ledger};
@@ -103,6 +103,7 @@ fn together(
     unreachable!("the loop over all numbers ends by its return")
 }
 
+/// Runs the files once, up to COMMIT.
 fn once(
     session: &mut dyn Session,
     options: &ApplyOptions<'_>,
@@ -110,22 +111,10 @@ fn once(
     outcome: &mut Outcome,
 ) -> anyhow::Result<Option<Refused>> {
     let since = &mut since.0;
-    match part
-        .first()
-        .and_then(|intent| Some((intent, intent.isolation?)))
-    {
-        None => patiently(session, options, |session| session.begin())?,
-        Some((intent, level)) => {
-            let tables = session.catalog()?;
-            let hold: Vec<_> = intent.hinted(&tables, true).into_iter().collect();
-            patiently(session, options, |session| {
-                session.begin_isolated(level, &hold)
-            })?;
-        }
-    }
+    begin(session, options, part)?;
     // Another replica may have been faster.
     let known = since.take().filter(|_| session.is_undisturbed());
-    let (mut pending, known) = match known {
+    let (pending, known) = match known {
         Some((pending, opening)) => (pending, Some(opening)),
         None => (Pending::look(session, options)?, None),
     };
@@ -138,7 +127,7 @@ fn once(
     if outcome.backup.is_none() {
         outcome.backup = options.back_up(part.iter().copied(), &journal.run)?;
     }
-    let mut opening = match known {
+    let opening = match known {
         Some(mut opening) => {
             if !part.iter().all(|intent| intent.leaves_objects()) {
                 opening.look_for_objects(session)?;
@@ -157,13 +146,95 @@ fn once(
         let path = path.display().to_string();
         journal.write(session, &Mark::of_run(State::Backup, &path))?;
     }
-    let (mut objects, mut keeps_objects, mut is_calm) = (None, true, true);
-    let mut is_watched = is_new;
+    let mut transaction = Transaction {
+        options,
+        pending,
+        opening,
+        objects: None,
+        keeps_objects: true,
+        is_calm: true,
+        is_watched: is_new,
+    };
     for (number, intent) in part.iter().enumerate() {
-        let remaining = if number + 1 == part.len() {
-            remaining
-        } else {
-            Remaining::More
+        let next = match (number + 1 == part.len(), remaining) {
+            (false, _) => Next::Together,
+            (true, Remaining::More) => Next::Apart,
+            (true, Remaining::Nothing) => Next::Nothing,
+        };
+        if let Some(refused) = transaction.apply(session, (intent, journal), next, outcome)? {
+            return Ok(Some(refused));
+        }
+    }
+    if let Some(refused) = transaction.close(session, &part, outcome)? {
+        return Ok(Some(refused));
+    }
+    let Transaction {
+        pending,
+        opening,
+        objects,
+        is_calm,
+        ..
+    } = transaction;
+    // Nothing acted when the history was written, so that the objects are still those of the last file.
+    *since = is_calm.then(|| (pending, opening.with(objects)));
+    Ok(None)
+}
+
+fn begin(
+    session: &mut dyn Session,
+    options: &ApplyOptions<'_>,
+    part: &[Intent<'_>],
+) -> anyhow::Result<()> {
+    let first = part.first();
+    let Some((intent, level)) = first.and_then(|intent| Some((intent, intent.isolation?))) else {
+        return patiently(session, options, |session| session.begin());
+    };
+    let tables = session.catalog()?;
+    let hold: Vec<_> = intent.hinted(&tables, true).into_iter().collect();
+    patiently(session, options, |session| {
+        session.begin_isolated(level, &hold)
+    })
+}
+
+/// What follows a file.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Next {
+    /// Another file in the same transaction.
+    Together,
+    /// Another transaction of the same run.
+    Apart,
+    /// It is the last.
+    Nothing,
+}
+
+/// A transaction that files run in.
+struct Transaction<'a> {
+    options: &'a ApplyOptions<'a>,
+    pending: Pending,
+    opening: Opening,
+    /// Indexes, triggers and views that there are now, where they are known.
+    objects: Option<BTreeSet<Object>>,
+    /// Whether no file can have taken an object along.
+    keeps_objects: bool,
+    /// Whether nothing but the files acted, and they left chatctl's own tables alone.
+    is_calm: bool,
+    /// Whether it is to be found out what hangs on the history.
+    is_watched: bool,
+}
+
+impl Transaction<'_> {
+    /// Runs a file, proves it, and writes it into the history.
+    fn apply(
+        &mut self,
+        session: &mut dyn Session,
+        (intent, journal): (&Intent<'_>, &mut Journal),
+        next: Next,
+        outcome: &mut Outcome,
+    ) -> anyhow::Result<Option<Refused>> {
+        let options = self.options;
+        let remaining = match next {
+            Next::Together | Next::Apart => Remaining::More,
+            Next::Nothing => Remaining::Nothing,
         };
         options.check()?;
         (options.tell)(&format!("applying {}", intent.migration.file_name()));
@@ -172,79 +243,80 @@ fn once(
             session.command("ROLLBACK TO chatctl_file")?;
             session.reset()
         };
-        let proven = match staged::attempt(
-            session,
-            options,
-            (intent, 0..intent.pieces.len()),
-            remaining,
-            &mut again,
-        )? {
+        let pieces = (intent, 0..intent.pieces.len());
+        let proven = match staged::attempt(session, options, pieces, remaining, &mut again)? {
             Ok(proven) => proven,
             Err(end) => return Ok(Some(Refused::Other(end))),
         };
-        keeps_objects &= session.keeps_objects() && !intent.may_switch_off();
+        self.keeps_objects &= session.keeps_objects() && !intent.may_switch_off();
         let is_left_alone = proven.spares_own && session.is_undisturbed();
-        is_calm &= is_left_alone;
-        // What is committed together is written once.
-        let is_last = number + 1 == part.len();
-        let names = match (is_last, remaining) {
-            (true, Remaining::More) => names::to_keep(session, intent)?,
-            (true, Remaining::Nothing) | (false, _) => None,
+        self.is_calm &= is_left_alone;
+        let names = match next {
+            Next::Apart => names::to_keep(session, intent)?,
+            Next::Together | Next::Nothing => None,
         };
         session.command("RELEASE chatctl_file")?;
         session.reset()?;
         // What hung on the history before is found once.
-        if std::mem::take(&mut is_watched) || !is_left_alone {
+        if std::mem::take(&mut self.is_watched) || !is_left_alone {
             let file = intent.migration.file_name();
             let found = session.objects()?;
-            if let Some(end) = opening.history_is_watched(session, &file, &found)? {
+            if let Some(end) = self.opening.history_is_watched(session, &file, &found)? {
                 return Ok(Some(Refused::Other(end)));
             }
-            objects = Some(found);
+            self.objects = Some(found);
         }
         if !proven.spares_own
-            && let Some(end) = pending.check(session, options, intent)?
+            && let Some(end) = self.pending.check(session, options, intent)?
         {
             return Ok(Some(Refused::Other(end)));
         }
         ledger::record(session, intent.migration, Some(proven.took))?;
-        pending.applied(intent);
+        self.pending.applied(intent);
         let detail = proven.evidence.words(outcome.backup.as_deref());
         let version = intent.migration.version.text();
         journal.write(session, &Mark::of_file(version, State::Applied, &detail))?;
-        if is_last {
-            let made = session
-                .remembered()
-                .filter(|_| remaining == Remaining::More);
+        // What is committed together is written once.
+        if next != Next::Together {
+            let made = session.remembered().filter(|_| next == Next::Apart);
             journal.keep(session, State::Made, made)?;
             journal.keep(session, State::Names, names)?;
         }
-        outcome
-            .ran
-            .push(Ran::new(intent.migration, proven.took, proven.evidence));
+        let ran = Ran::new(intent.migration, proven.took, proven.evidence);
+        outcome.ran.push(ran);
+        Ok(None)
     }
-    let replaced = match part[..] {
-        [intent] => intent.replaced(&(0..intent.pieces.len())),
-        _ => BTreeSet::new(),
-    };
-    if let Some(refused) = opening.broken(session, &part, &replaced)? {
-        return Ok(Some(refused));
-    }
-    if !keeps_objects {
-        let now = match objects.take() {
-            Some(now) if part.len() == 1 => now,
-            _ => session.objects()?,
+
+    /// Looks at what only the whole transaction shows, and commits.
+    fn close(
+        &mut self,
+        session: &mut dyn Session,
+        part: &[&Intent<'_>],
+        outcome: &mut Outcome,
+    ) -> anyhow::Result<Option<Refused>> {
+        let replaced = match part {
+            [intent] => intent.replaced(&(0..intent.pieces.len())),
+            _ => BTreeSet::new(),
         };
-        outcome.objects = opening.gone(session, &now, &part)?;
-        objects = Some(now);
+        if let Some(refused) = self.opening.broken(session, part, &replaced)? {
+            return Ok(Some(refused));
+        }
+        if !self.keeps_objects {
+            let now = match self.objects.take() {
+                Some(now) if part.len() == 1 => now,
+                _ => session.objects()?,
+            };
+            outcome.objects = self.opening.gone(session, &now, part)?;
+            self.objects = Some(now);
+        }
+        self.options.check()?;
+        match self.options.dialect {
+            // Where readers keep a writer from committing, they end sooner or later.
+            Dialect::Sqlite => {
+                patiently(session, self.options, |session| session.command("COMMIT"))?;
+            }
+            Dialect::Postgres | Dialect::Mysql => session.command("COMMIT")?,
+        }
+        Ok(None)
     }
-    options.check()?;
-    match options.dialect {
-        // Where readers keep a writer from committing, they end sooner or later.
-        Dialect::Sqlite => patiently(session, options, |session| session.command("COMMIT"))?,
-        _ => session.command("COMMIT")?,
-    }
-    // Nothing acted when the history was written, so that the objects are still those of the last file.
-    *since = is_calm.then(|| (pending, opening.with(objects)));
-    Ok(None)
 }
