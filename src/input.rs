@@ -29,7 +29,14 @@ pub fn text_of(path: &Path) -> io::Result<(String, Metadata)> {
 }
 
 fn utf8(bytes: Vec<u8>) -> io::Result<String> {
-    String::from_utf8(bytes).map_err(|_| io::Error::other("it is not UTF-8 text"))
+    String::from_utf8(bytes).map_err(|error| {
+        let good = &error.as_bytes()[..error.utf8_error().valid_up_to()];
+        let line = 1 + good.iter().filter(|byte| **byte == b'\n').count();
+        io::Error::new(
+            io::ErrorKind::InvalidData,
+            format!("its line {line} is not UTF-8 text"),
+        )
+    })
 }
 
 fn read_of(path: &Path) -> io::Result<(Vec<u8>, Metadata)> {
@@ -77,6 +84,10 @@ mod tests {
         let file = folder.path().join("file");
         std::fs::write(&file, [b'a', 0xff]).unwrap();
         assert_eq!(read(&file).unwrap(), [b'a', 0xff]);
-        assert!(text(&file).is_err());
+        let error = text(&file).unwrap_err();
+        assert_eq!(error.kind(), std::io::ErrorKind::InvalidData);
+        std::fs::write(&file, b"a\nb\n\xff").unwrap();
+        let said = text(&file).unwrap_err().to_string();
+        assert_eq!(said, "its line 3 is not UTF-8 text");
     }
 }

@@ -8,9 +8,12 @@ use crate::source_error::SourceError;
 use crate::store::Declared;
 use crate::{input, mask};
 use serde::Deserialize;
+use settings::Takes;
 use std::fmt;
+use std::io::ErrorKind;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
+use toml::de::DeValue;
 
 pub use settings::{SETTINGS, Setting};
 
@@ -93,9 +96,13 @@ impl Config {
             return Ok(Self::of_environment());
         };
         let (text, about) = input::text_of(&path).map_err(|error| {
-            CliError::usage(format!("`{}` can't be read: {error}", path.display())).hint(
-                "give a file that exists and that you may read; --config /dev/null reads none",
-            )
+            let hint = match error.kind() {
+                ErrorKind::InvalidData => {
+                    "save it as UTF-8: `iconv -f latin1 -t utf-8` converts the usual other encoding"
+                }
+                _ => "give a file that exists and that you may read; --config /dev/null reads none",
+            };
+            CliError::usage(format!("`{}` can't be read: {error}", path.display())).hint(hint)
         })?;
         if named.is_none() {
             let link = std::fs::symlink_metadata(&path)?;
@@ -119,7 +126,7 @@ impl Config {
             }
         };
         let document = toml::de::DeTable::parse(text).map_err(|error| wrong(&error))?;
-        for key in document.get_ref().keys() {
+        for (key, value) in document.get_ref() {
             let name = key.get_ref();
             let known =
                 SETTINGS
@@ -133,6 +140,10 @@ impl Config {
                     Some(near) => wrong.help(format!("did you mean `{near}`?")),
                     None => wrong.help("`chatctl config` lists the keys"),
                 });
+            }
+            if let Some((what, help)) = of_another_type(name, value.get_ref()) {
+                let offset = value.span().start;
+                return Err(SourceError::at(file, text, offset, what).help(help));
             }
         }
         let parts: Parts = toml::from_str(text).map_err(|error| wrong(&error))?;
@@ -226,13 +237,76 @@ impl Config {
     }
 }
 
+/// What is wrong with a value in the file that is of another type than its key takes, and what to write.
+fn of_another_type(key: &str, value: &DeValue<'_>) -> Option<(String, String)> {
+    let setting = SETTINGS.iter().find(|setting| setting.key == key)?;
+    let is_text = |value: &DeValue<'_>| matches!(value, DeValue::String(_));
+    let number = match value {
+        DeValue::Integer(number) => Some(number.to_string()),
+        _ => None,
+    };
+    let (fits, wanted) = match (setting.takes, value) {
+        (Takes::Text, _) => (is_text(value), "a text in quotes"),
+        (Takes::Number, DeValue::String(text)) => {
+            let is_number = text.parse::<u64>().is_ok();
+            (is_number, "a whole number")
+        }
+        (Takes::Number, _) => (number.is_some(), "a whole number"),
+        (Takes::List, DeValue::Array(items)) => {
+            let mut items = items.iter();
+            (items.all(|it| is_text(it.get_ref())), "a list of texts")
+        }
+        (Takes::List, _) => (is_text(value), "a text or a list of texts"),
+        (Takes::Command, DeValue::Array(items)) => {
+            let mut items = items.iter();
+            let are_tables = items.all(|it| matches!(it.get_ref(), DeValue::Table(_)));
+            (
+                are_tables,
+                "one text with the whole command, or a [[start]] table per process",
+            )
+        }
+        (Takes::Command, DeValue::Table(_)) => (true, "a command"),
+        (Takes::Command, _) => (is_text(value), "a text with a command"),
+    };
+    if fits {
+        return None;
+    }
+    let is = match value {
+        DeValue::String(text) => format!("`{text}`"),
+        DeValue::Integer(_) => format!("the number {}", number.unwrap_or_default()),
+        DeValue::Float(_) => "a decimal number".to_owned(),
+        DeValue::Boolean(is) => format!("`{is}`"),
+        DeValue::Datetime(_) => "a date".to_owned(),
+        DeValue::Array(_) => "a list".to_owned(),
+        DeValue::Table(_) => "a table".to_owned(),
+    };
+    let help = match (setting.takes, value, setting.default) {
+        (Takes::Command, ..) => "write start = \"uvicorn app:app --port {port}\"".to_owned(),
+        // Most settings that a number is given for are durations.
+        (Takes::Text, DeValue::Integer(number), Some(default))
+            if humantime::parse_duration(default).is_ok() =>
+        {
+            format!("write it with a unit: {key} = \"{number}s\"")
+        }
+        (.., Some(default)) if setting.takes == Takes::Number => format!("write {key} = {default}"),
+        (Takes::Number, ..) => format!("write {key} = 4"),
+        (.., Some(default)) => format!("write {key} = \"{default}\""),
+        (.., None) => format!("write {key} = \"…\": {}", setting.what),
+    };
+    Some((format!("`{key}` is {is}, and takes {wanted}"), help))
+}
+
 /// What to give in place of a value that can't be read.
 fn wanted<T>(key: &str, value: &str, parse: impl Fn(&str) -> Option<T>) -> String {
     let with_unit = format!("{value}s");
+    let is_duration = humantime::parse_duration(value).is_ok();
     match key {
-        "trials" => "at least 3: --trials 3".to_owned(),
-        "max-hold" if humantime::parse_duration(value).is_ok() => {
-            "at least 300ms: --max-hold 10s".to_owned()
+        "trials" => "at least 3, at most 10000: --trials 5".to_owned(),
+        "concurrency" => "at least 1, at most 10000: --concurrency 20".to_owned(),
+        "sweep-every" => "a whole number from 1 on: --sweep-every 5".to_owned(),
+        "max-hold" if is_duration => "at least 300ms, at most 10m: --max-hold 10s".to_owned(),
+        "hold" if is_duration => {
+            "at most 10m, which is a long time for users: --hold 2s".to_owned()
         }
         "ready" => format!("--ready takes a path such as /{value}, a URL, a port, or line:TEXT"),
         // The value is a number, and becomes a duration with a unit.
@@ -367,6 +441,52 @@ mod tests {
         let error = trials("many").unwrap_err();
         assert!(error.message.contains("`many`") && error.message.contains("`trials`"));
         assert_eq!(error.kind, crate::cli_error::Kind::Usage);
+    }
+
+    #[test]
+    fn a_key_of_another_type_is_refused_with_its_line_and_a_fix() {
+        for (text, wrong, help) in [
+            ("start = 5", "the number 5", "start = \"uvicorn"),
+            ("start = [\"a\", \"b\"]", "a list", "start = \"uvicorn"),
+            ("settle = 3", "the number 3", "settle = \"3s\""),
+            ("server = true", "`true`", "server = \"…\""),
+            ("suite = [\"full\"]", "a list", "suite = \"quick\""),
+            ("trials = \"many\"", "`many`", "trials = 5"),
+            ("trials = 2.5", "a decimal number", "trials = 5"),
+            ("concurrency = {}", "a table", "concurrency = 4"),
+            ("sessions = [1]", "a list", "sessions = \"…\""),
+            ("ready = 2026-01-01", "a date", "ready = \"…\""),
+        ] {
+            let error = Config::parse("chatctl.toml", &format!("# A comment\n{text}")).unwrap_err();
+            let said = error.to_string();
+            assert!(said.starts_with("chatctl.toml:2:"), "{said}");
+            assert!(said.contains(&format!(" is {wrong}, and takes ")), "{said}");
+            let hint = error.help.unwrap_or_default();
+            assert!(hint.contains(help), "{text}: {hint}");
+        }
+        for text in [
+            "start = \"node server.js\"",
+            "[[start]]\ncommand = \"a\"",
+            "trials = 7\nconcurrency = \"20\"",
+            "sessions = \"a,b\"\nfault = [\"slow\"]",
+        ] {
+            assert!(Config::parse("chatctl.toml", text).is_ok(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_file_that_is_not_utf8_names_the_line_and_the_way_out() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("chatctl.toml");
+        std::fs::write(&path, b"settle = \"1s\"\n# caf\xe9\n").unwrap();
+        let error = Config::load(Some(&path)).unwrap_err();
+        let error = error.downcast::<crate::cli_error::CliError>().unwrap();
+        assert!(
+            error.message.contains("line 2 is not UTF-8"),
+            "{}",
+            error.message
+        );
+        assert!(error.hint.unwrap().contains("iconv"));
     }
 
     #[test]

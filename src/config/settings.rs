@@ -10,6 +10,27 @@ pub struct Setting {
     pub default: Option<&'static str>,
     /// What it is, in a few words.
     pub what: &'static str,
+    /// What a value of it looks like in the file.
+    pub(super) takes: Takes,
+}
+
+/// The values that a key of the file takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Takes {
+    Text,
+    /// A whole number, which may be in quotes.
+    Number,
+    /// One text, or a list of them.
+    List,
+    /// A text, or `[[start]]` entries.
+    Command,
+}
+
+impl Setting {
+    /// The same for values that are no text.
+    const fn takes(self, takes: Takes) -> Self {
+        Self { takes, ..self }
+    }
 }
 
 const fn setting(
@@ -23,6 +44,7 @@ const fn setting(
         env,
         default,
         what,
+        takes: Takes::Text,
     }
 }
 
@@ -39,7 +61,8 @@ pub static SETTINGS: &[Setting] = &[
         "CHATCTL_SESSIONS",
         None,
         "session files or folders, separated by `,`",
-    ),
+    )
+    .takes(Takes::List),
     setting(
         "server",
         "CHATCTL_SERVER",
@@ -51,7 +74,8 @@ pub static SETTINGS: &[Setting] = &[
         "CHATCTL_START",
         None,
         "the command that starts the server",
-    ),
+    )
+    .takes(Takes::Command),
     setting(
         "ready",
         "CHATCTL_READY",
@@ -93,13 +117,15 @@ pub static SETTINGS: &[Setting] = &[
         "CHATCTL_SWEEP_EVERY",
         None,
         "at which events of an answer the sweep interrupts it",
-    ),
+    )
+    .takes(Takes::Number),
     setting(
         "concurrency",
         "CHATCTL_CONCURRENCY",
         None,
         "in how many conversations turns are sent at the same time",
-    ),
+    )
+    .takes(Takes::Number),
     setting(
         "watch",
         "CHATCTL_WATCH",
@@ -123,13 +149,15 @@ pub static SETTINGS: &[Setting] = &[
         "CHATCTL_FAULT",
         None,
         "faults of the commit that carries the answer, separated by `,`",
-    ),
+    )
+    .takes(Takes::List),
     setting(
         "provider-fault",
         "CHATCTL_PROVIDER_FAULT",
         None,
         "faults of the provider, separated by `,`",
-    ),
+    )
+    .takes(Takes::List),
     setting("gate", "CHATCTL_GATE", None, "the gate to use"),
     setting(
         "database-listen",
@@ -154,7 +182,8 @@ pub static SETTINGS: &[Setting] = &[
         "CHATCTL_TRIALS",
         Some("5"),
         "how many trials must be decided",
-    ),
+    )
+    .takes(Takes::Number),
     setting(
         "hold",
         "CHATCTL_HOLD",
@@ -185,7 +214,8 @@ pub static SETTINGS: &[Setting] = &[
         "CHATCTL_KEEP_BACKUPS",
         Some("5"),
         "how many backups of a database migrate keeps; 0 keeps all",
-    ),
+    )
+    .takes(Takes::Number),
     setting(
         "format",
         "CHATCTL_FORMAT",
