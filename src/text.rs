@@ -47,9 +47,26 @@ pub fn pieces_of(text: &str, pieces: usize) -> Vec<String> {
         .collect()
 }
 
+/// A text of several lines, such as an error with the end of a server's output, as one line.
+pub fn on_one_line(text: &str) -> String {
+    if !text.contains('\n') {
+        return text.to_owned();
+    }
+    let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
+    lines.collect::<Vec<_>>().join(" ")
+}
+
 #[cfg(test)]
 mod tests {
-    use super::{alike, hex, nearest, plural};
+    use super::{alike, hex, nearest, on_one_line, plural};
+
+    #[test]
+    fn an_error_of_several_lines_fits_into_a_table() {
+        let error = "the server ended; the end of its output:\n  a\n\n  b (check it)";
+        let line = "the server ended; the end of its output: a b (check it)";
+        assert_eq!(on_one_line(error), line);
+        assert_eq!(on_one_line("two  blanks stay "), "two  blanks stay ");
+    }
 
     #[test]
     fn a_slip_is_understood_and_another_word_is_not() {

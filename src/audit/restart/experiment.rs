@@ -7,6 +7,7 @@ use super::ways::Way;
 use super::{Options, preflight};
 use crate::report::{Case, Finding, Report, Severity, Verdict};
 use crate::stream::run::Stage;
+use crate::text::on_one_line;
 use crate::{cli_error, clock};
 
 /// How many conversations are asked for after each restart.
@@ -140,7 +141,7 @@ impl<'s, 'w> Experiment<'s, 'w> {
             fault: "none".into(),
             client: "read-to-end".into(),
             verdict: Verdict::Inconclusive,
-            reason: cli_error::with_hint(error),
+            reason: on_one_line(&cli_error::with_hint(error)),
             took: std::time::Duration::ZERO,
             timeline: Default::default(),
             metrics: Default::default(),
