@@ -591,6 +591,11 @@ fn a_changed_file_is_refused_and_line_ends_are_distinguished() {
         status.to_string().contains("line ends changed"),
         "{status:#}"
     );
+    let (plan, exit) = report_of(&store, "plan");
+    assert_eq!(
+        (exit, codes(&plan, "error")),
+        (1, vec!["migration-changed"])
+    );
     let repaired = store.command("repair").arg("--eol").output().unwrap();
     assert_eq!(text(&repaired).0, "2  accepted with other line ends\n");
     assert_eq!(store.up().1, 0, "and then there is nothing to do");

@@ -18,8 +18,9 @@ mod up;
 use super::{Done, Env};
 use crate::cli_error::CliError;
 use crate::migrate::ledger::{Progress, Resolution};
+use crate::migrate::plan::{Refusal, Wrong, listed};
 use crate::migrate::source::Version;
-use crate::report::{Case, Verdict};
+use crate::report::{Case, Finding, Severity, Verdict};
 use advice::Access;
 use clap::ArgGroup;
 use options::{Folders, Options};
@@ -28,9 +29,11 @@ use std::time::Duration;
 
 const EXAMPLES: &str = "\
 Examples:
-  chatctl migrate new add_status                      create migrations/<VERSION>_add_status.sql
-  chatctl migrate plan --database-url sqlite:chat.db  see what would run
-  chatctl migrate --database-url sqlite:chat.db       apply it
+  chatctl migrate new add_status     create an empty migration
+  chatctl migrate plan               see what would run
+  chatctl migrate                    apply it
+
+They read --database-url from DATABASE_URL or chatctl.toml.
 
 `chatctl --help` lists the exit codes.";
 
@@ -55,10 +58,10 @@ enum Command {
     /// Apply what is pending (the default)
     Up(up::Args),
     /// Show what would run, statement by statement, and what it may destroy; changes nothing. Exits with
-    /// 10 if something is pending
+    /// 10 if something is pending, and with 1 if an applied file was edited or is gone
     Plan(Options),
     /// Show the state of each version: applied, pending, altered, missing, or newer than the files. Exits
-    /// with 10 if something is pending
+    /// with 10 if something is pending, and with 1 if an applied file was edited or is gone
     Status(status::Args),
     /// Rehearse on a copy: check that nothing is lost, that an empty database gets the same schema, and
     /// that a second run changes nothing
@@ -132,6 +135,30 @@ enum Command {
         #[arg(default_value = ".")]
         paths: Vec<PathBuf>,
     },
+}
+
+/// What is wrong with versions that were applied, and keeps `up` from running; nothing of a refusal for
+/// another reason.
+fn wrong(refusal: &Refusal) -> Option<Finding> {
+    let code = match refusal.wrong {
+        Wrong::Dirty | Wrong::HalfApplied | Wrong::HalfMissing => "migration-unfinished",
+        Wrong::Missing => "migration-missing",
+        Wrong::OutOfOrder => "migration-out-of-order",
+        Wrong::Changed | Wrong::ChangedByLineEnds => "migration-changed",
+        Wrong::Duplicate
+        | Wrong::Newer
+        | Wrong::UnknownTarget
+        | Wrong::TargetPassed
+        | Wrong::Unsupported => return None,
+    };
+    let subject = listed(refusal.versions.iter()).replace('`', "");
+    Some(Finding::new(
+        code,
+        Severity::Error,
+        subject,
+        &refusal.message,
+        &refusal.hint,
+    ))
 }
 
 /// Runs it.

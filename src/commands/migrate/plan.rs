@@ -2,7 +2,7 @@
 
 use super::job::Job;
 use super::options::Options;
-use super::{case, title};
+use super::{case, title, wrong};
 use crate::cli_error::CliError;
 use crate::commands::Done;
 use crate::migrate;
@@ -23,8 +23,16 @@ pub(super) fn run(options: &Options, job: &Job) -> anyhow::Result<Done> {
         None => (Vec::new(), Vec::new()),
     };
     let policy = options.policy(&folder)?;
-    let plan = plan::plan(&folder.migrations, &applied, &policy).map_err(CliError::from)?;
     let mut report = job.report("migrate plan", &target);
+    let plan = match plan::plan(&folder.migrations, &applied, &policy) {
+        Ok(plan) => plan,
+        Err(refusal) => {
+            let finding = wrong(&refusal).ok_or_else(|| CliError::from(refusal))?;
+            report.checked = applied.len() as u64;
+            report.add(finding);
+            return Ok(Done::Report(Box::new(report)));
+        }
+    };
     report.pending = !plan.pending.is_empty();
     for migration in &plan.pending {
         let intent = Intent::of(migration, dialect)?;

@@ -2,11 +2,11 @@
 
 use super::job::Job;
 use super::options::Options;
-use super::{case, title};
+use super::{case, title, wrong};
 use crate::commands::Done;
 use crate::migrate;
 use crate::migrate::ledger::{BY_HAND, Seen};
-use crate::migrate::plan::{Refusal, State, Wrong};
+use crate::migrate::plan::State;
 use crate::migrate::{journal, ledger, plan};
 use crate::report::{Finding, Severity, Source, Verdict};
 use crate::sql::Dialect;
@@ -78,27 +78,12 @@ pub(super) fn run(args: &Args, job: &Job) -> anyhow::Result<Done> {
             .cases
             .push(case(name, verdict, format!("{}{when}", row.state.name())));
     }
-    wrongs.iter().for_each(|refusal| report.add(wrong(refusal)));
+    wrongs
+        .iter()
+        .filter_map(wrong)
+        .for_each(|finding| report.add(finding));
     foreign.into_iter().for_each(|finding| report.add(finding));
     Ok(Done::Report(Box::new(report)))
-}
-
-/// What keeps `up` from running.
-fn wrong(refusal: &Refusal) -> Finding {
-    let code = match refusal.wrong {
-        Wrong::Dirty | Wrong::HalfApplied | Wrong::HalfMissing => "migration-unfinished",
-        Wrong::Missing => "migration-missing",
-        Wrong::OutOfOrder => "migration-out-of-order",
-        _ => "migration-changed",
-    };
-    let subject = plan::listed(refusal.versions.iter()).replace('`', "");
-    Finding::new(
-        code,
-        Severity::Error,
-        subject,
-        &refusal.message,
-        &refusal.hint,
-    )
 }
 
 /// The history of another tool, and how chatctl continues from it.
