@@ -145,6 +145,7 @@ fn command(
         verbose: global.verbose > 0,
         rows: has_rows,
         human: format.name == "human",
+        width: style.width,
         pieces,
     };
     let runtime = tokio::runtime::Builder::new_multi_thread()

@@ -136,12 +136,53 @@ pub enum Helper {
 #[cfg(test)]
 mod tests {
     use super::{Cli, Helper};
-    use clap::CommandFactory as _;
+    use clap::{CommandFactory as _, Parser as _};
 
     #[test]
     fn the_command_line_is_consistent() {
         Cli::command().debug_assert();
         Helper::command().debug_assert();
+    }
+
+    #[test]
+    fn a_number_that_is_none_is_quoted_with_its_option_and_a_fix() {
+        let retries = "'--retries <N>': it takes a whole number from 0 on";
+        let limit = "'--limit <N>': it takes a whole number from 0 on";
+        for (line, wrong, fix) in [
+            ("migrate --retries x", "'x'", retries),
+            ("migrate --retries -1", "'-1'", retries),
+            ("inspect conversations --limit -1", "'-1'", limit),
+            ("inspect sql --limit 1.5 -", "'1.5'", limit),
+            ("verify-stream --seed me", "'me'", "'--seed <N>': it takes"),
+        ] {
+            let words = line.split(' ');
+            let error = Cli::try_parse_from(std::iter::once("chatctl").chain(words)).unwrap_err();
+            let said = error.to_string();
+            assert!(
+                said.contains(&format!("invalid value {wrong} for {fix}")),
+                "{said}"
+            );
+        }
+        // It is a value, and the settings refuse it with their bounds.
+        assert!(Cli::try_parse_from(["chatctl", "verify-stream", "--trials", "-1"]).is_ok());
+    }
+
+    #[test]
+    fn the_examples_of_help_fit_a_narrow_terminal() {
+        let mut commands = vec![Cli::command()];
+        while let Some(command) = commands.pop() {
+            let after = command.get_after_help().map(ToString::to_string);
+            for line in after.iter().flat_map(|text| text.lines()) {
+                // The table of exit codes is as wide as it is.
+                let is_code = line.starts_with("  ") && !line.contains("chatctl");
+                assert!(
+                    is_code || line.len() <= 68,
+                    "{}: {line}",
+                    command.get_name()
+                );
+            }
+            commands.extend(command.get_subcommands().cloned());
+        }
     }
 
     #[test]

@@ -11,6 +11,8 @@ use std::iter;
 
 /// The widest column of values.
 const WIDEST: usize = 60;
+/// The narrowest column of meanings.
+const NARROWEST: usize = 24;
 
 /// Runs it.
 pub fn run(env: &Env) -> Done {
@@ -43,15 +45,40 @@ pub fn run(env: &Env) -> Done {
         width(|row| row.1.chars().count()).min(WIDEST),
         width(|row| row.2.chars().count()),
     );
-    let padded = |cell: &str, width: usize| {
-        let blanks = width.saturating_sub(cell.chars().count());
-        format!("{cell}{}", " ".repeat(blanks))
-    };
     let lines = rows.iter().map(|(key, value, from, what)| {
-        let (key, value) = (padded(key, keys), padded(value, values));
-        format!("{key}  {value}  {}  {what}\n", padded(from, froms))
+        let row = format!("{key:keys$}  {value:values$}  {from:froms$}");
+        fitted(&row, what, env.width)
     });
     Done::Text(lines.collect())
+}
+
+/// A row with its meaning, which is broken into lines where the row is too wide for a terminal.
+fn fitted(row: &str, what: &str, width: Option<u16>) -> String {
+    let at = row.chars().count() + 2;
+    // Without a terminal a row is one line, for other programs.
+    let width = width.map_or(usize::MAX, usize::from);
+    if at + what.chars().count() <= width {
+        return format!("{row}  {what}\n");
+    }
+    // A column that is too narrow to be read goes below the row.
+    let (mut text, indent) = match width.checked_sub(at) {
+        Some(NARROWEST..) => (format!("{row}  "), at),
+        _ => (format!("{}\n    ", row.trim_end()), 4),
+    };
+    let mut used = indent;
+    for (number, word) in what.split(' ').enumerate() {
+        let wide = word.chars().count() + 1;
+        if number > 0 && used + wide > width {
+            text.push('\n');
+            text.push_str(&" ".repeat(indent));
+            used = indent;
+        } else if number > 0 {
+            text.push(' ');
+        }
+        text.push_str(word);
+        used += wide;
+    }
+    text + "\n"
 }
 
 /// The first value that the commands would refuse.
@@ -69,4 +96,25 @@ fn check(env: &Env) -> anyhow::Result<()> {
     env.config.parsed("ready-timeout", None, timeout)?;
     setup::options(&Wanted::default(), &env.config, &target)?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::fitted;
+
+    #[test]
+    fn a_row_fits_the_terminal_and_is_one_line_without_one() {
+        let what = "the path, URL, port or output line by which the server counts as ready";
+        let row = "ready             -      default";
+        assert_eq!(fitted(row, what, None), format!("{row}  {what}\n"));
+        for width in [60, 80, 100] {
+            let text = fitted(row, what, Some(width));
+            let widest = text.lines().map(str::len).max().unwrap();
+            assert!(widest <= usize::from(width), "{text}");
+            let words = text.split_whitespace().skip(3);
+            assert!(words.eq(what.split(' ')), "{text}");
+        }
+        let narrow = fitted(row, "the URL of a server", Some(40));
+        assert_eq!(narrow, format!("{row}\n    the URL of a server\n"));
+    }
 }

@@ -136,6 +136,7 @@ async fn verify(bug: Option<&str>, env: &Env) -> anyhow::Result<Report> {
         verbose: env.verbose,
         rows: env.rows,
         human: env.human,
+        width: env.width,
         pieces: env.pieces.clone(),
     };
     verify_stream::report(&wanted, &env).await

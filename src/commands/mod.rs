@@ -40,6 +40,8 @@ pub struct Env {
     pub rows: bool,
     /// Whether stdout is for people, who read there what is left out.
     pub human: bool,
+    /// How many columns a line on stdout may have, where that is a terminal.
+    pub width: Option<u16>,
     /// Where the pieces of a view go; it is closed when nobody reads them any more.
     pub pieces: mpsc::Sender<Piece>,
 }

@@ -1,8 +1,9 @@
-//! Moments and durations on the command line.
+//! Moments, durations and counts on the command line.
 
 use crate::cli_error::CliError;
 use crate::clock::{calendar, micros};
 use crate::store::time_of_text;
+use std::str::FromStr;
 use std::time::Duration;
 
 /// How long ago, or a time: `24h`, `2026-11-21`, `2026-11-21T08:00:00Z`; in microseconds since 1970
@@ -27,6 +28,12 @@ pub(super) fn duration(text: &str) -> Result<Duration, String> {
         }
         Err(_) => error.to_string(),
     })
+}
+
+/// A number of things.
+pub(super) fn count<T: FromStr>(text: &str) -> Result<T, String> {
+    let number = text.parse();
+    number.map_err(|_| "it takes a whole number from 0 on, such as 50".to_owned())
 }
 
 /// The span between two moments of the command line; each may be left out.

@@ -72,6 +72,13 @@ pub fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<i32> {
             };
             match error.kind() {
                 std::io::ErrorKind::NotFound => {
+                    let hint = if is_for_a_shell {
+                        hint.to_owned()
+                    } else {
+                        format!(
+                            "; install it, or write its path in --start, such as .venv/bin/{name}"
+                        )
+                    };
                     anyhow::anyhow!("`{name}` was not found, neither on PATH nor as a file{hint}")
                 }
                 _ => anyhow::anyhow!("starting `{name}`: {error}{hint}"),

@@ -5,7 +5,7 @@ use crate::audit::checks::{Asked, Check, CheckContext};
 use crate::cli_error::CliError;
 use crate::commands::Env;
 use crate::commands::chats::Chats;
-use crate::commands::moment::span;
+use crate::commands::moment::{count, span};
 use crate::migrate::source;
 use crate::report::{Report, Severity};
 use crate::text::plural;
@@ -43,7 +43,7 @@ pub(super) struct Args {
     check: Vec<String>,
 
     /// How many of each finding to name; --format csv and jsonl list all, up to 100000
-    #[arg(long, value_name = "N", default_value_t = 5)]
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = count::<usize>, allow_negative_numbers = true)]
     examples: usize,
 
     /// Messages younger than this may still be in progress, and are not judged

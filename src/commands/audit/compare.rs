@@ -11,6 +11,7 @@ use crate::audit::live::{Live, Visitor, allowed, preset_of, stores_of, without_t
 use crate::audit::snapshot::Pace as _;
 use crate::audit::{Comparer, Comparison, Key, Late, Settings, file};
 use crate::cli_error::CliError;
+use crate::commands::moment::count;
 use crate::commands::{Done, Env};
 use crate::model::{Listed, State, StoredMessage};
 use crate::report::{Report, StoreLine, Verdict};
@@ -31,7 +32,7 @@ pub(super) struct Args {
     after: Option<PathBuf>,
 
     /// Show at most this many examples of each finding
-    #[arg(long, default_value_t = 20, value_name = "N")]
+    #[arg(long, default_value_t = 20, value_name = "N", value_parser = count::<usize>, allow_negative_numbers = true)]
     examples: usize,
 
     /// If the mapping's `allow` lets users delete or change messages: the share of the store, from 0 to

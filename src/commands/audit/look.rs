@@ -29,7 +29,7 @@ pub(super) struct Look {
 
     /// Read the messages in this many ranges at once, over separate connections that share one
     /// consistent view (PostgreSQL; MariaDB, where commits wait some milliseconds at the start)
-    #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=64))]
+    #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=64), allow_negative_numbers = true)]
     ranges: u16,
 
     /// Memory for conversations and messages; the rest is spilled to temporary files

@@ -21,9 +21,11 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 const EXAMPLES: &str = "\
 Examples:
-  chatctl audit restart --database-url sqlite:chat.db \\
-    --start 'env DB_PATH={database_path} uvicorn app:app --port {port}' --stop term,kill hello.toml
-  chatctl audit restart --server http://127.0.0.1:8000 --ready /health hello.toml \\
+  chatctl audit restart hello.toml --stop term,kill \\
+    --database-url sqlite:chat.db \\
+    --start 'uvicorn app:app --port {port}'
+  chatctl audit restart hello.toml \\
+    --server http://127.0.0.1:8000 --ready /health \\
     -- docker compose restart backend
 
 `chatctl --help` lists the exit codes.";
@@ -53,7 +55,7 @@ pub(super) struct Args {
     stop: Vec<String>,
 
     /// How many rounds; conversations of earlier rounds are checked again
-    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..))]
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..), allow_negative_numbers = true)]
     rounds: u16,
 
     /// The source file to touch for a reload [default: the file that --start names]

@@ -3,7 +3,7 @@
 use super::{moment, show, show_cut};
 use crate::cli_error::CliError;
 use crate::commands::Env;
-use crate::commands::moment::span;
+use crate::commands::moment::{count, span};
 use crate::model::{Conversation, Value};
 use crate::report::{Column, Head, Holds, Piece, Sheet};
 use crate::store;
@@ -15,7 +15,7 @@ use crate::store::{Filter, Mapping};
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// Show at most this many; 0 shows all
-    #[arg(long, default_value_t = 50, value_name = "N")]
+    #[arg(long, default_value_t = 50, value_name = "N", value_parser = count::<u32>, allow_negative_numbers = true)]
     limit: u32,
 
     /// Only conversations with a message since then: an age (24h) or a time (2026-11-21T08:00:00Z)

@@ -3,6 +3,7 @@
 use super::{moment, show, show_cut};
 use crate::commands::Env;
 use crate::commands::chats::Chats;
+use crate::commands::moment::count;
 use crate::model::{StoredMessage, Value};
 use crate::report::{Column, Head, Holds, Piece, Sheet};
 use crate::store;
@@ -27,11 +28,11 @@ pub(super) struct Args {
     text: String,
 
     /// Show at most this many messages; 0 shows all
-    #[arg(long, default_value_t = 50, value_name = "N")]
+    #[arg(long, default_value_t = 50, value_name = "N", value_parser = count::<u64>, allow_negative_numbers = true)]
     limit: u64,
 
     /// Show this many characters before and after each match
-    #[arg(long, default_value_t = 60, value_name = "N")]
+    #[arg(long, default_value_t = 60, value_name = "N", value_parser = count::<usize>, allow_negative_numbers = true)]
     context: usize,
 
     /// Read every row, even if an index finds whole words

@@ -3,7 +3,7 @@
 use super::{show, show_cut};
 use crate::cli_error::CliError;
 use crate::commands::Env;
-use crate::commands::moment::duration;
+use crate::commands::moment::{count, duration};
 use crate::db::{Db, Query, QueryColumn, QueryOutput};
 use crate::report::{Align, Column, Head, Holds, Piece, Sheet};
 use anyhow::Context as _;
@@ -18,7 +18,8 @@ const WAITING: usize = 16;
 
 const EXAMPLES: &str = "\
 Examples:
-  chatctl inspect sql --database-url sqlite:chat.db 'SELECT role, count(*) FROM message GROUP BY role'
+  chatctl inspect sql --database-url sqlite:chat.db \\
+    'SELECT role, count(*) FROM message GROUP BY role'
   chatctl inspect sql --limit 0 --format csv - < query.sql
 
 `chatctl --help` lists the exit codes.";
@@ -34,7 +35,7 @@ pub(super) struct Args {
     query: String,
 
     /// Show at most this many rows; 0 shows all
-    #[arg(long, default_value_t = 1000, value_name = "N")]
+    #[arg(long, default_value_t = 1000, value_name = "N", value_parser = count::<u64>, allow_negative_numbers = true)]
     limit: u64,
 
     /// Stop the query after this time
@@ -112,6 +113,13 @@ fn stdin() -> anyhow::Result<String> {
     std::io::stdin()
         .read_to_string(&mut sql)
         .context("reading the query from stdin")?;
+    if sql.trim().is_empty() {
+        return Err(
+            CliError::usage("stdin is empty, and `-` reads the query from there")
+                .hint("echo 'SELECT 1' | chatctl inspect sql -")
+                .into(),
+        );
+    }
     Ok(sql)
 }
 

@@ -7,7 +7,7 @@ use super::losses::{allow, code, fix, subject};
 use super::options::Options;
 use super::{FAILED, advice, case, title};
 use crate::cli_error::CliError;
-use crate::commands::moment::duration;
+use crate::commands::moment::{count, duration};
 use crate::commands::{Done, Env};
 use crate::config::From;
 use crate::db::{Missing, Session, Waits};
@@ -49,7 +49,7 @@ pub(super) struct Args {
     statement_timeout: Duration,
 
     /// How many times to retry if a lock was not free in time
-    #[arg(long, value_name = "N", default_value_t = 10)]
+    #[arg(long, value_name = "N", default_value_t = 10, value_parser = count::<u32>, allow_negative_numbers = true)]
     retries: u32,
 
     /// When to back up the database first
@@ -62,7 +62,7 @@ pub(super) struct Args {
     backup_dir: Option<PathBuf>,
 
     /// How many of this database's backups to keep; 0 keeps all [default: 5] [env: CHATCTL_KEEP_BACKUPS]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = count::<usize>, allow_negative_numbers = true)]
     keep_backups: Option<usize>,
 
     /// How to compare the tables that a migration touches (`migrate guard` is another command)
