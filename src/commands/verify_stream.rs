@@ -1,5 +1,6 @@
 //! `chatctl verify-stream`: arguments and wiring.
 
+use super::moment::count;
 use super::{Done, Env};
 use crate::cli_error::CliError;
 use crate::db::Target;
@@ -24,10 +25,11 @@ const GATE: &str = "Gate and store";
 
 const EXAMPLES: &str = "\
 Examples:
-  chatctl verify-stream --database-url sqlite:chat.db --ready /health \\
-    --start 'env OPENAI_BASE_URL={gateway_url} DB_PATH={database_path} uvicorn app:app --port {port}' \\
-    sessions/hello.toml
-  chatctl verify-stream --require proven --report junit=chatctl.xml    in CI, with a chatctl.toml
+  chatctl verify-stream sessions/hello.toml \\
+    --database-url sqlite:chat.db --ready /health \\
+    --start 'uvicorn app:app --port {port}'
+  chatctl verify-stream --require proven \\
+    --report junit=chatctl.xml    in CI, with a chatctl.toml
 
 `chatctl --help` lists the exit codes.";
 
@@ -82,7 +84,7 @@ pub struct Args {
     pub suite: Option<String>,
 
     /// In the sweep, interrupt turns at every N-th event only [default: 1]
-    #[arg(long, help_heading = CASES, value_name = "N")]
+    #[arg(long, help_heading = CASES, value_name = "N", allow_negative_numbers = true)]
     pub sweep_every: Option<String>,
 
     /// With --suite full or sweep: of the added cases, run only those whose name contains this
@@ -90,9 +92,9 @@ pub struct Args {
     #[arg(long, help_heading = CASES, value_name = "TEXT", value_delimiter = ',')]
     pub cases: Vec<String>,
 
-    /// Number of conversations in which turns are sent at the same time; 1 disables the case [default: 4,
-    /// and 1 in the suite quick]
-    #[arg(long, help_heading = CASES, value_name = "N")]
+    /// Number of conversations in which turns are sent at the same time, up to 10000; 1 disables the case
+    /// [default: 4, and 1 in the suite quick]
+    #[arg(long, help_heading = CASES, value_name = "N", allow_negative_numbers = true)]
     pub concurrency: Option<String>,
 
     /// How long to watch the first rows after their turns: they must not change [default: 1s]
@@ -129,11 +131,11 @@ pub struct Args {
     #[arg(long, help_heading = GATE, value_parser = PossibleValuesParser::new(gate::ALL.iter().map(|kind| kind.name)))]
     pub gate: Option<String>,
 
-    /// How many trials must be decided for each turn, at least 3 [default: 5]
-    #[arg(long, help_heading = GATE, value_name = "N")]
+    /// How many trials must be decided for each turn, from 3 to 10000 [default: 5]
+    #[arg(long, help_heading = GATE, value_name = "N", allow_negative_numbers = true)]
     pub trials: Option<String>,
 
-    /// How long the gate stays closed: a duration, or auto to calibrate [default: auto]
+    /// How long the gate stays closed: a duration up to 10m, or auto to calibrate [default: auto]
     #[arg(long, help_heading = GATE, value_name = "DURATION")]
     pub hold: Option<String>,
 
@@ -152,7 +154,7 @@ pub struct Args {
     #[arg(long, help_heading = GATE, value_name = "URL")]
     pub read_from: Option<String>,
 
-    /// The longest hold, at least 300ms [default: 2500ms on SQLite, 10s elsewhere]
+    /// The longest hold, from 300ms to 10m [default: 2500ms on SQLite, 10s elsewhere]
     #[arg(long, help_heading = GATE, value_name = "DURATION")]
     pub max_hold: Option<String>,
 
@@ -175,7 +177,7 @@ pub struct Args {
     pub clean: bool,
 
     /// Repeat the random choices of an earlier run; a note of each run shows its seed
-    #[arg(long, help_heading = CASES, value_name = "N")]
+    #[arg(long, help_heading = CASES, value_name = "N", value_parser = count::<u64>, allow_negative_numbers = true)]
     pub seed: Option<u64>,
 
     /// Stop after the first session with an error
@@ -257,6 +259,8 @@ pub async fn report(wanted: &Wanted, env: &Env) -> anyhow::Result<Report> {
     let target = env.parsed(&database_url(env)?)?;
     let reads = reads(wanted, env, &target)?;
     let mut options = setup::options(wanted, config, &target)?;
+    let names: Vec<_> = sessions.iter().map(|(it, _)| it.name.as_str()).collect();
+    run::all_known(&options.choice.named, &names)?;
     env.progress.note(&format!(
         "--seed {} replays this run's choices",
         options.seed

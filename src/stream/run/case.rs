@@ -1,12 +1,13 @@
 //! A case in progress: its clock, its timeline, and its way into the report.
 
+use super::choice;
 use super::stage::Stage;
 use crate::clock::Tick;
 use crate::model::ProviderEnd;
 use crate::report::{Case, ClientMoment, CommitMoment, Lane, Report, Timeline, Verdict};
 use crate::stream::faults::{ClientBehaviour, GatewayFault};
 use crate::stream::judge::Judged;
-use crate::text::plural;
+use crate::text::{on_one_line, plural};
 use crate::{cli_error, clock};
 use std::collections::BTreeMap;
 
@@ -93,6 +94,7 @@ impl Stage<'_> {
         fault: &GatewayFault,
         client: &ClientBehaviour,
     ) -> Begun {
+        debug_assert!(choice::is_case(what), "--case must know `{what}`");
         self.doing(what);
         Begun {
             name: format!("{}/{what}", self.session.name),
@@ -118,7 +120,7 @@ impl Stage<'_> {
             fault: begun.fault,
             client: begun.client.into(),
             verdict,
-            reason: reason.into(),
+            reason: on_one_line(&reason.into()),
             took: begun.ended.unwrap_or_else(clock::now) - begun.began,
             timeline: begun.timeline,
             metrics: begun.metrics,

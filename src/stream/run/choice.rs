@@ -1,6 +1,10 @@
 //! Which of a suite's cases a run plays.
 
 use crate::cli_error::CliError;
+use crate::gate::CommitFault;
+use crate::gateway::faults::Mix;
+use crate::text;
+use clap::ValueEnum as _;
 use std::fmt;
 
 /// A part of a run's cases.
@@ -11,6 +15,38 @@ pub struct Choice {
     /// Which share of them.
     pub shard: Option<Shard>,
 }
+
+/// The cases of every suite, besides those of faults.
+const NAMES: &[&str] = &[
+    "broke-off",
+    "close-at-final",
+    "finish-without-done",
+    "history",
+    "limits",
+    "look-again",
+    "no-case",
+    "order",
+    "require-proven",
+    "rows",
+    "save-fails",
+];
+
+/// How the names of the cases begin that `full` and `sweep` add.
+pub const ADDED: &[&str] = &[
+    "aborted-streams",
+    "approval-",
+    "edited",
+    "left-",
+    "regenerated",
+    "resumed-",
+    "sent-twice-",
+    "side-by-side",
+    "side-job",
+    "stale-page",
+    "stopped-",
+    "tool-fails",
+    "two-turns",
+];
 
 /// One share of so many, from 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,6 +68,48 @@ impl Choice {
                 .any(|named| *named == name || named == what);
         is_named && self.shard.is_none_or(|shard| shard.holds(&name))
     }
+}
+
+/// Whether a case may have this name, without its session.
+pub(super) fn is_case(name: &str) -> bool {
+    let begins = |start: &&str| name.starts_with(start);
+    NAMES.contains(&name)
+        || ADDED.iter().any(begins)
+        || name
+            .strip_prefix("provider-")
+            .is_some_and(|mix| Mix::parse(mix).is_ok())
+        || CommitFault::from_str(name, false).is_ok()
+}
+
+/// Refuses names of cases that no run of these sessions can have, before anything starts.
+///
+/// # Errors
+/// With the name that may have been meant.
+pub fn all_known(named: &[String], sessions: &[&str]) -> Result<(), CliError> {
+    for named in named {
+        let (session, what) = match named.split_once('/') {
+            Some((session, what)) => (Some(session), what),
+            None => (None, named.as_str()),
+        };
+        if let Some(session) = session.filter(|session| !sessions.contains(session)) {
+            let there = sessions.join("`, `");
+            return Err(CliError::usage(format!(
+                "--case {named}: this run has no session `{session}`"
+            ))
+            .hint(format!("the sessions of this run: `{there}`")));
+        }
+        if !is_case(what) {
+            let faults = CommitFault::value_variants().iter().map(|it| it.name());
+            let near = text::nearest(what, NAMES.iter().chain(ADDED).copied().chain(faults));
+            let meant = near.map_or_else(String::new, |near| format!("did you mean `{near}`? "));
+            return Err(
+                CliError::usage(format!("--case {named}: chatctl has no case `{what}`")).hint(
+                    format!("{meant}A report without --case lists the names of all cases"),
+                ),
+            );
+        }
+    }
+    Ok(())
 }
 
 impl Shard {
@@ -74,7 +152,8 @@ impl fmt::Display for Shard {
 
 #[cfg(test)]
 mod tests {
-    use super::{Choice, Shard};
+    use super::{Choice, Shard, all_known, is_case};
+    use crate::stream::faults::{DOUBLED, FINISH_WITHOUT_DONE};
 
     #[test]
     fn every_case_is_in_exactly_one_share() {
@@ -110,6 +189,38 @@ mod tests {
         assert!(choice("order").holds("hello", "order"));
         assert!(!choice("other/order").holds("hello", "order"));
         assert!(Choice::default().holds("hello", "order"));
+    }
+
+    #[test]
+    fn a_name_that_no_case_has_is_refused_with_the_one_that_was_meant() {
+        let known = |named: &str| all_known(&[named.to_owned()], &["hello", "tools"]);
+        for name in [
+            "order",
+            "hello/order",
+            "tools/left-at-event-2-by-rst",
+            "stopped-at-last-delta",
+            "resumed-after-the-end",
+            "approval-refused-twice",
+            "regenerated-provider-rst",
+            "provider-rst",
+            "lost-after",
+        ] {
+            assert!(known(name).is_ok(), "{name}");
+        }
+        assert!(DOUBLED.iter().all(|it| is_case(it.name)));
+        assert!(is_case(FINISH_WITHOUT_DONE.name));
+        for (name, hint) in [
+            ("ordre", "`order`"),
+            ("hello/close-at-finl", "`close-at-final`"),
+            ("helo/order", "`hello`, `tools`"),
+            ("provider-nothing", "lists the names"),
+            ("", "lists the names"),
+        ] {
+            let error = known(name).unwrap_err();
+            assert_eq!(error.kind, crate::cli_error::Kind::Usage);
+            let said = error.hint.unwrap();
+            assert!(said.contains(hint), "{name}: {said}");
+        }
     }
 
     #[test]

@@ -74,7 +74,7 @@ use std::time::Duration;
 
 pub use case::Moments;
 pub use chat::Chat;
-pub use choice::{Choice, Shard};
+pub use choice::{ADDED, Choice, Shard, all_known};
 pub use gated::LEAST_HOLD;
 pub use interrupted::{Interrupted, Interruption};
 pub use probe::{Probed, Probes, probe};

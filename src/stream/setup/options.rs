@@ -7,14 +7,24 @@ use crate::db::Target;
 use crate::gate;
 use crate::gate::{CommitFault, FaultPlace, How, Kind};
 use crate::gateway::faults::Mix;
-use crate::stream::run::{Choice, LEAST_HOLD, Options, Proof, Require, SUITES, Shard, Suite};
+use crate::stream::run::{
+    ADDED, Choice, LEAST_HOLD, Options, Proof, Require, SUITES, Shard, Suite,
+};
 use clap::ValueEnum as _;
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 /// SQLite servers wait 5 s for a lock; a hold must stay well below.
 const MAX_HOLD: Duration = Duration::from_millis(2500);
 /// Servers wait 30 s for a connection of their pool, and longer for a commit.
 const MAX_HOLD_ON_A_WIRE: Duration = Duration::from_secs(10);
+
+/// Nobody waits longer for a commit.
+const LONGEST_HOLD: Duration = Duration::from_secs(600);
+/// How many trials may be asked for: fewer show nothing, more end on no day.
+const TRIALS: RangeInclusive<usize> = 3..=10_000;
+/// In how many conversations turns may overlap: each holds a connection and a port.
+const CHATS: RangeInclusive<usize> = 1..=10_000;
 
 /// How the run goes, on this store.
 ///
@@ -35,7 +45,9 @@ pub fn options(wanted: &Wanted, config: &Config, target: &Target) -> anyhow::Res
     };
     let hold = config.parsed("hold", wanted.hold.as_deref(), |text| match text {
         "auto" => Some(None),
-        text => duration(text).map(Some),
+        text => duration(text)
+            .filter(|hold| *hold <= LONGEST_HOLD)
+            .map(Some),
     })?;
     let gate = config.parsed("gate", wanted.gate.as_deref(), |name| {
         gate::ALL.iter().find(|kind| kind.name == name)
@@ -50,7 +62,7 @@ pub fn options(wanted: &Wanted, config: &Config, target: &Target) -> anyhow::Res
     });
     let (provider_faults, every_provider_fault) = provider_faults(wanted, config)?;
     let concurrency = config.parsed("concurrency", wanted.concurrency.as_deref(), |text| {
-        text.parse().ok().filter(|chats| *chats > 0)
+        text.parse().ok().filter(|chats| CHATS.contains(chats))
     })?;
     let suite = suite(wanted, config)?;
     if suite == Suite::Quick && !every_provider_fault && concurrency.is_none() {
@@ -76,13 +88,13 @@ pub fn options(wanted: &Wanted, config: &Config, target: &Target) -> anyhow::Res
         gate: gate.map(|kind| kind.name.to_owned()),
         trials: config
             .parsed("trials", wanted.trials.as_deref(), |text| {
-                text.parse().ok().filter(|trials| *trials >= 3)
+                text.parse().ok().filter(|trials| TRIALS.contains(trials))
             })?
             .expect("the setting has a default"),
         hold: hold.flatten(),
         max_hold: config
             .parsed("max-hold", wanted.max_hold.as_deref(), |text| {
-                duration(text).filter(|hold| *hold >= LEAST_HOLD)
+                duration(text).filter(|hold| (LEAST_HOLD..=LONGEST_HOLD).contains(hold))
             })?
             .unwrap_or(if target.is_file() {
                 MAX_HOLD
@@ -119,19 +131,6 @@ fn suite(wanted: &Wanted, config: &Config) -> anyhow::Result<Suite> {
             .into()
     })
 }
-
-/// How the names of the cases begin that `full` and `sweep` add.
-const ADDED: &[&str] = &[
-    "aborted-streams",
-    "left-at-",
-    "resumed-",
-    "sent-twice-",
-    "side-by-side",
-    "side-job",
-    "stale-page",
-    "stopped-at-",
-    "two-turns",
-];
 
 /// Refuses what names cases that the suite `quick` does not have.
 fn has_its_suite(wanted: &Wanted) -> Result<(), CliError> {
@@ -225,4 +224,60 @@ fn faults(
         .into());
     }
     Ok(faults)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Wanted, options};
+    use crate::config::Config;
+    use crate::db::Target;
+
+    #[test]
+    fn what_no_run_could_hold_is_refused_with_its_bounds() {
+        let target = Target::parse("sqlite:chat.db").unwrap();
+        let said = |wanted: Wanted| {
+            let error = options(&wanted, &Config::default(), &target).err()?;
+            let error: crate::cli_error::CliError = error.downcast().unwrap();
+            Some(format!("{} {}", error.message, error.hint.unwrap()))
+        };
+        let text = |text: &str| Some(text.to_owned());
+        let trials = |value: &str| Wanted {
+            trials: text(value),
+            ..Wanted::default()
+        };
+        let hold = |value: &str| Wanted {
+            hold: text(value),
+            ..Wanted::default()
+        };
+        let max_hold = |value: &str| Wanted {
+            max_hold: text(value),
+            ..Wanted::default()
+        };
+        let concurrency = |value: &str| Wanted {
+            concurrency: text(value),
+            ..Wanted::default()
+        };
+        for good in [
+            trials("3"),
+            trials("10000"),
+            hold("auto"),
+            hold("10m"),
+            max_hold("10m"),
+            concurrency("10000"),
+        ] {
+            assert_eq!(said(good), None);
+        }
+        for (wrong, value, bound) in [
+            (trials("2"), "2", "at least 3, at most 10000"),
+            (trials("10001"), "10001", "at least 3, at most 10000"),
+            (hold("11m"), "11m", "at most 10m"),
+            (max_hold("1d"), "1d", "at least 300ms, at most 10m"),
+            (concurrency("0"), "0", "at least 1, at most 10000"),
+            (concurrency("999999"), "999999", "at least 1, at most 10000"),
+        ] {
+            let said = said(wrong).unwrap();
+            assert!(said.contains(&format!("`{value}`")), "{said}");
+            assert!(said.contains(bound), "{said}");
+        }
+    }
 }
