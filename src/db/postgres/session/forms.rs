@@ -105,57 +105,32 @@ pub(super) fn form(own: &ShapeColumn, other: &ShapeColumn) -> Field {
     if own.declared == other.declared {
         return as_it_is;
     }
-    let (is, becomes) = (of(own), of(other));
-    let pair = (is, becomes);
-    let sql = match pair {
-        (Type::Document, Type::Document) | (Type::Text, Type::Document) => {
-            return Field {
-                sql: raw,
-                form: Form::Document,
-            };
+    let (sql, form) = match (of(own), of(other)) {
+        (Type::Document | Type::Text, Type::Document) | (Type::Document, Type::Array) => {
+            (raw, Form::Document)
         }
-        (Type::Document, Type::Text) => {
-            return Field {
-                sql: raw,
-                form: Form::Composed,
-            };
-        }
-        (Type::Text, Type::Array) => {
-            return Field {
-                sql: raw,
-                form: Form::Wrapped,
-            };
-        }
-        (Type::Array, Type::Text) => {
-            return Field {
-                form: Form::Listed,
-                ..as_it_is
-            };
-        }
-        (Type::Text, Type::Bytes) => {
-            return Field {
-                sql: raw,
-                form: Form::Plain,
-            };
-        }
-        (Type::Bytes, Type::Text) => {
-            return Field {
-                sql: format!("pg_catalog.encode({column}, 'hex')"),
-                form: Form::Hex,
-            };
-        }
-        (Type::Array, Type::Document) => {
-            return Field {
-                sql: format!("pg_catalog.to_jsonb({column})::pg_catalog.text"),
-                form: Form::Document,
-            };
-        }
-        (Type::Document, Type::Array) => {
-            return Field {
-                sql: raw,
-                form: Form::Document,
-            };
-        }
+        (Type::Document, Type::Text) => (raw, Form::Composed),
+        (Type::Text, Type::Array) => (raw, Form::Wrapped),
+        (Type::Array, Type::Text) => (as_it_is.sql, Form::Listed),
+        (Type::Text, Type::Bytes) => (raw, Form::Plain),
+        (Type::Bytes, Type::Text) => (format!("pg_catalog.encode({column}, 'hex')"), Form::Hex),
+        (Type::Array, Type::Document) => (
+            format!("pg_catalog.to_jsonb({column})::pg_catalog.text"),
+            Form::Document,
+        ),
+        _ => match text_of(own, other) {
+            Some(sql) => (sql, Form::Raw),
+            None => return as_it_is,
+        },
+    };
+    Field { sql, form }
+}
+
+/// The text that a value has in both types, as SQL; nothing where it is as its type writes it.
+fn text_of(own: &ShapeColumn, other: &ShapeColumn) -> Option<String> {
+    let column = quoted(&own.name);
+    let raw = format!("{column}::pg_catalog.text");
+    let sql = match (of(own), of(other)) {
         (Type::Array, Type::Array) if [own, other].into_iter().all(holds_floats) => {
             format!("{column}::pg_catalog.float8[]::pg_catalog.text")
         }
@@ -196,12 +171,9 @@ pub(super) fn form(own: &ShapeColumn, other: &ShapeColumn) -> Field {
             let form = format!("{column}::pg_catalog.uuid::pg_catalog.text");
             only_like(&raw, &like, &form)
         }
-        _ => return as_it_is,
+        _ => return None,
     };
-    Field {
-        sql,
-        form: Form::Raw,
-    }
+    Some(sql)
 }
 
 /// A number with all its digits and without its scale: a cast of a float to numeric would round it,
