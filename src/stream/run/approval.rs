@@ -19,7 +19,7 @@ use crate::stream::judge::approval::{
 };
 use crate::stream::judge::sent_twice::Answered;
 use crate::stream::judge::tool_calls_differ::is_same;
-use crate::stream::session::{Approval, Request, Turn};
+use crate::stream::session::{Approval, Captures, Request, Turn};
 use crate::{clock, store};
 use std::time::Duration;
 
@@ -81,49 +81,15 @@ impl Stage<'_> {
         let waiting = self.shown_while_it_waits(&mut chat, &live).await?;
         let mut known = chat.known();
         known.insert("user".to_owned(), live.user.as_str().into());
-        let page = match approved.decided {
-            Decided::Here | Decided::Twice => None,
-            Decided::AfterAReload => {
-                live.watching.leave(Way::Fin).await?;
-                tokio::time::sleep(HEARD_BY_THEN).await;
-                Some(chat.other_page())
-            }
-            Decided::AfterARestart => {
-                self.kill_and_start_again(moments).await?;
-                Some(chat.other_page())
-            }
-        };
-        let client = page.as_ref().unwrap_or(&chat).client().clone();
-        let task = || {
-            let sends = sends.expand(&known)?;
-            anyhow::Ok(self.lone_task(&client, sends, &READ_TO_END))
-        };
-        moments.now(Lane::Client, approved.decided.what());
-        let decision = Watching::start(task()?);
-        let again = match approved.decided {
-            Decided::Twice => Some(Watching::start(task()?)),
-            Decided::Here | Decided::AfterAReload | Decided::AfterARestart => None,
-        };
-        live.play.release();
-        let mut answered = self.answered(&decision).await;
-        let mut taken = is_taken(&decision.seen());
-        if let Some(again) = &again {
-            let other = self.answered(again).await;
-            taken |= is_taken(&again.seen());
-            // Which of two at once a server takes is its choice.
-            if answered != Answered::ToTheEnd {
-                answered = other;
-            }
-        }
-        self.until_idle(&live).await;
-        if answered != Answered::ToTheEnd && taken {
-            answered = self.answered_there(&live, answered).await;
-        }
-        let went_on = live.play.asked() > asked.turn.steps.len();
-        moments.now(
-            Lane::Gateway,
-            format!("the provider was asked {} times", live.play.asked()),
-        );
+        let (answered, went_on) = self
+            .decide(
+                (&chat, &known),
+                &mut live,
+                (asked, approved),
+                sends,
+                moments,
+            )
+            .await?;
         let calls = asked.turn.tool_calls();
         let is_right = |stored: &Stored| {
             let answers = usize::from(went_on);
@@ -178,6 +144,62 @@ impl Stage<'_> {
             seen.came_late = self.came_late(&mut seen.stored, patience, look).await;
         }
         Ok(seen)
+    }
+
+    /// Sends the decision on a turn that waits; says what it was answered, and whether the server asked its
+    /// provider once more.
+    async fn decide(
+        &mut self,
+        (chat, known): (&Chat, &Captures),
+        live: &mut Live,
+        (asked, approved): (&Approval, Approved),
+        sends: &Request,
+        moments: &mut Moments,
+    ) -> anyhow::Result<(Answered, bool)> {
+        let page = match approved.decided {
+            Decided::Here | Decided::Twice => None,
+            Decided::AfterAReload => {
+                live.watching.leave(Way::Fin).await?;
+                tokio::time::sleep(HEARD_BY_THEN).await;
+                Some(chat.other_page())
+            }
+            Decided::AfterARestart => {
+                self.kill_and_start_again(moments).await?;
+                Some(chat.other_page())
+            }
+        };
+        let client = page.as_ref().unwrap_or(chat).client().clone();
+        let task = || {
+            let sends = sends.expand(known)?;
+            anyhow::Ok(self.lone_task(&client, sends, &READ_TO_END))
+        };
+        moments.now(Lane::Client, approved.decided.what());
+        let decision = Watching::start(task()?);
+        let again = match approved.decided {
+            Decided::Twice => Some(Watching::start(task()?)),
+            Decided::Here | Decided::AfterAReload | Decided::AfterARestart => None,
+        };
+        live.play.release();
+        let mut answered = self.answered(&decision).await;
+        let mut taken = is_taken(&decision.seen());
+        if let Some(again) = &again {
+            let other = self.answered(again).await;
+            taken |= is_taken(&again.seen());
+            // Which of two at once a server takes is its choice.
+            if answered != Answered::ToTheEnd {
+                answered = other;
+            }
+        }
+        self.until_idle(live).await;
+        if answered != Answered::ToTheEnd && taken {
+            answered = self.answered_there(live, answered).await;
+        }
+        let went_on = live.play.asked() > asked.turn.steps.len();
+        moments.now(
+            Lane::Gateway,
+            format!("the provider was asked {} times", live.play.asked()),
+        );
+        Ok((answered, went_on))
     }
 
     /// Kills the server, which chatctl started, and starts it again.

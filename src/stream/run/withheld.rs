@@ -6,6 +6,7 @@ use super::case::Moments;
 use super::chat::Chat;
 use super::live::Live;
 use super::pieces::Pieces;
+use super::reload_at_final::Hidden;
 use super::stage::Stage;
 use super::trial::{Holds, Judged};
 use crate::clock::Tick;
@@ -53,6 +54,15 @@ pub(super) struct Way {
 struct Chosen {
     commit: Withheld,
     others: Vec<String>,
+}
+
+/// What shows when the final marker has come, while the gate is closed.
+struct ShownAtFinal {
+    at_final: AtFinal,
+    /// A stored conversation that a reload does not show.
+    hidden: Option<Hidden>,
+    /// An answer that a reload shows, although its row is not complete.
+    elsewhere: Option<order::Elsewhere>,
 }
 
 impl Stage<'_> {
@@ -109,30 +119,14 @@ impl Stage<'_> {
         if matches!(trial.row_at_final, Some(RowState::Incomplete)) {
             tokio::time::sleep(AFTERGLOW).await;
         }
-        let is_stored = trial.end == End::Final && trial.row_at_final == Some(RowState::Complete);
-        let mut at_final = AtFinal::default();
-        if is_stored {
-            at_final = self.store_at_final(chat, &live).await;
-        }
-        if let Some(missing) = &at_final.missing {
-            moments.now(Lane::Store, missing.what());
-        }
-        let mut hidden = None;
-        if is_stored {
-            hidden = self.reload_at_final(chat, &live, gate, holds.hold).await?;
-        }
-        let is_missing = matches!(
-            trial.row_at_final,
-            Some(RowState::Incomplete | RowState::CommitWaits)
-        );
-        let mut elsewhere = None;
-        // A server that has committed nothing can show the answer from its memory only.
-        if is_missing && !trial.steps.is_empty() {
-            let carried = moments.carried;
-            elsewhere = self
-                .shown_without_row(chat, &live, holds.hold, carried)
-                .await;
-        }
+        let shown = self
+            .shown_at_final(chat, &live, gate, holds.hold, (&trial, &mut moments))
+            .await?;
+        let ShownAtFinal {
+            at_final,
+            mut hidden,
+            elsewhere,
+        } = shown;
         if let Some(hidden) = &hidden {
             moments.now(
                 Lane::Client,
@@ -173,6 +167,45 @@ impl Stage<'_> {
             missing: Missing::first(at_final.missing, hidden),
         };
         self.finish_trial(live, judged, at_final.rows).await
+    }
+
+    /// Looks at the store and at the server's own history when the final marker has come, before the gate
+    /// opens.
+    async fn shown_at_final(
+        &mut self,
+        chat: &Chat,
+        live: &Live,
+        gate: &mut dyn CommitGate,
+        hold: Duration,
+        (trial, moments): (&Trial, &mut Moments),
+    ) -> anyhow::Result<ShownAtFinal> {
+        let is_stored = trial.end == End::Final && trial.row_at_final == Some(RowState::Complete);
+        let mut at_final = AtFinal::default();
+        if is_stored {
+            at_final = self.store_at_final(chat, live).await;
+        }
+        if let Some(missing) = &at_final.missing {
+            moments.now(Lane::Store, missing.what());
+        }
+        let mut hidden = None;
+        if is_stored {
+            hidden = self.reload_at_final(chat, live, gate, hold).await?;
+        }
+        let is_missing = matches!(
+            trial.row_at_final,
+            Some(RowState::Incomplete | RowState::CommitWaits)
+        );
+        let mut elsewhere = None;
+        // A server that has committed nothing can show the answer from its memory only.
+        if is_missing && !trial.steps.is_empty() {
+            let carried = moments.carried;
+            elsewhere = self.shown_without_row(chat, live, hold, carried).await;
+        }
+        Ok(ShownAtFinal {
+            at_final,
+            hidden,
+            elsewhere,
+        })
     }
 
     /// Lets one commit through, gives its answer, and continues with the next, until the final marker
