@@ -242,19 +242,8 @@ impl Stage<'_> {
             Among::Others => self.world.gateway.play_beside(&play),
         }
 
-        let mut captures = chat.known();
-        captures.insert("user".to_owned(), user.as_str().into());
-        captures.insert(IDEMPOTENCY_KEY.to_owned(), token().into());
-        captures.insert("turn".to_owned(), (index + 1).into());
-        captures.insert("uuid".to_owned(), uuid().into());
-        captures.insert("nanoid".to_owned(), nanoid().into());
-        captures.extend(instead.map(|it| it.known.clone()).unwrap_or_default());
-        let messages = match &self.session.messages {
-            Some(forms) => Some(forms.write(&chat.spoken(), &user, &captures)?),
-            None => None,
-        };
-        let context = messages.as_ref().map(Value::to_string);
-        captures.extend(messages.map(|messages| ("messages".to_owned(), messages)));
+        let known = instead.map(|it| &it.known);
+        let (captures, context) = self.values(chat, index, &user, known)?;
         let own = turn.request.as_ref().unwrap_or(&self.session.request);
         let request = instead.map_or(own, |instead| instead.request);
         let then = self.session.stream.as_ref().map(|follow| Second {
@@ -302,6 +291,31 @@ impl Stage<'_> {
             nonce,
             play,
         })
+    }
+
+    /// What the templates of a turn's request may name; and the messages among them, where the client sends all
+    /// of them.
+    fn values(
+        &self,
+        chat: &Chat,
+        index: usize,
+        user: &str,
+        known: Option<&Captures>,
+    ) -> anyhow::Result<(Captures, Option<String>)> {
+        let mut captures = chat.known();
+        captures.insert("user".to_owned(), user.into());
+        captures.insert(IDEMPOTENCY_KEY.to_owned(), token().into());
+        captures.insert("turn".to_owned(), (index + 1).into());
+        captures.insert("uuid".to_owned(), uuid().into());
+        captures.insert("nanoid".to_owned(), nanoid().into());
+        captures.extend(known.cloned().unwrap_or_default());
+        let messages = match &self.session.messages {
+            Some(forms) => Some(forms.write(&chat.spoken(), user, &captures)?),
+            None => None,
+        };
+        let context = messages.as_ref().map(Value::to_string);
+        captures.extend(messages.map(|messages| ("messages".to_owned(), messages)));
+        Ok((captures, context))
     }
 
     /// The same, with a client that can leave in any way, as far as its connection is not encrypted.

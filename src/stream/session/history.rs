@@ -130,8 +130,8 @@ impl History {
         snapshot.ok_or_else(none)
     }
 
-    fn records(&self, answer: &Value) -> Result<Vec<Remembered>, HistoryError> {
-        let mut records = self.messages.query(answer).all();
+    /// Refuses paths that select nothing where there is something.
+    fn check(&self, answer: &Value, records: &[&Value]) -> Result<(), HistoryError> {
         if records.is_empty() && self.has_messages_elsewhere(answer) {
             return Err(HistoryError::Session {
                 key: "messages",
@@ -161,6 +161,12 @@ impl History {
                 });
             }
         }
+        Ok(())
+    }
+
+    fn records(&self, answer: &Value) -> Result<Vec<Remembered>, HistoryError> {
+        let mut records = self.messages.query(answer).all();
+        self.check(answer, &records)?;
         match self.order {
             Order::OldestFirst => {}
             Order::NewestFirst => records.reverse(),
