@@ -1,7 +1,7 @@
 //! Judges a turn that paused until the user decided on a tool call. Pure.
 
 use super::ended_early::{NextTurn, OF_THE_CLIENT};
-use super::judged::{self, Judged, LATE};
+use super::judged::{self, Judged, LATE, OfCase, finding, wrong};
 use super::sent_twice::Answered;
 use crate::report::{Finding, Severity, Source};
 use std::fmt;
@@ -210,22 +210,18 @@ fn unanswered(seen: &Seen) -> Option<String> {
     }
 }
 
-fn finding(
-    seen: &Seen,
-    code: &'static str,
-    severity: Severity,
-    (harm, help): (&str, &str),
-    (source, fact): (Source, &str),
-) -> Finding {
-    let finding = Finding::new(code, severity, &seen.subject, harm, help);
-    let case = seen.approved;
-    finding
-        .with(source, format!("{case}: {fact}"))
-        .in_case(&seen.case)
-}
+impl OfCase for Seen {
+    fn subject(&self) -> &str {
+        &self.subject
+    }
 
-fn wrong(seen: &Seen, code: &'static str, says: (&str, &str), fact: (Source, &str)) -> Finding {
-    finding(seen, code, Severity::Error, says, fact)
+    fn case(&self) -> &str {
+        &self.case
+    }
+
+    fn done(&self) -> Option<String> {
+        Some(self.approved.to_string())
+    }
 }
 
 /// A turn that waits can't be continued.
@@ -366,14 +362,8 @@ fn context(seen: &Seen, stored: &Stored) -> Option<Finding> {
 }
 
 fn next(seen: &Seen) -> Option<Finding> {
-    let failure = seen.next.failure()?;
-    let harm = format!("{} after the user's decision", failure.harm);
-    let says = (
-        harm.as_str(),
-        "end the turn that waited, and give each call a result, even a refused one",
-    );
-    let fact = (failure.source, failure.how.as_str());
-    Some(finding(seen, failure.code, failure.severity, says, fact))
+    let help = "end the turn that waited, and give each call a result, even a refused one";
+    seen.next.finding(seen, "after the user's decision", help)
 }
 
 #[cfg(test)]

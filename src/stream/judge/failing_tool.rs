@@ -5,7 +5,7 @@
 
 use super::approval::Call;
 use super::ended_early::NextTurn;
-use super::judged::{self, Judged, LATE};
+use super::judged::{self, Judged, LATE, OfCase, finding, wrong};
 use crate::report::{Finding, Severity, Source};
 
 /// What was seen.
@@ -97,25 +97,18 @@ fn tell(seen: &ToolFailed, stored: &Stored) -> String {
     )
 }
 
-fn finding(
-    seen: &ToolFailed,
-    code: &'static str,
-    severity: Severity,
-    (harm, help): (&str, &str),
-    (source, fact): (Source, &str),
-) -> Finding {
-    Finding::new(code, severity, &seen.subject, harm, help)
-        .with(source, fact.to_owned())
-        .in_case(&seen.case)
-}
+impl OfCase for ToolFailed {
+    fn subject(&self) -> &str {
+        &self.subject
+    }
 
-fn wrong(
-    seen: &ToolFailed,
-    code: &'static str,
-    says: (&str, &str),
-    fact: (Source, &str),
-) -> Finding {
-    finding(seen, code, Severity::Error, says, fact)
+    fn case(&self) -> &str {
+        &self.case
+    }
+
+    fn done(&self) -> Option<String> {
+        None
+    }
 }
 
 fn question(seen: &ToolFailed, stored: &Stored) -> Option<Finding> {
@@ -220,14 +213,8 @@ fn stuck(seen: &ToolFailed, stored: &Stored) -> Option<Finding> {
 }
 
 fn next(seen: &ToolFailed) -> Option<Finding> {
-    let failure = seen.next.failure()?;
-    let harm = format!("{} after a tool failed", failure.harm);
-    let says = (
-        harm.as_str(),
-        "finish a turn's row and release its lock in a `finally`, and give the failed call a result",
-    );
-    let fact = (failure.source, failure.how.as_str());
-    Some(finding(seen, failure.code, failure.severity, says, fact))
+    let help = "finish a turn's row and release its lock in a `finally`, and give the failed call a result";
+    seen.next.finding(seen, "after a tool failed", help)
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! The result of a case: its verdict, the reason, and the findings.
 
 use crate::model::ProviderEnd;
-use crate::report::{Finding, Severity, Verdict};
+use crate::report::{Finding, Severity, Source, Verdict};
 
 /// Of a conversation that has messages and no row of its own, or none that names its user as
 /// others do: what was seen.
@@ -84,4 +84,41 @@ pub(super) fn read<T>(stored: &Result<T, String>) -> Result<&T, Judged> {
     stored
         .as_ref()
         .map_err(|why| Judged::unseen(format!("the store could not be read: {why}")))
+}
+
+/// What was seen in a case, as its findings name it.
+pub(super) trait OfCase {
+    /// The session, and its table.
+    fn subject(&self) -> &str;
+    /// The case's name in the report.
+    fn case(&self) -> &str;
+    /// What was done, where a fact needs it.
+    fn done(&self) -> Option<String>;
+}
+
+/// A finding of a case: its harm and what to do, and the fact that shows it.
+pub(super) fn finding(
+    seen: &impl OfCase,
+    code: &'static str,
+    severity: Severity,
+    (harm, help): (&str, &str),
+    (source, fact): (Source, &str),
+) -> Finding {
+    let fact = match seen.done() {
+        Some(done) => format!("{done}: {fact}"),
+        None => fact.to_owned(),
+    };
+    Finding::new(code, severity, seen.subject(), harm, help)
+        .with(source, fact)
+        .in_case(seen.case())
+}
+
+/// The same, of what is an error in any case.
+pub(super) fn wrong(
+    seen: &impl OfCase,
+    code: &'static str,
+    says: (&str, &str),
+    fact: (Source, &str),
+) -> Finding {
+    finding(seen, code, Severity::Error, says, fact)
 }

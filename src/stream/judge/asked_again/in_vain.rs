@@ -6,7 +6,7 @@
 use super::{Again, Old};
 use crate::report::{Finding, Severity, Source};
 use crate::stream::judge::ended_early::NextTurn;
-use crate::stream::judge::judged::{self, Judged, LATE};
+use crate::stream::judge::judged::{self, Judged, LATE, OfCase, finding};
 use crate::stream::policy::{Keep, Policy};
 use crate::stream::session::OldAnswer;
 
@@ -142,17 +142,18 @@ fn when(seen: &InVain) -> String {
     }
 }
 
-fn finding(
-    seen: &InVain,
-    code: &'static str,
-    severity: Severity,
-    (harm, help): (&str, &str),
-    (source, fact): (Source, &str),
-) -> Finding {
-    let finding = Finding::new(code, severity, &seen.subject, harm, help);
-    finding
-        .with(source, format!("{}: {fact}", when(seen)))
-        .in_case(&seen.case)
+impl OfCase for InVain {
+    fn subject(&self) -> &str {
+        &self.subject
+    }
+
+    fn case(&self) -> &str {
+        &self.case
+    }
+
+    fn done(&self) -> Option<String> {
+        Some(when(self))
+    }
 }
 
 fn question(seen: &InVain, stored: &Remains) -> Option<Finding> {
@@ -294,14 +295,8 @@ fn context(seen: &InVain, stored: &Remains) -> Option<Finding> {
 
 /// The conversation can't be continued.
 fn next(seen: &InVain) -> Option<Finding> {
-    let failure = seen.next.failure()?;
-    let harm = format!("{} after a failed regenerate", failure.harm);
-    let says = (
-        harm.as_str(),
-        "finish a turn's row and release its lock in a `finally`, and accept a question after an unanswered one",
-    );
-    let fact = (failure.source, failure.how.as_str());
-    Some(finding(seen, failure.code, failure.severity, says, fact))
+    let help = "finish a turn's row and release its lock in a `finally`, and accept a question after an unanswered one";
+    seen.next.finding(seen, "after a failed regenerate", help)
 }
 
 #[cfg(test)]

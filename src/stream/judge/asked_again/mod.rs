@@ -3,7 +3,7 @@
 pub mod in_vain;
 
 use super::ended_early::{NextTurn, Spoilt};
-use super::judged::Judged;
+use super::judged::{Judged, OfCase, finding, wrong};
 use super::order::RowState;
 use super::sent_twice::Answered;
 use super::whole_turn::{self, Wrong};
@@ -137,26 +137,18 @@ fn tell(seen: &AskedAgain) -> String {
     )
 }
 
-fn finding(
-    seen: &AskedAgain,
-    code: &'static str,
-    severity: Severity,
-    (harm, help): (&str, &str),
-    (source, fact): (Source, &str),
-) -> Finding {
-    let finding = Finding::new(code, severity, &seen.subject, harm, help);
-    finding
-        .with(source, format!("{}: {fact}", seen.again))
-        .in_case(&seen.case)
-}
+impl OfCase for AskedAgain {
+    fn subject(&self) -> &str {
+        &self.subject
+    }
 
-fn wrong(
-    seen: &AskedAgain,
-    code: &'static str,
-    says: (&str, &str),
-    fact: (Source, &str),
-) -> Finding {
-    finding(seen, code, Severity::Error, says, fact)
+    fn case(&self) -> &str {
+        &self.case
+    }
+
+    fn done(&self) -> Option<String> {
+        Some(self.again.to_string())
+    }
 }
 
 fn answer(seen: &AskedAgain) -> Option<Finding> {
@@ -326,14 +318,10 @@ fn context(seen: &AskedAgain) -> Option<Finding> {
 
 /// The conversation can't be continued, or what is said in it later is not stored.
 fn following(seen: &AskedAgain) -> Option<Finding> {
-    let failure = seen.following.failure()?;
-    let harm = format!("{} after a regenerate or an edit", failure.harm);
-    let says = (
-        harm.as_str(),
-        "finish a turn's row and release its lock in a `finally`, also for a regenerated turn",
-    );
-    let fact = (failure.source, failure.how.as_str());
-    Some(finding(seen, failure.code, failure.severity, says, fact))
+    let help =
+        "finish a turn's row and release its lock in a `finally`, also for a regenerated turn";
+    seen.following
+        .finding(seen, "after a regenerate or an edit", help)
 }
 
 #[cfg(test)]

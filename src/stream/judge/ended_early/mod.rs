@@ -8,10 +8,10 @@ mod findings;
 #[cfg(test)]
 mod tests;
 
-use super::judged::{self, Judged, LATE};
+use super::judged::{self, Judged, LATE, OfCase, finding};
 use super::whole_turn::Wrong;
 use crate::model::ProviderEnd;
-use crate::report::{Severity, Source};
+use crate::report::{Finding, Severity, Source};
 use crate::stream::faults::{Point, Way};
 use crate::stream::kept::{AnswerFate, Marked};
 use crate::stream::policy::{Keep, ON_DISCONNECT, ON_STOP, Policy};
@@ -225,6 +225,15 @@ pub(super) struct NextFailure {
 }
 
 impl NextTurn {
+    /// That the conversation can't be continued, if so.
+    pub(super) fn finding(&self, seen: &impl OfCase, after: &str, help: &str) -> Option<Finding> {
+        let failure = self.failure()?;
+        let harm = format!("{} {after}", failure.harm);
+        let fact = (failure.source, failure.how.as_str());
+        let says = (harm.as_str(), help);
+        Some(finding(seen, failure.code, failure.severity, says, fact))
+    }
+
     /// How it failed, and how bad that is: some statuses say something of the client only.
     pub(super) fn failure(&self) -> Option<NextFailure> {
         let refused = |severity, how| NextFailure {
