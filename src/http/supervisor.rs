@@ -64,24 +64,12 @@ pub fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<i32> {
         .spawn()
         .map_err(|error| {
             let name = &args.command[0];
-            let is_for_a_shell = name == "cd" || name.contains('=');
-            let hint = if is_for_a_shell {
-                "; no shell runs the command: begin with `env NAME=VALUE`, or use sh -c '…'"
-            } else {
-                ""
-            };
             match error.kind() {
-                std::io::ErrorKind::NotFound => {
-                    let hint = if is_for_a_shell {
-                        hint.to_owned()
-                    } else {
-                        format!(
-                            "; install it, or write its path in --start, such as .venv/bin/{name}"
-                        )
-                    };
-                    anyhow::anyhow!("`{name}` was not found, neither on PATH nor as a file{hint}")
-                }
-                _ => anyhow::anyhow!("starting `{name}`: {error}{hint}"),
+                std::io::ErrorKind::NotFound => anyhow::anyhow!(
+                    "`{name}` was not found, neither on PATH nor as a file; {}",
+                    instead_of(name)
+                ),
+                _ => anyhow::anyhow!("starting `{name}`: {error}"),
             }
         })?;
     let group = Pid::from_raw(i32::try_from(child.id())?);
@@ -95,6 +83,17 @@ pub fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<i32> {
     let code = follow(group, &mut server, &inbox, out);
     let _ = killpg(group, Signal::SIGKILL);
     Ok(code.unwrap_or(1))
+}
+
+/// What to write in place of a command that was not found.
+fn instead_of(name: &str) -> String {
+    if name == "cd" || name.contains('=') {
+        "no shell runs the command: begin with `env NAME=VALUE`, or use sh -c '…'".to_owned()
+    } else if name.contains('/') {
+        "check the path, which begins in the folder that chatctl runs in".to_owned()
+    } else {
+        format!("install it, or write its path, such as .venv/bin/{name}")
+    }
 }
 
 /// Passes on what chatctl asks, until it is gone.
@@ -168,4 +167,21 @@ fn say(out: &mut dyn Write, told: &TracerMessage) {
     let mut line = serde_json::to_vec(told).expect("what is told has a JSON form");
     line.push(b'\n');
     let _ = out.write_all(&line).and_then(|()| out.flush());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::instead_of;
+
+    #[test]
+    fn a_command_that_is_not_there_names_a_way_out() {
+        for (name, says) in [
+            ("uvicorn", ".venv/bin/uvicorn"),
+            ("./server", "check the path"),
+            ("PORT=1", "env NAME=VALUE"),
+            ("cd", "sh -c"),
+        ] {
+            assert!(instead_of(name).contains(says), "{name}");
+        }
+    }
 }
