@@ -138,6 +138,34 @@ impl Sqlite {
         Ok(shapes)
     }
 
+    /// The view that has the name of a table which is gone. It is compared as a table is.
+    pub(super) fn view_in_place(&mut self, gone: &Shape) -> anyhow::Result<Option<Shape>> {
+        let name = text_literal(&gone.table);
+        let columns = self.rows(&format!(
+            "SELECT m.name, x.name, x.type FROM main.sqlite_master AS m, temp.pragma_table_xinfo(m.name, 'main') AS x \
+             WHERE m.type = 'view' AND m.name = {name} COLLATE NOCASE ORDER BY x.cid"
+        ))?;
+        let Some(first) = columns.first() else {
+            return Ok(None);
+        };
+        let name = first[0].to_string();
+        let column = |row: &Vec<Cell>| ShapeColumn {
+            id: None,
+            name: row[1].to_string(),
+            declared: row[2].to_string(),
+        };
+        let view = Shape {
+            schema: gone.schema.clone(),
+            name: name.clone(),
+            table: name.clone(),
+            bare: true,
+            columns: columns.iter().map(column).collect(),
+            ..Shape::default()
+        };
+        self.views.insert(name, view.clone());
+        Ok(Some(view))
+    }
+
     pub(super) fn all_objects(&mut self) -> anyhow::Result<BTreeSet<Object>> {
         let rows = self.rows(
             "SELECT m.type, m.name, coalesce((SELECT t.name FROM main.sqlite_master AS t WHERE t.type = 'table' \

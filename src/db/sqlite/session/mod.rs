@@ -63,6 +63,8 @@ struct Sqlite {
     counts: BTreeMap<String, Content>,
     /// The search indexes among them.
     indexes: BTreeMap<String, Searched>,
+    /// Views that have the names of tables which are gone.
+    views: BTreeMap<String, Shape>,
 }
 
 impl Sqlite {
@@ -101,6 +103,7 @@ impl Sqlite {
             witness: Witness::new(read::form),
             counts: BTreeMap::new(),
             indexes: BTreeMap::new(),
+            views: BTreeMap::new(),
         })
     }
 
@@ -279,6 +282,10 @@ impl Session for Sqlite {
         format!("quote({})", quoted(column))
     }
 
+    fn view_of(&mut self, gone: &Shape) -> anyhow::Result<Option<Shape>> {
+        self.view_in_place(gone)
+    }
+
     fn objects(&mut self) -> anyhow::Result<BTreeSet<Object>> {
         self.all_objects()
     }
@@ -331,6 +338,7 @@ impl Session for Sqlite {
         self.witness.begin();
         self.counts.clear();
         self.indexes.clear();
+        self.views.clear();
         self.keep(keep, measure)
     }
 

@@ -74,6 +74,9 @@ impl Measured for Sqlite {
     ) -> anyhow::Result<Option<Compared>> {
         let all = self.look()?;
         let now = all.tables.iter().find(|it| it.name == successor.table);
+        let view = self.views.get(&successor.table);
+        let view_is_read = now.is_none() && view.is_some();
+        let now = now.or(view);
         let now = now.ok_or_else(|| anyhow::anyhow!("`{}` no longer exists", successor.table))?;
         let now = &now.clone().with_generated(|it| successor.reads(it));
         let Some(mut reading) = self.witness.after(shape, successor, now) else {
@@ -81,6 +84,10 @@ impl Measured for Sqlite {
         };
         self.read(&successor.table, &mut reading)?;
         let mut compared = self.witness.compare(shape, successor, (now, reading))?;
+        // What the view reads is a copy of the users' rows, whose origin is gone.
+        if view_is_read {
+            self.witness.gone(shape)?;
+        }
         self.compare_index((&shape.name, &successor.table), &mut compared)?;
         Ok(Some(compared))
     }
