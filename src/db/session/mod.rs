@@ -14,8 +14,8 @@ use crate::model::{Actions, Cell, Compared, Content, Names, Numbering, Shape, Su
 pub use copying::{Copying, Reached, reached};
 pub use failed::{Failed, Why};
 pub(in crate::db) use object::{
-    COUNTER, DEFAULT, FOREIGN_KEY, KEEPS_APART, KEY, NOT_NULL, ON_DELETE, POLICIES, POLICY, UNIQUE,
-    columns_of,
+    COUNTER, DEFAULT, FOREIGN_KEY, KEEPS_APART, KEY, NOT_NULL, NUMBER, ON_DELETE, POLICIES, POLICY,
+    UNIQUE, columns_of,
 };
 pub use object::{Needs, Object, SWITCHED_OFF};
 use std::collections::{BTreeMap, BTreeSet};

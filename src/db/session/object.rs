@@ -4,6 +4,8 @@
 pub(in crate::db) const KEY: &str = "primary key";
 /// and the counter that never gives a number again.
 pub(in crate::db) const COUNTER: &str = "AUTOINCREMENT";
+/// On SQLite, that its key is no number which may be left out and is NULL then, as that of `INT PRIMARY KEY`.
+pub(in crate::db) const NUMBER: &str = "automatic number";
 /// What a table has of some columns: a foreign key,
 pub(in crate::db) const FOREIGN_KEY: &str = "foreign key";
 /// what that does when the row goes that it leads to,
@@ -57,7 +59,7 @@ impl Object {
         let of_table = self.table.eq_ignore_ascii_case(&other.table);
         let same_id = self.id.is_some() && self.id == other.id;
         match (self.kind.as_str(), other.kind.as_str()) {
-            (KEY | COUNTER, kind) => self.kind == kind && self.table == other.table,
+            (KEY | COUNTER | NUMBER, kind) => self.kind == kind && self.table == other.table,
             (POLICY | POLICIES, kind) => {
                 self.kind == kind && (same_id || of_table && self.has_columns_of(other))
             }
@@ -95,7 +97,7 @@ impl Object {
     /// Whether it goes with the other one, which says so.
     pub fn goes_with(&self, other: &Self) -> bool {
         let kinds = (self.kind.as_str(), other.kind.as_str());
-        kinds == (ON_DELETE, FOREIGN_KEY)
+        matches!(kinds, (ON_DELETE, FOREIGN_KEY) | (NUMBER, KEY))
             && self.table.eq_ignore_ascii_case(&other.table)
             && self.has_columns_of(other)
     }

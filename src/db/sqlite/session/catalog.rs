@@ -4,8 +4,8 @@ use super::super::sentinel::INDEX;
 use super::{Sqlite, modules, text_literal};
 use crate::db::catalog::quoted;
 use crate::db::session::{
-    COUNTER, FOREIGN_KEY, ForeignKey, KEEPS_APART, KEY, NOT_NULL, ON_DELETE, Object, Orphan,
-    Session as _, UNIQUE, columns_of,
+    COUNTER, FOREIGN_KEY, ForeignKey, KEEPS_APART, KEY, NOT_NULL, NUMBER, ON_DELETE, Object,
+    Orphan, Session as _, UNIQUE, columns_of,
 };
 use crate::model::{Cell, Numbered, NumberedColumn, Numbering, Shape, ShapeColumn};
 use std::collections::{BTreeMap, BTreeSet};
@@ -176,7 +176,10 @@ impl Sqlite {
             "SELECT '{KEY}', group_concat(x.name, ', '), l.name, '' FROM temp.pragma_table_list AS l, temp.pragma_table_xinfo(l.name, 'main') AS x \
              WHERE l.schema = 'main' AND l.type = 'table' AND x.pk > 0 GROUP BY l.name \
              UNION ALL SELECT '{COUNTER}', x.name, m.name, '' FROM main.sqlite_master AS m, temp.pragma_table_xinfo(m.name, 'main') AS x \
-             WHERE m.type = 'table' AND instr(lower(m.sql), 'autoincrement') > 0 AND x.pk > 0"
+             WHERE m.type = 'table' AND instr(lower(m.sql), 'autoincrement') > 0 AND x.pk > 0 \
+             UNION ALL SELECT '{NUMBER}', min(x.name), l.name, '' FROM temp.pragma_table_list AS l, temp.pragma_table_xinfo(l.name, 'main') AS x \
+             WHERE l.schema = 'main' AND l.type = 'table' AND x.pk > 0 GROUP BY l.name HAVING count(*) > 1 OR NOT min(instr(lower(x.type), 'int') > 0 \
+             AND lower(x.type) <> 'integer' AND NOT x.\"notnull\" AND x.dflt_value IS NULL)"
         ))?;
         let of_columns = self.rows(&format!(
             "SELECT '{FOREIGN_KEY}', group_concat(f.\"from\", ', '), m.name, group_concat(f.\"from\", char(10)) \
