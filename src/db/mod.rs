@@ -33,9 +33,10 @@ pub use scratch::{CONFINE, Extent, Scratch};
 pub use sentinel::Act;
 pub use server::{grant, is_missing_table};
 pub use session::{
-    Copied, Copying, Door, Failed, ForeignKey, Found, HISTORY as HISTORY_TABLE, Interrupter,
-    Isolation, Measure, Missing, Needs, OWN as OWN_TABLES, Object, Orphan, Placed, PlacedRows,
-    Reached, SESSION_PRAGMAS, SWITCHED_OFF, Seeds, Session, Waits, Why, reached,
+    Access, Copied, Copying, Door, Failed, ForeignKey, Found, HISTORY as HISTORY_TABLE,
+    Interrupter, Isolation, Measure, Missing, Needs, OWN as OWN_TABLES, Object, Orphan, Placed,
+    PlacedRows, Reached, Reader, SESSION_PRAGMAS, SWITCHED_OFF, Seeds, Session, Waits, Why,
+    reached,
 };
 pub use snapshot_read::{Log, Moment, SnapshotRead};
 pub use sqlite::{Undone, stop_reading, where_else};

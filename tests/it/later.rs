@@ -141,6 +141,28 @@ fn who_could_read_rows_and_can_not_any_more_is_named_on_postgres() {
     run_sql(&store.url, "ALTER TABLE messages OWNER TO app");
     store.file("2_change.sql", "ALTER TABLE messages OWNER TO other;\n");
     assert_eq!(warned(&store.up(&[]), "rows-unreadable").len(), 1);
+    // An UPDATE for which there is no policy changes nothing, without an error.
+    for (name, policy, named) in [
+        (
+            "no_updates",
+            "CREATE POLICY w ON messages FOR INSERT WITH CHECK (true)",
+            &[
+                "`app` could update `messages`, and an UPDATE would silently change none of its 1000 rows any more",
+            ][..],
+        ),
+        (
+            "updates",
+            "CREATE POLICY w ON messages FOR UPDATE USING (true)",
+            &[],
+        ),
+        ("revoked", "REVOKE UPDATE ON messages FROM app", &[]),
+    ] {
+        let store = host.store(name);
+        run_sql(&store.url, "GRANT SELECT, UPDATE ON messages TO app");
+        let reads = "CREATE POLICY r ON messages FOR SELECT USING (true);";
+        store.file("2_change.sql", &format!("{SECURE}{reads}\n{policy};\n"));
+        assert_eq!(warned(&store.up(&[]), "rows-unreadable"), named, "{name}");
+    }
 }
 
 /// Who switches a trigger off by its name means it.

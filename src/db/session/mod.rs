@@ -34,6 +34,20 @@ pub enum Missing {
 
 /// How long a session waits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// The number of a table, a role, and what it may do.
+pub type Reader = (u64, String, Access);
+
+/// What a role may do with rows of a table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Access {
+    /// Read some.
+    Read,
+    /// Update some.
+    Update,
+    /// Update, but it finds none to update: nothing is done, and it is no error.
+    UpdateOfNone,
+}
+
 pub struct Waits {
     /// For a lock that a statement needs.
     pub lock: Duration,
@@ -284,8 +298,8 @@ pub trait Session: Send {
         Ok(Vec::new())
     }
 
-    /// Which tables each role may read rows of, by their numbers; none where it does not matter.
-    fn readers(&mut self) -> anyhow::Result<BTreeSet<(u64, String)>> {
+    /// What each role may do with rows of each table; none where it does not matter.
+    fn readers(&mut self) -> anyhow::Result<BTreeSet<Reader>> {
         Ok(BTreeSet::new())
     }
 

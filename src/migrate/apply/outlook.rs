@@ -1,7 +1,7 @@
 //! What comes after a migration: what triggers, rules and events will do to rows that are there, and
 //! which numbers new rows will get. No row shows it when the file ends.
 
-use crate::db::{Found, OWN_TABLES, Session};
+use crate::db::{Access, Found, OWN_TABLES, Reader, Session};
 use crate::migrate::intent::Intent;
 use crate::migrate::later::{Deed, Extent, Only, Target, deeds};
 use crate::migrate::preserve;
@@ -24,8 +24,8 @@ pub(super) struct Outlook {
     numbers: Option<Vec<Numbering>>,
     /// What bare names meant in new sessions.
     found: Vec<Found>,
-    /// Which tables each role could read.
-    readers: BTreeSet<(u64, String)>,
+    /// Which tables each role could read or update.
+    readers: BTreeSet<Reader>,
     dialect: Dialect,
 }
 
@@ -167,32 +167,45 @@ impl Outlook {
             let Some((table, id)) = found.and_then(|it| Some((it, it.id?))) else {
                 continue;
             };
-            let is_it = |(was, role): &&(u64, String)| {
-                shape.id == Some(*was) && !now.contains(&(id, role.clone()))
-            };
-            let roles = self.readers.iter().filter(is_it);
-            let mut roles: Vec<_> = roles.map(|(_, role)| format!("`{role}`")).collect();
-            let more = roles.len().saturating_sub(NAMED);
-            roles.truncate(NAMED);
-            if more > 0 {
-                roles.push(format!("{more} more roles"));
-            }
-            if roles.is_empty() || shape.whole.is_some() {
+            if shape.whole.is_some() {
                 continue;
             }
-            let rows = number(session, "count(*)", &table.name)?.unwrap_or_default();
-            if rows > 0 {
-                let words = format!(
-                    "{} could read `{}`, and can see none of its {rows} rows any more",
-                    roles.join(", "),
-                    shape.name
-                );
-                lost.push(preserve::later(
-                    What::Unreadable,
-                    (shape, None),
-                    words,
-                    before,
-                ));
+            let has = |role: &str, access| now.contains(&(id, role.to_owned(), access));
+            for (access, could, does) in [
+                (Access::Read, "read", "can see none of its"),
+                (
+                    Access::Update,
+                    "update",
+                    "an UPDATE would silently change none of its",
+                ),
+            ] {
+                let is_lost = |(was, role, had): &&Reader| {
+                    let reads = has(role, Access::Read);
+                    let finds_none = has(role, Access::UpdateOfNone);
+                    let is_lost = match access {
+                        Access::Read => !reads,
+                        Access::Update | Access::UpdateOfNone => reads && finds_none,
+                    };
+                    shape.id == Some(*was) && *had == access && is_lost
+                };
+                let roles = self.readers.iter().filter(is_lost);
+                let roles = named(roles.map(|(_, role, _)| role.as_str()));
+                if roles.is_empty() {
+                    continue;
+                }
+                let rows = number(session, "count(*)", &table.name)?.unwrap_or_default();
+                if rows > 0 {
+                    let words = format!(
+                        "{roles} could {could} `{}`, and {does} {rows} rows any more",
+                        shape.name
+                    );
+                    lost.push(preserve::later(
+                        What::Unreadable,
+                        (shape, None),
+                        words,
+                        before,
+                    ));
+                }
             }
         }
         Ok(lost)
@@ -308,6 +321,17 @@ fn missing(
     let both = rows.columns.iter().filter(|(_, column)| {
         let mut others = other.into_iter().flat_map(|it| &it.columns);
         others.any(|it| it.name == column.name)
+/// Some of these roles by their names.
+fn named<'a>(roles: impl Iterator<Item = &'a str>) -> String {
+    let mut roles: Vec<_> = roles.map(|role| format!("`{role}`")).collect();
+    let more = roles.len().saturating_sub(NAMED);
+    roles.truncate(NAMED);
+    if more > 0 {
+        roles.push(format!("{more} more roles"));
+    }
+    roles.join(", ")
+}
+
     });
     let list = both.map(|(_, column)| {
         let doubled = column.name.replace(quote, &format!("{quote}{quote}"));

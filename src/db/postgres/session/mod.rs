@@ -28,8 +28,8 @@ use crate::db::server::Waiter;
 use crate::db::session::measured::Measured as _;
 use crate::db::session::witness::Witness;
 use crate::db::session::{
-    Copying, Failed, ForeignKey, Found, Interrupter, Isolation, Measure, Missing, Object, Session,
-    Waits, numbers,
+    Copying, Failed, ForeignKey, Found, Interrupter, Isolation, Measure, Missing, Object, Reader,
+    Session, Waits, numbers,
 };
 use crate::db::{Target, server};
 use crate::model::{Actions, Cell, Compared, Content, Names, Numbering, Shape, Successor};
@@ -441,7 +441,7 @@ impl Session for Postgres {
         self.own(Self::found_by_name)
     }
 
-    fn readers(&mut self) -> anyhow::Result<BTreeSet<(u64, String)>> {
+    fn readers(&mut self) -> anyhow::Result<BTreeSet<Reader>> {
         self.own(Self::all_readers)
     }
 

@@ -2,7 +2,7 @@
 //! by them.
 
 use super::{Postgres, text_literal};
-use crate::db::session::Found;
+use crate::db::session::{Access, Found, Reader};
 use crate::model::{Action, Body, Cell, On, Transitions};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -178,25 +178,54 @@ impl Postgres {
     }
 }
 
-/// Whether a policy lets a role see any row of a table.
-const LETS_SEE: &str = "p.polrelid = c.oid AND p.polcmd IN ('r', '*') AND (0 = ANY (p.polroles) OR EXISTS ( \
+/// Whether a policy of a table is for a role.
+const OF_ROLE: &str = "p.polrelid = c.oid AND (0 = ANY (p.polroles) OR EXISTS ( \
      SELECT 1 FROM unnest(p.polroles) AS m (id) WHERE pg_has_role(r.oid, m.id, 'USAGE')))";
 
+/// Whether a role finds any row of a table with such a command, but for its rights.
+fn finds(command: char) -> String {
+    let of_command = format!("{OF_ROLE} AND p.polcmd IN ('{command}', '*')");
+    let lets = "pg_get_expr(p.polqual, p.polrelid)";
+    format!(
+        "(NOT c.relrowsecurity OR r.rolbypassrls OR NOT c.relforcerowsecurity AND pg_has_role(r.oid, c.relowner, 'USAGE') \
+         OR EXISTS (SELECT 1 FROM pg_policy AS p WHERE {of_command} AND p.polpermissive AND {lets} <> 'false') \
+         AND NOT EXISTS (SELECT 1 FROM pg_policy AS p WHERE {of_command} AND NOT p.polpermissive AND {lets} = 'false'))"
+    )
+}
+
+/// Whether a role has a right to any column of a table.
+fn may(right: &str) -> String {
+    format!(
+        "(has_table_privilege(r.oid, c.oid, '{right}') OR has_any_column_privilege(r.oid, c.oid, '{right}'))"
+    )
+}
+
 impl Postgres {
-    /// Which tables each role may read rows of: by its rights, and by policies, but for what a policy says of
-    /// single rows. Who sees all whatever a policy says is left out where there is nothing to ask.
-    pub(super) fn all_readers(&mut self) -> anyhow::Result<BTreeSet<(u64, String)>> {
+    /// What each role may do with rows of each table: by its rights, and by policies, but for what a policy
+    /// says of single rows. Who sees all whatever a policy says is left out where there is nothing to ask.
+    pub(super) fn all_readers(&mut self) -> anyhow::Result<BTreeSet<Reader>> {
+        let reads = format!("{} AND {}", may("SELECT"), finds('r'));
+        let (may_update, updates) = (may("UPDATE"), finds('w'));
         let [rows] = self.several(&[format!(
-            "c.oid::text, r.rolname::text FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace CROSS JOIN pg_roles AS r \
+            "c.oid::text, r.rolname::text, ({reads})::text, ({may_update})::text, ({updates})::text \
+             FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace CROSS JOIN pg_roles AS r \
              WHERE c.relkind IN ('r', 'p') AND c.relpersistence <> 't' AND n.nspname <> 'information_schema' AND n.nspname !~ '^pg_' \
-             AND r.rolname !~ '^pg_' AND NOT r.rolsuper AND has_schema_privilege(r.oid, n.oid, 'USAGE') \
-             AND (has_table_privilege(r.oid, c.oid, 'SELECT') OR has_any_column_privilege(r.oid, c.oid, 'SELECT')) \
-             AND (NOT c.relrowsecurity OR r.rolbypassrls OR NOT c.relforcerowsecurity AND pg_has_role(r.oid, c.relowner, 'USAGE') \
-             OR EXISTS (SELECT 1 FROM pg_policy AS p WHERE {LETS_SEE} AND p.polpermissive AND pg_get_expr(p.polqual, p.polrelid) <> 'false') \
-             AND NOT EXISTS (SELECT 1 FROM pg_policy AS p WHERE {LETS_SEE} AND NOT p.polpermissive AND pg_get_expr(p.polqual, p.polrelid) = 'false'))"
+             AND r.rolname !~ '^pg_' AND NOT r.rolsuper AND has_schema_privilege(r.oid, n.oid, 'USAGE')"
         )])?;
-        let reader = |row: &Vec<Cell>| Ok((row[0].to_string().parse()?, row[1].to_string()));
-        rows.iter().map(reader).collect()
+        let mut all = BTreeSet::new();
+        for row in &rows {
+            let is = |at: usize| row[at].text() == Some("true");
+            let update = match (is(3), is(4)) {
+                (true, true) => Some(Access::Update),
+                (true, false) => Some(Access::UpdateOfNone),
+                (false, _) => None,
+            };
+            let read = is(2).then_some(Access::Read);
+            for access in read.into_iter().chain(update) {
+                all.insert((row[0].to_string().parse()?, row[1].to_string(), access));
+            }
+        }
+        Ok(all)
     }
 }
 
