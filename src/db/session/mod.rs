@@ -5,6 +5,7 @@
 pub(super) mod copying;
 pub(super) mod derived;
 mod failed;
+mod foreign_key;
 pub(super) mod measured;
 mod object;
 pub(super) mod witness;
@@ -13,6 +14,7 @@ use super::Target;
 use crate::model::{Actions, Cell, Compared, Content, Names, Numbering, Shape, Successor};
 pub use copying::{Copying, Reached, reached};
 pub use failed::{Failed, Why};
+pub use foreign_key::ForeignKey;
 pub(in crate::db) use object::{
     COUNTER, DEFAULT, FOREIGN_KEY, KEEPS_APART, KEY, NOT_NULL, NUMBER, ON_DELETE, POLICIES, POLICY,
     UNIQUE, columns_of,
@@ -32,8 +34,6 @@ pub enum Missing {
     Look,
 }
 
-/// How long a session waits.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 /// The number of a table, a role, and what it may do.
 pub type Reader = (u64, String, Access);
 
@@ -48,6 +48,8 @@ pub enum Access {
     UpdateOfNone,
 }
 
+/// How long a session waits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Waits {
     /// For a lock that a statement needs.
     pub lock: Duration,
@@ -96,60 +98,6 @@ impl Orphan {
             .map_or_else(|| "a row".to_owned(), |row| format!("row {row}"));
         let (child, parent, columns) = (&self.child, &self.parent, self.columns.join("`, `"));
         format!("{row} of `{child}` refers to no row of `{parent}` by `{columns}`")
-    }
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ForeignKey {
-    /// The table that has it.
-    pub child: String,
-    /// The table that it refers to.
-    pub parent: String,
-    /// Its columns, each with the one of the parent.
-    pub columns: Vec<(String, String)>,
-}
-
-impl ForeignKey {
-    /// A query for the number of rows of the child that refer to no row of the parent.
-    pub fn without_parent(&self, session: &dyn Session) -> String {
-        let mark = session.names().quote;
-        let quoted = |name: &str| {
-            let doubled = name.replace(mark, &format!("{mark}{mark}"));
-            format!("{mark}{doubled}{mark}")
-        };
-        let pairs = self.columns.iter();
-        let same = pairs.map(|(own, other)| format!("c.{} = p.{}", quoted(own), quoted(other)));
-        let filled = self.columns.iter();
-        let filled = filled.map(|(own, _)| format!("c.{} IS NOT NULL", quoted(own)));
-        format!(
-            "SELECT count(*) FROM {} AS c WHERE {} AND NOT EXISTS (SELECT 1 FROM {} AS p WHERE {})",
-            session.quote(&self.child),
-            filled.collect::<Vec<_>>().join(" AND "),
-            session.quote(&self.parent),
-            same.collect::<Vec<_>>().join(" AND ")
-        )
-    }
-
-    /// From rows of a number or a name of the key, the child, the parent, and a column of each, in order.
-    pub(super) fn all(rows: impl IntoIterator<Item = [String; 5]>) -> Vec<Self> {
-        let mut all: Vec<(String, Self)> = Vec::new();
-        for [name, child, parent, own, other] in rows {
-            match all.last_mut() {
-                Some((last, key)) if *last == name && key.child == child => {
-                    key.columns.push((own, other));
-                }
-                _ => {
-                    let columns = vec![(own, other)];
-                    let key = Self {
-                        child,
-                        parent,
-                        columns,
-                    };
-                    all.push((name, key));
-                }
-            }
-        }
-        all.into_iter().map(|(_, key)| key).collect()
     }
 }
 

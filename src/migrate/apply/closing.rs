@@ -351,6 +351,7 @@ fn present(
         columns: columns.collect::<Option<_>>()?,
         child: child.table,
         parent: parent.table,
+        cascades: key.cascades,
     })
 }
 

@@ -1,6 +1,8 @@
 //! What comes after a migration: what triggers, rules and events will do to rows that are there, and
 //! which numbers new rows will get. No row shows it when the file ends.
 
+mod dependants;
+
 use crate::db::{Access, Found, OWN_TABLES, Reader, Session};
 use crate::migrate::intent::Intent;
 use crate::migrate::later::{Deed, Extent, Only, Target, deeds};
@@ -36,7 +38,8 @@ impl Outlook {
         (tables, dialect): (&[Shape], Dialect),
     ) -> anyhow::Result<Self> {
         let deeds = if intent.may_make_actions() {
-            Some(deeds(&actions(session)?, tables, dialect))
+            let deeds = deeds(&actions(session)?, tables, dialect);
+            Some(dependants::with(session, deeds)?)
         } else {
             None
         };
@@ -73,7 +76,8 @@ impl Outlook {
     ) -> anyhow::Result<Vec<Lost>> {
         let mut found = Vec::new();
         if let Some(were) = &self.deeds {
-            let mut deeds = deeds(&actions(session)?, after.shapes, self.dialect);
+            let deeds = deeds(&actions(session)?, after.shapes, self.dialect);
+            let mut deeds = dependants::with(session, deeds)?;
             let successor =
                 |shape: &Shape| preserve::successor(shape, before, after, &intent.renames);
             let renamed = |own: &str, column: Option<&str>| {
@@ -105,7 +109,7 @@ impl Outlook {
                 if told.iter().any(|own| deed.is_owned_as(own)) {
                     continue;
                 }
-                let rows = self.harmed(session, deed)?;
+                let rows = self.harmed(session, deed, after)?;
                 if rows > 0 {
                     told.push(deed);
                     let (column, words) = (deed.column.as_deref(), deed.words.clone());
@@ -212,7 +216,12 @@ impl Outlook {
     }
 
     /// How many rows a deed would take something from that are there.
-    fn harmed(&self, session: &mut dyn Session, deed: &Deed) -> anyhow::Result<i64> {
+    fn harmed(
+        &self,
+        session: &mut dyn Session,
+        deed: &Deed,
+        after: Tables<'_>,
+    ) -> anyhow::Result<i64> {
         let all = number(session, "count(*)", &deed.table)?.unwrap_or_default();
         let Some(column) = deed.column.as_deref().filter(|_| all > 0) else {
             return Ok(all);
@@ -226,6 +235,7 @@ impl Outlook {
         };
         let rows = match deed.only {
             Only::All => all,
+            Only::Reference if !dependants::refers(session, after, (&deed.table, column))? => 0,
             Only::Former => {
                 let filled = number(session, &format!("count({text})"), &deed.table)?;
                 filled.unwrap_or_default()
@@ -237,7 +247,7 @@ impl Outlook {
                 let few = different < FEW || different * 2 < filled.unwrap_or_default();
                 if few { 0 } else { all }
             }
-            Only::Several => {
+            Only::Several | Only::Reference => {
                 let different = format!("count(DISTINCT {text})");
                 let different = number(session, &different, &deed.table)?.unwrap_or_default();
                 if different > 1 { all } else { 0 }
@@ -311,16 +321,6 @@ impl Outlook {
     }
 }
 
-/// How many rows of a table another one has not, by the columns that both have; none where they share none.
-fn missing(
-    session: &mut dyn Session,
-    rows: &Successor,
-    (found, other): (&Found, Option<&Shape>),
-) -> anyhow::Result<Option<i64>> {
-    let quote = session.names().quote;
-    let both = rows.columns.iter().filter(|(_, column)| {
-        let mut others = other.into_iter().flat_map(|it| &it.columns);
-        others.any(|it| it.name == column.name)
 /// Some of these roles by their names.
 fn named<'a>(roles: impl Iterator<Item = &'a str>) -> String {
     let mut roles: Vec<_> = roles.map(|role| format!("`{role}`")).collect();
@@ -332,6 +332,16 @@ fn named<'a>(roles: impl Iterator<Item = &'a str>) -> String {
     roles.join(", ")
 }
 
+/// How many rows of a table another one has not, by the columns that both have; none where they share none.
+fn missing(
+    session: &mut dyn Session,
+    rows: &Successor,
+    (found, other): (&Found, Option<&Shape>),
+) -> anyhow::Result<Option<i64>> {
+    let quote = session.names().quote;
+    let both = rows.columns.iter().filter(|(_, column)| {
+        let mut others = other.into_iter().flat_map(|it| &it.columns);
+        others.any(|it| it.name == column.name)
     });
     let list = both.map(|(_, column)| {
         let doubled = column.name.replace(quote, &format!("{quote}{quote}"));

@@ -21,6 +21,8 @@ pub(super) struct Known {
     /// What runs or reads something else when it is used: tables with triggers, views, sequences,
     /// tables that are made of others.
     pub(super) deep: BTreeSet<String>,
+    /// Whether triggers or events are among it, of whatever table.
+    pub(super) acts: bool,
 }
 
 impl Known {
@@ -36,6 +38,7 @@ impl Known {
             keys: self.keys.iter().cloned().chain(other.keys).collect(),
             moved: self.moved.iter().cloned().chain(other.moved).collect(),
             deep: &self.deep | &other.deep,
+            acts: self.acts || other.acts,
         }
     }
 
@@ -69,7 +72,12 @@ pub(super) enum Reach {
 
 /// What the statements of a file reach, as far as their texts tell.
 pub(super) fn of(intent: &Intent<'_>, known: &Known, names: Names) -> Reach {
-    if !intent.pieces.iter().all(is_plain) {
+    // What deletes rows later may reach others by a new key.
+    let leads = |piece: &Piece<'_>| {
+        matches!(piece.facts.kind, Kind::AlterTable { .. }) && piece.may_cascade()
+    };
+    let leads = known.acts && intent.pieces.iter().any(leads);
+    if leads || !intent.pieces.iter().all(is_plain) {
         return Reach::Everything;
     }
     let called = |name: &Name| {
@@ -204,10 +212,15 @@ mod tests {
             .to_vec(),
             moved: Vec::new(),
             deep: set(&["recent", "logged"]),
+            acts: false,
         }
     }
 
     fn reach(text: &str) -> Reach {
+        reach_in(text, &known())
+    }
+
+    fn reach_in(text: &str, known: &Known) -> Reach {
         let file = File {
             name: "1_a.sql".to_owned(),
             bytes: text.as_bytes().to_vec(),
@@ -220,7 +233,7 @@ mod tests {
             columns: Case::Ignored,
             quote: '`',
         };
-        of(&intent, &known(), names)
+        of(&intent, known, names)
     }
 
     #[test]
@@ -241,6 +254,19 @@ mod tests {
                 there: set(&["other"])
             }
         );
+    }
+
+    #[test]
+    fn a_key_that_cascades_reaches_what_acts_by_itself() {
+        let acting = Known {
+            acts: true,
+            ..known()
+        };
+        let key = "ALTER TABLE chats ADD FOREIGN KEY (user_id) REFERENCES users (id)";
+        let cascading = format!("{key} ON DELETE CASCADE;");
+        assert_eq!(reach_in(&cascading, &acting), Reach::Everything);
+        assert_ne!(reach_in(key, &acting), Reach::Everything);
+        assert_ne!(reach(&cascading), Reach::Everything);
     }
 
     #[test]

@@ -218,6 +218,10 @@ fn known(session: &mut dyn Session) -> anyhow::Result<Known> {
          UNION SELECT table_name FROM information_schema.tables WHERE table_schema = database() \
          AND (table_type NOT IN ('BASE TABLE', 'SYSTEM VERSIONED') OR engine IS NULL OR engine NOT IN ('InnoDB', 'MyISAM', 'Aria', 'MEMORY', 'ROCKSDB', 'ARCHIVE', 'CSV'))",
     )?;
+    let acts = session.rows(
+        "SELECT 1 FROM information_schema.triggers WHERE trigger_schema = database() \
+         UNION ALL SELECT 1 FROM information_schema.events WHERE event_schema = database() LIMIT 1",
+    )?;
     let pair = |row: &Vec<Cell>| (row[0].to_string(), row[1].to_string());
     let moves = |row: &&Vec<Cell>| row[2].text() == Some("1");
     Ok(Known {
@@ -225,6 +229,7 @@ fn known(session: &mut dyn Session) -> anyhow::Result<Known> {
         keys: keys.iter().map(pair).collect(),
         moved: keys.iter().filter(moves).map(pair).collect(),
         deep: deep.iter().map(|row| row[0].to_string()).collect(),
+        acts: !acts.is_empty(),
     })
 }
 

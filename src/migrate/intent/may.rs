@@ -8,6 +8,13 @@ use crate::sql::{AlterAction, Dialect, Kind, Name};
 use std::collections::BTreeSet;
 use std::ops::Range;
 
+impl Piece<'_> {
+    /// Whether it may make a foreign key by which what deletes rows of one table reaches those of another.
+    pub fn may_cascade(&self) -> bool {
+        self.text.to_ascii_lowercase().contains("cascade")
+    }
+}
+
 impl Intent<'_> {
     /// Whether the statements may make a trigger, a rule or an event, or switch one on, as far as their
     /// texts tell: what code makes that is not in them counts too.
@@ -23,6 +30,7 @@ impl Intent<'_> {
             | Kind::Other => true,
             Kind::AlterTable { actions } => {
                 actions.iter().any(switches)
+                    || piece.may_cascade()
                     || self.defines_calls(piece)
                     || self.may_set_a_clock(piece)
             }
@@ -30,6 +38,7 @@ impl Intent<'_> {
             Kind::CreateTable { .. } => {
                 let text = piece.text.to_ascii_lowercase();
                 text.contains("conflict")
+                    || piece.may_cascade()
                     || !piece.facts.calls.is_empty()
                     || self.defines_calls(piece)
                     || self.may_set_a_clock(piece)

@@ -3,6 +3,7 @@
 use super::{MySql, quoted};
 use crate::db::sentinel::COMMENT;
 use crate::db::session::{ForeignKey, OWN, Session as _};
+use crate::model::Cell;
 use std::collections::BTreeSet;
 
 pub(super) fn lines(session: &mut MySql) -> anyhow::Result<Vec<String>> {
@@ -27,11 +28,20 @@ pub(super) fn keys_to(
          FROM information_schema.key_column_usage WHERE table_schema = database() AND referenced_table_schema = database() \
          ORDER BY table_name, constraint_name, ordinal_position",
     )?;
+    // A join of these two tables would open each table of the database for each row.
+    let rules = session.rows(
+        "SELECT constraint_name, table_name, delete_rule FROM information_schema.referential_constraints WHERE constraint_schema = database()",
+    )?;
     let case = session.tables;
     let is_one = |name: &str| parents.iter().any(|parent| case.same(parent, name));
-    let rows = rows
-        .iter()
-        .map(|row| [0, 1, 2, 3, 4].map(|at| row[at].to_string()));
+    let rule = |row: &[Cell]| {
+        let rule = rules.iter().find(|it| it[..2] == row[..2]);
+        rule.map_or_else(String::new, |it| it[2].to_string())
+    };
+    let rows = rows.iter().map(|row| {
+        let [name, child, parent, own, other] = [0, 1, 2, 3, 4].map(|at| row[at].to_string());
+        [name, child, parent, own, other, rule(row)]
+    });
     Ok(ForeignKey::all(rows.filter(|row| is_one(&row[2]))))
 }
 

@@ -34,7 +34,8 @@ pub(super) fn keys_to(
     parents: &BTreeSet<&str>,
 ) -> anyhow::Result<Vec<ForeignKey>> {
     let [rows] = session.several(&[
-        "c.oid::text, cn.nspname::text, cc.relname::text, pn.nspname::text, pc.relname::text, ca.attname::text, pa.attname::text \
+        "c.oid::text, cn.nspname::text, cc.relname::text, pn.nspname::text, pc.relname::text, ca.attname::text, pa.attname::text, \
+         CASE c.confdeltype WHEN 'c' THEN 'CASCADE' ELSE '' END \
          FROM pg_constraint AS c CROSS JOIN LATERAL unnest(c.conkey, c.confkey) WITH ORDINALITY AS k (own, other, place) \
          JOIN pg_class AS cc ON cc.oid = c.conrelid JOIN pg_namespace AS cn ON cn.oid = cc.relnamespace \
          JOIN pg_class AS pc ON pc.oid = c.confrelid JOIN pg_namespace AS pn ON pn.oid = pc.relnamespace \
@@ -49,9 +50,9 @@ pub(super) fn keys_to(
             session.shown(&text(1), &text(2)),
             session.shown(&text(3), &text(4)),
         );
-        [text(0), child, parent, text(5), text(6)]
+        [text(0), child, parent, text(5), text(6), text(7)]
     });
-    let is_one = |row: &[String; 5]| parents.contains(row[2].as_str());
+    let is_one = |row: &[String; 6]| parents.contains(row[2].as_str());
     Ok(ForeignKey::all(rows.filter(is_one)))
 }
 

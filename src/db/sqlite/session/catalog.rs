@@ -350,14 +350,14 @@ impl Sqlite {
     /// The foreign keys of each table, as far as both sides have their columns.
     fn foreign_keys(&mut self) -> anyhow::Result<BTreeMap<String, Vec<ForeignKey>>> {
         let rows = self.rows(
-            "SELECT f.id, m.name, p.name, c.name, q.name FROM main.sqlite_master AS m, temp.pragma_foreign_key_list(m.name, 'main') AS f \
+            "SELECT f.id, m.name, p.name, c.name, q.name, upper(f.on_delete) FROM main.sqlite_master AS m, temp.pragma_foreign_key_list(m.name, 'main') AS f \
              JOIN main.sqlite_master AS p ON p.type = 'table' AND lower(p.name) = lower(f.\"table\") \
              JOIN temp.pragma_table_xinfo(m.name, 'main') AS c ON lower(c.name) = lower(f.\"from\") \
              JOIN temp.pragma_table_xinfo(p.name, 'main') AS q ON lower(q.name) = lower(f.\"to\") OR f.\"to\" IS NULL AND q.pk = f.seq + 1 \
              WHERE m.type = 'table' ORDER BY m.name, f.id, f.seq",
         )?;
         let rows = rows.iter();
-        let rows = rows.map(|row| [0, 1, 2, 3, 4].map(|at| row[at].to_string()));
+        let rows = rows.map(|row| [0, 1, 2, 3, 4, 5].map(|at| row[at].to_string()));
         let mut all: BTreeMap<String, Vec<ForeignKey>> = BTreeMap::new();
         for key in ForeignKey::all(rows) {
             all.entry(key.child.clone()).or_default().push(key);
