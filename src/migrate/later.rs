@@ -330,6 +330,7 @@ impl Judge<'_> {
             }
             Assigned::Blank
             | Assigned::Derived
+            | Assigned::Flag
             | Assigned::Clock
             | Assigned::Written
             | Assigned::Hashed
@@ -397,6 +398,7 @@ impl Judge<'_> {
             Assigned::Blank => !is_cascade && (!linked || declared.is_none_or(holds_text)),
             Assigned::Other | Assigned::Constant | Assigned::Cut(_) | Assigned::Hashed => !linked,
             Assigned::Derived
+            | Assigned::Flag
             | Assigned::Clock
             | Assigned::Written
             | Assigned::Same
@@ -457,9 +459,9 @@ impl Judge<'_> {
             target: Target::Named,
             only: Only::All,
             extent: Extent::Any,
+            deletes: false,
             text: text.split_whitespace().collect::<Vec<_>>().join(" "),
             occasion: Occasion {
-            deletes: false,
                 table: self.whole(),
                 on: self.action.on.clone(),
                 asked: self.is_asked(),

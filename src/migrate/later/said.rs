@@ -256,7 +256,9 @@ pub(super) fn drops_row(body: &str, event: On, dialect: Dialect) -> bool {
         Dialect::Postgres => {
             // The row as it was undoes an UPDATE, and is none for a new row.
             let none = |index: &usize| {
-                tokens.is(index + 1, &["NULL", "OLD"]) && tokens.at(index + 2) == ";"
+                let is_alone = tokens.at(index + 2) == ";";
+                let is_none = tokens.is(index + 1, &["NULL", "OLD"]);
+                is_alone && (is_none || path::gives_old(&tokens, *index, event))
             };
             let returns = path::returns(&tokens, event);
             let is_rule = tokens.is(0, &IN_RULES) || tokens.at(0) == "(";

@@ -63,58 +63,101 @@ impl Judge<'_> {
             Body::Statements(text) => said::asks(text, self.dialect),
             Body::Unread { .. } | Body::Harms(_) => true,
         };
-        let is_asked = asks(&self.action.body);
-        if is_asked || !writes.iter().any(|it| self.action.on.contains(it)) {
+        if !writes.iter().any(|it| self.action.on.contains(it)) {
             return Vec::new();
         }
         let Some(table) = self.own() else {
             return Vec::new();
         };
-        let changed = self.changed(table);
         let is_it = |name: &Name| self.named(name).is_some_and(|it| it.name == table.name);
         if !said.writes_row() && !said.facts.tables().any(is_it) {
             return Vec::new();
         }
-        // At an UPDATE it may be what the UPDATE is for.
-        let is_new = self.action.on.contains(&On::Insert);
+        let is_asked = asks(&self.action.body);
         let all = said.of_each_row(&key_of(table)).into_iter();
-        let by_all = matches!(changed, Changed::Any);
         let deeds = all.filter_map(|(column, assigned)| {
-            if assigned == Assigned::Clock {
-                let is_clock = by_all && self.action.on.contains(&On::Update);
-                return is_clock.then(|| self.made_later(table, &column)).flatten();
+            let given = (column.as_str(), assigned);
+            if is_asked {
+                self.of_some_rows(said, table, given)
+            } else {
+                self.of_all_rows(said, table, given)
             }
-            let of = text_of(table, &column)?;
-            let by_column = matches!(changed, Changed::Column(it) if it.name == of.name);
-            let unstored = |does: &str| Some(self.unstored((table, of), does, &said.text));
-            let only = match assigned {
-                Assigned::Before if by_all || by_column => {
-                    return unstored("would stop new values from being stored in");
-                }
-                Assigned::Hashed if by_all && is_new => {
-                    return unstored("would store a digest of each new value in");
-                }
-                Assigned::Blank if by_all && said.writes_row() => Only::All,
-                Assigned::Constant if by_all && is_new => Only::Different,
-                Assigned::Cut(length) if by_all && is_new => Only::Longer(length),
-                Assigned::Blank
-                | Assigned::Derived
-                | Assigned::Clock
-                | Assigned::Written
-                | Assigned::Same
-                | Assigned::Before
-                | Assigned::Hashed
-                | Assigned::Asked
-                | Assigned::Constant
-                | Assigned::Cut(_)
-                | Assigned::Other => return None,
-            };
-            Some(Deed {
-                only,
-                ..self.deed((table, Some(&of.name)), "would overwrite", &said.text)
-            })
         });
         deeds.collect()
+    }
+
+    /// Where it gives this to a column of each row.
+    fn of_all_rows(
+        &self,
+        said: &Said,
+        table: &Shape,
+        (column, assigned): (&str, Assigned),
+    ) -> Option<Deed> {
+        // At an UPDATE it may be what the UPDATE is for.
+        let is_new = self.action.on.contains(&On::Insert);
+        let changed = self.changed(table);
+        let by_all = matches!(changed, Changed::Any);
+        if assigned == Assigned::Clock {
+            let is_clock = by_all && self.action.on.contains(&On::Update);
+            return is_clock.then(|| self.made_later(table, column)).flatten();
+        }
+        let of = column_of(table, column)?;
+        let by_column = matches!(changed, Changed::Column(it) if it.name == of.name);
+        let unstored = |does: &str| Some(self.unstored((table, of), does, &said.text));
+        let is_text = holds_text(&of.declared);
+        let only = match assigned {
+            Assigned::Before if is_text && (by_all || by_column) => {
+                return unstored("would stop new values from being stored in");
+            }
+            Assigned::Hashed if is_text && by_all && is_new => {
+                return unstored("would store a digest of each new value in");
+            }
+            Assigned::Blank if is_text && by_all && said.writes_row() => Only::All,
+            Assigned::Constant if is_text && by_all && is_new => Only::Different,
+            Assigned::Cut(length) if is_text && by_all && is_new => Only::Longer(length),
+            Assigned::Cut(_) if is_new => {
+                return self.of_some_rows(said, table, (column, assigned));
+            }
+            Assigned::Blank | Assigned::Constant | Assigned::Flag
+                if !is_text && by_all && is_new =>
+            {
+                Only::Reference
+            }
+            Assigned::Blank
+            | Assigned::Derived
+            | Assigned::Flag
+            | Assigned::Clock
+            | Assigned::Written
+            | Assigned::Same
+            | Assigned::Before
+            | Assigned::Hashed
+            | Assigned::Asked
+            | Assigned::Constant
+            | Assigned::Cut(_)
+            | Assigned::Other => return None,
+        };
+        Some(Deed {
+            only,
+            ..self.deed((table, Some(&of.name)), "would overwrite", &said.text)
+        })
+    }
+
+    /// The same on a condition: of texts that it cuts, none that is longer is stored.
+    fn of_some_rows(
+        &self,
+        said: &Said,
+        table: &Shape,
+        (column, assigned): (&str, Assigned),
+    ) -> Option<Deed> {
+        let of = text_of(table, column)?;
+        let is_new = self.action.on.contains(&On::Insert);
+        let Assigned::Cut(length) = assigned else {
+            return None;
+        };
+        is_new.then(|| Deed {
+            only: Only::Longer(length),
+            ..self.unstored((table, of), "would cut new values of", &said.text)
+        })
     }
 
     /// Where a column with the time at which a row was made gets that of each UPDATE: rows are in its order.

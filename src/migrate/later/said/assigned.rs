@@ -8,8 +8,10 @@ use crate::sql::{Dialect, Kind, TokenKind};
 pub(in crate::migrate::later) enum Assigned {
     /// Nothing: NULL or the empty text.
     Blank,
-    /// What follows from the row that gets it, or only says yes or no.
+    /// What follows from the row that gets it.
     Derived,
+    /// What may only say yes or no: TRUE, 0.
+    Flag,
     /// What follows from the time.
     Clock,
     /// What follows from the written row.
@@ -172,6 +174,7 @@ impl Said {
             Assigned::Same | Assigned::Before | Assigned::Written | Assigned::Hashed => true,
             Assigned::Blank
             | Assigned::Derived
+            | Assigned::Flag
             | Assigned::Clock
             | Assigned::Asked
             | Assigned::Constant
@@ -211,7 +214,7 @@ impl Said {
                 self.assignments()
             }
             Kind::Update { .. } => Vec::new(),
-            _ => self.written().into_iter().collect(),
+            _ => self.written(),
         }
     }
 
@@ -253,7 +256,7 @@ impl Said {
         }
         let flag = tokens.is(*first, &["TRUE", "FALSE"]) || matches!(text, "0" | "1");
         if alone && flag {
-            return Assigned::Derived;
+            return Assigned::Flag;
         }
         if alone && (is_text || kind == TokenKind::Number) {
             return Assigned::Constant;
@@ -299,18 +302,30 @@ impl Said {
 
     /// Whether it is such an assignment.
     pub(in crate::migrate::later) fn writes_row(&self) -> bool {
-        self.written().is_some()
+        !self.written().is_empty()
     }
 
-    /// What it gives to a column of the row itself before the row is stored.
-    fn written(&self) -> Option<(String, Assigned)> {
+    /// What it gives to columns of the row itself before the row is stored: `SET NEW.a = 1, NEW.b = 2`.
+    fn written(&self) -> Vec<(String, Assigned)> {
         let tokens = self.tokens();
         let set = usize::from(tokens.is(0, &["SET"]));
-        if !tokens.is(set, &["NEW"]) || tokens.at(set + 1) != "." {
-            return None;
+        if !tokens.is(0, &["NEW", "SET"]) {
+            return Vec::new();
         }
-        let part: Vec<_> = (set + 2..tokens.all.len()).collect();
-        self.assignment(&tokens, &part)
+        let mut parts = vec![Vec::new()];
+        for (index, depth) in tokens.depths().into_iter().skip(set) {
+            match parts.last_mut() {
+                Some(part) if depth > 0 || tokens.at(index) != "," => part.push(index),
+                _ => parts.push(Vec::new()),
+            }
+        }
+        let of_row = parts.iter().filter(|part| match part.as_slice() {
+            [row, dot, ..] => tokens.is(*row, &["NEW"]) && tokens.at(*dot) == ".",
+            _ => false,
+        });
+        of_row
+            .filter_map(|part| self.assignment(&tokens, &part[2..]))
+            .collect()
     }
 }
 

@@ -95,6 +95,54 @@ pub(super) fn returns(tokens: &Tokens<'_>, event: On) -> Vec<usize> {
     found
 }
 
+/// Whether the variable that is returned here has the row as it was, or none, whatever is asked: `NEW := OLD`,
+/// or a variable that nothing was assigned to.
+pub(super) fn gives_old(tokens: &Tokens<'_>, at: usize, event: On) -> bool {
+    if (0..at).any(|index| tokens.is(index, &["IF", "CASE", "WHEN", "LOOP"])) {
+        return false;
+    }
+    let name = tokens.at(at + 1);
+    let named = (0..at).filter(|index| tokens.at(*index).eq_ignore_ascii_case(name));
+    let named: Vec<_> = named.collect();
+    let given = named.iter().filter_map(|it| is_given_old(tokens, *it));
+    let is_old = given.last() == Some(true);
+    // It is declared, without a value, and nothing else may have filled it.
+    let is_filled = |index: &usize| {
+        let mut rest = (*index..at).take_while(|next| tokens.at(*next) != ";");
+        rest.any(|next| tokens.is(next, &["DEFAULT"]) || matches!(tokens.at(next), "=" | ":="))
+    };
+    let is_empty = named.len() == 1 && !named.iter().any(is_filled);
+    match (tokens.is(at + 1, &["NEW"]), event) {
+        (true, On::Update) => is_old,
+        (true, _) => false,
+        (false, On::Update) => is_old || is_empty,
+        (false, _) => is_empty,
+    }
+}
+
+/// Whether a variable gets the row as it was at this place; none where it gets nothing.
+fn is_given_old(tokens: &Tokens<'_>, at: usize) -> Option<bool> {
+    let before = |count: usize| at.checked_sub(count);
+    let is_before =
+        |count: usize, words: &[&str]| before(count).is_some_and(|it| tokens.is(it, words));
+    if is_before(1, &["INTO", "STRICT"]) {
+        let into = 1 + usize::from(is_before(1, &["STRICT"]));
+        let (old, select) = (into + 3, into + 4);
+        return Some(is_before(old, &["OLD"]) && is_before(select, &["SELECT"]));
+    }
+    let assigned = match [1, 2, 3, 4].map(|next| tokens.at(at + next)) {
+        [":", "=", ..] => at + 3,
+        [":=" | "=", ..] => at + 2,
+        // A column of it.
+        [".", _, ":", "="] | [".", _, ":=" | "=", _] => return Some(false),
+        // Where it is declared, it may get a value too.
+        [_, ":", "=", _] => at + 4,
+        [_, ":=" | "=", ..] => at + 3,
+        _ => return None,
+    };
+    Some(tokens.is(assigned, &["OLD"]) && tokens.at(assigned + 1) == ";")
+}
+
 /// What RAISE only tells.
 const QUIET: [&str; 5] = ["DEBUG", "LOG", "INFO", "NOTICE", "WARNING"];
 

@@ -38,6 +38,17 @@ fn a_row_that_is_given_up_is_found() {
             "INSERT INTO chats (id, body) VALUES (old.id, old.body)",
         ),
         (insert, "NOTIFY m"),
+        (update, "BEGIN NEW := OLD; RETURN NEW; END"),
+        (
+            update,
+            "BEGIN SELECT OLD.* INTO STRICT NEW; RETURN NEW; END",
+        ),
+        (update, "DECLARE r messages; BEGIN r = OLD; RETURN r; END"),
+        (
+            update,
+            "DECLARE r messages := OLD; BEGIN PERFORM f(); RETURN r; END",
+        ),
+        (insert, "DECLARE r messages; BEGIN RETURN r; END"),
     ] {
         let found = found_in(&with_few(), trigger(on, body), Dialect::Postgres);
         assert_eq!(found, ["messages"], "{body}");
@@ -412,4 +423,102 @@ fn a_clock_that_was_there_before_is_known_by_its_new_names() {
     // One that the run makes holds no time of the users.
     assert!(now[0].takes_from(["id", "created_at"]));
     assert!(!now[0].takes_from(["id"]));
+}
+
+#[test]
+fn a_row_that_is_returned_in_a_variable_is_stored() {
+    for (on, body) in [
+        (
+            On::Update,
+            "BEGIN IF NEW.chat_id <> OLD.chat_id THEN NEW := OLD; END IF; RETURN NEW; END",
+        ),
+        (
+            On::Update,
+            "DECLARE kept int; BEGIN NEW := OLD; NEW.body := kept; RETURN NEW; END",
+        ),
+        (
+            On::Insert,
+            "DECLARE r messages; BEGIN r := NEW; r.at := now(); RETURN r; END",
+        ),
+        (
+            On::Insert,
+            "DECLARE r messages; BEGIN SELECT NEW.* INTO r; RETURN r; END",
+        ),
+        (
+            On::Update,
+            "DECLARE r messages := OLD; BEGIN r := NEW; RETURN r; END",
+        ),
+        (
+            On::Insert,
+            "DECLARE r public.messages%ROWTYPE := NEW; BEGIN RETURN r; END",
+        ),
+        (
+            On::Insert,
+            "DECLARE r messages; BEGIN CALL fill(NEW, r); RETURN r; END",
+        ),
+    ] {
+        let found = found(trigger(&[on], body), Dialect::Postgres);
+        assert_eq!(found, [] as [&str; 0], "{body}");
+    }
+}
+
+#[test]
+fn a_value_of_each_new_row_is_found() {
+    for (dialect, body, column) in [
+        (
+            Dialect::Mysql,
+            "SET NEW.at = now(), NEW.body = ''",
+            "messages.body",
+        ),
+        (
+            Dialect::Mysql,
+            "SET NEW.chat_id = 1, NEW.at = now()",
+            "messages.chat_id",
+        ),
+        (
+            Dialect::Postgres,
+            "BEGIN NEW.chat_id := NULL; RETURN NEW; END",
+            "messages.chat_id",
+        ),
+        (
+            Dialect::Sqlite,
+            "UPDATE messages SET chat_id = 7 WHERE id = NEW.id;",
+            "messages.chat_id",
+        ),
+        (
+            Dialect::Postgres,
+            "BEGIN IF length(NEW.body) > 9 THEN NEW.body := left(NEW.body, 9); END IF; RETURN NEW; END",
+            "messages.body",
+        ),
+        (
+            Dialect::Mysql,
+            "IF char_length(NEW.body) > 9 THEN SET NEW.body = left(NEW.body, 9); END IF",
+            "messages.body",
+        ),
+    ] {
+        let found = found(trigger(&[On::Insert], body), dialect);
+        assert_eq!(found, [column], "{body}");
+    }
+    // What a condition or the row decides is no one value for all.
+    for (dialect, body) in [
+        (
+            Dialect::Mysql,
+            "IF NEW.chat_id IS NULL THEN SET NEW.chat_id = 1; END IF",
+        ),
+        (
+            Dialect::Mysql,
+            "SET NEW.at = concat(NEW.body, ', '), NEW.body = trim(NEW.body)",
+        ),
+        (
+            Dialect::Postgres,
+            "BEGIN NEW.chat_id := abs(NEW.chat_id); RETURN NEW; END",
+        ),
+        (
+            Dialect::Mysql,
+            "BEGIN SELECT count(*), NEW.id INTO @n, @id FROM chats WHERE body = ''; END",
+        ),
+    ] {
+        let found = found(trigger(&[On::Insert], body), dialect);
+        assert_eq!(found, [] as [&str; 0], "{body}");
+    }
 }
