@@ -146,13 +146,24 @@ impl Config {
                 return Err(SourceError::at(file, text, offset, what).help(help));
             }
         }
+        let declared = document
+            .get_ref()
+            .keys()
+            .find(|key| key.get_ref().as_ref() == "store");
+        let place = declared.map(|key| {
+            let line = text[..key.span().start].matches('\n').count() + 1;
+            format!("{file}:{line}")
+        });
         let parts: Parts = toml::from_str(text).map_err(|error| wrong(&error))?;
         let values: toml::Table = toml::from_str(text).map_err(|error| wrong(&error))?;
         Ok(Self {
             path: None,
             environment: false,
             values,
-            store: parts.store,
+            store: match place {
+                Some(place) => parts.store.at(place),
+                None => parts.store,
+            },
             forbid: parts.logs.forbid,
             text: text.to_owned(),
         })
@@ -566,6 +577,9 @@ mod tests {
                 .starts_with("f:5:1: unknown field `rolle`"),
             "{error}"
         );
+        let below = Config::parse("f", &format!("settle = \"5s\"\n{text}")).unwrap();
+        let error = below.store.resolve(&[]).unwrap_err();
+        assert!(error.message.starts_with("f:2: no table `m`"), "{error:?}");
     }
 
     #[test]

@@ -11,7 +11,20 @@ use std::fmt;
 
 /// The declared stores; none when the user leaves it to chatctl.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Declared(Vec<Store>);
+pub struct Declared {
+    stores: Vec<Store>,
+    /// The file and the line, for an error.
+    place: Option<String>,
+}
+
+impl From<Vec<Store>> for Declared {
+    fn from(stores: Vec<Store>) -> Self {
+        Self {
+            stores,
+            place: None,
+        }
+    }
+}
 
 impl Declared {
     /// The tables that are named; those of a preset are not.
@@ -21,23 +34,41 @@ impl Declared {
             let parts = store.parts.as_ref().map(|parts| parts.table.clone());
             [conversation, Some(store.message.table.clone()), parts]
         };
-        let tables = self.0.iter().flat_map(named).flatten();
+        let tables = self.stores.iter().flat_map(named).flatten();
         tables.filter(|table| !table.is_empty()).collect()
+    }
+
+    /// The same, with the place of the declaration.
+    #[must_use]
+    pub fn at(self, place: String) -> Self {
+        Self {
+            place: Some(place),
+            ..self
+        }
     }
 
     /// The mapping that was declared, with every name checked; nothing when none was.
     pub fn resolve(&self, schema: &[Table]) -> Result<Option<Mapping>, CliError> {
-        let Some(first) = self.0.first() else {
+        self.resolved(schema).map_err(|mut error| {
+            if let Some(place) = &self.place {
+                error.message = format!("{place}: {}", error.message);
+            }
+            error
+        })
+    }
+
+    fn resolved(&self, schema: &[Table]) -> Result<Option<Mapping>, CliError> {
+        let Some(first) = self.stores.first() else {
             return Ok(None);
         };
         let Some(name) = &first.preset else {
-            return Mapping::check(self.0.clone(), Origin::Declared, schema).map(Some);
+            return Mapping::check(self.stores.clone(), Origin::Declared, schema).map(Some);
         };
         let alone = Store {
             preset: first.preset.clone(),
             ..Store::default()
         };
-        if self.0 != [alone] {
+        if self.stores != [alone] {
             return Err(CliError::usage(format!(
                 "preset `{name}` cannot be combined with a declared store"
             ))
@@ -71,11 +102,11 @@ impl<'de> Deserialize<'de> for Declared {
 
             fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Declared, A::Error> {
                 let store = Store::deserialize(MapAccessDeserializer::new(map))?;
-                Ok(Declared(vec![store]))
+                Ok(Declared::from(vec![store]))
             }
 
             fn visit_seq<A: SeqAccess<'de>>(self, seq: A) -> Result<Declared, A::Error> {
-                Vec::deserialize(SeqAccessDeserializer::new(seq)).map(Declared)
+                Vec::deserialize(SeqAccessDeserializer::new(seq)).map(Declared::from)
             }
         }
 
