@@ -262,16 +262,11 @@ fn grows(table: &Table, key: &[String], time: Option<&Source>) -> Option<String>
         .first()
         .filter(|_| key.len() == 1)
         .filter(|name| is_whole(table, name));
-    let all = ["sequence_id", "seq"]
-        .iter()
-        .find_map(|name| table.column(name));
     let time = time
         .filter(|time| !time.is_json())
         .and_then(|time| time.columns().next());
-    let found = serial
-        .map(String::as_str)
-        .or(all.map(|column| column.name.as_str()));
-    found.or(time).map(str::to_owned)
+    // A column such as `seq` counts the messages of one conversation.
+    serial.map(String::as_str).or(time).map(str::to_owned)
 }
 
 fn is_whole(table: &Table, name: &str) -> bool {
