@@ -80,7 +80,7 @@ impl Live {
         let db = further.remove(0);
         let taken = clock::calendar();
         let schema = db.schema().await?;
-        let mapping = store::choose(db.as_ref(), choice, &schema).await?;
+        let mapping = chosen(db.as_ref(), choice, &schema, limit).await?;
         let tables = mapping.table_names();
         let evidence = evidence::take(db.as_ref(), &tables, Depth::Catalog).await?;
         let (ranges, whole) = if further.is_empty() {
@@ -415,6 +415,30 @@ async fn shadowed(db: &dyn Db, table: &str) -> anyhow::Result<Vec<String>> {
     let rows = db.rows(sql, &[Cell::Text(table.to_owned())]).await?;
     let named = rows.iter().map(|row| format!("{}.{table}", row[0]));
     Ok(named.collect())
+}
+
+/// The mapping to use. On a server a read that fails, as of a view or of a table that may not be read,
+/// would end the view of the moment: another connection looks.
+async fn chosen(
+    view: &dyn Db,
+    choice: impl Into<Choice<'_>>,
+    schema: &[Table],
+    limit: Duration,
+) -> anyhow::Result<Mapping> {
+    let target = view.target();
+    let db = match target.engine() {
+        Engine::Sqlite => return store::choose(view, choice, schema).await,
+        Engine::Postgres | Engine::Mysql => db::open(target.clone()).await?,
+    };
+    let looked = tokio::time::timeout(limit, store::choose(db.as_ref(), choice, schema)).await;
+    looked.unwrap_or_else(|_| {
+        let stop = format!("looking for the chats in `{target}` took longer than {limit:?}");
+        Err(CliError::unreachable(stop)
+            .hint(
+                "wait until nothing locks its tables, or declare them as [[store]] in chatctl.toml",
+            )
+            .into())
+    })
 }
 
 /// What looks like the chats and is not read. On a server a read that fails would end the view, so

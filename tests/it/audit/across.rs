@@ -135,6 +135,17 @@ fn a_table_that_cannot_be_looked_at_ends_no_snapshot() {
         .output()
         .unwrap();
     assert!(output.status.success(), "{}", text(&output).1);
+    // The same where chatctl looks for the chats.
+    let owner = Chats::looking_at(url.clone());
+    owner.sql(
+        "DROP TABLE checkpoints, checkpoint_blobs, checkpoint_writes, message CASCADE; \
+         CREATE TABLE chat_history (id int PRIMARY KEY, session_id int, role text, content text); \
+         CREATE TABLE messages (id int PRIMARY KEY, chat_id int, role text, content text); \
+         INSERT INTO messages VALUES (1, 1, 'user', 'is there milk?'), (2, 1, 'assistant', 'there is some'); \
+         GRANT SELECT ON messages TO reader",
+    );
+    let found = chats.snapshot_with("found.cas", &[]);
+    assert_eq!(found["summary"]["checked"], 2, "{found:#}");
 }
 
 /// The server reads a view that has the name of the table, and nobody knows what it leaves out.

@@ -33,6 +33,11 @@ const FILES: &str = "
         AND c.relkind = 'r' AND c.relnamespace <> 'pg_catalog'::regnamespace
     ORDER BY c.oid";
 
+/// Tables that may not be read, and so not be locked: whoever needs one is refused when it is read.
+const BARRED: &str = "
+    SELECT relname::text FROM pg_class
+    WHERE relkind IN ('r', 'p') AND pg_table_is_visible(oid) AND NOT has_table_privilege(oid, 'SELECT')";
+
 /// How the transaction of a view begins.
 const BEGIN: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
 
@@ -112,8 +117,18 @@ async fn one(
         // Before the transaction, for the first SELECT in it fixes the moment.
         let there = rows(&mut connection, connection::TABLES).await?;
         let names = server::tables(&there).into_iter().map(|table| table.name);
+        let barred: Vec<_> = match tables {
+            [] => rows(&mut connection, BARRED).await.unwrap_or_default(),
+            _ => Vec::new(),
+        };
+        let is_barred = |name: &String| {
+            barred
+                .iter()
+                .any(|row| row[0].text() == Some(name.as_str()))
+        };
         let wanted: Vec<_> = names
             .filter(|name| tables.is_empty() || tables.contains(name))
+            .filter(|name| !is_barred(name))
             .map(|name| format!("\"{}\"", name.replace('"', "\"\"")))
             .collect();
         if !wanted.is_empty() {
