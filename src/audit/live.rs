@@ -346,11 +346,11 @@ impl Live {
         }
     }
 
-    /// Reads no tool calls that have a column of their own, where the snapshot's mapping had none: such a column may
-    /// have been added since. Returns what is left out then.
+    /// Reads nothing that the snapshot's mapping did not name: such a column may have been added since.
+    /// Returns what is left out then.
     pub fn read_as(&mut self, before: &file::Mapping) -> Option<String> {
-        let (_, left_out) = without_its_tools(before, self.mapping.store())?;
-        self.mapping = self.mapping.clone().without_tools();
+        let (store, left_out) = as_before(before, self.mapping.store())?;
+        self.mapping.stores[0] = store;
         Some(left_out)
     }
 
@@ -361,15 +361,15 @@ impl Live {
 }
 
 /// The mapping of a later snapshot without such a column, and what is left out then. The digests of
-/// messages that have tool calls still hold them.
-pub fn without_tools(
+/// messages still hold what it says.
+pub fn without_newer(
     before: &file::Mapping,
     after: &file::Mapping,
 ) -> Option<(file::Mapping, String)> {
     let stores = stores_of(after);
     let is_read = before.sums.is_none() && after.sums.is_none();
     let store = stores.first().filter(|_| is_read)?;
-    let (store, left_out) = without_its_tools(before, store)?;
+    let (store, left_out) = as_before(before, store)?;
     let mapping = file::Mapping {
         digest: fingerprint::digest(&store),
         first_version: fingerprint::digest_of_first_version(&store),
@@ -378,18 +378,14 @@ pub fn without_tools(
     Some((mapping, left_out))
 }
 
-/// A store without the tool calls that have a column of their own, where that makes it the one of a
-/// mapping that has none, and what is left out then.
-fn without_its_tools(
-    before: &file::Mapping,
-    store: &store::Store,
-) -> Option<(store::Store, String)> {
+/// A store without columns of its own for tool calls or for marks of deletion, where that makes it the
+/// one of a mapping that has none, and what is left out then.
+fn as_before(before: &file::Mapping, store: &store::Store) -> Option<(store::Store, String)> {
     let is_its = |store: &store::Store| {
         before.digest == fingerprint::digest(store)
             || before.digest == fingerprint::digest_of_first_version(store)
     };
-    let without = store.clone().without_tools();
-    if is_its(store) || !is_its(&without) {
+    if is_its(store) {
         return None;
     }
     let message = store.message.tools.as_ref().map(ToString::to_string);
@@ -397,10 +393,21 @@ fn without_its_tools(
     let place = message
         .or_else(|| item.map(String::from))
         .unwrap_or_default();
-    let left_out = format!(
-        "the tool calls in `{place}` were not compared: the snapshot's mapping does not have it"
+    let tools = format!("the tool calls in `{place}` were not compared");
+    let marks = "what is marked as deleted was not compared as such".to_owned();
+    let (without_tools, without_marks) = (
+        store.clone().without_tools(),
+        store.clone().without_deletion(),
     );
-    Some((without, left_out))
+    let neither = without_tools.clone().without_deletion();
+    let tried = [
+        (without_tools, tools.clone()),
+        (without_marks, marks.clone()),
+        (neither, format!("{tools}, and {marks}")),
+    ];
+    let (store, left_out) = tried.into_iter().find(|(store, _)| is_its(store))?;
+    let left_out = format!("{left_out}: the snapshot's mapping does not have it");
+    Some((store, left_out))
 }
 
 /// Tables of that name in other schemas of the search path: a tenant may have one each.

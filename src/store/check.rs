@@ -3,7 +3,7 @@
 use super::declared::{Conversations, Messages, Shape, Store};
 use super::names;
 use super::predicate::Predicate;
-use super::source::Source;
+use super::source::{Counts, Source};
 use crate::cli_error::CliError;
 use crate::model::{Column, Table};
 
@@ -15,7 +15,10 @@ pub(super) fn checked(store: &mut Store, schema: &[Table]) -> Result<Vec<Table>,
         let table = names::table(schema, &conversation.table)?;
         of_conversations(conversation, table)?;
         if let Some(item) = &mut store.item {
-            in_source(table, Some(&mut item.items))?;
+            let lists = item.earlier.iter_mut().chain(&mut item.also);
+            for list in lists.chain([&mut item.items]) {
+                in_source(table, Some(list))?;
+            }
         }
         tables.push(table.clone());
     }
@@ -23,7 +26,7 @@ pub(super) fn checked(store: &mut Store, schema: &[Table]) -> Result<Vec<Table>,
         let table = names::table(schema, &parts.table)?;
         parts.table.clone_from(&table.name);
         each(table, [&mut parts.key, &mut parts.order])?;
-        in_source(table, Some(&mut parts.content))?;
+        in_text(table, Some(&mut parts.content))?;
         in_source(table, parts.tools.as_mut())?;
         in_predicate(table, parts.only.as_mut())?;
         tables.push(table.clone());
@@ -94,10 +97,14 @@ fn of_messages(message: &mut Messages, table: &Table) -> Result<(), CliError> {
         in_source(table, Some(source))?;
     }
     for source in [
-        &mut message.role,
         &mut message.content,
         &mut message.prompt,
         &mut message.response,
+    ] {
+        in_text(table, source.as_mut())?;
+    }
+    for source in [
+        &mut message.role,
         &mut message.time,
         &mut message.response_time,
         &mut message.tools,
@@ -187,6 +194,18 @@ fn each<'n>(
 }
 
 fn in_source(table: &Table, source: Option<&mut Source>) -> Result<(), CliError> {
+    if let Some(source) = source.as_deref()
+        && source.counts == Counts::Text
+    {
+        return Err(CliError::usage(format!(
+            "`{source}` in [[store]] is not a text: `||` reads on until there is one"
+        ))
+        .hint("write `|` for the first that is not NULL"));
+    }
+    in_text(table, source)
+}
+
+fn in_text(table: &Table, source: Option<&mut Source>) -> Result<(), CliError> {
     let places = source
         .map(|source| source.places.iter_mut())
         .into_iter()

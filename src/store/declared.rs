@@ -312,14 +312,84 @@ pub struct Items {
     /// Neither absent nor null nor false when it failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<Path>,
+    /// Its parts, which are read before the text: that counts where they have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parts: Option<Path>,
+    /// Tool calls as version 4 of the AI SDK keeps them, read where the parts have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub invocations: Option<Path>,
+    /// What is attached to it: only counted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub attachments: Option<Path>,
+    /// What the model thought: only whether it is there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reasoning: Option<Path>,
+    /// Further lists, of messages that were archived: they go on in `items`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub earlier: Vec<Source>,
+    /// Further lists, each of which counts its messages on its own.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub also: Vec<Source>,
 }
 
 impl Items {
+    /// Items of which only the text and the role are read.
+    pub(super) fn of(items: Source, role: Path, content: Path) -> Self {
+        Self {
+            items,
+            role,
+            content,
+            key: None,
+            time: None,
+            parent: None,
+            tools: None,
+            done: None,
+            error: None,
+            parts: None,
+            invocations: None,
+            attachments: None,
+            reasoning: None,
+            earlier: Vec::new(),
+            also: Vec::new(),
+        }
+    }
+
+    /// With what the AI SDK and others keep next to a text.
+    pub(super) fn with_usual_fields(self) -> Self {
+        let path = |text: &str| Path::try_from(text.to_owned()).ok();
+        let has_parts = String::from(self.content.clone()) == "$.parts";
+        Self {
+            tools: path("$.tool_calls"),
+            parts: path("$.parts").filter(|_| !has_parts),
+            invocations: path("$.toolInvocations"),
+            attachments: path("$['experimental_attachments', 'attachments']"),
+            reasoning: path("$['reasoning', 'reasoning_content']"),
+            ..self
+        }
+    }
+
     /// Where its text and its tool calls are.
     pub fn contents(&self) -> Vec<String> {
-        let paths = [Some(&self.content), self.tools.as_ref()];
+        let paths = [
+            Some(&self.content),
+            self.parts.as_ref(),
+            self.tools.as_ref(),
+            self.invocations.as_ref(),
+        ];
         let paths = paths.into_iter().flatten();
         paths.map(|path| String::from(path.clone())).collect()
+    }
+
+    /// In how many places it looks for what an item holds.
+    pub(super) fn reads(&self) -> usize {
+        let counted = [&self.attachments, &self.reasoning].into_iter().flatten();
+        self.lists().count() + self.contents().len() + counted.count()
+    }
+
+    /// The lists of items, first the one that is written to.
+    pub(super) fn lists(&self) -> impl Iterator<Item = &Source> {
+        let one = std::iter::once(&self.items);
+        one.chain(&self.earlier).chain(&self.also)
     }
 }
 

@@ -3,7 +3,7 @@
 use super::declared::{Items, Shape, Store};
 use super::plan::{Plan, Slot};
 use super::row::{Row, fill, time_of, written};
-use super::source::Path;
+use super::source::{Counts, Path, Source};
 use super::{branch, keys, parts, roles, status, time};
 use crate::model::{CellRef, Mark, OrderKey, Role, State, StoredMessage};
 use serde_json::Value;
@@ -110,7 +110,7 @@ impl<'p> Decoder<'p> {
             if is_event && !row.holds_value(slot) {
                 return false;
             }
-            row.fill(slot, message);
+            row.fill(slot, counts(self.store.message.content.as_ref()), message);
         }
         if let Some(slot) = &self.plan.tools {
             row.fill_calls(slot, message);
@@ -134,7 +134,8 @@ impl<'p> Decoder<'p> {
             }
             None => first.clone(),
         };
-        row.fill(content, &mut message);
+        let of_parts = self.store.parts.as_ref().map(|parts| &parts.content);
+        row.fill(content, counts(of_parts), &mut message);
         if let Some(tools) = tools {
             row.fill_calls(tools, &mut message);
         }
@@ -143,9 +144,15 @@ impl<'p> Decoder<'p> {
 
     fn turn(&mut self, row: &Row<'_>, take: Take<'_>) {
         let whole = whole(self.plan, row, Role::User);
-        for (part, slot, role) in [
-            ("prompt", &self.plan.prompt, Role::User),
-            ("response", &self.plan.response, Role::Assistant),
+        let told = &self.store.message;
+        for (part, slot, role, source) in [
+            ("prompt", &self.plan.prompt, Role::User, &told.prompt),
+            (
+                "response",
+                &self.plan.response,
+                Role::Assistant,
+                &told.response,
+            ),
         ] {
             let Some(slot) = slot.as_ref().filter(|slot| row.holds(slot)) else {
                 continue;
@@ -178,7 +185,7 @@ impl<'p> Decoder<'p> {
                 }
                 message.mark = Mark::Finished;
             }
-            row.fill(slot, &mut message);
+            row.fill(slot, counts(source.as_ref()), &mut message);
             take(&mut message);
         }
     }
@@ -206,17 +213,17 @@ impl<'p> Decoder<'p> {
     }
 
     fn items(&mut self, row: &Row<'_>, take: Take<'_>) {
-        let (Some(slot), Some(item)) = (&self.plan.items, &self.store.item) else {
+        let Some(item) = &self.store.item else {
             return;
         };
         let bare = whole(self.plan, row, Role::User);
         let conversation = bare.conversation.clone().unwrap_or_default();
-        let (items, decoded) = row.nodes(slot, &item.role);
-        if !decoded {
+        let (items, garbled) = self.lists(row, item);
+        for (list, content) in garbled {
             take(&mut StoredMessage {
-                key: format!("{conversation}#"),
+                key: format!("{conversation}#{list}"),
                 role: Role::Other("undecodable".to_owned()),
-                content: row.raw(slot),
+                content,
                 decoded: false,
                 ..bare.clone()
             });
@@ -225,33 +232,25 @@ impl<'p> Decoder<'p> {
         for (place, (key, value)) in items.into_iter().enumerate() {
             // In a map from key to item none comes before another.
             let is_in_array = key.parse() == Ok(place);
-            let node = |path: &Option<Path>| {
-                let node = path.as_ref().and_then(|path| path.first(value));
-                node.filter(|node| !node.is_null())
-            };
             let role = item.role.first(value).map(written).unwrap_or_default();
             let Some(role) = self.role(&role) else {
                 continue;
             };
-            let key = node(&item.key).map_or(key, written);
+            let key = node(item.key.as_ref(), value).map_or(key, written);
+            let parent = node(item.parent.as_ref(), value);
             let mut message = StoredMessage {
                 key: format!("{conversation}#{key}"),
                 role,
                 time: item.time.as_ref().and_then(|path| item_time(path, value)),
-                parent: node(&item.parent).map(|key| format!("{conversation}#{}", written(key))),
-                tools: node(&item.tools).map(parts::calls).unwrap_or_default(),
+                parent: parent.map(|key| format!("{conversation}#{}", written(key))),
                 ..bare.clone()
             };
             if is_in_array && self.store.orders_items() {
                 message.order = Some(OrderKey::in_array(place));
             }
-            message.others = node(&item.tools).map_or(0, parts::unread_calls);
             message.state = item_state(item, value, bare.state);
             message.mark = item_mark(item, value);
-            match item.content.first(value) {
-                Some(content) => fill(content, &mut message),
-                None => message.decoded = message.decoded && !message.tools.is_empty(),
-            }
+            fill_item(item, value, &mut message);
             found.push(message);
         }
         if item.parent.is_some() {
@@ -261,6 +260,80 @@ impl<'p> Decoder<'p> {
         }
         found.iter_mut().for_each(take);
     }
+
+    /// The items of all lists with their keys, and what of a list is no JSON, with the list's name.
+    fn lists<'r>(&self, row: &'r Row<'_>, item: &Items) -> (Vec<(String, &'r Value)>, Garbled) {
+        let mut all = Vec::new();
+        let mut garbled = Vec::new();
+        let mut read = |slot: &Slot, name: &str| {
+            let (items, decoded) = row.nodes(slot, &item.role);
+            if !decoded {
+                garbled.push((name.to_owned(), row.raw(slot)));
+            }
+            items
+        };
+        for (index, slot) in self.plan.earlier.iter().enumerate() {
+            all.extend(read(slot, &format!("earlier{index}")));
+        }
+        // A message that is archived keeps its place among all of them.
+        let before = all.len();
+        let renumbered = |(place, (key, value)): (usize, (String, _))| {
+            if before > 0 && key.parse() == Ok(place) {
+                ((before + place).to_string(), value)
+            } else {
+                (key, value)
+            }
+        };
+        if let Some(slot) = &self.plan.items {
+            all.extend(read(slot, "").into_iter().enumerate().map(renumbered));
+        }
+        for (name, slot) in &self.plan.also {
+            let items = read(slot, name).into_iter();
+            all.extend(items.map(|(key, value)| (format!("{name}.{key}"), value)));
+        }
+        (all, garbled)
+    }
+}
+
+/// Lists that hold no JSON: the name of each, and what it holds.
+type Garbled = Vec<(String, String)>;
+
+/// What a path finds in an item, unless it is null.
+fn node<'v>(path: Option<&Path>, value: &'v Value) -> Option<&'v Value> {
+    let node = path.and_then(|path| path.first(value));
+    node.filter(|node| !node.is_null())
+}
+
+/// Puts what an item says into its message.
+fn fill_item(item: &Items, value: &Value, message: &mut StoredMessage) {
+    let tools = node(item.tools.as_ref(), value);
+    message.tools = tools.map(parts::calls).unwrap_or_default();
+    message.others = tools.map_or(0, parts::unread_calls);
+    if let Some(parts) = node(item.parts.as_ref(), value) {
+        fill(parts, message);
+    }
+    let before = message.tools.len();
+    if let Some(invocations) = node(item.invocations.as_ref(), value).filter(|_| before == 0) {
+        message.tools.extend(parts::invocations(invocations));
+    }
+    let attached = node(item.attachments.as_ref(), value);
+    message.attachments += attached.map_or(0, parts::attached);
+    let thought = node(item.reasoning.as_ref(), value);
+    message.reasoning |= thought.is_some_and(parts::has_something);
+    match item.content.first(value) {
+        // The parts have the same text.
+        Some(_) if !message.content.is_empty() => {}
+        Some(content) => fill(content, message),
+        None => {
+            let is_bare = message.tools.is_empty() && message.content.is_empty();
+            message.decoded = message.decoded && !is_bare;
+        }
+    }
+}
+
+/// Which of a source's places counts.
+fn counts(source: Option<&Source>) -> Counts {
+    source.map(|source| source.counts).unwrap_or_default()
 }
 
 /// The conversation that a row names.

@@ -312,6 +312,12 @@ async fn looked_at(
         guess.reasons.extend(why.map(Reason::of));
         mapping = check(guess.store.clone()).expect("its columns are those of a table");
     }
+    if let Some(item) = guess.store.item.as_mut().filter(|_| guess.points >= ENOUGH)
+        && let Some(table) = schema.iter().find(|table| table.name == mapping.table())
+        && packed::with_other_lists(db, table, item).await?
+    {
+        mapping = check(guess.store.clone()).expect("its columns are those of the table");
+    }
     mapping.origin = Origin::Detected(guess.why());
     Ok(Some(Candidate {
         mapping,
@@ -335,7 +341,8 @@ fn unpacked(store: &Store, rows: &[StoredMessage]) -> Option<Store> {
         return None;
     }
     let mut store = store.clone();
-    store.message.content = format!("{content}::$").try_into().ok();
+    let places = content.columns().map(|column| format!("{column}::$"));
+    store.message.content = places.collect::<Vec<_>>().join("||").try_into().ok();
     Some(store)
 }
 

@@ -1,7 +1,7 @@
 //! A mapping in use: every name in it exists in the store, and every default is filled in.
 
 use super::candidate::ColumnMatch;
-use super::declared::{Allowed, Shape, Store};
+use super::declared::{Allowed, Items, Shape, Store};
 use super::score::Why;
 use super::source::Source;
 use super::{check, plan, presets, words};
@@ -125,14 +125,6 @@ impl Mapping {
         self
     }
 
-    /// The same without tool calls that are kept apart from the text.
-    #[must_use]
-    pub fn without_tools(mut self) -> Self {
-        let stores = self.stores.into_iter();
-        self.stores = stores.map(Store::without_tools).collect();
-        self
-    }
-
     /// Every table that it names.
     pub fn table_names(&self) -> Vec<String> {
         let mut names: Vec<_> = self.tables.iter().map(|table| table.name.clone()).collect();
@@ -211,16 +203,10 @@ impl Mapping {
     pub(super) fn text_columns(&self) -> Vec<(&str, &str)> {
         let store = self.store();
         let message = &store.message;
-        let item = store.item.as_ref().map(|item| &item.items);
-        let own = [
-            item,
-            message.response.as_ref(),
-            message.content.as_ref(),
-            message.prompt.as_ref(),
-        ];
-        let own = own
-            .into_iter()
-            .flatten()
+        let items = store.item.iter().flat_map(Items::lists);
+        let own = [&message.response, &message.content, &message.prompt];
+        let own = items
+            .chain(own.into_iter().flatten())
             .map(|source| (store.table(), source));
         let parts = store
             .parts
@@ -309,6 +295,25 @@ impl Store {
             item.tools = None;
         }
         self
+    }
+
+    /// The same without marks of what is deleted for the user.
+    #[must_use]
+    pub fn without_deletion(mut self) -> Self {
+        self.message.deleted = None;
+        if let Some(conversation) = &mut self.conversation {
+            conversation.deleted = None;
+        }
+        self
+    }
+
+    /// In how many places of a row it looks for what a message holds.
+    pub fn reads(&self) -> usize {
+        let places = |source: &Option<Source>| source.as_ref().map_or(0, |it| it.places.len());
+        let message = &self.message;
+        let texts = [&message.content, &message.prompt, &message.response];
+        let items = self.item.iter().map(Items::reads).sum::<usize>();
+        texts.into_iter().map(places).sum::<usize>() + items
     }
 
     /// The table of messages.

@@ -4,6 +4,7 @@ mod branch;
 mod candidate;
 mod chain;
 mod check;
+mod companions;
 mod conversation_rows;
 mod declared;
 mod declared_config;

@@ -4,7 +4,7 @@ use super::declared::{Items, Messages, Shape, Store};
 use super::roles::Sides;
 use super::score::Guess;
 use super::values::Sample;
-use super::{roles, words};
+use super::{roles, values, words};
 use crate::db::Db;
 use crate::model::Table;
 use serde_json::Value;
@@ -21,20 +21,29 @@ const CONTENTS: &[&str] = &[
 /// The messages in JSON that are in the columns of a table, by their values.
 pub(super) async fn blobs(db: &dyn Db, sample: &Sample<'_>) -> anyhow::Result<Vec<Guess>> {
     let mut found = Vec::new();
-    for column in sample.packed() {
-        let (table, name) = (sample.table, db.quote(&column.name));
-        let text = db.text_of(&name);
-        let sql = format!(
-            "SELECT {text} FROM {} WHERE {name} IS NOT NULL AND length({text}) <= {LETTERS} LIMIT {VALUES}",
-            db.quote(&table.name)
-        );
-        let rows = db.rows(&sql, &[]).await?;
-        let values = rows
-            .iter()
-            .filter_map(|row| serde_json::from_str(row[0].text()?).ok());
-        found.extend(blob(table, &column.name, &values.collect::<Vec<_>>()));
+    // Of two lists of messages the one that is written to is the chat.
+    let mut columns: Vec<_> = sample.packed().collect();
+    columns.sort_by_key(|column| words::is_archive(&column.name));
+    for column in columns {
+        let values = some(db, sample.table, &column.name).await?;
+        found.extend(blob(sample.table, &column.name, &values));
     }
     Ok(found)
+}
+
+/// The JSON in some rows of a column.
+async fn some(db: &dyn Db, table: &Table, column: &str) -> anyhow::Result<Vec<Value>> {
+    let name = db.quote(column);
+    let text = db.text_of(&name);
+    let sql = format!(
+        "SELECT {text} FROM {} WHERE length({text}) BETWEEN 3 AND {LETTERS} LIMIT {VALUES}",
+        db.quote(&table.name)
+    );
+    let rows = db.rows(&sql, &[]).await?;
+    let values = rows
+        .iter()
+        .filter_map(|row| serde_json::from_str(row[0].text()?).ok());
+    Ok(values.collect())
 }
 
 fn blob(table: &Table, column: &str, values: &[Value]) -> Option<Guess> {
@@ -103,6 +112,7 @@ fn form(lists: &[&Vec<Value>]) -> Option<Form<'static>> {
 
 fn guess(table: &Table, column: &str, path: &str, form: Form<'_>) -> Option<Guess> {
     let item = |key: &str| format!("$.{key}").try_into().ok();
+    let items = format!("{column}::{path}").try_into().ok()?;
     let mut guess = Guess {
         unlike_older: Vec::new(),
         points: 0,
@@ -115,21 +125,55 @@ fn guess(table: &Table, column: &str, path: &str, form: Form<'_>) -> Option<Gues
                 ..Messages::default()
             },
             item: Some(Items {
-                items: format!("{column}::{path}").try_into().ok()?,
                 key: form.key.and_then(item),
-                role: item(form.role)?,
-                content: item(form.content)?,
                 time: form.has_times.then(words::item_time),
-                parent: None,
-                tools: item("tool_calls"),
-                done: None,
-                error: None,
+                ..Items::of(items, item(form.role)?, item(form.content)?).with_usual_fields()
             }),
             ..Store::default()
         },
     };
     guess.add(6, true, || format!("a chat in `{column}`"));
     Some(guess)
+}
+
+/// Adds the other lists of messages in the same row: archived ones, or the results of tools.
+pub(super) async fn with_other_lists(
+    db: &dyn Db,
+    table: &Table,
+    item: &mut Items,
+) -> anyhow::Result<bool> {
+    let sample = values::sample(db, table).await?;
+    let own: Vec<_> = item.items.columns().map(str::to_owned).collect();
+    let columns = sample.packed().filter(|column| !own.contains(&column.name));
+    let mut found = false;
+    for column in columns {
+        let rows = some(db, table, &column.name).await?;
+        let items: Vec<_> = rows.iter().filter_map(Value::as_array).flatten().collect();
+        if items.is_empty() || !items.iter().all(|value| is_item(value, item)) {
+            continue;
+        }
+        let Ok(source) = format!("{}::$", column.name).try_into() else {
+            continue;
+        };
+        if words::is_archive(&column.name) {
+            item.earlier.push(source);
+        } else {
+            item.also.push(source);
+        }
+        found = true;
+    }
+    Ok(found)
+}
+
+fn is_item(value: &Value, like: &Items) -> bool {
+    let role = like.role.first(value).and_then(Value::as_str);
+    let paths = [
+        Some(&like.content),
+        like.parts.as_ref(),
+        like.tools.as_ref(),
+    ];
+    let mut paths = paths.into_iter().flatten();
+    role.is_some_and(roles::is_known) && paths.any(|path| path.first(value).is_some())
 }
 
 #[cfg(test)]

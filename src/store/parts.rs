@@ -56,6 +56,23 @@ pub(super) fn calls(value: &Value) -> Vec<ToolCall> {
     }
 }
 
+/// Reads calls as version 4 of the AI SDK keeps them next to a text.
+pub(super) fn invocations(value: &Value) -> Vec<ToolCall> {
+    let items = value.as_array().into_iter().flatten();
+    let calls = items.filter_map(Value::as_object);
+    calls
+        .map(|fields| tool(fields, "toolName", Some("args"), Some("result")))
+        .collect()
+}
+
+/// How many files a field names.
+pub(super) fn attached(value: &Value) -> u32 {
+    match value {
+        Value::Array(items) => u32::try_from(items.len()).unwrap_or(u32::MAX),
+        other => u32::from(has_something(other)),
+    }
+}
+
 /// How many of such calls are in no form that is known.
 pub(super) fn unread_calls(value: &Value) -> u32 {
     match value {
@@ -226,7 +243,7 @@ fn text_of(value: &Value) -> Option<String> {
     read(value).map(|content| content.text)
 }
 
-fn has_something(value: &Value) -> bool {
+pub(super) fn has_something(value: &Value) -> bool {
     match value {
         Value::Null => false,
         Value::String(text) => !text.is_empty(),

@@ -35,6 +35,9 @@ pub(super) struct Plan {
     pub failed: Option<Slot>,
     pub deleted: Option<usize>,
     pub items: Option<Slot>,
+    pub earlier: Vec<Slot>,
+    /// With the name of the column.
+    pub also: Vec<(String, Slot)>,
     pub tip: Option<Slot>,
     pub parts: Option<(Slot, Option<Slot>)>,
 }
@@ -170,6 +173,18 @@ impl Plan {
                 .item
                 .as_ref()
                 .map(|item| columns.slot("m", &item.items)),
+            earlier: store
+                .item
+                .iter()
+                .flat_map(|item| &item.earlier)
+                .map(|source| columns.slot("m", source))
+                .collect(),
+            also: store
+                .item
+                .iter()
+                .flat_map(|item| &item.also)
+                .map(|source| (source.to_string(), columns.slot("m", source)))
+                .collect(),
             tip: blob
                 .and_then(|place| place.tip.as_ref())
                 .map(|tip| columns.slot("m", tip)),

@@ -50,6 +50,12 @@ impl Predicate {
     }
 }
 
+impl From<String> for Predicate {
+    fn from(text: String) -> Self {
+        Self(text)
+    }
+}
+
 impl From<Predicate> for String {
     fn from(predicate: Predicate) -> Self {
         predicate.0

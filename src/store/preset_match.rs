@@ -2,7 +2,7 @@
 
 use super::presets::Preset;
 use super::score::{Reason, Why};
-use super::{Candidate, Mapping, Origin, Shape, Source, Store, presets, words};
+use super::{Candidate, Mapping, Origin, Shape, Source, Store, companions, presets};
 use crate::cli_error::CliError;
 use crate::db::Target;
 use crate::model::Table;
@@ -118,9 +118,9 @@ fn complete(store: &mut Store, schema: &[Table]) {
     let Some(table) = tables.find(|table| table.name.eq_ignore_ascii_case(name)) else {
         return;
     };
-    let status = words::status_column(table).map(|column| column.name.clone());
+    let status = companions::status_column(table).map(|column| column.name.clone());
     message.status = message.status.take().or(status);
-    let calls = words::calls_column(table).map(|column| Source::column(&column.name));
+    let calls = companions::calls_column(table).map(|column| Source::column(&column.name));
     message.tools = message.tools.take().or(calls);
 }
 

@@ -2,7 +2,7 @@
 
 use super::parts::Content;
 use super::plan::Slot;
-use super::source::Path;
+use super::source::{Counts, Path};
 use super::{keys, parts, time};
 use crate::model::{CellRef, Mark, State, StoredMessage, epoch};
 use crate::text;
@@ -32,35 +32,38 @@ pub(super) fn time_of(value: &Value) -> Option<i64> {
 /// Adds what a JSON content says to a message.
 pub(super) fn fill(value: &Value, message: &mut StoredMessage) {
     match parts::read(value) {
-        Some(Content {
-            text,
-            tools,
-            mark,
-            attachments,
-            reasoning,
-            others,
-        }) => {
-            message.attachments += attachments;
-            message.reasoning |= reasoning;
-            message.others += others;
-            message.content.push_str(&text);
-            message.tools.extend(tools);
-            match (mark, message.state) {
-                (Mark::Writing, State::Whole) => {
-                    (message.state, message.mark) = (State::Open, mark);
-                }
-                (Mark::Waiting, State::Whole) => message.mark = mark,
-                (Mark::Finished, State::Whole) if message.mark != Mark::Waiting => {
-                    message.mark = mark;
-                }
-                _ => {}
-            }
-        }
+        Some(content) => add(content, message),
         None => {
             message.content.push_str(&parts::canonical(value));
             let kind = value.get("type").and_then(Value::as_str);
             message.decoded &= kind.is_some_and(parts::is_hosted);
         }
+    }
+}
+
+fn add(content: Content, message: &mut StoredMessage) {
+    let Content {
+        text,
+        tools,
+        mark,
+        attachments,
+        reasoning,
+        others,
+    } = content;
+    message.attachments += attachments;
+    message.reasoning |= reasoning;
+    message.others += others;
+    message.content.push_str(&text);
+    message.tools.extend(tools);
+    match (mark, message.state) {
+        (Mark::Writing, State::Whole) => {
+            (message.state, message.mark) = (State::Open, mark);
+        }
+        (Mark::Waiting, State::Whole) => message.mark = mark,
+        (Mark::Finished, State::Whole) if message.mark != Mark::Waiting => {
+            message.mark = mark;
+        }
+        _ => {}
     }
 }
 
@@ -207,10 +210,37 @@ impl<'r> Row<'r> {
     }
 
     /// Adds a source's text and tools to a message.
-    pub(super) fn fill(&self, slot: &Slot, message: &mut StoredMessage) {
-        let Some((at, path)) = slot.iter().find(|(at, _)| self.cells[*at] != CellRef::Null) else {
-            return;
-        };
+    pub(super) fn fill(&self, slot: &Slot, counts: Counts, message: &mut StoredMessage) {
+        let mut places = slot.iter();
+        match counts {
+            Counts::Value => {
+                if let Some(place) = places.find(|(at, _)| self.cells[*at] != CellRef::Null) {
+                    self.fill_from(place, message);
+                }
+            }
+            Counts::Text => {
+                let before = message.content.len();
+                for place in places.filter(|(at, _)| !self.is_blank(*at)) {
+                    if message.content.len() == before {
+                        self.fill_from(place, message);
+                    } else if let (at, Some(path)) = place
+                        && let Some(json) = self.json_for(*at, Some(path))
+                        && let Some(content) = path.first(json).and_then(parts::read)
+                    {
+                        // The same text in another form may have the calls next to it.
+                        let text = String::new();
+                        add(Content { text, ..content }, message);
+                    }
+                }
+            }
+        }
+    }
+
+    fn is_blank(&self, at: usize) -> bool {
+        matches!(self.cells[at], CellRef::Null | CellRef::Text(""))
+    }
+
+    fn fill_from(&self, (at, path): &(usize, Option<Path>), message: &mut StoredMessage) {
         match path {
             None => message
                 .content

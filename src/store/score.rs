@@ -2,7 +2,7 @@
 
 use super::declared::{Conversations, Items, Messages, Shape, Store};
 use super::source::Source;
-use super::words;
+use super::{companions, words};
 use crate::model::{Column, Table};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -182,7 +182,7 @@ impl Guess {
 /// conversation.
 pub(super) fn in_rows(schema: &[Table], table: &Table, conversation: Option<&Column>) -> Guess {
     let time = words::time_column(table);
-    let status = words::status_column(table);
+    let status = companions::status_column(table);
     let place = conversation.and_then(|column| own_table(schema, table, column));
     let columns = match (conversation, place) {
         (Some(column), Some(place)) => naming(table, column, place),
@@ -205,7 +205,9 @@ pub(super) fn in_rows(schema: &[Table], table: &Table, conversation: Option<&Col
                     .collect(),
                 time: time.map(|column| Source::column(&column.name)),
                 status: status.map(|column| column.name.clone()),
-                tools: words::calls_column(table).map(|column| Source::column(&column.name)),
+                tools: companions::calls_column(table).map(|column| Source::column(&column.name)),
+                deleted: companions::deletion(table),
+                extra: companions::next_to_the_text(table),
                 ..Messages::default()
             },
             ..Store::default()
@@ -333,18 +335,13 @@ fn blobs(table: &Table) -> Vec<Guess> {
                     user: named(&["user_id", "userid"]).map(Source::column),
                     created: named(&["created_at", "createdat"]),
                     updated: named(&["updated_at", "updatedat"]),
+                    deleted: companions::deletion(table),
                     ..Conversations::default()
                 }),
                 item: Some(Items {
-                    items,
                     key: path("$.id"),
-                    role: path("$.role")?,
-                    content: path("$.content")?,
                     time: Some(words::item_time()),
-                    parent: None,
-                    tools: path("$.tool_calls"),
-                    done: None,
-                    error: None,
+                    ..Items::of(items, path("$.role")?, path("$.content")?).with_usual_fields()
                 }),
                 ..Store::default()
             },

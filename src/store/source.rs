@@ -1,16 +1,29 @@
 //! The place of a value: a column, a path into its JSON, or the first of several.
+//!
+//! Of texts that older rows have in another column a source names both: `parts::$||content`.
 
 use serde::{Deserialize, Serialize};
 use serde_json_path::JsonPath;
 use std::fmt;
 use std::sync::Arc;
 
-/// One place, or several of which the first that isn't NULL counts: `topic_id|session_id`.
+/// One place, or several: `topic_id|session_id`.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Source {
     /// The places, in the order in which they are tried.
     pub places: Vec<Place>,
+    pub counts: Counts,
+}
+
+/// Which of several places counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Counts {
+    /// `|`: the first that isn't NULL.
+    #[default]
+    Value,
+    /// `||`: each, until one has a text. An empty text or list is often not NULL.
+    Text,
 }
 
 /// A column, or a path into the JSON of a column: `message_data::$.role`.
@@ -33,6 +46,7 @@ impl Source {
         let column = name.into();
         Self {
             places: vec![Place { column, path: None }],
+            counts: Counts::Value,
         }
     }
 
@@ -76,11 +90,12 @@ impl TryFrom<String> for Source {
     type Error = String;
 
     fn try_from(text: String) -> Result<Self, String> {
-        let places = alternatives(&text)
+        let (alternatives, counts) = alternatives(&text)?;
+        let places = alternatives
             .into_iter()
             .map(|alternative| place(alternative.trim()))
             .collect::<Result<_, _>>()?;
-        Ok(Self { places })
+        Ok(Self { places, counts })
     }
 }
 
@@ -93,7 +108,11 @@ impl From<Source> for String {
 impl fmt::Display for Source {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (index, place) in self.places.iter().enumerate() {
-            let between = if index > 0 { "|" } else { "" };
+            let between = match (index, self.counts) {
+                (0, _) => "",
+                (_, Counts::Value) => "|",
+                (_, Counts::Text) => "||",
+            };
             match &place.path {
                 Some(path) => write!(f, "{between}{}::{}", place.column, path.text)?,
                 None => write!(f, "{between}{}", place.column)?,
@@ -151,24 +170,39 @@ impl Serialize for Path {
     }
 }
 
-/// Parts between `|`, but not where a path's brackets are open.
-fn alternatives(text: &str) -> Vec<&str> {
+/// Parts between `|` or `||`, but not where a path's brackets are open.
+fn alternatives(text: &str) -> Result<(Vec<&str>, Counts), String> {
     let mut open = 0_usize;
     let mut from = 0;
     let mut parts = Vec::new();
+    let mut between = Vec::new();
     for (at, c) in text.char_indices() {
         match c {
             '[' | '(' => open += 1,
             ']' | ')' => open = open.saturating_sub(1),
+            // The second half of `||`.
+            '|' if open == 0 && from == at && at > 0 && between.last() == Some(&Counts::Value) => {
+                between.pop();
+                between.push(Counts::Text);
+                from = at + 1;
+            }
             '|' if open == 0 => {
                 parts.push(&text[from..at]);
+                between.push(Counts::Value);
                 from = at + 1;
             }
             _ => {}
         }
     }
     parts.push(&text[from..]);
-    parts
+    let counts = between.first().copied().unwrap_or_default();
+    if between.iter().all(|it| *it == counts) {
+        Ok((parts, counts))
+    } else {
+        Err(format!(
+            "`{text}` has both `|` and `||`: use `||` where the first with a text counts, else `|`"
+        ))
+    }
 }
 
 #[cfg(test)]
@@ -180,6 +214,7 @@ mod tests {
         for text in [
             "content",
             "topic_id|session_id",
+            "parts::$||content||body",
             "message_data::$.role|message_data::$.type",
             "parts::$[?@.type == 'text' || @.type == 'x'].text",
         ] {
@@ -195,6 +230,8 @@ mod tests {
         for (text, what) in [
             ("a::content", "is not a JSONPath"),
             ("::$", "names no column"),
+            ("a||||b", "names no column"),
+            ("a|b||c", "both `|` and `||`"),
         ] {
             let error = Source::try_from(text.to_owned()).unwrap_err();
             assert!(error.contains(what), "{error}");

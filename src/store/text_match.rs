@@ -1,6 +1,7 @@
 //! Conditions that a row's columns hold a text, as it is or as JSON writes it.
 
 use super::Mapping;
+use super::declared::Items;
 use super::keys::Condition;
 use super::source::Source;
 use crate::db::Db;
@@ -60,13 +61,8 @@ type OfColumn<'c> = &'c dyn Fn(&str, bool) -> Vec<(String, Cell)>;
 fn over_columns(db: &dyn Db, mapping: &Mapping, condition: OfColumn<'_>) -> Condition {
     let store = mapping.store();
     let message = &store.message;
-    let item = store.item.as_ref().map(|item| &item.items);
-    let own = [
-        message.content.as_ref(),
-        message.prompt.as_ref(),
-        message.response.as_ref(),
-        item,
-    ];
+    let items = store.item.iter().flat_map(Items::lists);
+    let own = [&message.content, &message.prompt, &message.response];
     let mut any = Vec::new();
     let mut args = Vec::new();
     let mut add = |table: &str, source: &Source, around: &dyn Fn(String) -> String| {
@@ -78,7 +74,7 @@ fn over_columns(db: &dyn Db, mapping: &Mapping, condition: OfColumn<'_>) -> Cond
             }
         }
     };
-    for source in own.into_iter().flatten() {
+    for source in own.into_iter().flatten().chain(items) {
         add("m", source, &|sql| sql);
     }
     if let (Some(parts), Some(key)) = (&store.parts, message.key.first()) {

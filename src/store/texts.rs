@@ -8,16 +8,8 @@ use super::{values, words};
 use crate::db::Db;
 use crate::model::Table;
 
-/// Where the texts are.
-#[derive(Debug, PartialEq, Eq)]
-enum Texts {
-    /// In the column that was taken by its name.
-    AsNamed,
-    /// Elsewhere, or also elsewhere.
-    In(String),
-    /// In two columns, and nothing shows which one counts for a message.
-    Apart,
-}
+/// Columns that may as well hold why an answer failed, or what a tool gave.
+const LOOSE: [&str; 2] = ["message", "output"];
 
 /// What is in a column, row by row.
 #[derive(Clone, Copy)]
@@ -56,65 +48,54 @@ pub(super) async fn settle(
     let Some(own) = filled(named.as_str()) else {
         return Ok(false);
     };
-    let others: Vec<_> = others.into_iter().filter_map(filled).collect();
-    let Texts::In(source) = of(own, &others) else {
-        let apart = of(own, &others) == Texts::Apart;
-        guess.add(-20, apart, || {
-            format!("texts are in `{named}` and in another column, and neither is NULL elsewhere")
-        });
-        return Ok(false);
-    };
-    guess.unlike_older.push(format!("the text in `{named}`"));
-    let why = format!("`{named}` is empty where `{source}` has the text");
-    guess.reasons.push(Reason::of(why));
-    guess.store.message.content = source.try_into().ok();
+    let others = others.into_iter().filter_map(filled);
+    let others: Vec<_> = others
+        .filter(|other| !LOOSE.contains(&other.name) || own.misses_often(*other))
+        .collect();
+    let places = places(own, &others);
+    let unread = others.iter().find(|other| own.misses(**other));
+    if let Some(other) = unread {
+        let place = other.place();
+        guess.unlike_older.push(format!("the text in `{named}`"));
+        let why = format!("`{named}` is empty where `{place}` has the text");
+        guess.reasons.push(Reason::of(why));
+    }
+    guess.store.message.content = places.join("||").try_into().ok();
     Ok(true)
 }
 
-/// Where the texts are, of a column that was taken by its name and of others.
-fn of(named: Filled<'_>, others: &[Filled<'_>]) -> Texts {
-    let beyond = |other: &Filled<'_>| named.rows(*other).filter(|it| *it == (false, true)).count();
-    let Some(other) = others.iter().copied().max_by_key(beyond) else {
-        return Texts::AsNamed;
-    };
-    let unread = beyond(&other);
-    let (only, both) = named
-        .rows(other)
-        .fold((0, 0), |(only, both), row| match row {
-            (true, false) => (only + 1, both),
-            (true, true) => (only, both + 1),
-            (false, _) => (only, both),
-        });
-    if unread == 0 {
-        Texts::AsNamed
-    } else if only == 0 {
-        Texts::In(other.place())
-    } else if unread * 10 < unread + only + both {
-        // The output of a few tools, or the like.
-        Texts::AsNamed
-    } else if other.is_null_where_empty() && (both == 0 || other.is_packed()) {
-        Texts::In(format!("{}|{}", other.place(), named.place()))
-    } else if named.is_null_where_empty() {
-        Texts::In(format!("{}|{}", named.place(), other.place()))
-    } else {
-        Texts::Apart
-    }
+/// Where texts are looked for, of a column that was taken by its name and of others. These rows do
+/// not show what older ones have: a column in which they hold nothing may have their texts.
+fn places(named: Filled<'_>, others: &[Filled<'_>]) -> Vec<String> {
+    // JSON with parts has more than the text.
+    let (first, last): (Vec<_>, Vec<_>) = others
+        .iter()
+        .partition(|other| other.is_packed() && named.misses(**other));
+    let all = first.into_iter().chain([&named]).chain(last);
+    all.map(|filled| filled.place()).collect()
 }
 
-impl<'v> Filled<'v> {
-    /// Row by row, whether each of the two says something.
-    fn rows(self, other: Self) -> impl Iterator<Item = (bool, bool)> + 'v {
-        let both = self.cells.iter().zip(other.cells);
-        both.map(|(own, other)| (says(own), says(other)))
+impl Filled<'_> {
+    /// Whether the other one says something in a row in which this one does not.
+    fn misses(self, other: Self) -> bool {
+        let mut both = self.cells.iter().zip(other.cells);
+        both.any(|(own, other)| !says(own) && says(other))
     }
 
-    fn is_null_where_empty(self) -> bool {
-        self.cells.iter().all(|cell| cell.is_none() || says(cell))
+    /// Whether that is so in every tenth of the rows that say something.
+    fn misses_often(self, other: Self) -> bool {
+        let both = self.cells.iter().zip(other.cells);
+        let said = both.filter(|(own, other)| says(own) || says(other));
+        let (own, all) = said.fold((0, 0), |(own, all), (cell, _)| {
+            (own + usize::from(says(cell)), all + 1)
+        });
+        all > 0 && (all - own) * 10 >= all
     }
 
     fn is_packed(self) -> bool {
-        let mut said = self.cells.iter().filter(|cell| says(cell)).flatten();
-        said.all(|text| text.trim_start().starts_with(['[', '{']))
+        let mut told = self.cells.iter().flatten().filter(|text| !text.is_empty());
+        let holds_any = self.name == "parts" || told.clone().next().is_some();
+        holds_any && told.all(|text| looks_like_json(text))
     }
 
     /// As a mapping names it.
@@ -124,44 +105,79 @@ impl<'v> Filled<'v> {
     }
 }
 
+/// Whether a text begins as a list or an object does. Only its beginning may be there.
+fn looks_like_json(text: &str) -> bool {
+    let mut letters = text.chars().filter(|c| !c.is_whitespace());
+    let two = (letters.next(), letters.next());
+    matches!(
+        two,
+        (Some('['), Some('[' | ']' | '{' | '"')) | (Some('{'), Some('"' | '}'))
+    ) || text == "null"
+}
+
 #[cfg(test)]
 mod tests {
-    use super::{Filled, Texts, of};
+    use super::{Filled, places};
 
     #[test]
-    fn the_texts_are_where_something_is_said() {
+    fn each_column_is_read_in_which_texts_may_be() {
         let parts = "[{\"type\":\"text\",\"text\":\"x\"}]";
-        let told = |content: &[&str], parts: &[&str]| {
+        let read = |name: &str, content: &[&str], other: &[&str]| {
             // A dash for NULL.
             let cells = |values: &[&str]| -> Vec<_> {
                 let cell = |value: &&str| (*value != "-").then(|| (*value).to_owned());
                 values.iter().map(cell).collect()
             };
-            let (content, parts) = (cells(content), cells(parts));
+            let (content, other) = (cells(content), cells(other));
             let named = Filled {
                 name: "content",
                 cells: &content,
             };
             let other = Filled {
-                name: "parts",
-                cells: &parts,
+                name,
+                cells: &other,
             };
-            of(named, &[other])
+            places(named, &[other]).join("||")
         };
-        let text = |source: &str| Texts::In(source.to_owned());
-        for (content, other, expected) in [
-            (["a", "b"], ["-", "-"], Texts::AsNamed),
-            (["a", "b"], [parts, parts], Texts::AsNamed),
-            (["a", "b"], ["[]", "[]"], Texts::AsNamed),
-            (["", ""], [parts, parts], text("parts::$")),
-            (["-", "-"], [parts, parts], text("parts::$")),
-            (["a", ""], [parts, parts], text("parts::$")),
-            (["a", ""], ["-", parts], text("parts::$|content")),
-            (["a", "-"], ["[]", parts], text("content|parts::$")),
-            (["a", "-"], ["", "b"], text("content|parts")),
-            (["a", ""], ["[]", parts], Texts::Apart),
+        for (name, content, other, expected) in [
+            ("parts", ["a", "b"], ["-", "-"], "content||parts::$"),
+            ("parts", ["a", "b"], [parts, parts], "content||parts::$"),
+            ("parts", ["a", "b"], ["[]", "[]"], "content||parts::$"),
+            ("parts", ["", ""], [parts, parts], "parts::$||content"),
+            ("parts", ["-", "-"], [parts, parts], "parts::$||content"),
+            ("parts", ["a", ""], [parts, parts], "parts::$||content"),
+            ("parts", ["a", ""], ["-", parts], "parts::$||content"),
+            ("parts", ["a", "-"], ["[]", parts], "parts::$||content"),
+            ("parts", ["a", ""], ["[]", parts], "parts::$||content"),
+            ("text", ["a", "b"], ["-", "-"], "content||text"),
+            ("text", ["a", "-"], ["", "b"], "content||text"),
+            ("text", ["a", "-"], ["", "[b"], "content||text"),
+            ("body", ["a", "-"], ["b", "[1] b"], "content||body"),
         ] {
-            assert_eq!(told(&content, &other), expected, "{content:?} {other:?}");
+            assert_eq!(
+                read(name, &content, &other),
+                expected,
+                "{content:?} {other:?}"
+            );
         }
+    }
+
+    #[test]
+    fn the_message_of_a_few_errors_is_no_text() {
+        let cells = |count: usize, said: usize| -> Vec<_> {
+            (0..count)
+                .map(|at| (at < said).then(|| "x".to_owned()))
+                .collect()
+        };
+        fn filled<'v>(name: &'v str, cells: &'v [Option<String>]) -> Filled<'v> {
+            Filled { name, cells }
+        }
+        for (said, expected) in [(19, false), (18, true)] {
+            let (content, message) = (cells(20, said), vec![Some("y".to_owned()); 20]);
+            let named = filled("content", &content);
+            assert_eq!(named.misses_often(filled("message", &message)), expected);
+        }
+        let none = cells(20, 0);
+        assert!(!filled("content", &none).misses_often(filled("message", &none)));
     }
 }

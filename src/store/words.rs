@@ -1,6 +1,7 @@
 //! What the names of tables and columns say: which may hold a chat, its roles, its conversations, and
 //! which are something else. Pure.
 
+use super::companions;
 use super::declared::{Conversations, Store};
 use super::source::{Path, Source};
 use crate::model::{Column, Table};
@@ -130,33 +131,6 @@ const MISLEADING_SHORT: &[&str] = &[
 /// Words that end like the name of a log.
 const HARMLESS: &[&str] = &["dialog", "dialogs", "blog", "blogs", "catalog", "catalogs"];
 
-/// Columns that hold the tools that a message calls. One that is called `tools` says which there are.
-const CALLS: &[&str] = &[
-    "tool_calls",
-    "toolcalls",
-    "tool_call",
-    "toolcall",
-    "tool_use",
-    "tool_uses",
-    "tool_invocations",
-    "toolinvocations",
-    "function_call",
-    "function_calls",
-    "functioncall",
-];
-
-/// The column that says how far a message is.
-pub(super) fn status_column(table: &Table) -> Option<&Column> {
-    let names = ["status", "state"];
-    names.iter().find_map(|name| table.column(name))
-}
-
-/// The column that holds the tools that a message calls.
-pub(super) fn calls_column(table: &Table) -> Option<&Column> {
-    let column = CALLS.iter().find_map(|name| table.column(name));
-    column.filter(|column| column.holds_text())
-}
-
 /// Whether a table is named like something that is not a chat.
 pub(super) fn is_misleading(name: &str) -> bool {
     is_something_else(name) || is_log(name)
@@ -195,6 +169,17 @@ fn words(name: &str) -> Vec<String> {
     }
     words.retain(|word| !word.is_empty());
     words
+}
+
+/// Whether a column holds what comes before the messages in another one.
+pub(super) fn is_archive(name: &str) -> bool {
+    let told = [
+        "archive", "old", "earlier", "previous", "past", "compact", "trunc",
+    ];
+    let words = words(name);
+    words
+        .iter()
+        .any(|word| told.iter().any(|it| word.starts_with(it)))
 }
 
 /// Whether it holds letters and not a chat.
@@ -268,6 +253,7 @@ pub(super) fn conversations(table: &Table) -> Conversations {
             "update_time",
             "last_message_at",
         ]),
+        deleted: companions::deletion(table),
         ..Conversations::default()
     }
 }
@@ -508,7 +494,7 @@ pub(super) fn is(name: &str, names: &[&str]) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{conversation_column, is_misleading, is_something_else};
+    use super::{conversation_column, is_archive, is_misleading, is_something_else};
     use crate::model::{Column, Table};
 
     #[test]
@@ -537,6 +523,8 @@ mod tests {
             assert!(!is_misleading(name), "{name}");
         }
         assert!(!is_something_else("chat_log"));
+        assert!(is_archive("archived_messages") && is_archive("oldMessages"));
+        assert!(!is_archive("tool_messages") && !is_archive("holdings"));
     }
 
     /// A key of several columns refers with each of them; and people are no conversation.

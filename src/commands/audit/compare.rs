@@ -7,7 +7,7 @@ use crate::audit::compare::{Allow, Code, Resolver, Rules};
 use crate::audit::evidence::judge::{Rows, RowsFate};
 use crate::audit::evidence::{Evidence, judge};
 use crate::audit::file::Snapshot;
-use crate::audit::live::{Live, Visitor, allowed, preset_of, stores_of, without_tools};
+use crate::audit::live::{Live, Visitor, allowed, preset_of, stores_of, without_newer};
 use crate::audit::snapshot::Pace as _;
 use crate::audit::{Comparer, Comparison, Key, Late, Settings, file};
 use crate::cli_error::CliError;
@@ -254,15 +254,37 @@ fn sealed(before: &Snapshot) -> Option<String> {
 /// Compares two files, and says what is left out for that.
 fn of_files(before: &Snapshot, after: &Snapshot) -> anyhow::Result<(Comparison, Option<String>)> {
     let then = &before.header.mapping;
-    let Some((mapping, left_out)) = without_tools(then, &after.header.mapping) else {
-        return Ok((audit::compare_files(before, after)?, None));
+    let now = &after.header.mapping;
+    let Some((mapping, left_out)) = without_newer(then, now) else {
+        let found = audit::compare_files(before, after)?;
+        if !found.groups.is_empty() {
+            reads_no_more(before, after)?;
+        }
+        return Ok((found, None));
     };
     let found = audit::compare_files_as(before, after, &mapping)?;
-    // The later file has the calls in its digests: what looks altered may only have got some.
+    // The later file has more in its digests: what looks altered may only have got some.
     if found.groups.contains_key(&Code::MessageAltered) {
-        before.fits(&after.header.mapping)?;
+        before.fits(now)?;
     }
     Ok((found, Some(left_out)))
+}
+
+/// Refuses a later file for which more of a row was read: what looks altered or new may have been there.
+fn reads_no_more(before: &Snapshot, after: &Snapshot) -> Result<(), CliError> {
+    let [then, now] = [before, after].map(|it| stores_of(&it.header.mapping));
+    let (Some(then), Some(now)) = (then.first(), now.first()) else {
+        return Ok(());
+    };
+    if now.reads() <= then.reads() {
+        return Ok(());
+    }
+    Err(CliError::refused(format!(
+        "the snapshots differ, but the later one was read in more columns or fields: {}, and {} before",
+        now.reads(),
+        then.reads()
+    ))
+    .hint("compare the live store with the earlier snapshot: it is read as it was then"))
 }
 
 fn settings(args: &Args, live: &Live) -> anyhow::Result<Settings> {
@@ -326,7 +348,7 @@ impl Counted {
             && !message.reasoning
             && message.attachments == 0
             && message.others == 0
-            && message.extra.is_empty()
+            && message.extra.trim_matches('\u{1f}').is_empty()
             && message.state == State::Whole
             && message.decoded;
         self.blank += u64::from(is_blank);

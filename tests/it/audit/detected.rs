@@ -273,7 +273,8 @@ fn longer_texts_next_to_the_messages_are_not_taken_for_them() {
         };
         let (report, code) = chats.compare(&["before.cas"]);
         held(&report, code);
-        assert!(reason(&report), "{report:#}");
+        // What a model thought is compared as what belongs to the message.
+        assert_eq!(reason(&report), column != "reasoning", "{report:#}");
         chats.sql("UPDATE messages SET content = 'x' WHERE role = 'assistant' AND id <> 4");
         let (report, code) = chats.compare(&["before.cas"]);
         assert_eq!(
@@ -337,7 +338,7 @@ fn messages_without_a_text_are_counted() {
     let chats = looking_at(&store);
     chats.sql(TWO);
     chats.sql(
-        "ALTER TABLE messages ADD COLUMN body TEXT; \
+        "ALTER TABLE messages ADD COLUMN older_words TEXT; \
          WITH RECURSIVE n(i) AS (SELECT 3 UNION ALL SELECT i + 1 FROM n WHERE i < 400) \
          INSERT INTO messages SELECT i, 1, CASE i % 2 WHEN 1 THEN 'user' ELSE 'assistant' END, 'text ' || i, \
              datetime('2026-01-01 10:00:05', i || ' seconds'), NULL FROM n",
@@ -350,7 +351,7 @@ fn messages_without_a_text_are_counted() {
         report["cases"][0]["reason"].as_str().unwrap().to_owned()
     };
     assert!(!says().contains("have no text"), "{}", says());
-    chats.sql("UPDATE messages SET body = content, content = '' WHERE id < 60");
+    chats.sql("UPDATE messages SET older_words = content, content = '' WHERE id < 60");
     assert!(
         says().contains("59 of 400 messages have no text"),
         "{}",
@@ -381,4 +382,198 @@ fn what_is_not_compared_is_named() {
     let named =
         "tables that refer to the same chats and may hold texts were not compared: `exchanges`";
     assert!(last().contains(named), "{}", last());
+}
+
+/// Rows of messages, in eight conversations of six.
+fn messages(store: &Store, columns: &str, values: &str) -> Chats {
+    let chats = looking_at(store);
+    chats.sql(&format!(
+        "CREATE TABLE messages (id TEXT PRIMARY KEY, conversation_id INT, role TEXT, created_at TEXT, {columns});
+         WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 48)
+         INSERT INTO messages SELECT printf('m%02x-%d', (i * 37) % 251, i), (i + 5) / 6,
+            CASE i % 2 WHEN 1 THEN 'user' ELSE 'assistant' END, datetime(1767225600 + i * 61, 'unixepoch'), {values} FROM n"
+    ));
+    chats.snapshot("before.cas");
+    let (report, code) = chats.compare(&["before.cas"]);
+    held(&report, code);
+    chats
+}
+
+/// Makes a change, compares, and takes the change back.
+fn after(chats: &Chats, change: &str) -> String {
+    let file = chats.url.strip_prefix("sqlite:").unwrap();
+    let kept = chats.file("kept.db");
+    std::fs::copy(file, &kept).unwrap();
+    chats.sql(change);
+    let (report, code) = chats.compare(&["before.cas"]);
+    std::fs::copy(&kept, file).unwrap();
+    let told = told(&report);
+    assert_eq!(code == 1, told.starts_with("E "), "{report:#}");
+    told
+}
+
+/// A product that went from texts to parts: no row says which of the two an older one has.
+#[test]
+fn texts_in_two_columns_are_both_compared() {
+    const PARTS: &str = "json_array(json_object('type', 'text', 'text', 'text ' || i), json_object('type', 'tool-search', \
+        'toolCallId', 'c', 'state', 'output-available', 'input', json('{}'), 'output', i))";
+    const ALTERED: &str = "E message-altered";
+    for old in ["i <= 18", "i <= 2", "i > 2", "i > 0"] {
+        let store = Store::sqlite();
+        let chats = messages(
+            &store,
+            "content TEXT NOT NULL DEFAULT '', parts TEXT NOT NULL DEFAULT '[]'",
+            &format!(
+                "CASE WHEN {old} THEN 'text ' || i ELSE '' END, CASE WHEN {old} THEN '[]' ELSE {PARTS} END"
+            ),
+        );
+        for (change, expected) in [
+            ("UPDATE messages SET content = 'tex' WHERE content IN ('text 2', 'text 5')", ALTERED),
+            ("UPDATE messages SET content = '' WHERE content <> ''", ALTERED),
+            (
+                "UPDATE messages SET parts = json_remove(parts, '$[0]') WHERE parts LIKE '%text 48%'",
+                if old == "i > 2" || old == "i > 0" { "" } else { ALTERED },
+            ),
+            (
+                "UPDATE messages SET parts = json_remove(parts, '$[1]') WHERE parts LIKE '%text 1\"%'",
+                if old == "i > 2" { ALTERED } else { "" },
+            ),
+            // A migration of the older ones is no loss.
+            (
+                "UPDATE messages SET parts = json_array(json_object('type', 'text', 'text', content)) WHERE content <> ''",
+                "",
+            ),
+            (
+                "UPDATE messages SET parts = json_array(json_object('type', 'text', 'text', content)), content = ''
+                    WHERE content <> ''",
+                "",
+            ),
+        ] {
+            assert_eq!(after(&chats, change), expected, "{old}: {change}");
+        }
+    }
+}
+
+/// What belongs to a message next to its text, and whether it is deleted for its user.
+#[test]
+fn columns_next_to_the_text_are_compared() {
+    let store = Store::sqlite();
+    let chats = messages(
+        &store,
+        "content TEXT, reasoning TEXT, attachments JSON, deleted_at TEXT, seq INT",
+        "'text ' || i, 'thought ' || i, json_array('file ' || i), NULL, (i - 1) % 6",
+    );
+    for (change, expected) in [
+        (
+            "UPDATE messages SET reasoning = NULL WHERE content = 'text 4'",
+            "E message-altered",
+        ),
+        (
+            "UPDATE messages SET attachments = '[]' WHERE content = 'text 4'",
+            "E message-altered",
+        ),
+        (
+            "UPDATE messages SET deleted_at = '2026-02-01' WHERE content = 'text 4'",
+            "E message-lost",
+        ),
+        // The number within a conversation tells nothing of other ones.
+        (
+            "INSERT INTO messages VALUES ('n1', 9, 'user', '2026-02-01 10:00:00', 'new', NULL, NULL, NULL, 0)",
+            "",
+        ),
+        (
+            "UPDATE messages SET seq = CASE seq WHEN 1 THEN 2 WHEN 2 THEN 1 ELSE seq END WHERE conversation_id = 3",
+            "E message-altered",
+        ),
+    ] {
+        assert_eq!(after(&chats, change), expected, "{change}");
+    }
+}
+
+fn rows_of_json(store: &Store, columns: &str, values: &str) -> Chats {
+    let chats = looking_at(store);
+    chats.sql(&format!(
+        "CREATE TABLE chats (id TEXT PRIMARY KEY, user_id TEXT, {columns});
+         WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 8)
+         INSERT INTO chats SELECT 'c' || i, 'u', {values} FROM n"
+    ));
+    chats.snapshot("before.cas");
+    let (report, code) = chats.compare(&["before.cas"]);
+    held(&report, code);
+    chats
+}
+
+/// What version 4 of the AI SDK keeps next to a text.
+#[test]
+fn fields_next_to_the_text_of_an_item_are_compared() {
+    let store = Store::sqlite();
+    let chats = rows_of_json(
+        &store,
+        "messages JSON",
+        "json_array(json_object('id', 'q' || i, 'role', 'user', 'content', 'question ' || i,
+            'experimental_attachments', json_array(json_object('name', 'a.png', 'url', 'data:,' || i))),
+         json_object('id', 'a' || i, 'role', 'assistant', 'content', 'answer ' || i, 'reasoning', 'hm ' || i,
+            'toolInvocations', json_array(json_object('state', 'result', 'toolCallId', 't', 'toolName', 'search',
+                'args', json_object('n', i), 'result', json_object('price', i)))))",
+    );
+    for (path, value) in [
+        ("$[0].experimental_attachments", "json('[]')"),
+        ("$[1].reasoning", "''"),
+        ("$[1].toolInvocations", "json('[]')"),
+        ("$[1].toolInvocations[0].args.n", "7"),
+        ("$[1].toolInvocations[0].result.price", "7"),
+    ] {
+        let change = format!(
+            "UPDATE chats SET messages = json_set(messages, '{path}', {value}) WHERE id = 'c3'"
+        );
+        assert_eq!(after(&chats, &change), "E message-altered", "{path}");
+    }
+    // The same in the parts that a later version writes next to it is no other text.
+    let change = "UPDATE chats SET messages = json_set(messages, '$[0].parts', json_array(json_object('type', 'text', 'text',
+        json_extract(messages, '$[0].content'))))";
+    assert_eq!(after(&chats, change), "");
+}
+
+/// Lists of messages in several columns of one row.
+#[test]
+fn several_lists_of_messages_are_compared() {
+    let store = Store::sqlite();
+    let item = |role: &str, text: &str| {
+        format!("json_object('role', '{role}', 'content', '{text} ' || i)")
+    };
+    let list = |texts: [&str; 2]| {
+        format!(
+            "json_array({}, {})",
+            item("user", texts[0]),
+            item("assistant", texts[1])
+        )
+    };
+    let chats = rows_of_json(
+        &store,
+        "messages JSON, archived_messages JSON, tool_messages JSON",
+        &format!(
+            "{}, {}, json_array({})",
+            list(["question", "answer"]),
+            list(["old question", "old answer"]),
+            item("tool", "result")
+        ),
+    );
+    let set =
+        |column: &str, value: &str| format!("UPDATE chats SET {column} = {value} WHERE id = 'c3'");
+    let said = "json_object('role', 'user', 'content', 'more')";
+    for (change, expected) in [
+        (set("archived_messages", "json_set(archived_messages, '$[0].content', 'x')"), "E message-altered"),
+        (set("tool_messages", "json_set(tool_messages, '$[0].content', 'x')"), "E message-altered"),
+        (set("tool_messages", "'[]'"), "E message-lost"),
+        (set("messages", &format!("json_insert(messages, '$[#]', {said})")), ""),
+        (set("tool_messages", &format!("json_insert(tool_messages, '$[#]', {said})")), ""),
+        // A product archives what is old.
+        (
+            "UPDATE chats SET archived_messages = json_insert(archived_messages, '$[#]', json_extract(messages, '$[0]')),
+                messages = json_remove(messages, '$[0]')".to_owned(),
+            "",
+        ),
+    ] {
+        assert_eq!(after(&chats, &change), expected, "{change}");
+    }
 }
