@@ -358,7 +358,10 @@ impl Sample<'_> {
         };
         let groups = |values: &&Values<'_>| {
             let turns = self.turns(role, Some(&values.cells));
-            (turns.both * 2 >= turns.all).then_some(turns.all)
+            let is_one = turns.both * 2 >= turns.all && !values.name_rows();
+            // What both sides say under one key is a conversation; a key under which nobody
+            // answers may be anything.
+            is_one.then_some((turns.answered > 0, turns.all))
         };
         let best = |class: &dyn Fn(&Column) -> bool| {
             let found = self
@@ -435,6 +438,17 @@ impl Values<'_> {
             let is_word = text.is_ascii() && !text.contains(char::is_whitespace);
             is_word && text.len() >= LONG && !text.starts_with(['{', '['])
         })
+    }
+
+    /// Whether each row has its own value, by which it is numbered or named: a key that the
+    /// catalogue does not call one.
+    fn name_rows(&self) -> bool {
+        let distinct = self.filled().collect::<BTreeSet<_>>().len();
+        let name = self.column.name.to_lowercase();
+        let numbers: Option<Vec<i64>> = self.filled().map(|it| it.parse().ok()).collect();
+        let grows = |numbers: Vec<i64>| numbers.len() > 1 && numbers.is_sorted();
+        distinct == self.filled().count()
+            && (["id", "uuid", "guid"].contains(&name.as_str()) || numbers.is_some_and(grows))
     }
 
     fn letters(&self) -> usize {

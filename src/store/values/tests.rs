@@ -93,6 +93,38 @@ fn a_conversation_is_an_id_under_which_both_sides_speak() {
     assert_eq!(guess.store.message.conversation[0].to_string(), "parley_id");
 }
 
+/// A number of each row is no conversation, also where the catalogue does not call it a key.
+#[test]
+fn a_number_of_each_row_names_no_conversation() {
+    let conversation = |columns: &[&str], talk: &[&str]| {
+        let mut table = table("t_msg", columns);
+        table
+            .columns
+            .iter_mut()
+            .for_each(|column| column.key = false);
+        let schema = [table];
+        let sample = sample(&schema[0], talk);
+        let guess = with_text(&schema, &sample, "body").unwrap();
+        let named = guess.store.message.conversation;
+        named.first().map(ToString::to_string)
+    };
+    let numbered = ["id BIGINT", "cid", "r", "body"];
+    let two = ["3|c1|user|buy some milk", "4|c1|assistant|I have bought it"];
+    assert_eq!(conversation(&numbered, &two).as_deref(), Some("cid"));
+    // Without such a column there is none, whatever names the rows.
+    let bare = ["id BIGINT", "r", "body"];
+    let two = ["3|user|buy some milk", "4|assistant|I have bought it"];
+    assert_eq!(conversation(&bare, &two), None);
+    let serial = ["msg_id BIGINT", "r", "body"];
+    assert_eq!(conversation(&serial, &two), None);
+    let ids = ["id UUID", "r", "body"];
+    let two = ["b7|user|buy some milk", "a1|assistant|I have bought it"];
+    assert_eq!(conversation(&ids, &two), None);
+    // A server that stores the answer in another conversation still has conversations.
+    let two = ["3|c1|user|buy some milk", "4|c2|assistant|I have bought it"];
+    assert_eq!(conversation(&numbered, &two).as_deref(), Some("cid"));
+}
+
 #[test]
 fn what_is_no_chat_is_not_taken_for_one() {
     let near: &[(&str, &[&str], &[&str])] = &[
