@@ -14,6 +14,7 @@ mod elsewhere;
 mod join;
 mod key_tables;
 mod keys;
+mod links;
 mod list;
 mod mapping;
 mod names;
@@ -50,6 +51,7 @@ pub use detect::{
     Choice, Unread, by_names, candidates, choose, find_text, from_hits, nothing_found, unread,
 };
 pub use elsewhere::hint as chats_elsewhere;
+pub use links::{Links, links};
 pub use list::{TakeKey, conversations, find, one, scan_conversations};
 pub use mapping::{Mapping, Origin};
 pub use parts::{is_hosted, parts_of};

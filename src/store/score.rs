@@ -109,10 +109,6 @@ pub(super) fn parted(schema: &[Table]) -> Option<(&str, &str)> {
     let is_bare = |table: &&Table| {
         words::role_column(table).is_some() && words::content_column(table).is_none()
     };
-    let refers = |column: &Column, to: &Table| match &column.references {
-        Some(target) => target.eq_ignore_ascii_case(&to.name),
-        None => words::is_key_of(column, to),
-    };
     schema.iter().filter(is_bare).find_map(|message| {
         let part = schema.iter().find(|table| {
             let is_other = table.name != message.name && !words::is_misleading(&table.name);
@@ -121,6 +117,14 @@ pub(super) fn parted(schema: &[Table]) -> Option<(&str, &str)> {
         })?;
         Some((message.name.as_str(), part.name.as_str()))
     })
+}
+
+/// Whether a column holds keys of a table, as a foreign key or its name says.
+pub(super) fn refers(column: &Column, to: &Table) -> bool {
+    match &column.references {
+        Some(target) => target.eq_ignore_ascii_case(&to.name),
+        None => words::is_key_of(column, to),
+    }
 }
 
 const QUESTIONS: &[&str] = &["prompt", "query", "question", "input", "user_message"];

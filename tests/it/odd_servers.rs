@@ -209,6 +209,15 @@ fn a_conversation_that_is_listed_only_after_the_marker_is_found() {
     assert!(reason.contains("conversation's own row"), "{order:#}");
 }
 
+#[test]
+fn an_answer_that_comes_into_its_conversation_after_the_marker_is_found() {
+    let only = ["--proof", "gate"];
+    is(&verify("linked", &session(1, false), &only), "proven", 0);
+    let found = verify("linked-late", &session(1, false), &only);
+    is(&found, "violated", 1);
+    assert_eq!(errors(&found.0), ["saved-after-done"], "{:#}", found.0);
+}
+
 /// Who deletes or hides a chat before the newest one is not known, and neither is what else than memory holds a question.
 #[test]
 fn what_the_store_leaves_open_is_not_decided() {

@@ -7,18 +7,21 @@ comes to its table 80 ms later); `html` (each message as HTML, and in another co
 after a turn its messages move to another table, which the history reads as well); `whole-file` (each commit writes the
 whole file); `dead-letter` (an answer whose save fails is kept in a file, which the history reads as well); `cited` (a
 number is added to each answer); `empties` (a new conversation empties the ones before it); `titled` (each conversation
-has a row of its own); `templated` (each begins with an example of a question and an answer); `dated` (the history has a
-line for the day between its messages); `reasons` (it has what the model thought before each answer); `calls` (a message that only calls tools, and what they gave).
+has a row of its own); `linked` (another table puts each message into its conversation);
+`templated` (each begins with an example of a question and an answer); `dated` (the
+history has a line for the day between its messages); `reasons` (it has what the model thought before each answer);
+`calls` (a message that only calls tools, and what they gave).
 Undecided: `remembers` (of each question the end is stored, and the history is what the process remembers);
 `archives-older` (a new conversation hides the ones before it from the history, and keeps their rows).
 Wrong: `numbered` (each process counts conversations from one); `takes-older` (a client that leaves takes the answers of
 the turns before with it); `asks-again` (a client that leaves has its question stored again); `cut-context`,
 `turned-context`, `others-context` (the provider gets the end of each message, the newest first, or what was said in all
 conversations); `cuts-next` (once a client has left, of later answers only the end is stored); `titled-late` (the row of
-a conversation comes 60 ms after its first answer); `titled-once` (it is deleted 900 ms after an answer);
-`notes-at-close`, `hides-at-close` (a client that hangs up at the end of a stream has a note added to its conversation,
-or its answer is shown no more); `wipes-at-close`, `shuts-at-close` (the first conversation in which a client does so is
-deleted, or shown as an empty one); `titled-at-close` (the row of its conversation is deleted, and no message).
+a conversation comes 60 ms after its first answer); `linked-late` (the answer comes into it 60 ms later); `titled-once`
+(the row is deleted 900 ms after an answer); `notes-at-close`, `hides-at-close` (a client that hangs up at the end of a
+stream has a note added to its conversation, or its answer is shown no more); `wipes-at-close`, `shuts-at-close` (the
+first conversation in which a client does so is deleted, or shown as an empty one); `titled-at-close` (the row of its
+conversation is deleted, and no message).
 """
 
 import argparse
@@ -50,6 +53,8 @@ SCHEMA = """CREATE TABLE IF NOT EXISTS message (id INTEGER PRIMARY KEY, conversa
     CREATE TABLE IF NOT EXISTS event (number INTEGER PRIMARY KEY, kind TEXT, payload TEXT);"""
 INSERT = "INSERT INTO message (conversation_id, role, content) VALUES (?, ?, ?)"
 TITLED = "INSERT OR IGNORE INTO conversation (id, title) VALUES (?, 'A chat')"
+LINKED = """CREATE TABLE IF NOT EXISTS message (id INTEGER PRIMARY KEY, role TEXT, content TEXT);
+    CREATE TABLE IF NOT EXISTS conversation_message (conversation_id TEXT, message_id INTEGER);"""
 numbers = itertools.count(1)
 lock = threading.Lock()
 letters = f"{options.db}.dead"
@@ -106,6 +111,8 @@ def keep(key: str, role: str, text: str) -> None:
     elif options.way == "html":
         columns = "INSERT INTO message (conversation_id, role, content, markdown) VALUES (?, ?, ?, ?)"
         write(columns, key, role, f"<p>{html.escape(text)}</p>", text)
+    elif options.way.startswith("linked"):
+        keep_linked(*row)
     elif options.way == "remembers":
         remembered.append(row)
         write(INSERT, key, role, text[-28:] if role == "user" else text)
@@ -115,6 +122,16 @@ def keep(key: str, role: str, text: str) -> None:
         write(INSERT, key, role, f"{text} [1]")
     else:
         write(INSERT, *row)
+
+
+def keep_linked(key: str, role: str, text: str) -> None:
+    with closing(make()) as db:
+        row = db.execute("INSERT INTO message (role, content) VALUES (?, ?)", (role, text)).lastrowid
+    link = ("INSERT INTO conversation_message VALUES (?, ?)", key, row)
+    if options.way == "linked-late" and role == "assistant":
+        later(0.06, write, *link)
+    else:
+        write(*link)
 
 
 def archive(key: str) -> None:
@@ -140,6 +157,9 @@ def history(key: str) -> list[dict[str, str]]:
         rows = [(role, text) for topic, role, text in events if topic == key]
     elif options.way == "remembers":
         rows = [(role, text) for topic, role, text in remembered if topic == key]
+    elif options.way.startswith("linked"):
+        linked = "message JOIN conversation_message ON message_id = id WHERE conversation_id = ? ORDER BY id"
+        rows = read(f"SELECT role, content FROM {linked}", key)
     elif options.way == "html":
         rows = read("SELECT role, markdown FROM message WHERE conversation_id = ? ORDER BY id", key)
     elif options.way == "archives-older":
@@ -304,7 +324,8 @@ if whole:
 else:
     with closing(make()) as db:
         more = {"html": ", markdown TEXT", "archives-older": ", gone INTEGER DEFAULT 0"}
-        db.executescript(SCHEMA.format(more.get(options.way, "")))
+        schemas = {"linked": LINKED, "linked-late": LINKED}
+        db.executescript(schemas.get(options.way, SCHEMA.format(more.get(options.way, ""))))
         if options.way.startswith("titled"):
             db.execute("CREATE TABLE IF NOT EXISTS conversation (id TEXT PRIMARY KEY, title TEXT)")
 ThreadingHTTPServer(("127.0.0.1", options.port), Handler).serve_forever()

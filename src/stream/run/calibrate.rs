@@ -137,6 +137,7 @@ impl Stage<'_> {
         }
         if calibrated.wrong.is_none() {
             self.learn_finished().await?;
+            self.learn_links().await?;
             self.learnt = calibrated.learnt;
             self.learn_tools(&calibrated.tools).await?;
             self.report_first(suspected, report).await?;

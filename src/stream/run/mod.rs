@@ -30,6 +30,7 @@ mod interrupted;
 mod learnt;
 mod leaving;
 mod limits;
+mod linked;
 mod live;
 mod loaded;
 mod looks;

@@ -68,7 +68,8 @@ pub(super) async fn holding(
 }
 
 impl Stage<'_> {
-    /// The answer's row when it is complete: it holds the nonce, and is marked as finished.
+    /// The answer's row when it is complete: it holds the nonce, is marked as finished, and is in a conversation
+    /// where rows of another table say so.
     pub(super) async fn complete_row(&self, nonce: &str) -> anyhow::Result<Option<StoredMessage>> {
         let rows = self.finished_rows(self.world.db(), nonce).await?;
         Ok(rows.into_iter().next())
@@ -97,7 +98,16 @@ impl Stage<'_> {
             let finished = self.finished.as_ref();
             finished.is_none_or(|status| row.status == *status)
         });
-        Ok(rows)
+        let Some(links) = &self.links else {
+            return Ok(rows);
+        };
+        let mut linked = Vec::new();
+        for row in rows {
+            if !links.conversations_of(db, &row.key).await?.is_empty() {
+                linked.push(row);
+            }
+        }
+        Ok(linked)
     }
 
     /// The row's state now, for a trial.

@@ -9,7 +9,7 @@ use crate::clock;
 use crate::clock::Tick;
 use crate::gateway::providers::Provider;
 use crate::report::{Case, Finding, Report, Verdict};
-use crate::store::{ColumnMatch, Mapping};
+use crate::store::{ColumnMatch, Links, Mapping};
 use crate::stream::body::Framing;
 use crate::stream::judge;
 use crate::stream::judge::tool_calls_differ::Habit;
@@ -47,6 +47,8 @@ pub struct Stage<'a> {
     pub(super) mapping: Option<Mapping>,
     /// Where else than in the table of messages the answer of the first chat was.
     pub(super) copied_to: Vec<ColumnMatch>,
+    /// The table that puts messages into conversations, where theirs does not; known after calibration.
+    pub(super) links: Option<Links>,
     /// What the status column says of a finished answer; known after calibration.
     pub(super) finished: Option<Option<String>>,
     /// Conversation keys of the store, and the key that the server gave out for each.
@@ -126,6 +128,7 @@ impl<'a> Stage<'a> {
             rng: fastrand::Rng::with_seed(options.seed),
             mapping: None,
             copied_to: Vec::new(),
+            links: None,
             finished: None,
             keys: BTreeMap::new(),
             kept: Vec::new(),
