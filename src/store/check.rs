@@ -261,7 +261,7 @@ fn order(table: &Table, key: &[String], time: Option<&Source>) -> Vec<String> {
 }
 
 /// A column that counts the messages of a conversation or of all.
-fn counted(table: &Table) -> Option<&str> {
+pub(super) fn counted(table: &Table) -> Option<&str> {
     [
         "position",
         "sequence",

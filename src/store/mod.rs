@@ -11,6 +11,7 @@ mod declared_config;
 mod decode;
 mod detect;
 mod elsewhere;
+mod in_parts;
 mod join;
 mod key_tables;
 mod keys;
@@ -51,6 +52,7 @@ pub use detect::{
     Choice, Unread, by_names, candidates, choose, find_text, from_hits, nothing_found, unread,
 };
 pub use elsewhere::hint as chats_elsewhere;
+pub use in_parts::in_parts;
 pub use links::{Links, links};
 pub use list::{TakeKey, conversations, find, one, scan_conversations};
 pub use mapping::{Mapping, Origin};

@@ -218,6 +218,12 @@ fn an_answer_that_comes_into_its_conversation_after_the_marker_is_found() {
     assert_eq!(errors(&found.0), ["saved-after-done"], "{:#}", found.0);
 }
 
+#[test]
+fn messages_in_parts_need_no_declaration() {
+    let found = verify("in-parts", &session(1, false), &["--proof", "gate"]);
+    is(&found, "proven", 0);
+}
+
 /// Who deletes or hides a chat before the newest one is not known, and neither is what else than memory holds a question.
 #[test]
 fn what_the_store_leaves_open_is_not_decided() {

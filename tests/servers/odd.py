@@ -7,8 +7,8 @@ comes to its table 80 ms later); `html` (each message as HTML, and in another co
 after a turn its messages move to another table, which the history reads as well); `whole-file` (each commit writes the
 whole file); `dead-letter` (an answer whose save fails is kept in a file, which the history reads as well); `cited` (a
 number is added to each answer); `empties` (a new conversation empties the ones before it); `titled` (each conversation
-has a row of its own); `linked` (another table puts each message into its conversation);
-`templated` (each begins with an example of a question and an answer); `dated` (the
+has a row of its own); `linked` (another table puts each message into its conversation); `in-parts` (the text of each
+message is in a table of parts); `templated` (each begins with an example of a question and an answer); `dated` (the
 history has a line for the day between its messages); `reasons` (it has what the model thought before each answer);
 `calls` (a message that only calls tools, and what they gave).
 Undecided: `remembers` (of each question the end is stored, and the history is what the process remembers);
@@ -55,6 +55,8 @@ INSERT = "INSERT INTO message (conversation_id, role, content) VALUES (?, ?, ?)"
 TITLED = "INSERT OR IGNORE INTO conversation (id, title) VALUES (?, 'A chat')"
 LINKED = """CREATE TABLE IF NOT EXISTS message (id INTEGER PRIMARY KEY, role TEXT, content TEXT);
     CREATE TABLE IF NOT EXISTS conversation_message (conversation_id TEXT, message_id INTEGER);"""
+IN_PARTS = """CREATE TABLE IF NOT EXISTS message (id INTEGER PRIMARY KEY, conversation_id TEXT, role TEXT);
+    CREATE TABLE IF NOT EXISTS part (id INTEGER PRIMARY KEY, message_id INTEGER, kind TEXT, body TEXT);"""
 numbers = itertools.count(1)
 lock = threading.Lock()
 letters = f"{options.db}.dead"
@@ -113,6 +115,8 @@ def keep(key: str, role: str, text: str) -> None:
         write(columns, key, role, f"<p>{html.escape(text)}</p>", text)
     elif options.way.startswith("linked"):
         keep_linked(*row)
+    elif options.way == "in-parts":
+        keep_in_parts(*row)
     elif options.way == "remembers":
         remembered.append(row)
         write(INSERT, key, role, text[-28:] if role == "user" else text)
@@ -132,6 +136,14 @@ def keep_linked(key: str, role: str, text: str) -> None:
         later(0.06, write, *link)
     else:
         write(*link)
+
+
+def keep_in_parts(key: str, role: str, text: str) -> None:
+    with closing(make()) as db:
+        db.execute("BEGIN IMMEDIATE")
+        row = db.execute("INSERT INTO message (conversation_id, role) VALUES (?, ?)", (key, role)).lastrowid
+        db.execute("INSERT INTO part (message_id, kind, body) VALUES (?, 'text', ?)", (row, text))
+        db.execute("COMMIT")
 
 
 def archive(key: str) -> None:
@@ -160,6 +172,9 @@ def history(key: str) -> list[dict[str, str]]:
     elif options.way.startswith("linked"):
         linked = "message JOIN conversation_message ON message_id = id WHERE conversation_id = ? ORDER BY id"
         rows = read(f"SELECT role, content FROM {linked}", key)
+    elif options.way == "in-parts":
+        parts = "message JOIN part ON message_id = message.id WHERE conversation_id = ? ORDER BY part.id"
+        rows = read(f"SELECT role, body FROM {parts}", key)
     elif options.way == "html":
         rows = read("SELECT role, markdown FROM message WHERE conversation_id = ? ORDER BY id", key)
     elif options.way == "archives-older":
@@ -324,7 +339,7 @@ if whole:
 else:
     with closing(make()) as db:
         more = {"html": ", markdown TEXT", "archives-older": ", gone INTEGER DEFAULT 0"}
-        schemas = {"linked": LINKED, "linked-late": LINKED}
+        schemas = {"linked": LINKED, "linked-late": LINKED, "in-parts": IN_PARTS}
         db.executescript(schemas.get(options.way, SCHEMA.format(more.get(options.way, ""))))
         if options.way.startswith("titled"):
             db.execute("CREATE TABLE IF NOT EXISTS conversation (id TEXT PRIMARY KEY, title TEXT)")

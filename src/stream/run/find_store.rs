@@ -81,8 +81,8 @@ impl Stage<'_> {
             }
             None => {
                 let (mapping, hits) = self.detect(schema, live, seen).await?;
-                let is_other = |hit: &ColumnMatch| hit.table != mapping.table();
-                self.copied_to = hits.into_iter().filter(is_other).collect();
+                self.copied_to = hits;
+                self.copied_to.retain(|hit| is_beside(&mapping, hit));
                 mapping
             }
         };
@@ -128,7 +128,10 @@ impl Stage<'_> {
             answer: before,
         };
         if !places.answer.is_empty() {
-            return Err(unread(schema, &places).into());
+            return match self.in_parts(schema, &places, live).await? {
+                Some(mapping) => Ok((mapping, places.answer)),
+                None => Err(unread(schema, &places).into()),
+            };
         }
         let message = (live.tag.as_str(), "the user's message of a first chat");
         match store::from_hits(db, schema, &places.question, message).await? {
@@ -141,6 +144,26 @@ impl Stage<'_> {
             }
             None => Err(unread(schema, &places).into()),
         }
+    }
+
+    /// The only mapping that reads question and answer as a chat, word for word, from a table of the
+    /// parts of messages.
+    async fn in_parts(
+        &self,
+        schema: &[Table],
+        places: &Places,
+        live: &Live,
+    ) -> anyhow::Result<Option<Mapping>> {
+        let said = live.expected.trim();
+        let mut found = Vec::new();
+        for mapping in store::in_parts(schema, &places.answer) {
+            let rows = self.rows_of(&mapping, live).await?;
+            let is_said = |row: &StoredMessage| row.content.trim() == said;
+            if rows.are_a_chat() && rows.answer.iter().all(is_said) {
+                found.push(mapping);
+            }
+        }
+        Ok(found.pop().filter(|_| found.is_empty()))
     }
 
     /// The same mapping, or that of another column of its table: one text may be kept as it was said and as HTML.
@@ -183,7 +206,7 @@ impl Stage<'_> {
     fn note_other_tables(&self, mapping: &Mapping, hits: &[ColumnMatch]) {
         let others: Vec<_> = hits
             .iter()
-            .filter(|hit| hit.table != mapping.table())
+            .filter(|hit| is_beside(mapping, hit))
             .map(|hit| format!("{}.{}", hit.table, hit.column))
             .collect();
         if !others.is_empty() {
@@ -352,6 +375,11 @@ fn unread(schema: &[Table], places: &Places) -> CliError {
 /// What to write into `chatctl.toml` instead.
 fn suggested(text: &str) -> String {
     format!("correct it in chatctl.toml; this is what was found there:\n{text}")
+}
+
+/// Whether a text is in a table that the mapping does not read.
+fn is_beside(mapping: &Mapping, hit: &ColumnMatch) -> bool {
+    hit.table != mapping.table() && !mapping.reads_any(std::slice::from_ref(hit))
 }
 
 /// How a mapping came to be named, in a sentence.
