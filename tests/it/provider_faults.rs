@@ -100,6 +100,15 @@ fn texts_that_a_store_changes_are_found() {
 }
 
 #[test]
+fn texts_that_a_server_tidies_and_questions_that_it_repeats_are_found() {
+    fires(
+        "tidies",
+        &["markup", "decomposed", "code", "http-429-once"],
+        &["answer-differs", "question-duplicated"],
+    );
+}
+
+#[test]
 fn a_lock_that_a_failure_leaves_behind_is_found() {
     fires("locks", &["http-503", "rst"], &["next-turn-refused"]);
 }

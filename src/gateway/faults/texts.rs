@@ -51,6 +51,41 @@ pub(super) const CRLF: Fault = Fault {
     ..NOTHING
 };
 
+pub(super) const MARKUP: Fault = Fault {
+    name: "markup",
+    what: "the text contains HTML, Markdown, backslashes, percent signs and placeholders",
+    breaks: "Code that escapes or cleans a text before it is stored changes what the model said: each reload \
+        shows `&lt;`, or tags and stars are gone.",
+    says: Some(|_| {
+        r#"<b>Bold</b> & "quoted" &amp; 5 < 6 > 4, **stars**, _lines_, `code`, [a link](https://example.org/a?b=1&c=2), me@example.org, C:\new\table, 100%s %20 $1 {name}."#
+            .to_owned()
+    }),
+    ..NOTHING
+};
+
+pub(super) const DECOMPOSED: Fault = Fault {
+    name: "decomposed",
+    what: "the text contains letters whose accents are separate characters, and ligatures",
+    breaks: "Code that normalizes texts (NFC, NFKC) stores other characters: a hash or a signature of the text \
+        no longer fits, and `½` becomes `1⁄2`.",
+    says: Some(|_| {
+        "Cafe\u{301}, man\u{303}ana, \u{1112}\u{1161}\u{11ab}, \u{fb01}x ½ cup.".to_owned()
+    }),
+    ..NOTHING
+};
+
+pub(super) const CODE: Fault = Fault {
+    name: "code",
+    what: "the text contains a block of code with indented lines",
+    breaks: "Code that joins lines or takes white space out of them destroys what the user copies: in Python and \
+        YAML the indentation has a meaning.",
+    says: Some(|_| {
+        "\n```python\ndef total(tasks):\n    for task in tasks:\n        if task.done:\n            return 1\n    return 0\n```\nDone."
+            .to_owned()
+    }),
+    ..NOTHING
+};
+
 /// How long the text is, in bytes.
 const MEGABYTE_LONG: usize = 1 << 20;
 

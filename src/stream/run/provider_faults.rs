@@ -20,7 +20,7 @@ use crate::report::{Lane, Report, Verdict};
 use crate::store;
 use crate::stream::faults::{NONE, READ_TO_END};
 use crate::stream::judge::provider_faults::{
-    self, ClientTold, ProviderFailed, ResponseEnd, Said, Stored, same, without_marks,
+    self, ClientTold, ProviderFailed, ResponseEnd, Said, Stored, same, same_lines, without_marks,
 };
 use crate::stream::kept;
 use crate::stream::kept::{AnswerFate, ExpectedAnswer};
@@ -328,13 +328,15 @@ impl Stage<'_> {
             answer: found.kept.clone(),
             differs: exact
                 .filter(|_| is_whole)
-                .and_then(|said| same(said, &text)),
+                .and_then(|said| same(said, &text).or_else(|| same_lines(said, &text))),
             copies: copies.len(),
             is_verbatim: self.is_verbatim,
             tells_whole: self.endings.iter().any(kept::Ending::tells),
             open: self.open_row(found),
             blank: blank.map(|row| row.key.clone()),
             error: error.map(|row| row.key.clone()),
+            asked_twice: found.asked_twice(),
+            astray: found.astray(),
         }
     }
 

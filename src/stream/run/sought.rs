@@ -66,6 +66,31 @@ impl Found {
     pub(super) fn lacks_head(&self) -> bool {
         self.spoilt.contains(&Spoilt::Head)
     }
+
+    /// The keys of the question's rows, where it is stored more than once.
+    pub(super) fn asked_twice(&self) -> Vec<String> {
+        let mut spoilt = self.spoilt.iter();
+        let twice = spoilt.find_map(|spoilt| {
+            if let Spoilt::QuestionTwice(keys) = spoilt {
+                Some(keys.clone())
+            } else {
+                None
+            }
+        });
+        twice.unwrap_or_default()
+    }
+
+    /// The other conversation that has the answer.
+    pub(super) fn astray(&self) -> Option<String> {
+        let mut spoilt = self.spoilt.iter();
+        spoilt.find_map(|spoilt| {
+            if let Spoilt::AnswerAstray { conversation, .. } = spoilt {
+                conversation.clone()
+            } else {
+                None
+            }
+        })
+    }
 }
 
 /// Where an answer without its end is searched for.

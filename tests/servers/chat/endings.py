@@ -32,6 +32,8 @@ cached: dict[str, list[Line]] = {}
 answers: dict[str | None, asyncio.Future[str]] = {}
 # Whether the newest turn of a conversation is to stop.
 newest: dict[str, asyncio.Event] = {}
+# Conversations whose stop button is that of the whole process.
+one_button: set[str] = set()
 # The work of a turn under way, by conversation.
 running: dict[str, asyncio.Task[None]] = {}
 
@@ -228,8 +230,33 @@ async def stop_keeps_whole(turn: Turn) -> Events:
         yield event
 
 
+async def stops_all(turn: Turn) -> Events:
+    """As `stop_keeps_part`, and the button ends the answers in every other conversation, too."""
+    one_button.add(turn.conversation_id)
+    async for event in _stoppable(turn, INTERRUPTED):
+        yield event
+
+
+async def leaving_ends_all(turn: Turn) -> Events:
+    """As `finishes`, and who leaves ends the answers in every other conversation."""
+    try:
+        async for event in _stoppable(turn, INTERRUPTED):
+            yield event
+    except _LEFT:
+        for other, task in list(running.items()):
+            if other != turn.conversation_id:
+                task.cancel()
+        raise
+
+
 async def stop(conversation_id: str) -> bool:
     """Ends a turn under way; returns when what is kept of it is stored, where that is not later."""
+    if conversation_id in one_button:
+        tasks = list(running.values())
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        return bool(tasks)
     if flag := newest.pop(conversation_id, None):
         flag.set()
         return True

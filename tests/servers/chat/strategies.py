@@ -3,6 +3,8 @@
 import asyncio
 import json
 import logging
+import re
+import unicodedata
 from collections.abc import AsyncIterator
 
 from chat.buffer import flush_later
@@ -560,6 +562,20 @@ async def narrow_column(turn: Turn) -> Events:
         yield chunk
     text, *_ = turn.answer.split("\0")
     await turn.save(text.encode("latin-1", "replace").decode("latin-1")[: 1 << 16])
+    yield DONE
+
+
+async def tidies(turn: Turn) -> Events:
+    """Cleans each answer before it is stored, and begins the whole turn again when the provider fails."""
+    for _ in range(ATTEMPTS):
+        try:
+            async for chunk in turn.relay():
+                yield chunk
+            break
+        except ProviderError:
+            await turn.store.write(Insert(turn.conversation_id, "user", turn.messages[-1]["content"]))
+    text = re.sub(r"<[^>]+>", "", turn.answer)
+    await turn.save(re.sub(r"\s+", " ", unicodedata.normalize("NFC", text)))
     yield DONE
 
 

@@ -201,6 +201,8 @@ fn failed(rng: &mut Rng) -> ProviderFailed {
             open: None,
             blank: None,
             error: None,
+            asked_twice: Vec::new(),
+            astray: None,
         }),
         came_late: false,
         next: known(),

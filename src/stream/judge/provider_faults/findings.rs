@@ -8,6 +8,8 @@ use crate::stream::kept::{AnswerFate, Marked};
 pub(super) fn all(seen: &ProviderFailed, stored: &Stored) -> Vec<Finding> {
     let found = [
         question(seen, stored),
+        asked_twice(seen, stored),
+        astray(seen, stored),
         answer(seen, stored),
         duplicated(seen, stored),
         blank(seen, stored),
@@ -53,6 +55,33 @@ fn question(seen: &ProviderFailed, stored: &Stored) -> Option<Finding> {
     let severity = unless_told(seen);
     let finding = finding(seen, "user-message-lost", severity, harm, help);
     Some(finding.with(Source::Store, fact(seen, "no row holds the question")))
+}
+
+/// Whoever tries again begins the whole turn again.
+fn asked_twice(seen: &ProviderFailed, stored: &Stored) -> Option<Finding> {
+    let rows = &stored.asked_twice;
+    if rows.is_empty() {
+        return None;
+    }
+    let harm = format!(
+        "the question is stored {} times when the provider fails",
+        rows.len()
+    );
+    let help = "repeat only the request to the provider, and not the code that stores the question";
+    let finding = finding(seen, "question-duplicated", Severity::Error, harm, help);
+    Some(finding.with(
+        Source::Store,
+        fact(seen, format!("rows {}", rows.join(", "))),
+    ))
+}
+
+fn astray(seen: &ProviderFailed, stored: &Stored) -> Option<Finding> {
+    let key = stored.astray.as_ref()?;
+    let harm = "the answer is stored in another conversation when the provider fails";
+    let help = "bind the conversation when the request arrives, not when the answer is complete";
+    let finding = finding(seen, "wrong-conversation", Severity::Error, harm, help);
+    let where_to = format!("the answer is in conversation {key}, and its question is not");
+    Some(finding.with(Source::Store, fact(seen, where_to)))
 }
 
 /// The answer that was said is not the answer that is stored, and the user does not know.

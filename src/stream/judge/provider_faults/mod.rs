@@ -11,7 +11,7 @@ use super::ended_early::NextTurn;
 use super::judged::{self, Judged, LATE};
 use crate::stream::kept::{AnswerFate, Marked};
 
-pub use same::{same, without_marks};
+pub use same::{same, same_lines, without_marks};
 
 /// What was seen of such a turn.
 #[derive(Debug, Clone)]
@@ -94,6 +94,10 @@ pub struct Stored {
     pub blank: Option<String>,
     /// The key of an answer's row that has the text of the provider's error.
     pub error: Option<String>,
+    /// The keys of the question's rows, where it is stored more than once.
+    pub asked_twice: Vec<String>,
+    /// Where the answer is, if it is in another conversation than its question.
+    pub astray: Option<String>,
 }
 
 /// Judges one turn.

@@ -31,6 +31,28 @@ pub fn same(said: &str, stored: &str) -> Option<String> {
     None
 }
 
+/// Whether a stored text has the lines of a text with indented ones, each in a line of its own and indented where it was.
+/// How many blanks that takes, and which, is not compared.
+pub fn same_lines(said: &str, stored: &str) -> Option<String> {
+    let is_indented = |line: &str| line.starts_with([' ', '\t']);
+    if !said.lines().any(is_indented) {
+        return None;
+    }
+    let mut rest = stored.lines().filter(|line| !line.trim().is_empty());
+    let mut lines = said.lines().filter(|line| !line.trim().is_empty());
+    // Words of the server's own may be around the answer, and its first words before the first line end.
+    lines.next();
+    let lost = lines.find(|line| {
+        let is_it = |it: &str| {
+            it.trim_start().starts_with(line.trim()) && is_indented(it) == is_indented(line)
+        };
+        !rest.any(is_it)
+    })?;
+    Some(format!(
+        "the line `{lost}` is not stored as a line with this indentation"
+    ))
+}
+
 /// A text without what no store can be asked for.
 pub fn without_marks(text: &str) -> String {
     text.replace(is_unstorable, "")
@@ -67,7 +89,7 @@ fn difference(said: &str, stored: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::same;
+    use super::{same, same_lines};
 
     #[test]
     fn white_space_and_what_cannot_be_stored_may_differ() {
@@ -83,6 +105,29 @@ mod tests {
         ] {
             assert_eq!(same(said, stored), None, "{said:?} {stored:?}");
         }
+    }
+
+    #[test]
+    fn lines_of_code_stay_lines_and_indented() {
+        let said = "So:\n```\ndef f():\n    if x:\n        return 1\n```\nDone.";
+        for right in [
+            said.to_owned(),
+            format!("Assistant: {said} [end]"),
+            said.replace('\n', "\r\n"),
+            said.replace("    ", "\t"),
+            said.replace('\n', "\n\n"),
+        ] {
+            assert_eq!(same_lines(said, &right), None, "{right:?}");
+        }
+        for wrong in [
+            said.replace('\n', " "),
+            said.replace("    ", ""),
+            said.replace("\n    ", " "),
+        ] {
+            assert!(same_lines(said, &wrong).is_some(), "{wrong:?}");
+        }
+        // Only a text with indented lines is compared.
+        assert_eq!(same_lines("One.\nTwo.", "One. Two."), None);
     }
 
     #[test]

@@ -26,6 +26,8 @@ fn turn(said: Said, answer: AnswerFate) -> ProviderFailed {
             open: None,
             blank: None,
             error: None,
+            asked_twice: Vec::new(),
+            astray: None,
         }),
         came_late: false,
         next: NextTurn::Answered {
