@@ -42,6 +42,10 @@ pub struct SentMessage {
     /// Whether the user said it.
     pub is_user: bool,
     pub text: String,
+    /// The ids of the tool calls that it makes.
+    pub calls: Vec<String>,
+    /// The id of the call whose result it is.
+    pub result_of: Option<String>,
 }
 
 /// A request to the provider.

@@ -63,6 +63,7 @@ fn ask(_: &str, body: &Value) -> Result<Question, String> {
             is_user: message["role"] == "user" && !text.is_empty(),
             text,
             named: None,
+            ..Message::default()
         }
     });
     Ok(Question {

@@ -69,6 +69,7 @@ fn ask(path: &str, body: &Value) -> Result<Question, String> {
             is_user: content["role"] != "model" && !text.is_empty(),
             text,
             named: None,
+            ..Message::default()
         }
     });
     Ok(Question {

@@ -18,6 +18,7 @@ pub(super) const PROVIDER: Provider = Provider {
             is_user: message["role"] == "user",
             text: parts(&message["content"]),
             named: None,
+            ..Message::default()
         });
         Ok(Question {
             streams: streams(body),

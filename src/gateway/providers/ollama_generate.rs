@@ -20,6 +20,7 @@ pub(super) const PROVIDER: Provider = Provider {
                 is_user: true,
                 text: body["prompt"].as_str().unwrap_or_default().to_owned(),
                 named: None,
+                ..Message::default()
             }],
             ..Question::default()
         })

@@ -51,10 +51,19 @@ fn ask(_: &str, body: &Value) -> Result<Question, String> {
                 is_user: message["role"] == "user",
                 text: parts(&message["content"]),
                 named: None,
+                calls: called(message),
+                result_of: message["tool_call_id"].as_str().map(str::to_owned),
             })
             .collect(),
         previous: None,
     })
+}
+
+/// The ids of the calls in a message.
+fn called(message: &Value) -> Vec<String> {
+    let calls = message["tool_calls"].as_array().into_iter().flatten();
+    let ids = calls.filter_map(|call| call["id"].as_str());
+    ids.map(str::to_owned).collect()
 }
 
 /// The function that must be called, or JSON with or without a schema.

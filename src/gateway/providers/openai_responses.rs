@@ -80,6 +80,7 @@ fn ask(_: &str, body: &Value) -> Result<Question, String> {
             is_user: true,
             text: text.clone(),
             named: None,
+            ..Message::default()
         }],
         input => {
             let items = input.as_array().into_iter().flatten();
@@ -117,6 +118,7 @@ fn said(item: &Value) -> Option<Message> {
         is_user: role == "user",
         text: parts(&item["content"]),
         named: None,
+        ..Message::default()
     })
 }
 

@@ -25,7 +25,8 @@ fn check(observed: &Observed) -> Vec<Finding> {
     let turns = observed.turns.iter().enumerate();
     let found = turns.filter_map(|(index, turn)| {
         let heard = turn.heard.as_ref()?;
-        let altered = altered(&observed.turns[..=index], heard)?;
+        let altered = altered(&observed.turns[..=index], heard)
+            .or_else(|| tools_altered(&observed.turns[..index], heard))?;
         let harm = format!("in turn {} {}", turn.number, altered.harm);
         Some((altered.severity, harm, altered.fact))
     });
@@ -92,6 +93,42 @@ fn altered(turns: &[TurnSeen], heard: &[SentMessage]) -> Option<Altered> {
         })
     };
     cut().or_else(swapped).or_else(as_the_users)
+}
+
+/// What is wrong with the calls and results in a request. Providers refuse a call without its result. A result may be
+/// shortened, or left out with its call; but what another call returned is never its result.
+fn tools_altered(earlier: &[TurnSeen], heard: &[SentMessage]) -> Option<Altered> {
+    let results = |heard: &[SentMessage]| -> Vec<(String, String)> {
+        let results = heard.iter();
+        let results = results.filter_map(|it| Some((it.result_of.clone()?, it.text.clone())));
+        results.collect()
+    };
+    let given = results(heard);
+    let is_answered = |id: &&String| given.iter().any(|(of, _)| of == *id);
+    let mut calls = heard.iter().flat_map(|message| &message.calls);
+    if let Some(open) = calls.find(|id| !is_answered(id)) {
+        return Some(Altered {
+            severity: Severity::Error,
+            harm: "the model gets a tool call without its result: providers refuse such a request"
+                .to_owned(),
+            fact: format!("no message of the request has the result of the call `{open}`"),
+        });
+    }
+    let before = earlier.iter().filter_map(|turn| turn.heard.as_deref());
+    let returned: Vec<_> = before.flat_map(results).collect();
+    given.iter().find_map(|(id, text)| {
+        let (_, own) = returned.iter().find(|(of, _)| of == id)?;
+        let (other, _) = returned
+            .iter()
+            .find(|(of, it)| of != id && it == text && text != own)?;
+        Some(Altered {
+            severity: Severity::Error,
+            harm: "the model gets the result of one tool call as the result of another".to_owned(),
+            fact: format!(
+                "the result of `{other}` is given for the call `{id}`, which returned `{own}`"
+            ),
+        })
+    })
 }
 
 /// The question and the answer of a turn. Of one with tools the answer may be in several messages.
@@ -188,7 +225,7 @@ pub(super) fn of_others<'t>(observed: &Observed, turn: &'t TurnSeen) -> Option<&
 
 #[cfg(test)]
 mod tests {
-    use super::{altered, of_others};
+    use super::{altered, of_others, tools_altered};
     use crate::model::{Role, SentMessage, StoredMessage, ToolCall};
     use crate::report::Severity;
     use crate::stream::judge::{Observed, TurnSeen};
@@ -207,6 +244,7 @@ mod tests {
         let message = |text: &&str| SentMessage {
             is_user: !text.starts_with('I'),
             text: (*text).to_owned(),
+            ..SentMessage::default()
         };
         texts.iter().map(message).collect()
     }
@@ -269,6 +307,58 @@ mod tests {
         assert_eq!(altered(&turns, &self::heard(&ASKED)), None);
         turns[0].tool_calls = vec![ToolCall::default()];
         assert_eq!(altered(&turns, &heard), None);
+    }
+
+    #[test]
+    fn results_stay_with_their_calls() {
+        let said = |calls: &[&str], result_of: Option<&str>, text: &str| SentMessage {
+            text: text.to_owned(),
+            calls: calls.iter().map(|id| (*id).to_owned()).collect(),
+            result_of: result_of.map(str::to_owned),
+            ..SentMessage::default()
+        };
+        let asked = |results: &[(&str, &str)]| {
+            let mut heard = vec![said(&["1", "2"], None, "")];
+            heard.extend(results.iter().map(|(id, text)| said(&[], Some(id), text)));
+            heard
+        };
+        let first = TurnSeen {
+            heard: Some(asked(&[("1", "milk"), ("2", "bread")])),
+            ..turn(1, "")
+        };
+        let harm = |heard: &[SentMessage]| {
+            let earlier = std::slice::from_ref(&first);
+            tools_altered(earlier, heard).map(|it| it.harm)
+        };
+        for right in [
+            asked(&[("1", "milk"), ("2", "bread")]),
+            asked(&[("2", "bread"), ("1", "milk")]),
+            asked(&[("1", "[cleared]"), ("2", "bread")]),
+            Vec::new(),
+        ] {
+            assert_eq!(harm(&right), None, "{right:?}");
+        }
+        for (wrong, how) in [
+            (
+                asked(&[("1", "bread"), ("2", "milk")]),
+                "as the result of another",
+            ),
+            (
+                asked(&[("1", "milk"), ("2", "milk")]),
+                "as the result of another",
+            ),
+            (asked(&[("1", "milk")]), "without its result"),
+            (
+                asked(&[("1", "milk"), ("1", "bread")]),
+                "without its result",
+            ),
+        ] {
+            let found = harm(&wrong);
+            assert!(
+                found.as_ref().is_some_and(|it| it.contains(how)),
+                "{wrong:?}: {found:?}"
+            );
+        }
     }
 
     #[test]

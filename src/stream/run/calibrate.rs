@@ -521,6 +521,8 @@ fn heard(live: &Live) -> Option<Vec<SentMessage>> {
     let messages = messages.map(|message| SentMessage {
         is_user: message.is_user,
         text: message.text,
+        calls: message.calls,
+        result_of: message.result_of,
     });
     Some(messages.collect())
 }

@@ -101,6 +101,7 @@ fn sent(is_user: bool, text: &str) -> SentMessage {
     SentMessage {
         is_user,
         text: text.to_owned(),
+        ..SentMessage::default()
     }
 }
 
