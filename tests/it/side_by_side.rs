@@ -11,6 +11,11 @@ const MESSAGES: &str = "messages = \"{messages}\"";
 
 /// The report of a run that only looks, so that it takes no gate.
 fn run(mode: &'static str, sends: &str) -> (Value, i32) {
+    run_with(mode, sends, "", "two-turns,side-by-side,aborted")
+}
+
+/// The same with more in the session, and with these cases.
+fn run_with(mode: &'static str, sends: &str, more: &str, cases: &str) -> (Value, i32) {
     let chat = Chat::new(mode).stack("async");
     let text = format!(
         r#"
@@ -26,6 +31,7 @@ json = {{ conversation_id = "{{conversation_id}}", {sends} }}
 [[turn]]
 user = "Add a task to buy milk"
 answer = "Task 'Buy milk' has been added. Is there anything else that I can do for you?"
+{more}
 "#
     );
     let path = chat.folder.path().join("together.toml");
@@ -34,7 +40,7 @@ answer = "Task 'Buy milk' has been added. Is there anything else that I can do f
     command
         .arg(path)
         .args(["--proof", "observe", "--suite", "full"])
-        .args(["--cases", "two-turns,side-by-side,aborted"]);
+        .args(["--cases", cases]);
     if sends == MESSAGES {
         // Only a page that sends all that it has can be one that does not know the last turn.
         command.args(["--cases", "stale"]);
@@ -116,6 +122,38 @@ fn turns_that_meet_are_found() {
         );
         assert!(codes(&report, "error").contains(code), "{mode}: {report:#}");
         assert_eq!(exit, 1, "{mode}: {report:#}");
+    });
+}
+
+/// Stop in one conversation, or a client that leaves it, ends no other answer.
+#[test]
+fn an_answer_that_another_conversation_ends_is_found() {
+    let stop = "[stop]\nrequest = \"POST /conversations/{conversation_id}/stop\"";
+    let modes = [
+        ("stop_keeps_part", None),
+        (
+            "stops_all",
+            Some(("/stopped-among-others", "answer-lost-on-stop")),
+        ),
+        (
+            "leaving_ends_all",
+            Some(("/left-among-others", "answer-lost-on-disconnect")),
+        ),
+    ];
+    side_by_side(&modes, |(mode, found)| {
+        let (report, exit) = run_with(mode, MESSAGE, stop, "among-others");
+        for name in ["/stopped-among-others", "/left-among-others"] {
+            let is_found = found.is_some_and(|(case, _)| case == name);
+            let verdict = if is_found { "violated" } else { "held" };
+            assert_eq!(
+                case(&report, name)["verdict"],
+                verdict,
+                "{mode}: {report:#}"
+            );
+        }
+        let codes: Vec<_> = found.iter().map(|(_, code)| *code).collect();
+        assert_eq!(errors(&report), codes, "{mode}: {report:#}");
+        assert_eq!(exit, i32::from(found.is_some()), "{mode}: {report:#}");
     });
 }
 

@@ -16,6 +16,7 @@ mod context_lost;
 mod cors_blocked;
 mod data_after_done;
 mod done_missing;
+pub mod ended_among_others;
 pub mod ended_early;
 pub mod failing_tool;
 pub mod history_differs;

@@ -3,18 +3,25 @@
 
 use super::case::Moments;
 use super::chat::{AS_RECORDED, Among, Vary};
+use super::live::Live;
 use super::side_by_side::BEGUN_BY_THEN;
+use super::sought::{Sought, client_saw};
 use super::stage::Stage;
 use super::suite::Suite;
 use crate::clock;
 use crate::clock::Tick;
 use crate::report::{Finding, Lane, Report, Severity, Source, Verdict};
 use crate::stream::faults::{NONE, Point, STEP_BY_STEP, Way};
+use crate::stream::judge::Judged;
+use crate::stream::judge::ended_early::{self, Cause, EndedEarly};
+use crate::stream::policy::Keep;
 
 /// The case.
 const NAME: &str = "aborted-streams";
 /// More than the connections of a usual pool: 5 and 10 more in SQLAlchemy, 10 elsewhere.
 const STREAMS: usize = 24;
+/// Where each is aborted.
+const POINT: Point = Point::Event(1);
 /// So many at the same time.
 const TOGETHER: usize = 4;
 /// So many turns may fail for another reason.
@@ -59,18 +66,20 @@ impl Stage<'_> {
         let mut case = self.begin_case(NAME, &NONE, Way::Reset.client());
         let mut moments = Moments::default();
         let since = clock::now();
-        let (mut aborted, mut together) = (0, TOGETHER);
-        while aborted < STREAMS {
+        let (mut turns, mut together) = (Vec::new(), TOGETHER);
+        while turns.len() < STREAMS {
             match self.abort_some(together).await {
                 // The turn after it shows whether the server answers still.
-                Err(_) | Ok(0) => break,
+                Err(_) => break,
+                Ok(some) if some.is_empty() => break,
                 Ok(some) => {
-                    aborted += some;
                     // It may answer no more at the same time.
-                    together = if some < together { 1 } else { together };
+                    together = if some.len() < together { 1 } else { together };
+                    turns.extend(some);
                 }
             }
         }
+        let aborted = turns.len();
         moments.now(Lane::Client, format!("{aborted} streams were aborted"));
         let mut failed = Vec::new();
         for _ in 0..PROBES {
@@ -80,8 +89,19 @@ impl Stage<'_> {
                 Err(error) => failed.push(format!("{error:#}")),
             }
         }
+        let lost = self.lost_of_aborted(&turns, &case.name).await;
         case.timeline = moments.timeline;
         let (verdict, reason) = match outcome(aborted, &failed) {
+            Outcome::Answered | Outcome::Unknown(_) if !lost.is_empty() => {
+                let told = format!(
+                    "of {aborted} aborted streams {} are not stored as they must be: {}",
+                    lost.len(),
+                    lost[0].reason
+                );
+                let findings = lost.into_iter().flat_map(|judged| judged.findings);
+                report.add_by_code(findings.collect());
+                (Verdict::Violated, told)
+            }
             Outcome::Answered => {
                 let told = format!("after {aborted} aborted streams a turn is answered");
                 let is_met = aborted >= STREAMS;
@@ -105,8 +125,57 @@ impl Stage<'_> {
         Ok(())
     }
 
-    /// Aborts so many streams at the same time, or as many of them as the server begins. Says how many.
-    async fn abort_some(&mut self, together: usize) -> anyhow::Result<usize> {
+    /// What is wrong with the turns that were aborted: a server may lose only some of them. What is wrong may be only late.
+    async fn lost_of_aborted(&self, turns: &[Live], case: &str) -> Vec<Judged> {
+        let is_wrong = |judged: &Judged| judged.verdict == Verdict::Violated;
+        let mut wrong = Vec::new();
+        for live in turns {
+            if is_wrong(&self.aborted(live, case).await) {
+                wrong.push(live);
+            }
+        }
+        if !wrong.is_empty() {
+            tokio::time::sleep(self.late_by(self.slowest_turn)).await;
+        }
+        let mut lost = Vec::new();
+        for live in wrong {
+            lost.extend(Some(self.aborted(live, case).await).filter(is_wrong));
+        }
+        lost
+    }
+
+    /// One of these turns, as if it had been the only one.
+    async fn aborted(&self, live: &Live, case: &str) -> Judged {
+        let sought = Sought::of(live);
+        let saw = live.watching.seen();
+        let stored = self.look(&sought, &self.endings).await;
+        // Nobody waited until the server had noticed that it is to store nothing.
+        let policy = self.session.on_disconnect;
+        let policy = policy.filter(|policy| policy.keep != Keep::Nothing);
+        ended_early::judge(&EndedEarly {
+            subject: self.observed().subject(),
+            case: case.to_owned(),
+            turn: live.number,
+            cause: Cause::Left(Way::Reset),
+            point: POINT,
+            to_come: 0,
+            policy,
+            marker: self.marker.to_string(),
+            met: Ok(()),
+            provider: live.play.provider_end(),
+            client: client_saw(&sought, &saw, saw.turn.promised_at().is_some()),
+            stored: match stored {
+                Ok(found) => Ok(self.stored_of(&found)),
+                Err(error) => Err(format!("{error:#}")),
+            },
+            came_late: false,
+            reload: None,
+            next: None,
+        })
+    }
+
+    /// Aborts so many streams at the same time, or as many of them as the server begins. Gives those.
+    async fn abort_some(&mut self, together: usize) -> anyhow::Result<Vec<Live>> {
         let vary = Vary {
             pieces: None,
             fault: &STEP_BY_STEP,
@@ -134,13 +203,13 @@ impl Stage<'_> {
         for live in &running {
             let is_begun = reached.is_empty() || live.play.heard().is_some();
             let moments = &mut Moments::default();
-            let is_reached = is_begun && self.reach(live, Point::Event(1), moments).await.is_ok();
+            let is_reached = is_begun && self.reach(live, POINT, moments).await.is_ok();
             reached.push(is_reached);
         }
-        let mut aborted = 0;
+        let mut is_aborted = Vec::new();
         for (live, is_reached) in running.iter_mut().zip(reached) {
             let has_left = live.watching.leave(Way::Reset).await.is_ok();
-            aborted += usize::from(is_reached && has_left);
+            is_aborted.push(is_reached && has_left);
         }
         for live in &running {
             live.play.release();
@@ -148,7 +217,9 @@ impl Stage<'_> {
         for live in &running {
             self.until_idle(live).await;
         }
-        Ok(aborted)
+        let aborted = running.into_iter().zip(is_aborted);
+        let aborted = aborted.filter_map(|(live, is_aborted)| is_aborted.then_some(live));
+        Ok(aborted.collect())
     }
 
     /// One turn with nothing in its way.

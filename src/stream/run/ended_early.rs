@@ -36,10 +36,17 @@ pub(super) enum Ends {
 }
 
 impl Ends {
-    const fn cause(self) -> Cause {
+    pub(super) const fn cause(self) -> Cause {
         match self {
             Self::Left(way) => Cause::Left(way),
             Self::Stopped => Cause::Stopped,
+        }
+    }
+
+    pub(super) fn client(self) -> &'static ClientBehaviour {
+        match self {
+            Self::Left(way) => way.client(),
+            Self::Stopped => &STOP,
         }
     }
 }
@@ -82,13 +89,6 @@ impl Play {
         }
     }
 
-    fn client(self) -> &'static ClientBehaviour {
-        match self.ends {
-            Ends::Left(way) => way.client(),
-            Ends::Stopped => &STOP,
-        }
-    }
-
     /// The case's name in the report.
     fn name(self) -> String {
         match self.ends {
@@ -126,7 +126,7 @@ impl Stage<'_> {
         let mut played: Vec<Played> = Vec::new();
         for play in plays {
             report.checked += 1;
-            let mut case = self.begin_case(&play.name(), &NONE, play.client());
+            let mut case = self.begin_case(&play.name(), &NONE, play.ends.client());
             let mut moments = Moments::default();
             let mut ran = self
                 .play_early(play, &case.name, &mut moments, patience)
@@ -305,7 +305,7 @@ impl Stage<'_> {
         let vary = Vary {
             pieces: None,
             fault: &STEP_BY_STEP,
-            client: play.client(),
+            client: play.ends.client(),
         };
         let mut live = self
             .begin_on_line(&chat, play.turn, vary, Among::Nobody)
@@ -325,7 +325,10 @@ impl Stage<'_> {
         let met = self.reach(&live, play.point, moments).await;
         let promised = live.watching.seen().turn.promised_at().is_some();
         let met = match met {
-            Ok(()) => self.end_it(play, &chat, &mut live, moments).await?,
+            Ok(()) => {
+                self.end_turn((play.ends, play.point), &chat, &mut live, moments)
+                    .await?
+            }
             unmet => unmet,
         };
         let had = client_saw(&sought, &live.watching.seen(), promised);
@@ -412,24 +415,24 @@ impl Stage<'_> {
         })
     }
 
-    /// Ends the turn as the case says; says why that did not work.
-    async fn end_it(
+    /// Ends the turn there, in this way; says why that did not work.
+    pub(super) async fn end_turn(
         &self,
-        play: Play,
+        (ends, point): (Ends, Point),
         chat: &Chat,
         live: &mut Live,
         moments: &mut Moments,
     ) -> anyhow::Result<Result<(), String>> {
-        let stop = match (play.ends, &self.session.stop) {
+        let stop = match (ends, &self.session.stop) {
             (Ends::Left(way), _) => {
-                moments.ends(way.what(), client_moment(live, play, way.name()));
+                moments.ends(way.what(), client_moment(live, point, way.name()));
                 live.watching.leave(way).await?;
                 return Ok(Ok(()));
             }
             (Ends::Stopped, None) => return Ok(Ok(())),
             (Ends::Stopped, Some(stop)) => stop,
         };
-        let moment = client_moment(live, play, STOP.name);
+        let moment = client_moment(live, point, STOP.name);
         match &stop.by {
             StopBy::Abort => {
                 moments.ends("stop: the client closes the connection", moment);
@@ -549,10 +552,10 @@ fn goes_on(seen: &EndedEarly) -> bool {
     seen.met.is_ok() && stored.is_ok_and(|stored| ended_early::is_more_than_declared(seen, stored))
 }
 
-fn client_moment(live: &Live, play: Play, by: &str) -> ClientMoment {
+fn client_moment(live: &Live, point: Point, by: &str) -> ClientMoment {
     ClientMoment {
         by: by.to_owned(),
-        point: play.point.to_string(),
+        point: point.to_string(),
         received_bytes: live.watching.seen().received,
     }
 }

@@ -16,6 +16,7 @@ mod close_at_final;
 mod commit_faults;
 mod cors;
 mod drafts;
+mod ended_among_others;
 mod ended_early;
 mod exchange;
 mod failing_tool;
@@ -285,6 +286,7 @@ impl Stage<'_> {
                         self.ask_for_approval(report).await?;
                         self.let_a_tool_fail(report).await?;
                         self.side_by_side(report).await?;
+                        self.end_among_others(report).await?;
                         self.abort_streams(report).await?;
                         self.provider_faults(calibrated.lag, report).await?;
                     }

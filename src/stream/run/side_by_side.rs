@@ -18,7 +18,7 @@ use std::time::Duration;
 /// A server that takes two turns at once has begun the second one by then.
 pub(super) const BEGUN_BY_THEN: Duration = Duration::from_millis(500);
 /// Between two looks whether it has.
-const LOOK: Duration = Duration::from_millis(20);
+pub(super) const LOOK: Duration = Duration::from_millis(20);
 
 /// The case of a page that does not know the last turn.
 const STALE: &str = "stale-page";
@@ -119,7 +119,7 @@ impl Stage<'_> {
     }
 
     /// Where a part of the first turn's answer was sent.
-    fn middle(&self) -> anyhow::Result<Point> {
+    pub(super) fn middle(&self) -> anyhow::Result<Point> {
         let Some(provider) = self.provider else {
             return Ok(Point::BeforeFirstByte);
         };

@@ -174,7 +174,7 @@ impl Request {
 
     /// Whether something that was captured or made is in its path, its query or its body: what is in a header
     /// only says who asks.
-    pub(super) fn names_a_chat(&self) -> bool {
+    pub fn names_a_chat(&self) -> bool {
         let query = self
             .query
             .iter()
