@@ -76,6 +76,7 @@ fn every_check_has_a_row() {
                 "asked-again",
                 "commit-fault",
                 "commit-order",
+                "ended-among-others",
                 "ended-early",
                 "judged",
                 "failing-tool",

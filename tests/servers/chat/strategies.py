@@ -566,7 +566,7 @@ async def narrow_column(turn: Turn) -> Events:
 
 
 async def tidies(turn: Turn) -> Events:
-    """Cleans each answer before it is stored, and begins the whole turn again when the provider fails."""
+    """Takes tags and indentation out of each answer before it is stored, and begins the whole turn again when the provider fails."""
     for _ in range(ATTEMPTS):
         try:
             async for chunk in turn.relay():
@@ -575,7 +575,7 @@ async def tidies(turn: Turn) -> Events:
         except ProviderError:
             await turn.store.write(Insert(turn.conversation_id, "user", turn.messages[-1]["content"]))
     text = re.sub(r"<[^>]+>", "", turn.answer)
-    await turn.save(re.sub(r"\s+", " ", unicodedata.normalize("NFC", text)))
+    await turn.save(re.sub(r"(?m)^[ \t]+", "", unicodedata.normalize("NFC", text)))
     yield DONE
 
 
