@@ -131,6 +131,20 @@ const TRAPS: &str = r#"
     CREATE POLICY p ON harm_policy USING (own_harm() = 1);
     CREATE TABLE harm_index (a int); CREATE INDEX ON harm_index ((a + harm_imm(1)));
     CREATE TABLE plain_index (id int, content text); CREATE INDEX ON plain_index (lower(content)) WHERE id > 0;
+    CREATE TABLE harm_statistics (id int, b int); CREATE STATISTICS harm_s ON (harm_imm(1) + id), (b + id) FROM harm_statistics;
+    CREATE TYPE harm_order AS (a int); CREATE TYPE plain_order AS (a int);
+    CREATE FUNCTION harm_lt(harm_order, harm_order) RETURNS bool IMMUTABLE LANGUAGE sql AS 'SELECT $1.a < $2.a';
+    CREATE FUNCTION plain_lt(plain_order, plain_order) RETURNS bool IMMUTABLE LANGUAGE sql AS 'SELECT $1.a < $2.a';
+    CREATE FUNCTION harm_cmp(harm_order, harm_order) RETURNS int IMMUTABLE LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_advisory_lock(7); RETURN 0; END $$;
+    CREATE FUNCTION plain_cmp(plain_order, plain_order) RETURNS int IMMUTABLE LANGUAGE sql AS 'SELECT sign($1.a - $2.a)::int';
+    CREATE OPERATOR <# (LEFTARG = harm_order, RIGHTARG = harm_order, FUNCTION = harm_lt);
+    CREATE OPERATOR <# (LEFTARG = plain_order, RIGHTARG = plain_order, FUNCTION = plain_lt);
+    CREATE OPERATOR CLASS harm_ops DEFAULT FOR TYPE harm_order USING btree AS OPERATOR 1 <#, FUNCTION 1 harm_cmp(harm_order, harm_order);
+    CREATE OPERATOR CLASS plain_ops DEFAULT FOR TYPE plain_order USING btree AS OPERATOR 1 <#, FUNCTION 1 plain_cmp(plain_order, plain_order);
+    CREATE TABLE ordered (id int, harm harm_order, plain plain_order); INSERT INTO ordered VALUES (1, ROW(1), ROW(1)), (2, ROW(2), ROW(2));
+    CREATE TYPE harm_feel AS ENUM ('a'); CREATE TABLE feels (id int, f harm_feel); INSERT INTO feels VALUES (1, 'a');
+    CREATE FUNCTION feel_json(harm_feel) RETURNS json IMMUTABLE LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_advisory_lock(7); RETURN '1'; END $$;
+    CREATE CAST (harm_feel AS json) WITH FUNCTION feel_json(harm_feel);
     CREATE EXTENSION file_fdw; CREATE SERVER harm FOREIGN DATA WRAPPER file_fdw;
     CREATE FOREIGN TABLE harm_foreign (a text) SERVER harm OPTIONS (program 'echo harm > /dev/null');
 "#;
@@ -205,6 +219,16 @@ fn nothing_harms_mysql() {
         "CREATE FUNCTION outfile_harm() RETURNS int BEGIN SELECT 1 INTO OUTFILE '/tmp/harm.txt'; RETURN 1; END",
         "CREATE FUNCTION plain_reads(a text) RETURNS text DETERMINISTIC RETURN upper(a)",
         "CREATE VIEW function_view AS SELECT lock_harm() AS a",
+        "CREATE FUNCTION global_harm() RETURNS int BEGIN SET @a = 1, GLOBAL max_connections = 77; RETURN 1; END",
+        "CREATE FUNCTION `harmİ`() RETURNS int BEGIN SET GLOBAL max_connections = 77; RETURN 1; END",
+        "CREATE PROCEDURE file_harm() BEGIN SELECT 1 INTO OUTFILE '/tmp/harm.txt'; END",
+        "CREATE FUNCTION call_harm() RETURNS int BEGIN CALL file_harm(); RETURN 1; END",
+        "SET sql_mode = 'NO_BACKSLASH_ESCAPES'; CREATE FUNCTION quote_harm() RETURNS int BEGIN SET @a = '\\'; SET GLOBAL max_connections = 77; SET @a = '\\'; RETURN 1; END",
+        "SET sql_mode = 'ORACLE'; CREATE PACKAGE pack AS FUNCTION harm RETURN int; END; \
+         CREATE PACKAGE BODY pack AS FUNCTION harm RETURN int AS BEGIN SET GLOBAL max_connections = 77; RETURN 1; END; END; \
+         CREATE FUNCTION pack_harm RETURN int AS BEGIN RETURN pack.harm(); END",
+        "CREATE PROCEDURE plain_procedure(INOUT a int) BEGIN SET a = CASE WHEN a > 1 THEN a ELSE 1 END; END",
+        "CREATE FUNCTION plain_calls(a int) RETURNS int BEGIN SET @a = 'kill 1'; CALL plain_procedure(a); RETURN a + @@global.max_connections * 0; END",
     ] {
         run_sql(&url, trap);
     }

@@ -5,6 +5,9 @@
 //! No catalogue shows which functions have an effect: those that have are listed here, and those
 //! that were loaded into the server are refused.
 
+mod behind;
+mod statements;
+
 use super::values::{is_binary, number};
 use crate::cli_error::CliError;
 use crate::db::query::{
@@ -48,6 +51,10 @@ const ACTING: &[&str] = &[
     "release_lock",
     "setval",
     "source_pos_wait",
+    "sys_bineval",
+    "sys_eval",
+    "sys_exec",
+    "sys_set",
     "wait_for_executed_gtid_set",
     "wait_until_sql_thread_after_gtids",
 ];
@@ -64,9 +71,12 @@ const OF_PLUGINS: &[&str] = &[
     "service_",
     "set_firewall_",
     "spider_",
-    "sys_",
     "version_tokens_",
 ];
+
+/// In this mode a quote and a backslash are what the tokens of the guard take them for, in a query
+/// and in the definition of a view.
+const AS_THE_GUARD_READS: &str = "SET SESSION sql_mode = ''";
 
 /// Refuses statements that could do more than read, without running them.
 pub(super) async fn judged(
@@ -75,12 +85,13 @@ pub(super) async fn judged(
     statements: &[String],
 ) -> anyhow::Result<()> {
     let mut connection: MySqlConnection = server::connect(target, options).await?;
+    connection.execute(AS_THE_GUARD_READS).await?;
     connection.execute("START TRANSACTION READ ONLY").await?;
     for statement in statements {
         let named = guard::names(statement, Dialect::Mysql, BEGINS)?;
         acts(&named)?;
         loaded(&mut connection, &named).await?;
-        behind(&mut connection, &named).await?;
+        behind::judge(&mut connection, &named).await?;
         let sql = AssertSqlSafe(statement.clone()).into_sql_str();
         let prepared = (&mut connection).prepare(sql).await;
         prepared.map_err(|error| match error.as_database_error() {
@@ -101,10 +112,10 @@ pub(super) async fn run(
     let named = guard::names(&query.sql, Dialect::Mysql, BEGINS)?;
     acts(&named)?;
     let mut connection: MySqlConnection = server::connect(target, options).await?;
+    connection.execute(AS_THE_GUARD_READS).await?;
     loaded(&mut connection, &named).await?;
-    behind(&mut connection, &named).await?;
-    // In this mode a quote and a backslash are what the tokens of the guard take them for.
-    let settings = format!("{settings}; SET SESSION sql_mode = ''; START TRANSACTION READ ONLY");
+    behind::judge(&mut connection, &named).await?;
+    let settings = format!("{settings}; {AS_THE_GUARD_READS}; START TRANSACTION READ ONLY");
     connection
         .execute(sqlx::raw_sql(AssertSqlSafe(settings)))
         .await?;
@@ -211,136 +222,6 @@ async fn loaded(
         .into()),
         None => Ok(()),
     }
-}
-
-/// How many names are searched for.
-const MOST: usize = 2000;
-
-/// Looks into what a query may name: views and stored functions, and what these name in turn. A name
-/// is searched for in every database: the server may find it in any of them.
-async fn behind(
-    connection: &mut MySqlConnection,
-    named: &guard::QueryColumn,
-) -> anyhow::Result<()> {
-    let mut seen = BTreeSet::new();
-    let mut names = BTreeSet::from_iter(named.names.iter().cloned());
-    while !names.is_empty() {
-        seen.extend(names.iter().cloned());
-        if seen.len() > MOST {
-            return Err(refused("it refers to more objects than chatctl can inspect").into());
-        }
-        elsewhere(connection, &names).await?;
-        let mut next = BTreeSet::new();
-        for (kind, name, body) in bodies(connection, &names).await? {
-            let Some(body) = body.filter(|body| !body.is_empty()) else {
-                return Err(unseen(kind, &name).into());
-            };
-            let inner = guard::body(&body, Dialect::Mysql);
-            inside(kind, &name, &inner)?;
-            loaded(connection, &inner).await?;
-            next.extend(inner.names);
-        }
-        names = next.difference(&seen).cloned().collect();
-    }
-    Ok(())
-}
-
-/// What can be looked into.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kind {
-    View,
-    Function,
-}
-
-/// The bodies of the views and the functions of these names; nothing of what this user may not see.
-async fn bodies(
-    connection: &mut MySqlConnection,
-    names: &BTreeSet<String>,
-) -> anyhow::Result<Vec<(Kind, String, Option<String>)>> {
-    let mut found = Vec::new();
-    for (kind, sql) in [
-        (
-            Kind::View,
-            "SELECT CAST(table_name AS CHAR), CAST(view_definition AS CHAR) FROM information_schema.views
-                WHERE lower(table_name) IN",
-        ),
-        (
-            Kind::Function,
-            "SELECT CAST(routine_name AS CHAR), CAST(routine_definition AS CHAR) FROM information_schema.routines
-                WHERE routine_type = 'FUNCTION' AND lower(routine_name) IN",
-        ),
-    ] {
-        let rows = of_names(connection, sql, names).await?;
-        found.extend(rows.into_iter().map(|(name, body)| (kind, name, body)));
-    }
-    Ok(found)
-}
-
-/// The rows of a statement that ends with names.
-async fn of_names(
-    connection: &mut MySqlConnection,
-    sql: &str,
-    names: &BTreeSet<String>,
-) -> anyhow::Result<Vec<(String, Option<String>)>> {
-    let places = vec!["?"; names.len()].join(", ");
-    let sql = format!("{sql} ({places})");
-    let mut query = sqlx::query_as(AssertSqlSafe(sql));
-    for name in names {
-        query = query.bind(name);
-    }
-    Ok(query.fetch_all(connection).await?)
-}
-
-/// Refuses tables whose rows are read elsewhere.
-async fn elsewhere(
-    connection: &mut MySqlConnection,
-    names: &BTreeSet<String>,
-) -> anyhow::Result<()> {
-    let sql = "SELECT CAST(table_name AS CHAR), CAST(engine AS CHAR) FROM information_schema.tables
-        WHERE engine IN ('FEDERATED', 'CONNECT', 'SPIDER') AND lower(table_name) IN";
-    match of_names(connection, sql, names).await?.into_iter().next() {
-        Some((name, engine)) => Err(refused(&format!(
-            "`{name}` is a table of the engine {}: reading it acts on another server, or reads a file",
-            engine.unwrap_or_default()
-        ))
-        .into()),
-        None => Ok(()),
-    }
-}
-
-/// Refuses what a view or a function does. A function may keep values in variables.
-fn inside(kind: Kind, name: &str, inner: &guard::QueryColumn) -> Result<(), CliError> {
-    let judged = match kind {
-        Kind::View => acts(inner),
-        Kind::Function => {
-            let writes = |word: &String| word == "outfile" || word == "dumpfile";
-            let counts = inner.words.windows(3);
-            let mut counts = counts.filter(|words| *words == ["next", "value", "for"]);
-            if inner.words.iter().any(writes) || counts.next().is_some() {
-                Err(refused("it writes"))
-            } else {
-                calls(&inner.called)
-            }
-        }
-    };
-    judged.map_err(|stop| {
-        let why = stop.message.trim_start_matches("the query is refused: ");
-        refused(&format!("`{name}` may do more than read: {why}"))
-    })
-}
-
-fn unseen(kind: Kind, name: &str) -> CliError {
-    let (what, right) = match kind {
-        Kind::View => ("view", "GRANT SHOW VIEW ON its database TO this user"),
-        Kind::Function => (
-            "function",
-            "GRANT SELECT ON mysql.proc TO this user (MySQL: SHOW_ROUTINE)",
-        ),
-    };
-    CliError::refused(format!(
-        "the query is refused: this user may not see the definition of the {what} `{name}`"
-    ))
-    .hint(right)
 }
 
 async fn read(connection: &mut MySqlConnection, query: &Query) -> Result<(), sqlx::Error> {

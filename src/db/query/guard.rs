@@ -16,7 +16,8 @@ pub(in crate::db) struct QueryColumn {
     pub(in crate::db) called: Vec<String>,
     /// Those of them that the query defines, as `x` in `WITH x (a) AS (…)`.
     pub(in crate::db) defined: Vec<String>,
-    /// Each word and each quoted name, lower case: one of them may be a table.
+    /// Each word and each quoted name, as it is written and in lower case: one of them may be a
+    /// table.
     pub(in crate::db) names: Vec<String>,
 }
 
@@ -68,10 +69,7 @@ pub(in crate::db) fn names(
         words,
         called: called(&tokens, sql),
         defined: defined(&tokens, sql),
-        names: tokens
-            .iter()
-            .filter_map(|token| name(*token, sql))
-            .collect(),
+        names: spelled(&tokens, sql),
     })
 }
 
@@ -105,10 +103,7 @@ pub(in crate::db) fn body(sql: &str, dialect: Dialect) -> QueryColumn {
         words: words.map(|token| token.text(sql).to_lowercase()).collect(),
         called: called(&tokens, sql),
         defined: defined(&tokens, sql),
-        names: tokens
-            .iter()
-            .filter_map(|token| name(*token, sql))
-            .collect(),
+        names: spelled(&tokens, sql),
     }
 }
 
@@ -145,8 +140,20 @@ fn hides(token: &Token, sql: &str) -> bool {
     }
 }
 
-/// The name that a token is. In MySQL a text in double quotes is one in some modes.
+/// Every name, in both spellings.
+fn spelled(tokens: &[Token], sql: &str) -> Vec<String> {
+    let names = tokens.iter().filter_map(|token| written(*token, sql));
+    let both = names.flat_map(|name| [name.to_lowercase(), name]);
+    both.collect()
+}
+
+/// The name that a token is, in lower case.
 fn name(token: Token, sql: &str) -> Option<String> {
+    written(token, sql).map(|name| name.to_lowercase())
+}
+
+/// The name that a token is. In MySQL a text in double quotes is one in some modes.
+fn written(token: Token, sql: &str) -> Option<String> {
     let text = token.text(sql);
     let inner = |close: char| {
         let inner = text
@@ -161,7 +168,7 @@ fn name(token: Token, sql: &str) -> Option<String> {
         (TokenKind::QuotedName, '[') => inner(']'),
         _ => return None,
     };
-    Some(name.to_lowercase())
+    Some(name)
 }
 
 #[cfg(test)]

@@ -3,8 +3,10 @@
 //! The server parses and rewrites a query without running it, and tells the result: every function,
 //! operator and type by its number in the catalogue, with views in it expanded and the policies of
 //! rows added. What these run in turn is in the catalogue too: the support functions of an
-//! aggregate, the conditions of a domain, the body of a function in SQL, and expressions of indexes
-//! that the planner computes.
+//! aggregate and of a type, the conditions of a domain, the body of a function in SQL, and
+//! expressions of indexes and statistics that the planner computes.
+
+mod implicit;
 
 use super::tree::Names;
 use super::wire::{Client, Refusal};
@@ -40,6 +42,8 @@ pub(super) struct Judge<'c> {
     relations: BTreeSet<u32>,
     /// Types of which a value can't be made without running what could do more than read.
     harmful: BTreeSet<u32>,
+    /// Types whose values can't be compared, or made into JSON, without it.
+    supported: BTreeSet<u32>,
     bodies: usize,
 }
 
@@ -66,8 +70,10 @@ impl<'c> Judge<'c> {
             operators: BTreeSet::new(),
             relations: BTreeSet::new(),
             harmful: BTreeSet::new(),
+            supported: BTreeSet::new(),
             bodies: 0,
         };
+        judge.support().await?;
         judge.domains().await?;
         Ok(judge)
     }
@@ -101,11 +107,12 @@ impl<'c> Judge<'c> {
     }
 
     /// A text in a query becomes a value while it is only parsed, and the condition of a domain is
-    /// checked then: of the domain's own type later, but of an array or a row of it at once.
+    /// checked then: of the domain's own type later, but of an array or a row of it at once. The ends
+    /// of a range are compared then.
     fn literals(&self, sql: &str) -> Result<(), CliError> {
         if !self.harmful.is_empty() && sql.contains(['\'', '$']) {
             Err(refused(
-                "a domain of this database checks its values by a function that could do more than read, and a text in a query could call it even during parsing",
+                "a domain or a range of this database checks its values by a function that could do more than read, and a text in a query could call it even during parsing",
             ))
         } else {
             Ok(())
@@ -135,20 +142,29 @@ impl<'c> Judge<'c> {
         // What was judged by the way is judged again where it is named.
         self.functions.clear();
         self.operators.clear();
-        let domains = Vec::from_iter(harmful).join(",");
+        let domains = harmful.iter().filter_map(|number| number.parse().ok());
+        let domains: Vec<u32> = domains.collect();
+        let holding = self.holding(&list(domains)).await?;
+        self.harmful.extend(holding);
+        Ok(())
+    }
+
+    /// These types, and those that hold values of them.
+    async fn holding(&mut self, types: &str) -> anyhow::Result<BTreeSet<u32>> {
         let sql = format!(
             "WITH RECURSIVE t(oid) AS (
-                SELECT unnest('{{{domains}}}'::oid[])
+                SELECT y.oid FROM pg_type y WHERE y.oid = ANY ({types})
+                    OR EXISTS (SELECT 1 FROM pg_type any_type WHERE any_type.oid = ANY ({types}) AND any_type.typtype = 'p')
                 UNION SELECT o.oid FROM t JOIN (
                     SELECT y.oid, y.typelem AS of FROM pg_type y WHERE y.typelem <> 0
                     UNION ALL SELECT y.oid, y.typbasetype FROM pg_type y WHERE y.typbasetype <> 0
                     UNION ALL SELECT c.reltype, a.atttypid FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid
                     UNION ALL SELECT r.rngtypid, r.rngsubtype FROM pg_range r
+                    UNION ALL SELECT (to_jsonb(r) ->> 'rngmultitypid')::oid, r.rngtypid FROM pg_range r
                 ) o ON o.of = t.oid)
-            SELECT oid FROM t"
+            SELECT oid FROM t WHERE oid <> 0"
         );
-        self.harmful = numbers(&self.client.rows(&sql).await?);
-        Ok(())
+        Ok(numbers(&self.client.rows(&sql).await?))
     }
 
     /// Fails if what is named could do more than read.
@@ -156,6 +172,13 @@ impl<'c> Judge<'c> {
         if names.types.intersection(&self.harmful).next().is_some() {
             return Err(refused(
                 "it creates a value of a domain that is checked by a function which could do more than read",
+            )
+            .into());
+        }
+        let mut used = names.types.union(&names.read);
+        if used.any(|number| self.supported.contains(number)) {
+            return Err(refused(
+                "it uses a type whose values are compared, or made into JSON, by a function which could do more than read",
             )
             .into());
         }
@@ -171,7 +194,14 @@ impl<'c> Judge<'c> {
         // Those of the server itself are behind functions of its own that only compute.
         let own = |number: &u32| *number >= OWN;
         let listed = list(new.into_iter().filter(own));
-        let sql = format!("SELECT oprcode::oid FROM pg_operator WHERE oid = ANY ({listed})");
+        // The planner may use the commutator, the negator, or another one of the same family.
+        let sql = format!(
+            "WITH RECURSIVE o(oid) AS (SELECT unnest({listed}) UNION SELECT x.oid FROM o JOIN (
+                SELECT oprcom AS oid, oid AS of FROM pg_operator UNION ALL SELECT oprnegate, oid FROM pg_operator
+                UNION ALL SELECT b.amopopr, a.amopopr FROM pg_amop a JOIN pg_amop b ON b.amopfamily = a.amopfamily
+                ) x ON x.of = o.oid)
+            SELECT p.oprcode::oid FROM pg_operator p JOIN o ON o.oid = p.oid"
+        );
         Ok(numbers(&self.client.rows(&sql).await?))
     }
 
@@ -219,7 +249,18 @@ impl<'c> Judge<'c> {
                 function.number
             );
             let behind = numbers(&self.client.rows(&sql).await?);
-            return Box::pin(self.functions(&behind)).await;
+            Box::pin(self.functions(&behind)).await?;
+            // Its state begins as a value of its type.
+            let sql = format!(
+                "SELECT aggtranstype, aggsortop FROM pg_aggregate WHERE aggfnoid = {}",
+                function.number
+            );
+            let mut names = Names::default();
+            for row in self.client.rows(&sql).await? {
+                names.types.extend(numbers(std::slice::from_ref(&row)));
+                names.operators.extend(numbers(&[row[1..].to_vec()]));
+            }
+            return Box::pin(self.names(&names)).await;
         }
         match function.verdict() {
             Verdict::Reads => Ok(()),
@@ -351,18 +392,26 @@ impl<'c> Judge<'c> {
             .into());
         }
         let sql = format!(
-            "{all} SELECT x.tree::text FROM r CROSS JOIN LATERAL (
-                SELECT i.indexprs AS tree FROM pg_index i WHERE i.indrelid = r.oid
-                UNION ALL SELECT i.indpred FROM pg_index i WHERE i.indrelid = r.oid
-                UNION ALL SELECT p.partexprs FROM pg_partitioned_table p WHERE p.partrelid = r.oid
-                UNION ALL SELECT k.conbin FROM pg_constraint k WHERE k.conrelid = r.oid) x
+            "{all} SELECT x.tree FROM r CROSS JOIN LATERAL (
+                SELECT i.indexprs::text AS tree FROM pg_index i WHERE i.indrelid = r.oid
+                UNION ALL SELECT i.indpred::text FROM pg_index i WHERE i.indrelid = r.oid
+                UNION ALL SELECT p.partexprs::text FROM pg_partitioned_table p WHERE p.partrelid = r.oid
+                UNION ALL SELECT to_jsonb(s) ->> 'stxexprs' FROM pg_statistic_ext s WHERE s.stxrelid = r.oid
+                UNION ALL SELECT k.conbin::text FROM pg_constraint k WHERE k.conrelid = r.oid) x
             WHERE x.tree IS NOT NULL"
         );
         for row in self.client.rows(&sql).await? {
             let names = tree::names(row[0].as_deref().unwrap_or_default());
             Box::pin(self.functions(&names.constant)).await?;
         }
-        Ok(())
+        // The bounds of partitions are put in order whenever the table is named.
+        let sql = format!(
+            "{all} SELECT s.amproc::oid FROM r JOIN pg_partitioned_table p ON p.partrelid = r.oid
+                JOIN pg_opclass c ON c.oid = ANY (p.partclass) JOIN pg_amproc s ON s.amprocfamily = c.opcfamily
+            WHERE s.amproc >= {OWN}"
+        );
+        let behind = numbers(&self.client.rows(&sql).await?);
+        Box::pin(self.functions(&behind)).await
     }
 }
 

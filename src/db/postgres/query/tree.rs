@@ -15,6 +15,8 @@ pub(super) struct Names {
     pub(super) operators: BTreeSet<u32>,
     /// Types that a value is made into.
     pub(super) types: BTreeSet<u32>,
+    /// Types of values that are read.
+    pub(super) read: BTreeSet<u32>,
     pub(super) relations: BTreeSet<u32>,
 }
 
@@ -93,7 +95,9 @@ fn named(field: &str, number: u32, names: &mut Names, open: &mut [Open]) {
         names.operators.insert(number);
     } else if field == "relid" {
         names.relations.insert(number);
-    } else if field.contains("typ") && field != "vartype" {
+    } else if field == "vartype" {
+        names.read.insert(number);
+    } else if field.contains("typ") {
         names.types.insert(number);
     }
 }
@@ -148,6 +152,7 @@ mod tests {
         assert_eq!(Vec::from_iter(names.operators), [96, 97, 98, 521]);
         assert_eq!(Vec::from_iter(names.relations), [16384]);
         assert!(names.types.contains(&16402) && !names.types.contains(&16999));
+        assert_eq!(Vec::from_iter(names.read), [16999]);
     }
 
     #[test]
