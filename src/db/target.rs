@@ -335,10 +335,26 @@ fn file(url: &str) -> Result<At, CliError> {
         let shown = mask::url_text(url);
         return Err(CliError::usage(format!("`{shown}` names no file")).hint("give sqlite:PATH"));
     }
+    let mut read_only = false;
+    for pair in query.split('&').filter(|pair| !pair.is_empty()) {
+        match pair {
+            "mode=ro" => read_only = true,
+            "mode=rw" | "mode=rwc" => {}
+            _ => return Err(unknown_parameter(path, pair)),
+        }
+    }
     Ok(At::File {
         path: PathBuf::from(path),
-        read_only: query.split('&').any(|pair| pair == "mode=ro"),
+        read_only,
     })
+}
+
+/// What is behind a `?` may be a slip in a parameter that forbids writing, or a part of the path.
+fn unknown_parameter(path: &str, pair: &str) -> CliError {
+    let shown = mask::url_text(&format!("sqlite:{path}?{pair}"));
+    CliError::usage(format!("`{shown}` has an unknown parameter")).hint(
+        "behind `?` there may be `mode=ro`, `mode=rw` or `mode=rwc`; the path of a database file has no `?`",
+    )
 }
 
 /// How a password is written in a URL.
@@ -405,6 +421,17 @@ mod tests {
             assert_eq!(Target::parse(url).unwrap().path().to_str().unwrap(), path);
         }
         assert!(Target::parse("sqlite:x?mode=ro").unwrap().read_only());
+        assert!(!Target::parse("sqlite:x?mode=rwc").unwrap().read_only());
+        for url in [
+            "sqlite:x?mod=ro",
+            "sqlite:x?mode=memory",
+            "sqlite:x?immutable=1",
+            "sqlite:/a/b?c.db",
+            "sqlite:x?mode=ro&foreign_keys=off",
+        ] {
+            let stop = Target::parse(url).unwrap_err();
+            assert!(stop.message.contains("unknown parameter"), "{url}");
+        }
     }
 
     #[test]

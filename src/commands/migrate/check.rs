@@ -162,7 +162,17 @@ fn from_empty(
             CliError::refused(format!("an empty database can't be migrated to the newest version: {}: {}", failure.file, failure.message))
                 .hint("if a migration uses an object that no migration creates, add an earlier file that creates it")
         ),
-        Some(apply::End::Lost(_)) => anyhow::bail!("an empty database has nothing to lose"),
+        // What one file stores, a later one may not keep.
+        Some(apply::End::Lost(culprits)) => {
+            let culprit = culprits.first().map(|it| it.file.clone());
+            anyhow::bail!(
+                CliError::refused(format!(
+                    "an empty database can't be migrated to the newest version: {} would lose what an earlier file stores",
+                    culprit.unwrap_or_default()
+                ))
+                .hint("`chatctl migrate up` on an empty database names the loss")
+            )
+        }
     }
 }
 

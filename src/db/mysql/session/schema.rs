@@ -14,7 +14,32 @@ pub(super) fn lines(session: &mut MySql) -> anyhow::Result<Vec<String>> {
             row[0], row[4], row[1], row[2], row[3]
         ));
     }
+    lines.extend(code(session)?);
     lines.sort();
+    Ok(lines)
+}
+
+/// What runs by itself or is called. A time that an event begins at is the time of its making, and
+/// on a copy none runs.
+const CODE: &[&str] = &[
+    "SELECT lower(routine_type), routine_name, concat('(', coalesce((SELECT group_concat(concat_ws(' ', parameter_mode, parameter_name, dtd_identifier) \
+     ORDER BY ordinal_position SEPARATOR ', ') FROM information_schema.parameters AS p WHERE p.specific_schema = r.routine_schema \
+     AND p.specific_name = r.specific_name AND p.routine_type = r.routine_type), ''), ') ', routine_definition) \
+     FROM information_schema.routines AS r WHERE routine_schema = database() AND routine_definition IS NOT NULL",
+    "SELECT 'event', event_name, concat(if(status = 'DISABLED', 'disabled ', ''), coalesce(concat('every ', interval_value, ' ', interval_field), 'once'), ': ', \
+     event_definition) FROM information_schema.events WHERE event_schema = database()",
+];
+
+fn code(session: &mut MySql) -> anyhow::Result<Vec<String>> {
+    let database = format!("{}.", quoted(&session.database));
+    let mut lines = Vec::new();
+    for sql in CODE {
+        for row in session.rows(sql)? {
+            let text = row[2].to_string().replace(&database, "");
+            let text: Vec<_> = text.split_whitespace().collect();
+            lines.push(format!("{} {}: {}", row[0], row[1], text.join(" ")));
+        }
+    }
     Ok(lines)
 }
 
@@ -54,11 +79,15 @@ pub(super) fn of_tables(session: &mut MySql, names: &[&str]) -> anyhow::Result<V
 fn relations(session: &mut MySql, wanted: impl Fn(&str) -> bool) -> anyhow::Result<Vec<String>> {
     let mut lines = Vec::new();
     for row in session.rows("SHOW FULL TABLES")? {
-        let (name, is_view) = (row[0].to_string(), row[1].text() == Some("VIEW"));
+        let name = row[0].to_string();
         if OWN.contains(&name.as_str()) || !wanted(&name) {
             continue;
         }
-        let what = if is_view { "VIEW" } else { "TABLE" };
+        let what = match row[1].text() {
+            Some("VIEW") => "VIEW",
+            Some("SEQUENCE") => "SEQUENCE",
+            _ => "TABLE",
+        };
         let made = session.rows(&format!("SHOW CREATE {what} {}", quoted(&name)))?;
         let database = format!("{}.", quoted(&session.database));
         let text = unmarked(&made[0][1].to_string()).replace(&database, "");

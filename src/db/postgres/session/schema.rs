@@ -6,11 +6,16 @@ use std::collections::BTreeSet;
 
 /// What is listed: each gives a name and a text. Members of extensions belong to their extension.
 const LISTS: &[&str] = &[
-    "SELECT n.nspname || '.' || c.relname, CASE c.relkind WHEN 'p' THEN 'partitioned table ' ELSE 'table ' END || n.nspname || '.' || c.relname \
+    "SELECT n.nspname || '.' || c.relname, CASE c.relpersistence WHEN 'u' THEN 'unlogged ' ELSE '' END || CASE c.relkind WHEN 'p' THEN 'partitioned table ' ELSE 'table ' END \
+     || n.nspname || '.' || c.relname || CASE WHEN c.relrowsecurity THEN ' row level security' ELSE '' END || CASE WHEN c.relforcerowsecurity THEN ' forced' ELSE '' END \
+     || coalesce(' ' || pg_get_expr(c.relpartbound, c.oid), '') \
+     || coalesce((SELECT ' of ' || string_agg(i.inhparent::regclass::text, ', ' ORDER BY i.inhseqno) FROM pg_inherits AS i WHERE i.inhrelid = c.oid), '') \
      FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace WHERE c.relkind IN ('r', 'p') AND {user} AND {own c.oid}",
     "SELECT n.nspname || '.' || c.relname, 'column ' || n.nspname || '.' || c.relname || '.' || a.attname || ' ' || format_type(a.atttypid, a.atttypmod) \
      || CASE WHEN a.attnotnull THEN ' not null' ELSE '' END || coalesce(' default ' || pg_get_expr(d.adbin, d.adrelid), '') \
      || CASE WHEN a.attidentity <> '' THEN ' identity ' || a.attidentity::text ELSE '' END || CASE WHEN a.attgenerated <> '' THEN ' generated' ELSE '' END \
+     || CASE WHEN a.attcollation <> (SELECT t.typcollation FROM pg_type AS t WHERE t.oid = a.atttypid) \
+     THEN (SELECT ' collate ' || l.collname FROM pg_collation AS l WHERE l.oid = a.attcollation) ELSE '' END \
      FROM pg_attribute AS a JOIN pg_class AS c ON c.oid = a.attrelid JOIN pg_namespace AS n ON n.oid = c.relnamespace \
      LEFT JOIN pg_attrdef AS d ON d.adrelid = c.oid AND d.adnum = a.attnum \
      WHERE c.relkind IN ('r', 'p') AND a.attnum > 0 AND NOT a.attisdropped AND {user} AND {own c.oid}",
@@ -18,9 +23,34 @@ const LISTS: &[&str] = &[
      FROM pg_constraint AS k JOIN pg_class AS c ON c.oid = k.conrelid JOIN pg_namespace AS n ON n.oid = c.relnamespace WHERE {user} AND {own c.oid}",
     "SELECT n.nspname || '.' || t.relname, 'index ' || pg_get_indexdef(i.indexrelid) || CASE WHEN i.indisvalid THEN '' ELSE ' invalid' END \
      FROM pg_index AS i JOIN pg_class AS t ON t.oid = i.indrelid JOIN pg_namespace AS n ON n.oid = t.relnamespace WHERE {user} AND {own t.oid}",
-    "SELECT n.nspname || '.' || c.relname, 'trigger ' || pg_get_triggerdef(g.oid) \
+    "SELECT n.nspname || '.' || c.relname, 'trigger ' || pg_get_triggerdef(g.oid) || CASE g.tgenabled WHEN 'O' THEN '' WHEN 'D' THEN ' disabled' \
+     WHEN 'R' THEN ' enabled for replicas' ELSE ' enabled always' END \
      FROM pg_trigger AS g JOIN pg_class AS c ON c.oid = g.tgrelid JOIN pg_namespace AS n ON n.oid = c.relnamespace WHERE NOT g.tgisinternal AND {user}",
+    "SELECT DISTINCT n.nspname || '.' || c.relname, 'disabled constraint ' || n.nspname || '.' || c.relname || '.' || k.conname \
+     FROM pg_trigger AS g JOIN pg_class AS c ON c.oid = g.tgrelid JOIN pg_namespace AS n ON n.oid = c.relnamespace JOIN pg_constraint AS k ON k.oid = g.tgconstraint \
+     WHERE g.tgisinternal AND g.tgenabled IN ('D', 'R') AND {user}",
+    "SELECT n.nspname || '.' || c.relname, 'rule ' || pg_get_ruledef(w.oid) || CASE w.ev_enabled WHEN 'O' THEN '' WHEN 'D' THEN ' disabled' \
+     WHEN 'R' THEN ' enabled for replicas' ELSE ' enabled always' END \
+     FROM pg_rewrite AS w JOIN pg_class AS c ON c.oid = w.ev_class JOIN pg_namespace AS n ON n.oid = c.relnamespace WHERE w.ev_type <> '1' AND {user} AND {own c.oid}",
+    "SELECT n.nspname || '.' || c.relname, 'policy ' || n.nspname || '.' || c.relname || '.' || y.polname || ' ' || y.polcmd::text \
+     || CASE WHEN y.polpermissive THEN ' permissive' ELSE ' restrictive' END || coalesce(' using ' || pg_get_expr(y.polqual, y.polrelid), '') \
+     || coalesce(' check ' || pg_get_expr(y.polwithcheck, y.polrelid), '') \
+     || coalesce((SELECT ' to ' || string_agg(r.rolname::text, ', ' ORDER BY r.rolname) FROM pg_roles AS r WHERE r.oid = ANY (y.polroles)), '') \
+     FROM pg_policy AS y JOIN pg_class AS c ON c.oid = y.polrelid JOIN pg_namespace AS n ON n.oid = c.relnamespace WHERE {user} AND {own c.oid}",
+    "SELECT n.nspname || '.' || coalesce((SELECT o.relname FROM pg_depend AS d JOIN pg_class AS o ON o.oid = d.refobjid \
+     WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.refclassid = 'pg_class'::regclass AND d.deptype IN ('a', 'i') LIMIT 1), c.relname), \
+     'sequence ' || n.nspname || '.' || c.relname || ' ' || format_type(s.seqtypid, NULL) || ' start ' || s.seqstart || ' increment ' || s.seqincrement \
+     || ' from ' || s.seqmin || ' to ' || s.seqmax || CASE WHEN s.seqcycle THEN ' cycle' ELSE '' END || CASE c.relpersistence WHEN 'u' THEN ' unlogged' ELSE '' END \
+     FROM pg_sequence AS s JOIN pg_class AS c ON c.oid = s.seqrelid JOIN pg_namespace AS n ON n.oid = c.relnamespace WHERE {user} AND {own c.oid}",
+    "SELECT n.nspname || '.' || t.typname, 'domain ' || n.nspname || '.' || t.typname || ' ' || format_type(t.typbasetype, t.typtypmod) \
+     || CASE WHEN t.typnotnull THEN ' not null' ELSE '' END || coalesce(' default ' || t.typdefault, '') \
+     || coalesce((SELECT ' ' || string_agg(pg_get_constraintdef(k.oid), ' ' ORDER BY k.conname) FROM pg_constraint AS k WHERE k.contypid = t.oid AND k.contype = 'c'), '') \
+     FROM pg_type AS t JOIN pg_namespace AS n ON n.oid = t.typnamespace WHERE t.typtype = 'd' AND {user} AND {own t.oid}",
+    "SELECT e.evtname::text, 'event trigger ' || e.evtname || ' ' || e.evtevent || ' ' || e.evtfoid::regproc::text || coalesce(' ' || e.evttags::text, '') \
+     || CASE e.evtenabled WHEN 'D' THEN ' disabled' ELSE '' END \
+     FROM pg_event_trigger AS e WHERE NOT EXISTS (SELECT 1 FROM pg_depend AS x WHERE x.objid = e.oid AND x.deptype = 'e')",
     "SELECT n.nspname || '.' || c.relname, CASE c.relkind WHEN 'm' THEN 'materialized ' ELSE '' END || 'view ' || n.nspname || '.' || c.relname || ' ' || pg_get_viewdef(c.oid) \
+     || coalesce(' with ' || array_to_string(c.reloptions, ', '), '') \
      FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace WHERE c.relkind IN ('v', 'm') AND {user} AND {own c.oid}",
     "SELECT n.nspname || '.' || t.typname, 'enum ' || n.nspname || '.' || t.typname || ' ' || string_agg(e.enumlabel::text, ', ' ORDER BY e.enumsortorder) \
      FROM pg_type AS t JOIN pg_enum AS e ON e.enumtypid = t.oid JOIN pg_namespace AS n ON n.oid = t.typnamespace WHERE {user} AND {own t.oid} GROUP BY 1, n.nspname, t.typname",
