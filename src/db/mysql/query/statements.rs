@@ -20,7 +20,6 @@ const VERBS: &[&str] = &[
     "execute",
     "flush",
     "grant",
-    "handler",
     "import",
     "install",
     "kill",
@@ -238,6 +237,7 @@ mod tests {
             "begin return truncate(a, 2) + (select t.flush from t); end",
             "begin declare c cursor for select a from b; open c; fetch c into d; close c; end",
             "begin drop temporary table if exists a; create temporary table a (b int); end",
+            "begin declare continue handler for not found, 1062 set done = 1; return done; end",
             "begin lbl: while a do set a = a - 1; iterate lbl; end while; call p(a); end",
         ] {
             assert_eq!(acting(body), None, "{body}");
