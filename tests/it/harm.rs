@@ -140,7 +140,9 @@ const TRAPS: &str = r#"
     CREATE OPERATOR <# (LEFTARG = harm_order, RIGHTARG = harm_order, FUNCTION = harm_lt);
     CREATE OPERATOR <# (LEFTARG = plain_order, RIGHTARG = plain_order, FUNCTION = plain_lt);
     CREATE OPERATOR CLASS harm_ops DEFAULT FOR TYPE harm_order USING btree AS OPERATOR 1 <#, FUNCTION 1 harm_cmp(harm_order, harm_order);
-    CREATE OPERATOR CLASS plain_ops DEFAULT FOR TYPE plain_order USING btree AS OPERATOR 1 <#, FUNCTION 1 plain_cmp(plain_order, plain_order);
+    CREATE FUNCTION plain_eq(plain_order, plain_order) RETURNS bool IMMUTABLE LANGUAGE sql AS 'SELECT $1.a = $2.a';
+    CREATE OPERATOR =# (LEFTARG = plain_order, RIGHTARG = plain_order, FUNCTION = plain_eq, COMMUTATOR = =#);
+    CREATE OPERATOR CLASS plain_ops DEFAULT FOR TYPE plain_order USING btree AS OPERATOR 1 <#, OPERATOR 3 =#, FUNCTION 1 plain_cmp(plain_order, plain_order);
     CREATE TABLE ordered (id int, harm harm_order, plain plain_order); INSERT INTO ordered VALUES (1, ROW(1), ROW(1)), (2, ROW(2), ROW(2));
     CREATE TYPE harm_feel AS ENUM ('a'); CREATE TABLE feels (id int, f harm_feel); INSERT INTO feels VALUES (1, 'a');
     CREATE FUNCTION feel_json(harm_feel) RETURNS json IMMUTABLE LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_advisory_lock(7); RETURN '1'; END $$;
