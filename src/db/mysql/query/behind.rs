@@ -26,7 +26,7 @@ pub(super) async fn judge(
             return Err(refused("it refers to more objects than chatctl can inspect").into());
         }
         elsewhere(connection, &names).await?;
-        let mut next = BTreeSet::new();
+        let mut next: BTreeSet<String> = BTreeSet::new();
         for (kind, name, body) in bodies(connection, from, &names).await? {
             let Some(body) = body.filter(|body| !body.is_empty()) else {
                 return Err(unseen(kind, &name).into());
@@ -36,11 +36,12 @@ pub(super) async fn judge(
             loaded(connection, &inner).await?;
             next.extend(inner.names);
         }
-        names = next.difference(&seen).cloned().collect();
-        // What the query names itself may be called by what it names.
-        if from == From::Query && !next.is_empty() {
-            from = From::Body;
-            names.extend(seen.iter().cloned());
+        if from == From::Query {
+            // What the query names too may be a procedure that it can't call itself.
+            (from, names) = (From::Body, next);
+            seen.clear();
+        } else {
+            names = next.difference(&seen).cloned().collect();
         }
     }
     Ok(())
