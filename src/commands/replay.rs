@@ -2,7 +2,8 @@
 
 use super::{Done, Env, audit, verify_stream};
 use crate::cli_error::CliError;
-use crate::report::{Report, Verdict};
+use crate::outcome::Outcome;
+use crate::report::{Asked, ORDER, REQUIRE_PROVEN, Report, Verdict};
 use crate::{input, mask, report};
 use clap::Parser;
 use std::path::{Path, PathBuf};
@@ -41,15 +42,21 @@ pub async fn run(args: Args, mut env: Env) -> anyhow::Result<Done> {
         .value("database-url", env.database_url.as_deref())?;
     let known = before.store.as_ref().map(|store| store.url.clone());
     env.database_url = own.or(known.filter(|url| !url.contains(mask::MASKED)));
-    let report = if before.command == audit::RESTART {
+    let mut report = if before.command == audit::RESTART {
         audit::restart_again(arguments, &cases, &env).await?
     } else {
-        let again = Again::try_parse_from(words(arguments, cases)).map_err(|error| {
+        let again = Again::try_parse_from(words(arguments, &cases)).map_err(|error| {
             CliError::usage(format!("the report's arguments can't be read: {error}"))
                 .hint("replay it with the version of chatctl that wrote it")
         })?;
         verify_stream::report(&again.args.into(), &env).await?
     };
+    // A session may have another name by now, or fewer turns: what is not played again is no pass.
+    let asked = Asked {
+        named: cases,
+        ..Asked::default()
+    };
+    asked.add_missing(&mut report);
     for case in &report.cases {
         let was = before.cases.iter().find(|was| was.name == case.name);
         if let Some(was) = was {
@@ -70,7 +77,14 @@ pub(super) fn load(path: &Path) -> anyhow::Result<Report> {
             .hint("write it with --report json=FILE")
     };
     let text = input::text(path).map_err(|error| unread(error.to_string()))?;
-    Ok(report::read(&text).map_err(unread)?)
+    let (mut report, exit) = report::read(&text).map_err(unread)?;
+    report.pending = exit == Outcome::Pending.code();
+    let follows = Outcome::from(&report).code();
+    if exit != follows {
+        let why = format!("its exit code is {exit}, and its cases give {follows}: it was edited");
+        return Err(unread(why).into());
+    }
+    Ok(report)
 }
 
 /// The cases that are played.
@@ -91,7 +105,12 @@ fn chosen(before: &Report, named: Vec<String>) -> anyhow::Result<Vec<String>> {
     }
     let is_open = |verdict| matches!(verdict, Verdict::Violated | Verdict::Inconclusive);
     let open = before.cases.iter().filter(|case| is_open(case.verdict));
-    Ok(open.map(|case| case.name.clone()).collect())
+    // A missing proof is given by the case that shows the order.
+    let played = open.map(|case| match case.name.strip_suffix(REQUIRE_PROVEN) {
+        Some(session) => format!("{session}{ORDER}"),
+        None => case.name.clone(),
+    });
+    Ok(played.collect())
 }
 
 /// The arguments of the run.
@@ -122,20 +141,22 @@ fn arguments(before: &Report) -> anyhow::Result<&[String]> {
 }
 
 /// The command line of a verification, with these cases.
-fn words(arguments: &[String], cases: Vec<String>) -> Vec<String> {
+fn words(arguments: &[String], cases: &[String]) -> Vec<String> {
+    let is_order = |case: &String| case.rsplit('/').next() == Some(ORDER);
+    let shows_order = cases.is_empty() || cases.iter().any(is_order);
+    // The cases are named: `--cases` would ask for others too, and a share may have none of them.
+    let stays = |word: &&String| {
+        let of_all = ["--cases=", "--case=", "--shard="];
+        let is_of_all = of_all.iter().any(|flag| word.starts_with(flag));
+        (cases.is_empty() || !is_of_all) && (shows_order || !word.starts_with("--require="))
+    };
     let mut words = vec!["verify-stream".to_owned()];
-    words.extend(
-        cases
-            .into_iter()
-            .flat_map(|case| ["--case".to_owned(), case]),
-    );
-    // The cases are named, and `--cases` would ask for others too.
-    let arguments = arguments.iter();
-    words.extend(
-        arguments
-            .filter(|word| !word.starts_with("--cases="))
-            .cloned(),
-    );
+    words.extend(cases.iter().map(|case| format!("--case={case}")));
+    words.extend(arguments.iter().filter(stays).cloned());
+    if !shows_order {
+        // No other case can prove the order.
+        words.push("--require=held".to_owned());
+    }
     words
 }
 
@@ -145,5 +166,40 @@ fn compared(name: &str, was: Verdict, is: Verdict) -> String {
         format!("{name}: {is}, as in the report")
     } else {
         format!("{name}: {is}, and {was} in the report")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::words;
+
+    #[test]
+    fn named_cases_are_played_whatever_their_share() {
+        let arguments = [
+            "--shard=1/2",
+            "--case=a/b",
+            "--cases=b",
+            "--require=proven",
+            "--seed=7",
+            "a.toml",
+        ];
+        let arguments = arguments.map(str::to_owned);
+        for (cases, expected) in [
+            (
+                &["a/order"][..],
+                "--case=a/order --require=proven --seed=7 a.toml",
+            ),
+            (
+                &["a/b", "c"],
+                "--case=a/b --case=c --seed=7 a.toml --require=held",
+            ),
+            (
+                &[],
+                "--shard=1/2 --case=a/b --cases=b --require=proven --seed=7 a.toml",
+            ),
+        ] {
+            let cases: Vec<_> = cases.iter().map(|case| (*case).to_owned()).collect();
+            assert_eq!(words(&arguments, &cases)[1..].join(" "), expected);
+        }
     }
 }

@@ -274,7 +274,7 @@ pub async fn report(wanted: &Wanted, env: &Env) -> anyhow::Result<Report> {
     let mut report = Report::new("verify-stream");
     report.replay = Some(Replay {
         seed: options.seed,
-        arguments: setup::without_secrets(wanted.words(options.seed), &env.mask),
+        arguments: setup::without_secrets(wanted.words(options.seed, config), &env.mask),
         shard: options.choice.shard.map(|shard| shard.to_string()),
     });
     let world = setup::world(wanted, &context, &target, wire);

@@ -9,8 +9,8 @@ use super::{Failing, Failure, Format, Kind, Style, escape, text};
 use crate::outcome::Outcome;
 use crate::report;
 use crate::report::{
-    Case, ClientMoment, CommitMoment, Evidence, Finding, FindingRow, Location, Moment, Replay,
-    Report, Severity, StoreLine, Timeline, Verdict,
+    Case, ClientMoment, CommitMoment, Evidence, Finding, FindingRow, Found, Location, Moment,
+    Replay, Report, Severity, StoreLine, Timeline, Verdict,
 };
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -54,7 +54,7 @@ struct Document<'a> {
     replay: Option<&'a Replay>,
     cases: Vec<CaseRow<'a>>,
     findings: Vec<FindingObject<'a>>,
-    summary: Summary,
+    summary: Summary<'a>,
 }
 
 #[derive(Serialize)]
@@ -106,17 +106,25 @@ struct LooseRow<'a> {
 }
 
 #[derive(Serialize)]
-struct Summary {
+struct Summary<'a> {
     checked: u64,
     errors: usize,
     warnings: usize,
+    #[serde(skip_serializing_if = "is_none")]
+    skipped: u64,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    found: &'a [Found],
+}
+
+fn is_none(count: &u64) -> bool {
+    *count == 0
 }
 
 fn write(report: &Report, _style: &Style, out: &mut dyn Write) -> io::Result<()> {
     let document = Document {
         schema: report::SCHEMA,
         command: report.command,
-        version: env!("CARGO_PKG_VERSION"),
+        version: report.version,
         started_at: text::time(report.started_at),
         took_ms: millis(report.took),
         verdict: report.verdict(),
@@ -129,6 +137,8 @@ fn write(report: &Report, _style: &Style, out: &mut dyn Write) -> io::Result<()>
             checked: report.checked,
             errors: report.errors(),
             warnings: report.warnings(),
+            skipped: report.skipped,
+            found: &report.found,
         },
     };
     let json = serde_json::to_string_pretty(&document)?;
@@ -150,7 +160,7 @@ pub(super) fn lines(report: &Report) -> Vec<(&'static str, serde_json::Value)> {
     let summary = serde_json::json!({
         "schema": report::SCHEMA,
         "command": report.command,
-        "version": env!("CARGO_PKG_VERSION"),
+        "version": report.version,
         "started_at": text::time(report.started_at),
         "took_ms": millis(report.took),
         "verdict": report.verdict(),

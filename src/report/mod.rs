@@ -3,6 +3,7 @@
 //! Names only the nouns of `model` and does no input or output. The exit code
 //! is computed from a [`Report`] before any renderer sees it.
 
+mod asked;
 mod finding;
 mod merge;
 mod reader;
@@ -15,6 +16,7 @@ use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::time::{Duration, SystemTime};
 
+pub use asked::{Asked, NO_CASE, ORDER, REQUIRE_PROVEN, demand_proof};
 pub use finding::{Evidence, Finding, FindingRow, Location, Severity, Source};
 pub use merge::merge;
 pub use reader::read;
@@ -30,6 +32,8 @@ pub const SCHEMA: &str = "chatctl.report/1";
 pub struct Report {
     /// The sub-command, as typed: `verify-stream`.
     pub command: &'static str,
+    /// The version of chatctl that ran it.
+    pub version: &'static str,
     /// Wall-clock time of the start.
     pub started_at: SystemTime,
     /// How long the command ran.
@@ -53,7 +57,7 @@ pub struct Report {
 }
 
 /// The count of a code at one level.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Found {
     /// The level.
     pub severity: Severity,
@@ -123,6 +127,7 @@ impl Report {
     pub fn new(command: &'static str) -> Self {
         Self {
             command,
+            version: env!("CARGO_PKG_VERSION"),
             started_at: SystemTime::now(),
             took: Duration::ZERO,
             store: None,

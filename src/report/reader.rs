@@ -1,7 +1,7 @@
 //! A report read back from its JSON.
 
 use super::{
-    Case, ClientMoment, CommitMoment, Evidence, Finding, FindingRow, Lane, Location, Replay,
+    Case, ClientMoment, CommitMoment, Evidence, Finding, FindingRow, Found, Lane, Location, Replay,
     Report, SCHEMA, Severity, StoreLine, Timeline, Verdict,
 };
 use serde::Deserialize;
@@ -13,8 +13,11 @@ use std::time::{Duration, SystemTime};
 struct Document {
     schema: String,
     command: String,
+    version: String,
     started_at: String,
     took_ms: u64,
+    verdict: Verdict,
+    exit: u8,
     store: Option<StoreLine>,
     replay: Option<Replay>,
     cases: Vec<CaseRow>,
@@ -25,6 +28,19 @@ struct Document {
 #[derive(Deserialize)]
 struct Summary {
     checked: u64,
+    errors: usize,
+    warnings: usize,
+    #[serde(default)]
+    skipped: u64,
+    #[serde(default)]
+    found: Vec<FoundRow>,
+}
+
+#[derive(Deserialize)]
+struct FoundRow {
+    severity: Severity,
+    code: String,
+    count: u64,
 }
 
 #[derive(Deserialize)]
@@ -74,17 +90,24 @@ struct Row {
     fact: Option<String>,
 }
 
-/// The report in a text that `--format json` wrote.
+/// The report in a text that `--format json` wrote, and the exit code that it says.
 ///
 /// # Errors
-/// A sentence that says what is wrong with it.
-pub fn read(text: &str) -> Result<Report, String> {
+/// A sentence that says what is wrong with it: also where it was cut or edited, so that its verdict does
+/// not follow from its cases.
+pub fn read(text: &str) -> Result<(Report, u8), String> {
     let document: Document = serde_json::from_str(text)
         .map_err(|_| "it is not a report of `--format json`".to_owned())?;
     if document.schema != SCHEMA {
         return Err(format!("it is `{}`, not `{SCHEMA}`", document.schema));
     }
-    Ok(Report {
+    let found = document.summary.found.into_iter().map(|row| Found {
+        severity: row.severity,
+        code: lasting(&row.code),
+        count: row.count,
+    });
+    let report = Report {
+        version: lasting(&document.version),
         started_at: time(&document.started_at)?,
         took: Duration::from_millis(document.took_ms),
         store: document.store,
@@ -96,8 +119,24 @@ pub fn read(text: &str) -> Result<Report, String> {
             .collect::<Result<_, _>>()?,
         findings: document.findings.into_iter().map(finding).collect(),
         checked: document.summary.checked,
+        skipped: document.summary.skipped,
+        found: found.collect(),
         ..Report::new(lasting(&document.command))
-    })
+    };
+    let counted = (document.summary.errors, document.summary.warnings);
+    if report.verdict() != document.verdict || (report.errors(), report.warnings()) != counted {
+        return Err(format!(
+            "its verdict is `{}` with {} errors and {} warnings, and its cases and findings give `{}` with {} and \
+             {}: it was cut or edited",
+            document.verdict,
+            counted.0,
+            counted.1,
+            report.verdict(),
+            report.errors(),
+            report.warnings()
+        ));
+    }
+    Ok((report, document.exit))
 }
 
 fn case(row: CaseRow) -> Result<Case, String> {

@@ -69,7 +69,7 @@ use super::session::Session;
 use crate::clock;
 use crate::gate::CommitFault;
 use crate::gateway::faults::Mix;
-use crate::report::{Case, Report, StoreLine, Verdict};
+use crate::report::{Asked, NO_CASE, ORDER, Report, StoreLine, Verdict, demand_proof};
 use crate::store::Mapping;
 use save_fails::Server;
 use std::time::Duration;
@@ -178,82 +178,26 @@ pub async fn run(
             }
             stage.broke_off(&error, report);
         }
-        if options.require == Require::Proven
-            && report.session_verdict(&session.name) == Verdict::Held
-            && stage.is_chosen(ORDER)
-        {
-            stage.demand_proof(report);
+        // A share that does not have the case of the order leaves the demand to the whole.
+        let decides = options.choice.shard.is_none() || stage.is_chosen(ORDER);
+        if options.require == Require::Proven && decides {
+            demand_proof(report, &session.name);
         }
         stage.without_cases(report);
         if options.fail_fast && report.errors() > 0 {
             break;
         }
     }
-    unknown_cases(&options.choice, report);
-    unknown_texts(options, report);
+    // What is missing in a share may be in another one.
+    if options.choice.shard.is_none() {
+        let asked = Asked {
+            named: options.choice.named.clone(),
+            texts: options.cases.clone(),
+            proof: false,
+        };
+        asked.add_missing(report);
+    }
     Ok(())
-}
-
-/// The case that shows the order.
-const ORDER: &str = "order";
-
-/// A named case that does not exist is never a pass.
-fn unknown_cases(choice: &Choice, report: &mut Report) {
-    for named in &choice.named {
-        let (session, what) = named.split_once('/').unwrap_or(("case", named));
-        let alone = Choice {
-            named: vec![named.clone()],
-            shard: None,
-        };
-        let is_there = report.cases.iter().any(|case| {
-            let what = case.name.strip_prefix(&format!("{}/", case.session));
-            what.is_some_and(|what| alone.holds(&case.session, what))
-        });
-        let is_elsewhere = choice.shard.is_some();
-        if !is_there && !is_elsewhere {
-            let reason = "it was not played: this run has no such case, or ended before it; a report without \
-                --case lists all cases, and --suite full has more than quick";
-            report
-                .cases
-                .push(not_played(session, what, reason.to_owned()));
-        }
-    }
-}
-
-/// A text of `--cases` that matches no case is never a pass, either.
-fn unknown_texts(options: &Options, report: &mut Report) {
-    // The cases that have it may all be in another share.
-    if options.choice.shard.is_some() {
-        return;
-    }
-    for text in &options.cases {
-        let has_it = |case: &Case| {
-            let what = case.name.strip_prefix(&format!("{}/", case.session));
-            what.is_some_and(|what| what.contains(text.as_str()))
-        };
-        if !report.cases.iter().any(has_it) {
-            let reason = format!(
-                "--cases `{text}` matches no case: for these sessions the suite has no case with this text in \
-                    its name, or the run ended before it"
-            );
-            report.cases.push(not_played("case", text, reason));
-        }
-    }
-}
-
-/// A requested case that was not run.
-fn not_played(session: &str, what: &str, reason: String) -> Case {
-    Case {
-        name: format!("{session}/{what}"),
-        session: session.to_owned(),
-        fault: "none".to_owned(),
-        client: "none".to_owned(),
-        verdict: Verdict::Inconclusive,
-        reason,
-        took: Duration::ZERO,
-        timeline: Default::default(),
-        metrics: Default::default(),
-    }
 }
 
 impl Stage<'_> {
@@ -315,17 +259,10 @@ impl Stage<'_> {
         let mut cases = report.cases.iter();
         let has_one = cases.any(|case| case.session == self.session.name);
         if self.options.choice.shard.is_some() && !has_one {
-            let case = self.begin_case("no-case", &faults::NONE, &faults::READ_TO_END);
+            let case = self.begin_case(NO_CASE, &faults::NONE, &faults::READ_TO_END);
             let reason = "no case of this session falls into this share";
             self.end_case(case, Verdict::Held, reason, report);
         }
-    }
-
-    /// `--require proven`, and the order was not proven.
-    fn demand_proof(&self, report: &mut Report) {
-        let case = self.begin_case("require-proven", &faults::NONE, &faults::READ_TO_END);
-        let reason = "nothing wrong was seen, but the order was not proven, and --require proven demands a proof";
-        self.end_case(case, Verdict::Inconclusive, reason, report);
     }
 
     /// The case that could not be finished.

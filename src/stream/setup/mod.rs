@@ -101,8 +101,11 @@ pub struct Wanted {
 }
 
 impl Wanted {
-    /// The same as words of a command line; the seed is the one that the run had.
-    pub fn words(&self, seed: u64) -> Vec<String> {
+    /// The same as words of a command line; the seed is the one that the run had. What decides which cases are
+    /// played and which verdicts pass is there even if it came from the settings: shares with other settings
+    /// are not of one run.
+    pub fn words(&self, seed: u64, config: &Config) -> Vec<String> {
+        let set = |key: &str, flag: Option<String>| config.get(key, flag.as_deref()).0;
         let Self {
             sessions,
             server,
@@ -138,6 +141,9 @@ impl Wanted {
         } = self;
         let name = |value: Option<PossibleValue>| value.map(|value| value.get_name().to_owned());
         let faults: Vec<_> = faults.iter().map(|fault| fault.name()).collect();
+        let proof = name(proof.and_then(|it| it.to_possible_value()));
+        let require = name(require.and_then(|it| it.to_possible_value()));
+        let faults = set("fault", (!faults.is_empty()).then(|| faults.join(",")));
         let values = [
             ("--server", server.clone()),
             ("--start", start.clone()),
@@ -146,18 +152,18 @@ impl Wanted {
             ("--gateway", gateway.clone()),
             ("--profile", profile.clone()),
             ("--origin", origin.clone()),
-            ("--suite", suite.clone()),
-            ("--sweep-every", sweep_every.clone()),
-            ("--concurrency", concurrency.clone()),
+            ("--suite", set("suite", suite.clone())),
+            ("--sweep-every", set("sweep-every", sweep_every.clone())),
+            ("--concurrency", set("concurrency", concurrency.clone())),
             ("--watch", watch.clone()),
             ("--shard", shard.clone()),
-            ("--proof", name(proof.and_then(|it| it.to_possible_value()))),
+            ("--proof", set("proof", proof)),
+            ("--require", set("require", require)),
+            ("--fault", faults.map(|names| names.replace(' ', ""))),
             (
-                "--require",
-                name(require.and_then(|it| it.to_possible_value())),
+                "--provider-fault",
+                set("provider-fault", provider_fault.clone()),
             ),
-            ("--fault", (!faults.is_empty()).then(|| faults.join(","))),
-            ("--provider-fault", provider_fault.clone()),
             ("--gate", gate.clone()),
             ("--trials", trials.clone()),
             ("--hold", hold.clone()),
