@@ -17,9 +17,25 @@ pub use listener::Reserved;
 pub use server::{Killer, Listens, OutputLine, Ready, Server, Start, words};
 pub use socket::Socket;
 
-/// The programs that listen on a port of this machine, by the names of their files, as far as
-/// `/proc` tells.
-pub fn programs_on(port: u16) -> std::collections::BTreeSet<String> {
+/// A process that listens on a port of this machine.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Listener {
+    /// Its id.
+    pub pid: u32,
+    /// When it was started, as the system counts: a later process may get the same id.
+    pub started: Option<u64>,
+    /// The name of its program's file.
+    pub program: Option<String>,
+}
+
+/// The processes that listen on a port of this machine, as far as `/proc` tells.
+pub fn listeners_on(port: u16) -> std::collections::BTreeSet<Listener> {
     let holders = listener::holders(port).into_iter();
-    holders.filter_map(listener::program).collect()
+    holders
+        .map(|pid| Listener {
+            pid,
+            started: listener::started_at(pid),
+            program: listener::program(pid),
+        })
+        .collect()
 }

@@ -4,7 +4,6 @@ use super::command::Back;
 use super::hold::Held;
 use super::ways::{Deed, Way, When};
 use super::{Options, reload};
-use crate::cli_error::CliError;
 use crate::clock;
 use crate::http::{Again, Killer};
 use crate::report::Lane;
@@ -177,9 +176,6 @@ async fn command(options: &Options, moments: &mut Moments) -> anyhow::Result<Aft
                 ..Up::default()
             }))
         }
-        Back::NeverAway => Err(CliError::unreachable("the restart command ended, and the server never stopped answering: no restart was seen")
-            .hint("give a command that stops the server and starts it")
-            .into()),
         Back::Gone(why) => Ok(After::Down(why)),
     }
 }
