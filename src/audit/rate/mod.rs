@@ -30,7 +30,12 @@ pub struct Span {
     pub grace: i64,
     /// When the server was last started.
     pub restart: Option<i64>,
+    /// Whether somebody chose `until`, so that what is later is left out on purpose.
+    pub is_chosen: bool,
 }
+
+/// How far the clocks of the server and of chatctl may differ.
+const SKEW: i64 = 60_000_000;
 
 const DAY: i64 = 86_400_000_000;
 /// From 1970-01-01, a Thursday, to the first Monday.
@@ -98,6 +103,8 @@ pub struct Rate {
     pub undated: u64,
     /// Questions that are younger than the grace.
     pub young: u64,
+    /// Questions whose time is still to come: they count nowhere.
+    pub ahead: Counts,
     /// The keys of the first questions that were not answered, with the cause.
     pub examples: Vec<String>,
 }
@@ -119,17 +126,24 @@ impl Rate {
             since_restart: Counts::default(),
             undated: 0,
             young: 0,
+            ahead: Counts::default(),
             examples: Vec::new(),
         }
     }
 
-    /// Counts the questions of a conversation.
-    pub fn add(&mut self, messages: &[StoredMessage]) {
+    /// Counts the questions of a conversation, which is read at the moment `read`: reading takes time, and what
+    /// was asked meanwhile is not from the future.
+    pub fn add(&mut self, messages: &[StoredMessage], read: i64) {
         for asked in asked(messages) {
             let Some(time) = asked.question.time else {
                 self.undated += 1;
                 continue;
             };
+            let is_left_out = self.span.is_chosen && time >= self.span.until;
+            if time > read.saturating_add(SKEW) && !is_left_out {
+                self.ahead.add(asked.answer);
+                continue;
+            }
             if time < self.span.from || time >= self.span.until {
                 continue;
             }
@@ -188,22 +202,26 @@ mod tests {
             window: 100 * second,
             grace: 60 * second,
             restart: Some(1_100 * second),
+            is_chosen: false,
         });
         let answer = StoredMessage::new("a", Role::Assistant, "yes");
         let undated = StoredMessage {
             time: None,
             ..question(0)
         };
-        rate.add(&[
-            question(1_049),
-            question(1_050),
-            answer,
-            question(1_099),
-            question(1_100),
-            question(1_200),
-            question(1_250),
-            undated,
-        ]);
+        rate.add(
+            &[
+                question(1_049),
+                question(1_050),
+                answer,
+                question(1_099),
+                question(1_100),
+                question(1_200),
+                question(1_250),
+                undated,
+            ],
+            1_250 * second,
+        );
         let counted: Vec<_> = rate
             .windows
             .iter()
@@ -219,6 +237,45 @@ mod tests {
     }
 
     #[test]
+    fn a_question_from_the_future_is_counted_apart() {
+        let second = 1_000_000;
+        let span = Span {
+            from: 0,
+            until: 1_000 * second,
+            now: 1_000 * second,
+            window: 1_000 * second,
+            grace: 60 * second,
+            restart: None,
+            is_chosen: false,
+        };
+        let answer = || StoredMessage::new("a", Role::Assistant, "yes");
+        // A minute is within what clocks differ by, and the reading began a minute ago.
+        let asked = [
+            question(900),
+            answer(),
+            question(1_120),
+            question(1_121),
+            question(4_600),
+            answer(),
+        ];
+        let counted = |span: Span| {
+            let mut rate = Rate::new(span);
+            rate.add(&asked, 1_060 * second);
+            (
+                rate.total.questions,
+                rate.ahead.questions,
+                rate.ahead.answered,
+            )
+        };
+        assert_eq!(counted(span), (1, 2, 1));
+        let is_chosen = Span {
+            is_chosen: true,
+            ..span
+        };
+        assert_eq!(counted(is_chosen), (1, 0, 0));
+    }
+
+    #[test]
     fn windows_begin_where_hours_days_and_weeks_do() {
         let hour = 3_600_000_000;
         // 2026-11-29T17:23:07Z, a Sunday.
@@ -231,6 +288,7 @@ mod tests {
                 window,
                 grace: 0,
                 restart: None,
+                is_chosen: false,
             };
             let ago = (from - span.border(0)) / 1_000_000;
             format!("{}:{:02}:{:02}", ago / 3600, ago / 60 % 60, ago % 60)

@@ -14,6 +14,7 @@ use crate::db::Started;
 use crate::report::{Case, Finding, Lane, Report, Severity, Source, Timeline, Verdict};
 use crate::sink::Sink;
 use crate::store::{Shape, time_of_text};
+use crate::text::plural;
 use crate::{clock, store};
 use anyhow::Context as _;
 use std::collections::BTreeMap;
@@ -58,6 +59,7 @@ fn unwritable(path: &Path) -> String {
 async fn answered(args: &Args, env: &Env, report: &mut Report) -> anyhow::Result<Figures> {
     let (since, until) = span(args.since.as_deref(), args.until.as_deref())?;
     let now = clock::calendar();
+    let is_chosen = until.is_some();
     let until = until.unwrap_or(now);
     let from = since.unwrap_or_else(|| until.saturating_sub(clock::micros(args.last)));
     let length = until.saturating_sub(from).max(0).unsigned_abs();
@@ -93,9 +95,10 @@ async fn answered(args: &Args, env: &Env, report: &mut Report) -> anyhow::Result
         window: clock::micros(args.window),
         grace: clock::micros(args.grace),
         restart,
+        is_chosen,
     });
     env.progress.doing("reading every conversation".to_owned());
-    let mut take = |thread: store::Thread| rate.add(&thread.messages);
+    let mut take = |thread: store::Thread| rate.add(&thread.messages, clock::calendar());
     let read = tokio::select! {
         read = async {
             store::intact(chats.db.as_ref(), &chats.mapping).await?;
@@ -105,11 +108,8 @@ async fn answered(args: &Args, env: &Env, report: &mut Report) -> anyhow::Result
     };
     env.progress.done();
     read?;
-    if rate.undated > 0 {
-        env.progress.warning(&format!(
-            "{} questions have no time and count nowhere",
-            rate.undated
-        ));
+    for uncounted in uncounted(&rate) {
+        env.progress.warning(&uncounted);
     }
     tell(&rate, args, report);
     Ok(Figures {
@@ -118,6 +118,26 @@ async fn answered(args: &Args, env: &Env, report: &mut Report) -> anyhow::Result
         saved: Vec::new(),
         at: now / 1_000_000,
     })
+}
+
+/// The questions that count nowhere, and why.
+fn uncounted(rate: &Rate) -> Vec<String> {
+    let mut told = Vec::new();
+    if rate.undated > 0 {
+        told.push(format!(
+            "{} have no time and count nowhere",
+            plural(rate.undated, "question")
+        ));
+    }
+    if rate.ahead.questions > 0 {
+        let missing = rate.ahead.questions - rate.ahead.answered;
+        told.push(format!(
+            "{} have a time in the future and count nowhere, {missing} of them without an answer: does the server \
+             store local times without a zone?",
+            plural(rate.ahead.questions, "question")
+        ));
+    }
+    told
 }
 
 /// The cases and the findings.
@@ -141,12 +161,15 @@ fn tell(rate: &Rate, args: &Args, report: &mut Report) {
             .min
             .zip(counts.share())
             .filter(|(min, share)| share < min);
+        // What is lost now is among them, if the clock of the server is ahead.
+        let is_hidden = rate.ahead.questions > rate.ahead.answered;
         let verdict = match (counts.share(), low) {
-            (None, _) => Verdict::Inconclusive,
             (_, Some(_)) => Verdict::Violated,
-            (_, None) => Verdict::Held,
+            (None, None) => Verdict::Inconclusive,
+            (Some(_), None) if is_hidden => Verdict::Inconclusive,
+            (Some(_), None) => Verdict::Held,
         };
-        let reason = match counts.share() {
+        let mut reason = match counts.share() {
             None => "no question is old enough to count, so the rate is unknown".to_owned(),
             Some(share) => format!(
                 "{} of {} questions were answered ({:.2} %){more}",
@@ -155,8 +178,13 @@ fn tell(rate: &Rate, args: &Args, report: &mut Report) {
                 share * 100.0
             ),
         };
+        for uncounted in uncounted(rate) {
+            reason.push_str(&format!("; {uncounted}"));
+        }
         let mut case = case(name, "none", verdict, reason);
         case.metrics = metrics(counts);
+        case.metrics.insert("undated", rate.undated as f64);
+        case.metrics.insert("ahead", rate.ahead.questions as f64);
         if name == "answered" {
             case.timeline = timeline(rate);
         }
