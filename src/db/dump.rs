@@ -3,6 +3,7 @@
 use super::{Session, Target};
 use crate::cli_error;
 use crate::cli_error::CliError;
+use std::collections::BTreeSet;
 use std::path::Path;
 
 /// What an engine does with a dump.
@@ -13,6 +14,8 @@ pub struct Dump {
     pub write: fn(&Target, &Path) -> anyhow::Result<()>,
     /// Reads a dump to its end, and refuses one that is not complete.
     pub check: fn(&Target, &Path) -> anyhow::Result<()>,
+    /// The tables that are in a dump, by their bare names.
+    pub tables: fn(&Target, &Path) -> anyhow::Result<BTreeSet<String>>,
     /// Makes the database what it was at the dump.
     pub restore: Restore,
 }

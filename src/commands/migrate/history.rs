@@ -8,6 +8,7 @@ use crate::db::Target;
 use crate::migrate;
 use crate::migrate::backup::Seal;
 use crate::migrate::journal::{Journal, Mark, State};
+use crate::migrate::restore::Foreign;
 use crate::migrate::{backup, journal, restore};
 use crate::report::Verdict;
 use std::path::{Path, PathBuf};
@@ -48,7 +49,12 @@ pub(super) fn history(job: &Job) -> anyhow::Result<Done> {
     Ok(Done::Report(Box::new(report)))
 }
 
-pub(super) fn restore(from: &str, dir: Option<&Path>, job: &Job) -> anyhow::Result<Done> {
+pub(super) fn restore(
+    from: &str,
+    dir: Option<&Path>,
+    foreign: Foreign,
+    job: &Job,
+) -> anyhow::Result<Done> {
     let target = job.target()?;
     writable(&target)?;
     let path = if Path::new(from).is_file() {
@@ -62,6 +68,14 @@ pub(super) fn restore(from: &str, dir: Option<&Path>, job: &Job) -> anyhow::Resu
             path.display()
         ));
     }
+    // A file that can't be restored is no reason for a backup.
+    let ready = restore::prepare(&target, &path, foreign)?;
+    if !ready.go.is_empty() {
+        job.env.progress.warning(&format!(
+            "tables that the backup does not have, and that are dropped with their rows: {}",
+            ready.go.join(", ")
+        ));
+    }
     job.env
         .progress
         .doing("making a backup of the current database".to_owned());
@@ -72,7 +86,13 @@ pub(super) fn restore(from: &str, dir: Option<&Path>, job: &Job) -> anyhow::Resu
     job.env
         .progress
         .doing(format!("restoring {}", path.display()));
-    restore::restore(&target, &path)?;
+    if let Err(error) = ready.replace(&now) {
+        // A file is replaced at once or not at all.
+        if target.is_file() {
+            backup::remove(&now)?;
+        }
+        return Err(error);
+    }
     let mut session = job.write(&target)?;
     journal.create(session.as_mut())?;
     let detail = format!(

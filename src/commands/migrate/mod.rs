@@ -19,6 +19,7 @@ use super::{Done, Env};
 use crate::cli_error::CliError;
 use crate::migrate::ledger::{Progress, Resolution};
 use crate::migrate::plan::{Refusal, Wrong, listed};
+use crate::migrate::restore::Foreign;
 use crate::migrate::source::Version;
 use crate::report::{Case, Finding, Severity, Verdict};
 use advice::Access;
@@ -116,6 +117,9 @@ enum Command {
         /// Where to put a backup of the current database
         #[arg(long, value_name = "DIR")]
         backup_dir: Option<PathBuf>,
+        /// Restore the file even if it has none of the database's tables
+        #[arg(long)]
+        allow_foreign: bool,
     },
     /// Show what chatctl did to this database, run by run
     History,
@@ -195,8 +199,17 @@ pub async fn run(args: Args, env: Env) -> anyhow::Result<Done> {
             };
             settle::resolve(&version, how, progress, &folders, job)
         }
-        Command::Restore { from, backup_dir } => {
-            history::restore(&from, backup_dir.as_deref(), job)
+        Command::Restore {
+            from,
+            backup_dir,
+            allow_foreign,
+        } => {
+            let foreign = if allow_foreign {
+                Foreign::Allowed
+            } else {
+                Foreign::Refused
+            };
+            history::restore(&from, backup_dir.as_deref(), foreign, job)
         }
         Command::History => history::history(job),
         Command::New { name, dir } => new::run(&name, &dir),

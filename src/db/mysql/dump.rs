@@ -8,6 +8,7 @@ use crate::db::client_tools::{input, login, run};
 use crate::db::dump::{Dump, Restore, wrong};
 use crate::db::{Missing, Session, Target, Waits};
 use crate::temporary::Folder;
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{BufRead as _, BufReader, BufWriter, Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::Path;
@@ -16,6 +17,7 @@ pub(super) static DUMP: Dump = Dump {
     ending: "sql",
     write,
     check,
+    tables,
     restore: Restore::AfterTrial {
         outline,
         try_out,
@@ -91,6 +93,36 @@ fn check(_: &Target, path: &Path) -> anyhow::Result<()> {
         return Err(wrong(path, "is not complete"));
     }
     Ok(())
+}
+
+fn tables(_: &Target, path: &Path) -> anyhow::Result<BTreeSet<String>> {
+    let mut found = BTreeSet::new();
+    each_line(path, |line| {
+        // A line of rows is long.
+        let begin = String::from_utf8_lossy(&line[..line.len().min(400)]);
+        found.extend(created(&begin));
+        Ok(())
+    })?;
+    Ok(found)
+}
+
+/// The table that a line creates.
+fn created(line: &str) -> Option<String> {
+    let rest = after(line, "CREATE TABLE ")?;
+    let rest = after(rest, "IF NOT EXISTS ").unwrap_or(rest);
+    let name = match rest.strip_prefix('`') {
+        Some(quoted) => quoted.split('`').next()?,
+        None => rest.split([' ', '(', ';', '\n']).next()?,
+    };
+    Some(name.to_owned())
+}
+
+/// What is behind this word, however it is written.
+fn after<'a>(text: &'a str, word: &str) -> Option<&'a str> {
+    let begin = text.get(..word.len())?;
+    begin
+        .eq_ignore_ascii_case(word)
+        .then(|| &text[word.len()..])
 }
 
 fn load(target: &Target, from: &Path) -> anyhow::Result<()> {
@@ -181,7 +213,21 @@ fn newer(session: &mut dyn Session, other: &str) -> anyhow::Result<Vec<String>> 
 
 #[cfg(test)]
 mod tests {
-    use super::renamed;
+    use super::{created, renamed};
+
+    #[test]
+    fn a_dump_names_its_tables() {
+        for (line, table) in [
+            ("CREATE TABLE `my messages` (\n", Some("my messages")),
+            (
+                "create table if not exists messages(id int);\n",
+                Some("messages"),
+            ),
+            ("INSERT INTO `messages` VALUES ('CREATE TABLE x');\n", None),
+        ] {
+            assert_eq!(created(line).as_deref(), table, "{line}");
+        }
+    }
 
     #[test]
     fn only_the_schema_gets_another_name() {

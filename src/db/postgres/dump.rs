@@ -5,6 +5,7 @@ use crate::db::Target;
 use crate::db::client_tools::{login, run};
 use crate::db::dump::{Dump, Restore, unusable};
 use crate::temporary::Folder;
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{BufRead as _, BufReader, BufWriter, Write as _};
 use std::path::Path;
@@ -13,6 +14,7 @@ pub(super) static DUMP: Dump = Dump {
     ending: "dump",
     write,
     check,
+    tables,
     restore: Restore::AtOnce(|target, from| {
         Ok(restore(target, from).map_err(|error| unusable(&error))?)
     }),
@@ -34,6 +36,28 @@ pub(super) fn check(target: &Target, path: &Path) -> anyhow::Result<()> {
     // Without a database it lists what is in the file.
     let mut command = PG_RESTORE.command(&login(target)?)?;
     Ok(run(command.arg("--list").arg(path))?)
+}
+
+fn tables(target: &Target, path: &Path) -> anyhow::Result<BTreeSet<String>> {
+    let folder = Folder::new()?;
+    let list = folder.path().join("list");
+    let mut command = PG_RESTORE.command(&login(target)?)?;
+    run(command.arg("--list").arg("--file").arg(&list).arg(path))?;
+    let listed = listed(&std::fs::read_to_string(&list)?);
+    folder.close()?;
+    Ok(listed)
+}
+
+/// The tables in such a list: `215; 1259 16390 TABLE public messages postgres`.
+fn listed(list: &str) -> BTreeSet<String> {
+    let named = |line: &str| {
+        let words: Vec<_> = line.split_whitespace().collect();
+        let [_, _, _, "TABLE", schema, name @ .., _] = &words[..] else {
+            return None;
+        };
+        (*schema != "DATA" && !name.is_empty()).then(|| name.join(" "))
+    };
+    list.lines().filter_map(named).collect()
 }
 
 /// Loads a dump into an empty database.
@@ -126,4 +150,20 @@ fn with_own_path(script: &Path, into: &Path) -> anyhow::Result<bool> {
     std::io::copy(&mut lines, &mut into)?;
     into.flush()?;
     Ok(line == NO_PATH)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::listed;
+
+    #[test]
+    fn tables_are_named_in_the_list_of_a_dump() {
+        let list = "; Archive created at 2026-12-01\n\
+            215; 1259 16390 TABLE public messages postgres\n\
+            216; 1259 16391 TABLE chat two words postgres\n\
+            3350; 0 16390 TABLE DATA public other postgres\n\
+            3201; 2606 16395 CONSTRAINT public messages messages_pkey postgres\n";
+        let names: Vec<_> = listed(list).into_iter().collect();
+        assert_eq!(names, ["messages", "two words"]);
+    }
 }

@@ -7,12 +7,14 @@ use crate::db::{Missing, Target, Waits};
 use anyhow::Context as _;
 use rusqlite::backup::{Backup, StepResult};
 use rusqlite::{Connection, OpenFlags};
+use std::collections::BTreeSet;
 use std::path::Path;
 
 pub(super) static DUMP: Dump = Dump {
     ending: "db",
     write,
     check,
+    tables,
     restore: Restore::AtOnce(restore),
 };
 
@@ -40,6 +42,13 @@ fn check(target: &Target, path: &Path) -> anyhow::Result<()> {
         return Err(wrong(path, "is damaged"));
     }
     Ok(())
+}
+
+fn tables(target: &Target, path: &Path) -> anyhow::Result<BTreeSet<String>> {
+    let copy = target.sibling(&path.display().to_string());
+    let mut session = session::open(&copy, Missing::Look, Waits::SHORT)?;
+    let rows = session.rows("SELECT name FROM sqlite_master WHERE type = 'table'")?;
+    Ok(rows.iter().map(|row| row[0].to_string()).collect())
 }
 
 /// Makes a database file what another one is, all at once: whoever reads sees the one or the other.
