@@ -3,7 +3,9 @@
 use crate::cli_error::CliError;
 use crate::commands::Done;
 use crate::migrate::source;
+use std::fs::Permissions;
 use std::io::Write as _;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::time::SystemTime;
 
@@ -24,9 +26,23 @@ pub(super) fn run(name: &str, dir: &Path) -> anyhow::Result<Done> {
     std::fs::create_dir_all(dir).map_err(|error| unwritable(dir, &error))?;
     let name_of = format!("{}_{}.sql", next(dir, SystemTime::now()), words.join("_"));
     let path = dir.join(name_of);
-    let mut file = std::fs::File::create_new(&path).map_err(|error| unwritable(&path, &error))?;
-    writeln!(file, "-- {name}").map_err(|error| unwritable(&path, &error))?;
+    create(&path, &format!("-- {name}\n")).map_err(|error| unwritable(&path, &error))?;
     Ok(Done::Text(format!("{}\n", path.display())))
+}
+
+/// Creates a file, with all of its text or not at all: an empty migration would be applied, and the text that
+/// is put there later never.
+fn create(path: &Path, text: &str) -> std::io::Result<()> {
+    let folder = path.parent().unwrap_or(Path::new("."));
+    let mut part = tempfile::Builder::new()
+        .prefix(".chatctl-new-")
+        // What the user's mask leaves of it.
+        .permissions(Permissions::from_mode(0o666))
+        .tempfile_in(folder)?;
+    part.write_all(text.as_bytes())?;
+    part.as_file().sync_all()?;
+    part.persist_noclobber(path)?;
+    Ok(())
 }
 
 fn unwritable(path: &Path, error: &std::io::Error) -> CliError {
@@ -77,7 +93,7 @@ fn next(dir: &Path, now: SystemTime) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{next, run};
+    use super::{create, next, run};
     use crate::cli_error::{CliError, Kind};
     use std::path::Path;
     use std::time::SystemTime;
@@ -122,10 +138,23 @@ mod tests {
         let folder = folder(&[("1_a.sql", "SELECT 1;")]);
         run("Add notes: (v2)", folder.path()).unwrap();
         let file = folder.path().join("2_add_notes_v2.sql");
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 2);
         assert_eq!(
             std::fs::read_to_string(file).unwrap(),
             "-- Add notes: (v2)\n"
         );
+    }
+
+    #[test]
+    fn a_file_that_is_there_is_kept_and_one_is_readable_by_others() {
+        let folder = folder(&[("1_a.sql", "SELECT 1;")]);
+        let (old, new) = (folder.path().join("1_a.sql"), folder.path().join("2_b.sql"));
+        create(&old, "-- b\n").unwrap_err();
+        assert_eq!(std::fs::read_to_string(&old).unwrap(), "SELECT 1;");
+        create(&new, "-- b\n").unwrap();
+        let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions();
+        assert_eq!(mode(&new), mode(&old));
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 2);
     }
 
     #[test]
