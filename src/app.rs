@@ -4,7 +4,7 @@ use crate::cli::{Cli, Color, Command, Global, Helper};
 use crate::cli_error::CliError;
 use crate::commands::demo::ServerArgs;
 use crate::commands::{Done, Env};
-use crate::config::Config;
+use crate::config::{Config, unknown_variables};
 use crate::gate::{alarm, holder};
 use crate::http::supervisor;
 use crate::mask::Mask;
@@ -18,6 +18,7 @@ use crate::reports::{Further, Reports, Streams};
 use crate::screen::{Place, Screen};
 use crate::{closed, commands, db, pager, render, report, reports, temporary};
 use anyhow::Context as _;
+use std::ffi::OsString;
 use std::io;
 use std::io::{IsTerminal as _, Write};
 use std::path::PathBuf;
@@ -70,6 +71,15 @@ pub fn run_helper(helper: Helper, out: Streams<'_>, err: Streams<'_>) -> ExitCod
     };
     let failed = |error| Reports::new(None).failed(&error, &Mask::default(), (out, err));
     done.unwrap_or_else(|error| failed(error).into())
+}
+
+/// Environment variables that look like settings and are none.
+fn misspelt(config: &Config) -> Vec<String> {
+    let text = |text: OsString| text.to_string_lossy().into_owned();
+    let words: Vec<_> = std::env::args_os().map(text).collect();
+    let written = config.written().map_or("", |(_, text)| text);
+    let names = std::env::vars_os().map(|(name, _)| text(name));
+    unknown_variables(names, &format!("{} {written}", words.join(" ")))
 }
 
 /// Serves the demo until a signal asks it to stop.
@@ -136,6 +146,9 @@ fn command(
     let (pieces, coming) = mpsc::channel(PIECES);
     let (sender, interrupted) = watch::channel(false);
     let progress = Arc::new(Progress::new(talk(&global, format), mask.clone(), err));
+    for unknown in misspelt(&config) {
+        progress.warning(&unknown);
+    }
     let env = Env {
         progress: Arc::clone(&progress),
         database_url: global.database_url,

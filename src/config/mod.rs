@@ -2,6 +2,7 @@
 
 mod owner;
 mod settings;
+mod variables;
 
 use crate::cli_error::CliError;
 use crate::source_error::SourceError;
@@ -16,6 +17,7 @@ use std::path::{Path, PathBuf};
 use toml::de::DeValue;
 
 pub use settings::{SETTINGS, Setting};
+pub use variables::unknown_variables;
 
 /// The file's name, looked for upwards from the working directory.
 pub const FILE: &str = "chatctl.toml";

@@ -94,7 +94,10 @@ impl Proxy {
         };
         let (serving, listen) = Serving::start(&listen, context).map_err(|error| {
             let hint = match listen {
-                Listen::Tcp(_) => "give another address with --database-listen",
+                Listen::Tcp(_) => {
+                    "give another address with --database-listen (of `chatctl gate`: --listen), or stop the program \
+                     that uses this one"
+                }
                 Listen::Unix(_) => "create the folder; if no program uses the socket, remove it, or give another path",
             };
             CliError::unreachable(format!("the proxy can't listen at {listen}: {error}")).hint(hint)
