@@ -22,10 +22,10 @@ static STATEMENT: LazyLock<Regex> = LazyLock::new(|| {
         r#"(?:^|;|\n)\s*((?:DROP|drop)\s+(?:TABLE|table|SCHEMA|schema|DATABASE|database|KEYSPACE)\b|TRUNCATE\s+(?:TABLE\b)?|truncate\s+table\b)\s*(?i:IF\s+EXISTS\s+)?(?:ONLY\s+)?([\w."`{}$%\[\]:-]*)"#,
     )
 });
-/// GORM, Knex, Mongo, Laravel, MikroORM, TypeORM's query runner.
+/// GORM, Knex, Mongo, Laravel, MikroORM, TypeORM's query runner, Entity Framework, Rails.
 static CALL: LazyLock<Regex> = LazyLock::new(|| {
     regex(
-        r"\.(DropTable|dropTable|dropTableIfExists|dropIfExists|dropAllTables|dropDatabase|drop_database|refreshDatabase|clearDatabase)\s*\(",
+        r"\.(DropTable|dropTable|dropTableIfExists|dropIfExists|dropAllTables|dropDatabase|drop_database|refreshDatabase|clearDatabase|EnsureDeleted|EnsureDeletedAsync)\s*\(|\b(connection\.drop_table|flyway\.clean|SchemaUtils\.drop|Migrator::(?:fresh|reset|refresh))\b",
     )
 });
 /// A table of a rebuild is dropped after its rows were copied.
@@ -94,9 +94,12 @@ fn check(file: &SourceFile, tree: &Tree, violations: &mut Violations<'_>) {
         }
     }
     for found in CALL.captures_iter(file.bare()) {
-        let place = found.get(1).map_or(0, |name| name.start());
-        let what = &found[1];
-        let object = if what.to_lowercase().contains("database") {
+        let Some(name) = found.get(1).or_else(|| found.get(2)) else {
+            continue;
+        };
+        let (place, what) = (name.start(), name.as_str());
+        let whole = ["database", "deleted", "clean", "migrator"];
+        let object = if whole.iter().any(|word| what.to_lowercase().contains(word)) {
             "the whole database"
         } else {
             "a table and its rows"

@@ -16,7 +16,7 @@ pub(super) const PATTERN: Pattern = Pattern {
     check,
 };
 
-static COMMANDS: LazyLock<[(Regex, &str); 9]> = LazyLock::new(|| {
+static COMMANDS: LazyLock<[(Regex, &str); 18]> = LazyLock::new(|| {
     [
         (
             regex(r"\balembic\b[^;&|]*\sdowngrade\s+base\b"),
@@ -47,6 +47,42 @@ static COMMANDS: LazyLock<[(Regex, &str); 9]> = LazyLock::new(|| {
             "`supabase db reset` drops the whole database",
         ),
         (
+            regex(r"\bflyway\b[^;&|]*\sclean\b"),
+            "`flyway clean` drops every object of the schemas",
+        ),
+        (
+            regex(r"\bsqlx\s+(?:database|db)\s+(?:reset|drop)\b"),
+            "the sqlx command drops the whole database",
+        ),
+        (
+            regex(r"\bdiesel\s+database\s+reset\b"),
+            "`diesel database reset` drops the whole database",
+        ),
+        (
+            regex(r"\bmix\b[^;&|]*\secto\.(?:reset|drop)\b"),
+            "the Ecto command drops the whole database",
+        ),
+        (
+            regex(r"(?:^|[;&|\s/])migrate\s[^;&|]*\s-(?:path|database|source)\b[^;&|]*\sdrop\b"),
+            "`migrate drop` drops every table",
+        ),
+        (
+            regex(r"\bdbmate\b[^;&|]*\sdrop\b"),
+            "`dbmate drop` drops the whole database",
+        ),
+        (
+            regex(r"\bgoose\b[^;&|]*\s(?:reset|down-to\s+0)(?:\s|$|[;&|])"),
+            "the goose command undoes every migration",
+        ),
+        (
+            regex(r"\bliquibase\b[^;&|]*\s(?:drop-all|dropAll)\b"),
+            "`liquibase drop-all` drops every object of the schema",
+        ),
+        (
+            regex(r"\bpg_restore\b[^;&|]*\s(?:--clean|-[a-bd-zA-Z]*c[a-zA-Z]*)(?:\s|$|[;&|])"),
+            "`pg_restore --clean` drops what the database has and loads the dump in its place",
+        ),
+        (
             regex(
                 r"(?:^|[;&|\s])dropdb\s|\bpsql\b.*\bDROP\s+(?:DATABASE|SCHEMA|TABLE)\b|\bmysql\b.*\bDROP\s+(?:DATABASE|TABLE)\b",
             ),
@@ -72,6 +108,48 @@ fn check(file: &SourceFile, tree: &Tree, violations: &mut Violations<'_>) {
                 violation.severity = start.softer;
                 violations.add(file, violation);
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::COMMANDS;
+
+    #[test]
+    fn commands_that_reset_are_known_and_those_that_migrate_are_not() {
+        let is_known = |command: &str| COMMANDS.iter().any(|(it, _)| it.is_match(command));
+        for command in [
+            "flyway -url=jdbc:x clean",
+            "flyway clean migrate",
+            "sqlx database reset -y",
+            "diesel database reset",
+            "mix ecto.reset",
+            "migrate -path db -database $URL drop -f",
+            "dbmate --url $URL drop",
+            "goose -dir db postgres $URL reset",
+            "goose down-to 0",
+            "liquibase --changelog-file=x drop-all",
+            "pg_restore --clean -d chat seed.dump",
+            "pg_restore -d chat -c seed.dump",
+        ] {
+            assert!(is_known(command), "{command}");
+        }
+        for command in [
+            "flyway migrate",
+            "flyway -cleanDisabled=true migrate",
+            "mvn flyway:migrate && npm run clean",
+            "sqlx migrate run && sqlx database create",
+            "diesel migration run",
+            "mix ecto.migrate",
+            "migrate -path db -database $URL up",
+            "dbmate up",
+            "goose up && ./reset-cache",
+            "liquibase update",
+            "pg_restore -d chat --no-owner seed.dump",
+            "pg_restore --dbname=chat --if-exists seed.dump",
+        ] {
+            assert!(!is_known(command), "{command}");
         }
     }
 }
