@@ -14,6 +14,7 @@ pub fn merge(reports: Vec<Report>) -> Result<Report, String> {
     of_one_run(&reports)?;
     let missing = missing(&reports)?;
     let asked = asked(&reports);
+    let empty = empty(&reports);
     let mut reports = reports.into_iter();
     let mut whole = reports.next().ok_or("there is no report to merge")?;
     for report in reports {
@@ -109,6 +110,10 @@ fn difference(first: &Report, other: &Report) -> Option<String> {
         let sessions: Vec<_> = asked::sessions(it).into_iter().collect();
         sessions.join(", ")
     });
+    // Of a share without any case nothing is known, and it is undecided by itself.
+    if sessions.iter().any(String::is_empty) {
+        return None;
+    }
     let sessions = two("the sessions", (&sessions[0], &sessions[1]));
     sessions.filter(|_| !(ended && words.0.contains(&"--fail-fast")))
 }
@@ -180,6 +185,16 @@ fn missing(reports: &[Report]) -> Result<Vec<String>, String> {
     Ok(all
         .filter(|share| !shares.contains(&share.as_str()))
         .collect())
+}
+
+/// The shares in which nothing was played at all, not even to find that there is no case.
+fn empty(reports: &[Report]) -> Vec<Case> {
+    let empty = reports.iter().filter(|report| report.cases.is_empty());
+    let reason = "the report of this share has no case";
+    empty
+        .filter_map(share)
+        .map(|share| Case::unplayed("shard", share, reason))
+        .collect()
 }
 
 fn absent(share: &str) -> Case {
