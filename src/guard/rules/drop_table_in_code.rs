@@ -107,3 +107,31 @@ fn check(file: &SourceFile, tree: &Tree, violations: &mut Violations<'_>) {
         report(place, what, object);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::CALL;
+
+    #[test]
+    fn calls_that_drop_are_known_and_their_like_are_not() {
+        for call in [
+            "context.Database.EnsureDeleted();",
+            "await db.Database.EnsureDeletedAsync();",
+            "flyway.clean();",
+            "SchemaUtils.drop(Messages)",
+            "Migrator::fresh(&db).await?;",
+            "ActiveRecord::Base.connection.drop_table(:messages)",
+        ] {
+            assert!(CALL.is_match(call), "{call}");
+        }
+        for call in [
+            "context.Database.EnsureCreated();",
+            "flyway.cleanDisabled(true).load();",
+            "SchemaUtils.createMissingTablesAndColumns(Messages)",
+            "Migrator::up(&db, None).await?;",
+            "connection.drop_tables_list",
+        ] {
+            assert!(!CALL.is_match(call), "{call}");
+        }
+    }
+}
