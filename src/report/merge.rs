@@ -1,8 +1,7 @@
 //! Reports of several machines as one.
 
-use super::asked;
 use super::asked::{Asked, NO_CASE};
-use super::{Case, Finding, Report};
+use super::{Case, Finding, Report, asked};
 
 /// Joins reports of one command. Of a case that is in several the worst counts, and a share that is missing is a
 /// case that nobody has looked at. The whole never says more than one run would have said: what was asked for by
@@ -42,9 +41,8 @@ pub fn merge(reports: Vec<Report>) -> Result<Report, String> {
         // What is missing may be in the share that is missing.
         Some(_) | None => {}
     }
-    whole
-        .cases
-        .extend(missing.iter().map(|share| absent(share)));
+    let absent = missing.iter().map(|share| absent(share));
+    whole.cases.extend(absent.chain(empty));
     // The whole is played again from the parts.
     whole.replay = None;
     Ok(whole)
@@ -279,6 +277,7 @@ mod tests {
         let third = report(Some("3/3"), &[]);
         let whole = merge(vec![first, third]).unwrap();
         assert_eq!(whole.cases[1].name, "shard/2/3");
+        assert_eq!(whole.cases[2].name, "shard/3/3", "nothing was played in it");
         assert_eq!(whole.verdict(), Verdict::Inconclusive);
     }
 
