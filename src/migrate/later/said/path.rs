@@ -104,8 +104,8 @@ pub(super) fn gives_old(tokens: &Tokens<'_>, at: usize, event: On) -> bool {
     let name = tokens.at(at + 1);
     let named = (0..at).filter(|index| tokens.at(*index).eq_ignore_ascii_case(name));
     let named: Vec<_> = named.collect();
-    let given = named.iter().filter_map(|it| is_given_old(tokens, *it));
-    let is_old = given.last() == Some(true);
+    let mut given = named.iter().filter_map(|it| is_given_old(tokens, *it));
+    let is_old = given.next_back() == Some(true);
     // It is declared, without a value, and nothing else may have filled it.
     let is_filled = |index: &usize| {
         let mut rest = (*index..at).take_while(|next| tokens.at(*next) != ";");
