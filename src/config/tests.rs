@@ -1,4 +1,3 @@
-
 use super::{Config, Declared, From, near_miss, shown};
 
 #[test]

@@ -4,8 +4,8 @@ use super::asked::{Asked, NO_CASE};
 use super::{Case, Finding, Report, asked};
 
 /// Joins reports of one command. Of a case that is in several the worst counts, and a share that is missing is a
-/// case that nobody has looked at. The whole never says more than one run would have said: what was asked for by
-/// name is in one of the shares, or undecided.
+/// case that nobody has looked at. The whole never says more than one run would have said: what was
+/// asked for by name is in one of the shares, or undecided.
 ///
 /// # Errors
 /// A sentence when there is nothing to join, or the reports are not of one run.

@@ -154,7 +154,8 @@ pub struct Message {
     pub text: String,
     /// The id by which the request names an answer that the provider keeps, in place of the text.
     pub named: Option<String>,
-    /// The ids of the tool calls that it makes; nothing where the provider's format has none, or they are not read.
+    /// The ids of the tool calls that it makes; nothing where the provider's format has none, or
+    /// they are not read.
     pub calls: Vec<String>,
     /// The id of the call whose result it is.
     pub result_of: Option<String>,

@@ -1,5 +1,5 @@
-//! What is known before the first statement of a run where DDL commits by itself: what is left of each file, and
-//! what a rehearsal on a copy shows of it.
+//! What is known before the first statement of a run where DDL commits by itself: what is left of
+//! each file, and what a rehearsal on a copy shows of it.
 
 use super::rehearse::{Past, Rehearsed, Rest};
 use super::unfinished::Unfinished;

@@ -226,7 +226,8 @@ impl Attempt<'_> {
     }
 }
 
-/// Tables that a transaction of an isolation of its own touches, and that could not be locked before its snapshot.
+/// Tables that a transaction of an isolation of its own touches, and that could not be locked
+/// before its snapshot.
 fn not_locked(intent: &Intent<'_>, tables: &BTreeSet<String>) -> Failure {
     let tables: Vec<_> = tables.iter().map(|name| format!("`{name}`")).collect();
     Failure {

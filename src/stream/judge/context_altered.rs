@@ -95,8 +95,9 @@ fn altered(turns: &[TurnSeen], heard: &[SentMessage]) -> Option<Altered> {
     cut().or_else(swapped).or_else(as_the_users)
 }
 
-/// What is wrong with the calls and results in a request. Providers refuse a call without its result. A result may be
-/// shortened, or left out with its call; but what another call returned is never its result.
+/// What is wrong with the calls and results in a request. Providers refuse a call without its
+/// result. A result may be shortened, or left out with its call; but what another call returned is
+/// never its result.
 fn tools_altered(earlier: &[TurnSeen], heard: &[SentMessage]) -> Option<Altered> {
     let results = |heard: &[SentMessage]| -> Vec<(String, String)> {
         let results = heard.iter();

@@ -125,7 +125,8 @@ impl Stage<'_> {
         Ok(())
     }
 
-    /// What is wrong with the turns that were aborted: a server may lose only some of them. What is wrong may be only late.
+    /// What is wrong with the turns that were aborted: a server may lose only some of them. What is
+    /// wrong may be only late.
     async fn lost_of_aborted(&self, turns: &[Live], case: &str) -> Vec<Judged> {
         let is_wrong = |judged: &Judged| judged.verdict == Verdict::Violated;
         let mut wrong = Vec::new();

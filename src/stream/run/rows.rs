@@ -68,8 +68,8 @@ pub(super) async fn holding(
 }
 
 impl Stage<'_> {
-    /// The answer's row when it is complete: it holds the nonce, is marked as finished, and is in a conversation
-    /// where rows of another table say so.
+    /// The answer's row when it is complete: it holds the nonce, is marked as finished, and is in a
+    /// conversation where rows of another table say so.
     pub(super) async fn complete_row(&self, nonce: &str) -> anyhow::Result<Option<StoredMessage>> {
         let rows = self.finished_rows(self.world.db(), nonce).await?;
         Ok(rows.into_iter().next())

@@ -31,8 +31,8 @@ pub fn same(said: &str, stored: &str) -> Option<String> {
     None
 }
 
-/// Whether a stored text has the lines of a text with indented ones, each in a line of its own and indented where it was.
-/// How many blanks that takes, and which, is not compared.
+/// Whether a stored text has the lines of a text with indented ones, each in a line of its own and
+/// indented where it was. How many blanks that takes, and which, is not compared.
 pub fn same_lines(said: &str, stored: &str) -> Option<String> {
     let is_indented = |line: &str| line.starts_with([' ', '\t']);
     if !said.lines().any(is_indented) {
