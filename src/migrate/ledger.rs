@@ -3,7 +3,7 @@
 mod refusals;
 mod single;
 
-use super::history::{Foreign, Found, Recorded};
+use super::history::{Foreign, Found};
 use super::journal::{Entry, Journal, Mark, State as Event};
 use super::plan::{Applied, Reached, State};
 use super::source::{Migration, Version};
@@ -111,8 +111,7 @@ fn read(
         .iter()
         .map(|row| row.iter().map(text).collect())
         .collect();
-    let recorded: Recorded = (found.history.read)(&rows)?;
-    Ok(recorded.against(found.history, files))
+    Ok(found.history.applied(&rows, files)?)
 }
 
 /// What is applied, in a database whose history is sqlx's or nobody's: only that one is written.

@@ -8,6 +8,7 @@
 mod connection;
 mod listen;
 mod mysql;
+mod passed;
 mod postgres;
 mod queue;
 mod relay;

@@ -3,6 +3,7 @@
 //! Bytes are passed on as they come; messages are read only as far as a commit could be in them.
 
 use super::connection::Cancelled;
+use super::passed::Passed;
 use super::queue::{Commit, Connected, Passage, Queue, Ticket};
 use super::wire::{Incoming, Link, Writer};
 use crate::gate::commits::{Carries, CommitFault, CommitOutcome, Stage};
@@ -42,17 +43,8 @@ pub(super) trait Session: Send {
     /// Whether the database has not answered everything yet.
     fn is_busy(&self) -> bool;
 
-    /// What became of what was answered last.
-    fn outcome(&mut self) -> CommitOutcome;
-
-    /// Whether the nonce was seen in the open transaction.
-    fn carries(&self) -> Carries;
-
-    /// The nonce goes by in this transaction.
-    fn carry(&mut self);
-
-    /// The statements of the open transaction, as far as they were read.
-    fn statements(&self) -> Vec<String>;
+    /// What passed of the open transaction.
+    fn passed(&mut self) -> &mut Passed;
 
     /// The connection whose statement this message cancels, and what the database is sent in its
     /// place where that statement is withheld.
@@ -327,7 +319,7 @@ impl<S: Session> Relay<S> {
                 && ((reads && !whole) || memmem::find(message.body, nonce).is_some())
             {
                 if reads {
-                    shared.session.carry();
+                    shared.session.passed().carries = Carries::Answer;
                 }
                 self.queue.carried(self.connection.number);
             }
@@ -358,11 +350,12 @@ impl<S: Session> Relay<S> {
                     Decision::Lock(what) => Some((Stage::Lock, what)),
                 };
                 if let Some((stage, what)) = asks {
+                    let passed = shared.session.passed();
                     let commit = Commit {
                         stage,
                         what,
-                        statements: shared.session.statements(),
-                        carries: shared.session.carries(),
+                        statements: passed.statements.clone(),
+                        carries: passed.carries,
                     };
                     let asks = Asks {
                         kind: header.kind,
@@ -506,7 +499,7 @@ impl<S: Session> Relay<S> {
     ) -> anyhow::Result<bool> {
         let (ticket, instead, outcome) = {
             let mut shared = self.shared();
-            let outcome = shared.session.outcome();
+            let outcome = shared.session.passed().outcome();
             (shared.ticket.take(), shared.instead.take(), outcome)
         };
         let is_done = outcome == CommitOutcome::Done;

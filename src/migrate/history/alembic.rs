@@ -1,29 +1,24 @@
 //! `alembic_version` of Alembic: the heads of the tree of revisions.
 
-use super::{Column, History, Recognition, Recorded, Row, cell, no_checksums, no_names};
+use super::{History, Recognition, Recorded, Row, cell};
 use crate::cli_error::CliError;
 
 /// The row of alembic.
 pub const HISTORY: History = History {
-    tool: "alembic",
-    table: "alembic_version",
-    columns: &[Column::Text("version_num")],
-    order: "version_num",
     recognition: Recognition {
         by_columns: true,
         exact: true,
         ..Recognition::ANY
     },
     read,
-    checksums: no_checksums,
-    names: no_names,
+    ..History::of("alembic", "alembic_version", &["version_num"])
 };
 
 #[allow(
     clippy::unnecessary_wraps,
     reason = "every row of the table has this type"
 )]
-fn read(rows: &[Row]) -> Result<Recorded, CliError> {
+fn read(_: &History, rows: &[Row]) -> Result<Recorded, CliError> {
     Ok(Recorded {
         heads: rows
             .iter()

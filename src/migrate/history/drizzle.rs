@@ -1,6 +1,6 @@
 //! `__drizzle_migrations` of Drizzle: the time in the journal and the hash of each file.
 
-use super::{Column, History, Recognition, Recorded, Row, applied, cell};
+use super::{History, Recorded, Row, applied, cell};
 use crate::cli_error::CliError;
 use crate::migrate::plan::Applied;
 use crate::migrate::source::{Migration, Version};
@@ -9,25 +9,18 @@ use sha2::{Digest as _, Sha256};
 
 /// The row of Drizzle.
 pub const HISTORY: History = History {
-    tool: "drizzle",
-    table: "__drizzle_migrations",
-    columns: &[Column::Text("hash"), Column::Text("created_at")],
     order: "created_at",
-    recognition: Recognition {
-        by_columns: false,
-        exact: false,
-        ..Recognition::ANY
-    },
     read,
     checksums: hashes,
     names,
+    ..History::of("drizzle", "__drizzle_migrations", &["hash", "created_at"])
 };
 
 #[allow(
     clippy::unnecessary_wraps,
     reason = "every row of the table has this type"
 )]
-fn read(rows: &[Row]) -> Result<Recorded, CliError> {
+fn read(_: &History, rows: &[Row]) -> Result<Recorded, CliError> {
     let by_name = rows.iter().map(|row| {
         let hash = cell(row, 0).unwrap_or_default().to_owned();
         let when = cell(row, 1).unwrap_or_default().to_owned();

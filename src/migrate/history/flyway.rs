@@ -1,6 +1,6 @@
 //! `flyway_schema_history` of Flyway: a log with types.
 
-use super::{Column, History, Recognition, Recorded, Row, applied, cell, no_names, truth, version};
+use super::{History, Recognition, Recorded, Row, applied, cell, truth};
 use crate::cli_error::CliError;
 use crate::migrate::plan::{Applied, Reached};
 use crate::migrate::source::{Migration, Version};
@@ -8,32 +8,32 @@ use std::collections::BTreeMap;
 
 /// The row of Flyway.
 pub const HISTORY: History = History {
-    tool: "flyway",
-    table: "flyway_schema_history",
-    columns: &[
-        Column::Text("version"),
-        Column::Text("description"),
-        Column::Text("type"),
-        Column::Text("checksum"),
-        Column::Text("installed_on"),
-        Column::Text("execution_time"),
-        Column::Text("success"),
-    ],
     order: "installed_rank",
     recognition: Recognition {
         by_columns: true,
-        exact: false,
         ..Recognition::ANY
     },
     read,
     checksums,
-    names: no_names,
+    ..History::of(
+        "flyway",
+        "flyway_schema_history",
+        &[
+            "version",
+            "description",
+            "type",
+            "checksum",
+            "installed_on",
+            "execution_time",
+            "success",
+        ],
+    )
 };
 
 /// Flyway records milliseconds.
 const NS_PER_MS: i64 = 1_000_000;
 
-fn read(rows: &[Row]) -> Result<Recorded, CliError> {
+fn read(history: &History, rows: &[Row]) -> Result<Recorded, CliError> {
     let mut newest: BTreeMap<Version, Applied> = BTreeMap::new();
     let mut up_to = None;
     for row in rows {
@@ -41,7 +41,7 @@ fn read(rows: &[Row]) -> Result<Recorded, CliError> {
         if cell(row, 0).is_none() {
             continue;
         }
-        let version = version(row, 0, HISTORY.table)?;
+        let version = history.version(row)?;
         let kind = cell(row, 2).unwrap_or_default();
         let success = truth(row, 6);
         if kind == "DELETE" || (kind.starts_with("UNDO") && success) {

@@ -1,9 +1,6 @@
 //! `goose_db_version` of goose 3: a log, in which the newest row of a version decides.
 
-use super::{
-    Column, History, Recognition, Recorded, Row, applied, cell, no_checksums, no_names, truth,
-    version,
-};
+use super::{History, Recognition, Recorded, Row, applied, cell, truth};
 use crate::cli_error::CliError;
 use crate::migrate::plan::Applied;
 use crate::migrate::source::Version;
@@ -11,28 +8,23 @@ use std::collections::BTreeMap;
 
 /// The row of goose.
 pub const HISTORY: History = History {
-    tool: "goose",
-    table: "goose_db_version",
-    columns: &[
-        Column::Text("version_id"),
-        Column::Text("is_applied"),
-        Column::Text("tstamp"),
-    ],
     order: "id",
     recognition: Recognition {
         by_columns: true,
-        exact: false,
         ..Recognition::ANY
     },
     read,
-    checksums: no_checksums,
-    names: no_names,
+    ..History::of(
+        "goose",
+        "goose_db_version",
+        &["version_id", "is_applied", "tstamp"],
+    )
 };
 
-fn read(rows: &[Row]) -> Result<Recorded, CliError> {
+fn read(history: &History, rows: &[Row]) -> Result<Recorded, CliError> {
     let mut newest: BTreeMap<Version, Option<Applied>> = BTreeMap::new();
     for row in rows {
-        let version = version(row, 0, HISTORY.table)?;
+        let version = history.version(row)?;
         let state = truth(row, 1).then(|| Applied {
             installed_on: cell(row, 2).map(str::to_owned),
             ..applied(version.clone())

@@ -42,34 +42,19 @@ pub struct History {
     /// The table's name, when the user has chosen no other.
     pub table: &'static str,
     /// The columns that are read, in this order.
-    pub columns: &'static [Column],
+    pub columns: &'static [&'static str],
+    /// Those of them that hold bytes.
+    pub bytes: &'static [&'static str],
     /// What the rows are ordered by.
     pub order: &'static str,
     /// What else must be true of the columns and of other tables.
     pub recognition: Recognition,
     /// What the rows mean.
-    pub read: fn(&[Row]) -> Result<Recorded, CliError>,
+    pub read: fn(&History, &[Row]) -> Result<Recorded, CliError>,
     /// The checksums that the tool records for a file; empty when it records none.
     pub checksums: fn(&Migration) -> Vec<Vec<u8>>,
     /// What the tool calls a file in [`Recorded::by_name`]; empty when it records versions.
     pub names: fn(&Migration) -> Vec<String>,
-}
-
-/// A column that is read.
-#[derive(Debug, Clone, Copy)]
-pub enum Column {
-    /// Cast to text.
-    Text(&'static str),
-    /// Bytes, as hexadecimal text.
-    Bytes(&'static str),
-}
-
-impl Column {
-    const fn name(self) -> &'static str {
-        match self {
-            Self::Text(name) | Self::Bytes(name) => name,
-        }
-    }
 }
 
 /// When a table is a tool's history.
@@ -316,11 +301,7 @@ fn recognise(tables: &[(String, Vec<String>)]) -> Vec<Found> {
         let (schema, name) = place(table);
         let fits = |history: &&History| {
             let how = history.recognition;
-            let has = |wanted: &Column| {
-                columns
-                    .iter()
-                    .any(|column| column.eq_ignore_ascii_case(wanted.name()))
-            };
+            let has = |wanted: &&str| columns.iter().any(|it| it.eq_ignore_ascii_case(wanted));
             (how.by_columns || name == history.table)
                 && how.schema.is_none_or(|wanted| schema == wanted)
                 && !OF_SERVICES.contains(&schema)
@@ -345,18 +326,68 @@ fn place(table: &str) -> (&str, String) {
 }
 
 impl History {
+    /// A table with one row for each version, which records no checksums.
+    const fn of(tool: &'static str, table: &'static str, columns: &'static [&'static str]) -> Self {
+        Self {
+            tool,
+            table,
+            columns,
+            bytes: &[],
+            order: columns[0],
+            recognition: Recognition::ANY,
+            read: read_versions,
+            checksums: |_| Vec::new(),
+            names: |_| Vec::new(),
+        }
+    }
+
+    /// What the rows mean, with what only the files can tell.
+    pub fn applied(&self, rows: &[Row], files: &[Migration]) -> Result<Vec<Applied>, CliError> {
+        Ok((self.read)(self, rows)?.against(self, files))
+    }
+
+    /// A version in a row.
+    fn version(&self, row: &Row) -> Result<Version, CliError> {
+        let (table, text) = (self.table, cell(row, 0).unwrap_or_default());
+        Version::parse(text).ok_or_else(|| {
+            CliError::unreachable(format!("`{table}` holds `{text}`, which is not a version")).hint(
+                format!("inspect it: `chatctl inspect sql \"SELECT * FROM {table}\"`"),
+            )
+        })
+    }
+
+    /// Of a row of a version and, where the tool records them, its description and when it was applied.
+    fn row(&self, row: &Row) -> Result<Applied, CliError> {
+        Ok(Applied {
+            description: cell(row, 1).unwrap_or_default().to_owned(),
+            installed_on: cell(row, 2).map(str::to_owned),
+            ..applied(self.version(row)?)
+        })
+    }
+
     /// The SELECT that reads the history; `table` is quoted by the caller, as its database quotes names.
     pub fn select(&self, dialect: Dialect, table: &str) -> String {
         let columns: Vec<_> = self
             .columns
             .iter()
-            .map(|column| expression(*column, dialect))
+            .map(|column| self.expression(column, dialect))
             .collect();
         format!(
             "SELECT {} FROM {table} ORDER BY {}",
             columns.join(", "),
             quoted(self.order, dialect)
         )
+    }
+
+    /// A column as text; bytes as hexadecimal text.
+    fn expression(&self, column: &str, dialect: Dialect) -> String {
+        let name = quoted(column, dialect);
+        match (self.bytes.contains(&column), dialect) {
+            (false, Dialect::Mysql) => format!("CAST({name} AS CHAR)"),
+            (false, _) => format!("CAST({name} AS TEXT)"),
+            (true, Dialect::Postgres) => format!("encode({name}, 'hex')"),
+            (true, _) => format!("hex({name})"),
+        }
     }
 }
 
@@ -367,29 +398,9 @@ fn quoted(name: &str, dialect: Dialect) -> String {
     }
 }
 
-fn expression(column: Column, dialect: Dialect) -> String {
-    let name = quoted(column.name(), dialect);
-    match (column, dialect) {
-        (Column::Text(_), Dialect::Mysql) => format!("CAST({name} AS CHAR)"),
-        (Column::Text(_), _) => format!("CAST({name} AS TEXT)"),
-        (Column::Bytes(_), Dialect::Postgres) => format!("encode({name}, 'hex')"),
-        (Column::Bytes(_), _) => format!("hex({name})"),
-    }
-}
-
 /// The cell of a row, absent when it is NULL or the row is too short.
 fn cell(row: &Row, at: usize) -> Option<&str> {
     row.get(at)?.as_deref()
-}
-
-/// A version in a history.
-fn version(row: &Row, at: usize, table: &str) -> Result<Version, CliError> {
-    let text = cell(row, at).unwrap_or_default();
-    Version::parse(text).ok_or_else(|| {
-        CliError::unreachable(format!("`{table}` holds `{text}`, which is not a version")).hint(
-            format!("inspect it: `chatctl inspect sql \"SELECT * FROM {table}\"`"),
-        )
-    })
 }
 
 /// A truth value, as the databases write it as text.
@@ -397,12 +408,20 @@ fn truth(row: &Row, at: usize) -> bool {
     cell(row, at).is_some_and(|text| matches!(text, "1" | "t" | "true" | "TRUE"))
 }
 
+fn read_versions(history: &History, rows: &[Row]) -> Result<Recorded, CliError> {
+    let each = rows.iter().map(|row| history.row(row));
+    Ok(Recorded {
+        each: each.collect::<Result<_, _>>()?,
+        ..Recorded::default()
+    })
+}
+
 /// Of rows that hold a file's name, and then when it was applied if the tool records that.
 #[allow(
     clippy::unnecessary_wraps,
     reason = "every row of the table has this type"
 )]
-fn read_names(rows: &[Row]) -> Result<Recorded, CliError> {
+fn read_names(_: &History, rows: &[Row]) -> Result<Recorded, CliError> {
     let by_name = rows.iter().map(|row| {
         let name = cell(row, 0).unwrap_or_default().to_owned();
         let state = Applied {
@@ -419,14 +438,6 @@ fn read_names(rows: &[Row]) -> Result<Recorded, CliError> {
 
 fn file_names(file: &Migration) -> Vec<String> {
     vec![file.file_name()]
-}
-
-fn no_names(_file: &Migration) -> Vec<String> {
-    Vec::new()
-}
-
-fn no_checksums(_file: &Migration) -> Vec<Vec<u8>> {
-    Vec::new()
 }
 
 #[cfg(test)]

@@ -1,22 +1,14 @@
 //! `pgmigrations` of node-pg-migrate 8: the names of the files without their ending.
 
-use super::{Column, History, Recognition, no_checksums, read_names};
+use super::{History, read_names};
 use crate::migrate::source::Migration;
 
 /// The row of node-pg-migrate.
 pub const HISTORY: History = History {
-    tool: "node-pg-migrate",
-    table: "pgmigrations",
-    columns: &[Column::Text("name"), Column::Text("run_on")],
     order: "id",
-    recognition: Recognition {
-        by_columns: false,
-        exact: false,
-        ..Recognition::ANY
-    },
     read: read_names,
-    checksums: no_checksums,
     names,
+    ..History::of("node-pg-migrate", "pgmigrations", &["name", "run_on"])
 };
 
 fn names(file: &Migration) -> Vec<String> {

@@ -1,6 +1,6 @@
 //! `_prisma_migrations` of Prisma Migrate: a log by name, with what was rolled back.
 
-use super::{Column, History, Recognition, Recorded, Row, applied, cell};
+use super::{History, Recognition, Recorded, Row, applied, cell};
 use crate::cli_error::CliError;
 use crate::migrate::plan::{Applied, Reached};
 use crate::migrate::source::{Migration, Version};
@@ -10,30 +10,31 @@ use std::collections::BTreeMap;
 
 /// The row of Prisma.
 pub const HISTORY: History = History {
-    tool: "prisma",
-    table: "_prisma_migrations",
-    columns: &[
-        Column::Text("migration_name"),
-        Column::Text("checksum"),
-        Column::Text("finished_at"),
-        Column::Text("rolled_back_at"),
-    ],
     order: "started_at",
     recognition: Recognition {
         by_columns: true,
-        exact: false,
         ..Recognition::ANY
     },
     read,
     checksums,
     names,
+    ..History::of(
+        "prisma",
+        "_prisma_migrations",
+        &[
+            "migration_name",
+            "checksum",
+            "finished_at",
+            "rolled_back_at",
+        ],
+    )
 };
 
 #[allow(
     clippy::unnecessary_wraps,
     reason = "every row of the table has this type"
 )]
-fn read(rows: &[Row]) -> Result<Recorded, CliError> {
+fn read(_: &History, rows: &[Row]) -> Result<Recorded, CliError> {
     let mut newest = BTreeMap::new();
     for row in rows.iter().filter(|row| cell(row, 3).is_none()) {
         let name = cell(row, 0).unwrap_or_default().to_owned();

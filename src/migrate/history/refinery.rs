@@ -1,6 +1,6 @@
 //! `refinery_schema_history` of refinery 0.10.
 
-use super::{Column, History, Recognition, Recorded, Row, applied, cell, no_names, version};
+use super::{History, Recognition, Recorded, Row, cell};
 use crate::cli_error::CliError;
 use crate::migrate::plan::Applied;
 use crate::migrate::source::Migration;
@@ -8,15 +8,6 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 
 /// The row of refinery.
 pub const HISTORY: History = History {
-    tool: "refinery",
-    table: "refinery_schema_history",
-    columns: &[
-        Column::Text("version"),
-        Column::Text("name"),
-        Column::Text("applied_on"),
-        Column::Text("checksum"),
-    ],
-    order: "version",
     recognition: Recognition {
         by_columns: true,
         exact: true,
@@ -24,18 +15,20 @@ pub const HISTORY: History = History {
     },
     read,
     checksums,
-    names: no_names,
+    ..History::of(
+        "refinery",
+        "refinery_schema_history",
+        &["version", "name", "applied_on", "checksum"],
+    )
 };
 
-fn read(rows: &[Row]) -> Result<Recorded, CliError> {
+fn read(history: &History, rows: &[Row]) -> Result<Recorded, CliError> {
     let mut recorded = Recorded::default();
     for row in rows {
         let checksum: Option<u64> = cell(row, 3).and_then(|it| it.parse().ok());
         recorded.each.push(Applied {
-            description: cell(row, 1).unwrap_or_default().to_owned(),
             checksum: checksum.map_or_else(Vec::new, |it| it.to_be_bytes().to_vec()),
-            installed_on: cell(row, 2).map(str::to_owned),
-            ..applied(version(row, 0, HISTORY.table)?)
+            ..history.row(row)?
         });
     }
     Ok(recorded)

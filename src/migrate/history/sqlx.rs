@@ -1,23 +1,12 @@
 //! `_sqlx_migrations` of sqlx 0.9.
 
-use super::{Column, History, Recognition, Recorded, Row, cell, no_names, truth, version};
+use super::{History, Recognition, Recorded, Row, cell, truth};
 use crate::cli_error::CliError;
 use crate::migrate::plan::{Applied, Reached};
 use crate::migrate::source::Migration;
 
 /// The row of sqlx.
 pub const HISTORY: History = History {
-    tool: "sqlx",
-    table: "_sqlx_migrations",
-    columns: &[
-        Column::Text("version"),
-        Column::Text("description"),
-        Column::Text("installed_on"),
-        Column::Text("success"),
-        Column::Bytes("checksum"),
-        Column::Text("execution_time"),
-    ],
-    order: "version",
     recognition: Recognition {
         by_columns: true,
         // Flyway's table has these columns too, and more.
@@ -25,20 +14,30 @@ pub const HISTORY: History = History {
         ..Recognition::ANY
     },
     read,
+    bytes: &["checksum"],
     checksums,
-    names: no_names,
+    ..History::of(
+        "sqlx",
+        "_sqlx_migrations",
+        &[
+            "version",
+            "description",
+            "installed_on",
+            "success",
+            "checksum",
+            "execution_time",
+        ],
+    )
 };
 
-fn read(rows: &[Row]) -> Result<Recorded, CliError> {
+fn read(history: &History, rows: &[Row]) -> Result<Recorded, CliError> {
     let mut recorded = Recorded::default();
     for row in rows {
         recorded.each.push(Applied {
-            version: version(row, 0, HISTORY.table)?,
-            description: cell(row, 1).unwrap_or_default().to_owned(),
             checksum: unhex(cell(row, 4).unwrap_or_default())?,
             reached: Reached::end(truth(row, 3)),
-            installed_on: cell(row, 2).map(str::to_owned),
             execution_ns: cell(row, 5).and_then(|it| it.parse().ok()).unwrap_or(-1),
+            ..history.row(row)?
         });
     }
     Ok(recorded)

@@ -81,10 +81,7 @@ fn files(names: &[(&str, &str)], format: &str) -> Vec<Migration> {
 }
 
 fn applied(tool: &str, cells: &[&[&str]], files: &[Migration]) -> Vec<Applied> {
-    let history = history(tool);
-    (history.read)(&rows(cells))
-        .unwrap()
-        .against(history, files)
+    history(tool).applied(&rows(cells), files).unwrap()
 }
 
 fn versions(applied: &[Applied]) -> Vec<&str> {
@@ -170,7 +167,11 @@ fn sqlx_rows_are_taken_as_they_are() {
     assert_eq!(found[0].checksum, files[0].checksum);
     assert_eq!(found[0].reached, Reached::Unknown);
     assert_eq!(found[0].execution_ns, 1234);
-    assert!((history("sqlx").read)(&rows(&[&["1", "a", "x", "1", "0g", "1"]])).is_err());
+    assert!(
+        history("sqlx")
+            .applied(&rows(&[&["1", "a", "x", "1", "0g", "1"]]), &[])
+            .is_err()
+    );
 }
 
 #[test]
@@ -314,7 +315,7 @@ fn diesel_mybatis_and_supabase_rows_are_versions_and_tern_s_a_position() {
     assert_eq!(
         versions(&applied(
             "mybatis",
-            &[&["20240101120000", "x", "add chat"]],
+            &[&["20240101120000", "add chat", "x"]],
             &[]
         )),
         ["20240101120000"]
@@ -338,7 +339,7 @@ fn diesel_mybatis_and_supabase_rows_are_versions_and_tern_s_a_position() {
 fn dbmate_rows_are_versions() {
     let found = applied("dbmate", &[&["20240101"], &["20240102"]], &[]);
     assert_eq!(versions(&found), ["20240101", "20240102"]);
-    assert!((history("dbmate").read)(&rows(&[&["abc"]])).is_err());
+    assert!(history("dbmate").applied(&rows(&[&["abc"]]), &[]).is_err());
 }
 
 #[test]
@@ -369,7 +370,11 @@ fn golang_migrate_holds_a_position() {
         (Reached::End, Reached::Unknown)
     );
     assert!(applied("golang-migrate", &[], &files).is_empty());
-    assert!((history("golang-migrate").read)(&rows(&[&["1", "f"], &["2", "f"]])).is_err());
+    assert!(
+        history("golang-migrate")
+            .applied(&rows(&[&["1", "f"], &["2", "f"]]), &[])
+            .is_err()
+    );
 }
 
 #[test]

@@ -8,17 +8,14 @@ mod tests;
 
 use super::packet;
 use super::packet::{BEGINS, CONTINUED};
-use crate::gate::commits::{Carries, CommitOutcome};
+use crate::gate::proxy::passed::{Passed, Prepared};
 use crate::gate::proxy::relay::{
     CommitError, Decision, Drops, Header, Heard, Message, Refusal, Session,
 };
 use crate::gate::proxy::statement::{Class, Effect, Status, classes, shown};
 use crate::sql::Dialect;
 use std::collections::{HashMap, VecDeque};
-use std::sync::Arc;
 
-/// How many statements of a transaction are kept for the timeline.
-const KEPT: usize = 20;
 /// So much of a database's packet tells everything but the words of a long error.
 const ENOUGH: usize = 1 << 10;
 /// `ER_QUERY_INTERRUPTED`: a statement was cancelled, and its transaction stays open.
@@ -75,15 +72,7 @@ pub(super) struct Mysql {
     /// Statements whose numbers the database has not told yet.
     preparing: VecDeque<Prepared>,
     last_prepared: Option<Prepared>,
-    carries: Carries,
-    statements: Vec<String>,
-    failed: Option<String>,
-}
-
-#[derive(Debug, Clone)]
-struct Prepared {
-    class: Class,
-    shown: Arc<str>,
+    passed: Passed,
 }
 
 /// What `LOCK TABLES` has done.
@@ -133,9 +122,7 @@ impl Mysql {
             prepared: HashMap::new(),
             preparing: VecDeque::new(),
             last_prepared: None,
-            carries: Carries::Other,
-            statements: Vec::new(),
-            failed: None,
+            passed: Passed::nothing(),
         };
         new.set_status(status_flags);
         new
@@ -150,8 +137,7 @@ impl Mysql {
             Tables::Released | Tables::Free => Tables::Free,
         };
         if !self.has_begun {
-            self.statements.clear();
-            self.carries = Carries::Other;
+            self.passed.forget();
         }
     }
 
@@ -187,17 +173,15 @@ impl Mysql {
             },
             _ => return None,
         };
-        Some(prepared.cloned().unwrap_or(Prepared {
-            class: Class::Unknown,
-            shown: "(a statement that was not seen)".into(),
-        }))
+        let unknown = || Prepared::unknown("(a statement that was not seen)");
+        Some(prepared.cloned().unwrap_or_else(unknown))
     }
 
     fn query(&self, text: &[u8], whole: bool) -> Decision {
         let Some(text) = std::str::from_utf8(text).ok().filter(|_| whole) else {
             return Decision::Commit("(a query that can't be read)".into());
         };
-        let effect = |before| Effect::of_text(text, Dialect::Mysql, before, self.carries);
+        let effect = |before| Effect::of_text(text, Dialect::Mysql, before, self.passed.carries);
         let mut found = effect(self.now());
         // With autocommit off, a lock commits only what has begun.
         if found.locks && !self.has_begun && self.tables == Tables::Free {
@@ -206,22 +190,13 @@ impl Mysql {
         found.decision(|| shown(text))
     }
 
-    fn note(&mut self, statement: String) {
-        if self.statements.len() < KEPT {
-            self.statements.push(statement);
-        }
-    }
-
     fn prepare(&mut self, text: &[u8], whole: bool) {
         let text = String::from_utf8_lossy(text);
         let class = match classes(&text, Dialect::Mysql).as_slice() {
             [one] if whole => *one,
             _ => Class::Unknown,
         };
-        self.preparing.push_back(Prepared {
-            class,
-            shown: shown(&text).into(),
-        });
+        self.preparing.push_back(Prepared::new(class, &text));
     }
 
     /// What follows of the response under way; none when it is over.
@@ -284,10 +259,9 @@ impl Mysql {
             Tables::Locked | Tables::Released => Tables::Locked,
         };
         if code == DEADLOCK {
-            self.statements.clear();
-            self.carries = Carries::Other;
+            self.passed.forget();
         }
-        self.failed = Some(words);
+        self.passed.failed = Some(words);
         None
     }
 
@@ -359,7 +333,7 @@ impl Session for Mysql {
             Some((&command::QUERY, text)) => self.query(text, message.is_whole()),
             Some((&(command::EXECUTE | command::BULK_EXECUTE), _)) => {
                 match self.statement(message.body) {
-                    Some(statement) => Effect::of(statement.class, self.now(), self.carries)
+                    Some(statement) => Effect::of(statement.class, self.now(), self.passed.carries)
                         .decision(|| statement.shown.to_string()),
                     None => Decision::Forward,
                 }
@@ -386,7 +360,7 @@ impl Session for Mysql {
                     let text = String::from_utf8_lossy(rest);
                     self.runs(&classes(&text, Dialect::Mysql));
                     if reads {
-                        self.note(shown(&text));
+                        self.passed.note(shown(&text));
                     }
                 }
                 Response::Result
@@ -395,7 +369,7 @@ impl Session for Mysql {
                 if let Some(statement) = self.statement(message.body) {
                     self.runs(&[statement.class]);
                     if reads {
-                        self.note(statement.shown.to_string());
+                        self.passed.note(statement.shown.to_string());
                     }
                 }
                 Response::Result
@@ -445,23 +419,8 @@ impl Session for Mysql {
         !self.to_come.is_empty()
     }
 
-    fn outcome(&mut self) -> CommitOutcome {
-        match self.failed.take() {
-            Some(words) => CommitOutcome::Failed(words),
-            None => CommitOutcome::Done,
-        }
-    }
-
-    fn carries(&self) -> Carries {
-        self.carries
-    }
-
-    fn carry(&mut self) {
-        self.carries = Carries::Answer;
-    }
-
-    fn statements(&self) -> Vec<String> {
-        self.statements.clone()
+    fn passed(&mut self) -> &mut Passed {
+        &mut self.passed
     }
 
     fn cancels(message: Message<'_>) -> Option<(u64, Vec<u8>)> {

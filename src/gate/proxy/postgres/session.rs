@@ -7,7 +7,7 @@
 mod tests;
 
 use super::frame;
-use crate::gate::commits::{Carries, CommitOutcome};
+use crate::gate::proxy::passed::{Passed, Prepared};
 use crate::gate::proxy::relay::{
     CommitError, Decision, Drops, Header, Heard, Message, Refusal, Session,
 };
@@ -15,9 +15,6 @@ use crate::gate::proxy::statement::{Class, Effect, Status, classes, shown};
 use crate::sql::Dialect;
 use std::collections::HashMap;
 use std::sync::Arc;
-
-/// How many statements of a transaction are kept for the timeline.
-const KEPT: usize = 20;
 
 /// A connection, seen from between the server and its database.
 #[derive(Debug)]
@@ -35,18 +32,9 @@ pub(super) struct Postgres {
     copying: Copying,
     /// The COPY under way whose last row commits.
     copy_commits: Option<Arc<str>>,
-    carries: Carries,
-    statements: Vec<String>,
+    passed: Passed,
     /// The last message that asked for a `ReadyForQuery`.
     boundary: u8,
-    /// The last error since the last `ReadyForQuery`.
-    failed: Option<String>,
-}
-
-#[derive(Debug, Clone)]
-struct Prepared {
-    class: Class,
-    shown: Arc<str>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,10 +57,8 @@ impl Postgres {
             portals: HashMap::new(),
             copying: Copying::No,
             copy_commits: None,
-            carries: Carries::Other,
-            statements: Vec::new(),
+            passed: Passed::nothing(),
             boundary: 0,
-            failed: None,
         }
     }
 
@@ -84,7 +70,8 @@ impl Postgres {
         let Some(text) = text_of(message) else {
             return Decision::Commit("(a query that can't be read)".into());
         };
-        Effect::of_text(text, Dialect::Postgres, self.now(), self.carries).decision(|| shown(text))
+        Effect::of_text(text, Dialect::Postgres, self.now(), self.passed.carries)
+            .decision(|| shown(text))
     }
 
     fn run(&self, body: &[u8]) -> Decision {
@@ -95,7 +82,7 @@ impl Postgres {
             // Outside of a transaction it is the group's `Sync` that commits.
             (Class::Read | Class::Call | Class::Write, Status::Idle) => Decision::Forward,
             (class, now) => {
-                Effect::of(class, now, self.carries).decision(|| portal.shown.to_string())
+                Effect::of(class, now, self.passed.carries).decision(|| portal.shown.to_string())
             }
         }
     }
@@ -124,10 +111,7 @@ impl Postgres {
             [one] => *one,
             _ => Class::Unknown,
         };
-        let prepared = Prepared {
-            class,
-            shown: shown(&text).into(),
-        };
+        let prepared = Prepared::new(class, &text);
         self.prepared.insert(name.to_vec(), prepared);
     }
 
@@ -139,10 +123,9 @@ impl Postgres {
             return;
         };
         // One that was prepared in SQL, or before the proxy read along, is not known.
-        let prepared = self.prepared.get(name).cloned().unwrap_or(Prepared {
-            class: Class::Unknown,
-            shown: "(a statement that was prepared elsewhere)".into(),
-        });
+        let unknown = || Prepared::unknown("(a statement that was prepared elsewhere)");
+        let prepared = self.prepared.get(name).cloned();
+        let prepared = prepared.unwrap_or_else(unknown);
         self.portals.insert(portal.to_vec(), prepared);
     }
 
@@ -163,7 +146,7 @@ impl Postgres {
         let Some(portal) = self.portal(body).cloned() else {
             return;
         };
-        let effect = Effect::of(portal.class, self.now(), self.carries);
+        let effect = Effect::of(portal.class, self.now(), self.passed.carries);
         if self.now() == Status::Idle && effect.may_commit {
             self.implicit = Some(Arc::clone(&portal.shown));
         }
@@ -172,7 +155,7 @@ impl Postgres {
         }
         self.ahead = Some(effect.after);
         if reads {
-            self.note(portal.shown.to_string());
+            self.passed.note(portal.shown.to_string());
         }
     }
 
@@ -183,12 +166,6 @@ impl Postgres {
         let alone = self.now() == Status::Open && classes.len() == 1;
         if classes.contains(&Class::CopyIn) && !alone {
             self.copy_commits = Some(shown(text).into());
-        }
-    }
-
-    fn note(&mut self, statement: String) {
-        if self.statements.len() < KEPT {
-            self.statements.push(statement);
         }
     }
 }
@@ -232,7 +209,7 @@ impl Session for Postgres {
                 if reads && let Some((text, _)) = frame::text(message.body) {
                     let text = String::from_utf8_lossy(text);
                     self.query_copies(&text);
-                    self.note(shown(&text));
+                    self.passed.note(shown(&text));
                 }
                 self.group_ends(b'Q');
             }
@@ -259,15 +236,14 @@ impl Session for Postgres {
                 self.copying = Copying::No;
                 self.copy_commits = None;
                 if self.status == Status::Idle && self.in_flight == 0 {
-                    self.carries = Carries::Other;
-                    self.statements.clear();
+                    self.passed.forget();
                     self.portals.clear();
                 }
                 if self.in_flight == 0 {
                     return Heard::Ready;
                 }
             }
-            b'E' => self.failed = Some(frame::words_of_error(message.body)),
+            b'E' => self.passed.failed = Some(frame::words_of_error(message.body)),
             b'G' => {
                 self.copying = Copying::In;
                 // The `Sync` that was sent behind the statement is ignored.
@@ -287,23 +263,8 @@ impl Session for Postgres {
         self.in_flight > 0
     }
 
-    fn outcome(&mut self) -> CommitOutcome {
-        match self.failed.take() {
-            Some(words) => CommitOutcome::Failed(words),
-            None => CommitOutcome::Done,
-        }
-    }
-
-    fn carries(&self) -> Carries {
-        self.carries
-    }
-
-    fn carry(&mut self) {
-        self.carries = Carries::Answer;
-    }
-
-    fn statements(&self) -> Vec<String> {
-        self.statements.clone()
+    fn passed(&mut self) -> &mut Passed {
+        &mut self.passed
     }
 
     fn stays_open(&self, message: Message<'_>) -> bool {

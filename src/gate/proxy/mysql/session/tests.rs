@@ -58,11 +58,11 @@ fn a_query_is_withheld_when_it_may_commit() {
     heard(&mut session, &ok(OPEN));
     assert_eq!(sent(&mut session, 3, "COMMIT"), commit("COMMIT"));
     assert_eq!(
-        session.statements(),
+        session.passed.statements,
         ["BEGIN", "INSERT INTO m VALUES (1)", "COMMIT"]
     );
     heard(&mut session, &ok(IDLE));
-    assert!(session.statements().is_empty());
+    assert!(session.passed.statements.is_empty());
 }
 
 #[test]
@@ -187,17 +187,17 @@ fn commands_in_flight_are_waited_for() {
 #[test]
 fn the_nonce_belongs_to_its_transaction() {
     let mut session = Mysql::new(true, OPEN);
-    session.carry();
+    session.passed.carries = Carries::Answer;
     sent(&mut session, 3, "SELECT 1");
     heard(&mut session, &[1]);
     heard(&mut session, b"\x03def");
     let mut end = ok(OPEN);
     end[0] = 0xfe;
     heard(&mut session, &end);
-    assert_eq!(session.carries(), Carries::Answer);
+    assert_eq!(session.passed.carries, Carries::Answer);
     sent(&mut session, 3, "COMMIT");
     heard(&mut session, &ok(IDLE));
-    assert_eq!(session.carries(), Carries::Other);
+    assert_eq!(session.passed.carries, Carries::Other);
 }
 
 #[test]
@@ -210,7 +210,7 @@ fn an_error_is_the_outcome_of_the_commit_and_progress_is_none() {
         Heard::Ready
     );
     assert_eq!(
-        session.outcome(),
+        session.passed.outcome(),
         CommitOutcome::Failed("Deadlock found (1213)".into())
     );
 }

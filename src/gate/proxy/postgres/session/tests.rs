@@ -56,7 +56,7 @@ fn a_simple_query_is_withheld_when_it_may_commit() {
     heard(&mut session, b'Z', b"T");
     assert_eq!(sent(&mut session, b'Q', b"COMMIT\0"), commit("COMMIT"));
     assert_eq!(
-        session.statements(),
+        session.passed.statements,
         ["BEGIN", "INSERT INTO m VALUES (1)", "COMMIT"]
     );
 }
@@ -233,12 +233,12 @@ fn the_nonce_belongs_to_its_transaction() {
     let mut session = session();
     sent(&mut session, b'Q', b"BEGIN\0");
     heard(&mut session, b'Z', b"T");
-    session.carry();
+    session.passed.carries = Carries::Answer;
     sent(&mut session, b'Q', b"COMMIT\0");
-    assert_eq!(session.carries(), Carries::Answer);
+    assert_eq!(session.passed.carries, Carries::Answer);
     heard(&mut session, b'Z', b"I");
-    assert_eq!(session.carries(), Carries::Other);
-    assert!(session.statements().is_empty());
+    assert_eq!(session.passed.carries, Carries::Other);
+    assert!(session.passed.statements.is_empty());
 }
 
 #[test]
@@ -248,10 +248,10 @@ fn an_error_is_the_outcome_of_the_commit() {
     heard(&mut session, b'E', b"SERROR\0C23505\0Mduplicate key\0\0");
     heard(&mut session, b'Z', b"I");
     assert_eq!(
-        session.outcome(),
+        session.passed.outcome(),
         CommitOutcome::Failed("duplicate key (23505)".into())
     );
-    assert_eq!(session.outcome(), CommitOutcome::Done);
+    assert_eq!(session.passed.outcome(), CommitOutcome::Done);
 }
 
 #[test]
