@@ -26,7 +26,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
-use tokio::runtime::Handle;
+use tokio::runtime::{Handle, Runtime};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, watch};
 
@@ -150,11 +150,11 @@ fn command(
         progress.warning(&unknown);
     }
     let env = Env {
-        progress: Arc::clone(&progress),
+        progress,
         database_url: global.database_url,
         config,
         mask: mask.clone(),
-        interrupted: interrupted.clone(),
+        interrupted,
         verbose: global.verbose > 0,
         rows: has_rows,
         human: format.name == "human",
@@ -170,51 +170,83 @@ fn command(
             reporting.files.push(Further::open(format, path)?);
         }
     }
-    let running = pager.running();
-    let mut out = Outlet::new(pager).context("starting to write to stdout")?;
-    let raw = Arc::new(AtomicBool::new(false));
-    let done = {
-        let mut first = out.clone();
-        let mut places: Vec<_> = place(format, &style, &raw, &mut first)
-            .into_iter()
-            .collect();
-        for file in &mut reporting.files {
-            places.extend(place(file.format, &Style::default(), &raw, &mut file.sink));
-        }
-        let screen = Screen::new(places, mask.clone());
-        runtime.block_on(async {
-            listen(sender);
-            shown(command, env, screen, (coming, &out)).await
-        })
+    let output = Output {
+        gives,
+        format,
+        style,
+        files: &mut reporting.files,
+        pager,
+        coming,
     };
-    if raw.load(Ordering::Relaxed) {
-        progress.note(RAW);
-    }
-    if gives == Gives::View && done.is_err() {
-        // What was shown before stays what there is of it.
-        reporting.files.clear();
-    }
-    let outcome = done.and_then(|done| {
-        let files = &mut reporting.files;
-        let outcome = write_all(done, format, &style, files, mask, &mut out)?;
-        for file in files.drain(..) {
-            runtime.block_on(file.finish(&mut out, until(interrupted.clone())))?;
+    output.of(command, env, runtime, sender)
+}
+
+/// Where the output of a command goes, and in which form.
+struct Output<'a> {
+    gives: Gives,
+    format: &'static Format,
+    style: Style,
+    files: &'a mut Vec<Further>,
+    pager: Pager,
+    /// The pieces of a view.
+    coming: mpsc::Receiver<Piece>,
+}
+
+impl Output<'_> {
+    /// Runs a command, and writes what it gives. A signal sets `stop`.
+    fn of(
+        self,
+        command: Command,
+        env: Env,
+        runtime: Runtime,
+        stop: watch::Sender<bool>,
+    ) -> anyhow::Result<Outcome> {
+        let (format, style, files) = (self.format, self.style, self.files);
+        let (progress, mask) = (Arc::clone(&env.progress), env.mask.clone());
+        let interrupted = env.interrupted.clone();
+        let running = self.pager.running();
+        let mut out = Outlet::new(self.pager).context("starting to write to stdout")?;
+        let raw = Arc::new(AtomicBool::new(false));
+        let done = {
+            let mut first = out.clone();
+            let mut places = Vec::from_iter(place(format, &style, &raw, &mut first));
+            for file in &mut *files {
+                places.extend(place(file.format, &Style::default(), &raw, &mut file.sink));
+            }
+            let screen = Screen::new(places, mask.clone());
+            runtime.block_on(async {
+                listen(stop);
+                shown(command, env, screen, (self.coming, &out)).await
+            })
+        };
+        if raw.load(Ordering::Relaxed) {
+            progress.note(RAW);
+        }
+        if self.gives == Gives::View && done.is_err() {
+            // What was shown before stays what there is of it.
+            files.clear();
+        }
+        let outcome = done.and_then(|done| {
+            let outcome = write_all(done, format, &style, files, &mask, &mut out)?;
+            for file in files.drain(..) {
+                runtime.block_on(file.finish(&mut out, until(interrupted.clone())))?;
+            }
+            Ok(outcome)
+        });
+        out.close();
+        let last_written = runtime.block_on(last(&out, &running, interrupted));
+        if self.gives == Gives::View {
+            // An engine that can't be interrupted is not waited for.
+            runtime.shutdown_background();
+        }
+        let outcome = outcome?;
+        last_written.context("writing to stdout")?;
+        if running.is_interrupted() {
+            // The pager's end came before the signal that ended it.
+            return Err(CliError::interrupted().into());
         }
         Ok(outcome)
-    });
-    out.close();
-    let last_written = runtime.block_on(last(&out, &running, interrupted));
-    if gives == Gives::View {
-        // An engine that can't be interrupted is not waited for.
-        runtime.shutdown_background();
     }
-    let outcome = outcome?;
-    last_written.context("writing to stdout")?;
-    if running.is_interrupted() {
-        // The pager's end came before the signal that ended it.
-        return Err(CliError::interrupted().into());
-    }
-    Ok(outcome)
 }
 
 /// Refuses a format that is asked for where the output is always text. One that is set for all commands

@@ -138,15 +138,8 @@ pub(super) fn messages(
     facts: &mut Facts,
     hasher: &MessageHasher,
 ) -> anyhow::Result<()> {
-    let (mut before, mut after) = (before.peekable(), after.peekable());
-    let (mut old, mut new) = (Vec::new(), Vec::new());
-    loop {
-        let next = [next(&mut before)?, next(&mut after)?];
-        let Some(id) = next.into_iter().flatten().min() else {
-            return Ok(());
-        };
-        group(&mut before, id, &mut old)?;
-        group(&mut after, id, &mut new)?;
+    let of = |entry: &Entry| entry.conversation;
+    by_conversation([before, after], of, |id, old, new| {
         if !facts.open.is_empty() {
             let Facts { open, seen, .. } = facts;
             new.retain(|entry: &Entry| {
@@ -158,34 +151,43 @@ pub(super) fn messages(
             });
         }
         if old != new {
-            conversation(id, &old, &new, facts, hasher);
+            conversation(id, old, new, facts, hasher);
         }
-    }
+    })
 }
 
-/// The conversation of the next message.
-fn next(entries: &mut Peekable<Records<Entry>>) -> anyhow::Result<Option<Id>> {
-    match entries.peek() {
-        None => Ok(None),
-        Some(Ok(entry)) => Ok(Some(entry.conversation)),
-        Some(Err(_)) => match entries.next() {
-            Some(Err(error)) => Err(error),
-            _ => Ok(None),
-        },
-    }
-}
-
-/// The messages of one conversation.
-fn group(
-    entries: &mut Peekable<Records<Entry>>,
-    id: Id,
-    into: &mut Vec<Entry>,
+/// Hands over the records of both sides, one conversation after the other.
+pub(super) fn by_conversation<T>(
+    sides: [Records<T>; 2],
+    of: impl Fn(&T) -> Id,
+    mut each: impl FnMut(Id, &mut Vec<T>, &mut Vec<T>),
 ) -> anyhow::Result<()> {
-    into.clear();
-    while next(entries)? == Some(id) {
-        into.extend(entries.next().transpose()?);
+    let [mut before, mut after] = sides.map(Iterator::peekable);
+    let (mut old, mut new) = (Vec::new(), Vec::new());
+    loop {
+        let next = [next_of(&mut before, &of)?, next_of(&mut after, &of)?];
+        let Some(id) = next.into_iter().flatten().min() else {
+            return Ok(());
+        };
+        for (side, into) in [(&mut before, &mut old), (&mut after, &mut new)] {
+            into.clear();
+            while next_of(side, &of)? == Some(id) {
+                into.extend(side.next().transpose()?);
+            }
+        }
+        each(id, &mut old, &mut new);
     }
-    Ok(())
+}
+
+/// The conversation of the next record.
+fn next_of<T>(
+    records: &mut Peekable<Records<T>>,
+    of: impl Fn(&T) -> Id,
+) -> anyhow::Result<Option<Id>> {
+    if let Some(Err(error)) = records.next_if(Result::is_err) {
+        return Err(error);
+    }
+    Ok(records.peek().and_then(|next| next.as_ref().ok()).map(of))
 }
 
 /// One conversation that is not what it was: both sides in the order of their messages.

@@ -1,12 +1,11 @@
 //! Whether the messages of a conversation are still in the same order.
 
 use super::facts::{Facts, MOST};
-use super::merge::{Pair, Records, pairs};
+use super::merge::{Pair, Records, by_conversation, pairs};
 use crate::audit::entry::Id;
 use crate::audit::file::{Mapping, Snapshot};
 use crate::audit::order::{Orders, Ranked, Sequence, Ties};
 use std::collections::{HashMap, HashSet};
-use std::iter::Peekable;
 
 /// What of the order is known of one side.
 pub(super) enum Order {
@@ -81,18 +80,11 @@ pub(super) fn compare(before: Order, after: Order, facts: &mut Facts) -> anyhow:
 }
 
 fn ranks(before: Records<Ranked>, after: Records<Ranked>, facts: &mut Facts) -> anyhow::Result<()> {
-    let (mut before, mut after) = (before.peekable(), after.peekable());
-    let (mut old, mut new) = (Vec::new(), Vec::new());
-    loop {
-        let next = [next(&mut before)?, next(&mut after)?];
-        let Some(id) = next.into_iter().flatten().min() else {
-            return Ok(());
-        };
-        group(&mut before, id, &mut old)?;
-        group(&mut after, id, &mut new)?;
-        let moved = moved(&old, &new);
+    let of = |ranked: &Ranked| ranked.conversation;
+    by_conversation([before, after], of, |id, old, new| {
+        let moved = moved(old, new);
         if moved.is_empty() {
-            continue;
+            return;
         }
         if facts.complete || !facts.changed.iter().any(|(was, _)| was.id == id) {
             facts.same.insert(id);
@@ -101,28 +93,7 @@ fn ranks(before: Records<Ranked>, after: Records<Ranked>, facts: &mut Facts) -> 
         facts
             .moved
             .extend(moved.into_iter().take(room).map(|message| (id, message)));
-    }
-}
-
-fn next(ranked: &mut Peekable<Records<Ranked>>) -> anyhow::Result<Option<Id>> {
-    if let Some(Err(error)) = ranked.next_if(Result::is_err) {
-        return Err(error);
-    }
-    let next = ranked.peek().and_then(|next| next.as_ref().ok());
-    Ok(next.map(|next| next.conversation))
-}
-
-/// The messages of one conversation.
-fn group(
-    ranked: &mut Peekable<Records<Ranked>>,
-    id: Id,
-    into: &mut Vec<Ranked>,
-) -> anyhow::Result<()> {
-    into.clear();
-    while next(ranked)? == Some(id) {
-        into.extend(ranked.next().transpose()?);
-    }
-    Ok(())
+    })
 }
 
 /// The fewest messages without which all that are on both sides come in the same order.

@@ -9,6 +9,7 @@ mod reader;
 mod sentinel;
 mod session;
 mod snapshot_read;
+mod values;
 
 pub use file::{Undone, stop_reading, where_else};
 

@@ -1,6 +1,7 @@
 //! Reading rows of a file.
 
 use crate::db::Each;
+use crate::db::sqlite::values::{cell, value};
 use crate::model::{Cell, CellRef};
 use rusqlite::Connection;
 use rusqlite::types::ValueRef;
@@ -20,16 +21,6 @@ pub(in crate::db::sqlite) fn rows(
         found.push(cells.collect::<rusqlite::Result<_>>()?);
     }
     Ok(found)
-}
-
-fn cell(value: ValueRef<'_>) -> Cell {
-    match value {
-        ValueRef::Null => Cell::Null,
-        ValueRef::Integer(number) => Cell::Int(number),
-        ValueRef::Real(number) => Cell::Real(number),
-        ValueRef::Blob(bytes) => Cell::Blob(bytes.to_vec()),
-        ValueRef::Text(bytes) => Cell::Text(String::from_utf8_lossy(bytes).into_owned()),
-    }
 }
 
 /// Hands over the rows of one statement. In the order in which the rows are stored, if the statement asks for no other. It blocks the
@@ -69,14 +60,4 @@ pub(in crate::db::sqlite) fn scan(
         }
     }
     Ok(())
-}
-
-fn value(cell: &Cell) -> rusqlite::types::Value {
-    match cell {
-        Cell::Null => rusqlite::types::Value::Null,
-        Cell::Int(number) => rusqlite::types::Value::Integer(*number),
-        Cell::Real(number) => rusqlite::types::Value::Real(*number),
-        Cell::Text(text) => rusqlite::types::Value::Text(text.clone()),
-        Cell::Blob(bytes) => rusqlite::types::Value::Blob(bytes.clone()),
-    }
 }

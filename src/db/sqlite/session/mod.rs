@@ -15,6 +15,7 @@ mod words;
 
 use super::file;
 use super::file::Opened;
+use super::values::{cell, value};
 use crate::db::Target;
 use crate::db::catalog::quoted;
 use crate::db::session::measured::Measured as _;
@@ -29,7 +30,6 @@ use catalog::Looked;
 use guard::Notes;
 use rusqlite::fallible_iterator::FallibleIterator as _;
 use rusqlite::hooks::{AuthContext, Authorization};
-use rusqlite::types::ValueRef;
 use rusqlite::{Batch, Connection, OpenFlags};
 use search::Searched;
 use std::collections::{BTreeMap, BTreeSet};
@@ -460,26 +460,6 @@ fn failed(error: &rusqlite::Error) -> Failed {
             Some(rusqlite::ErrorCode::DatabaseBusy | rusqlite::ErrorCode::DatabaseLocked)
         ),
         ..Failed::because(error.to_string())
-    }
-}
-
-fn value(cell: &Cell) -> rusqlite::types::Value {
-    match cell {
-        Cell::Null => rusqlite::types::Value::Null,
-        Cell::Int(number) => rusqlite::types::Value::Integer(*number),
-        Cell::Real(number) => rusqlite::types::Value::Real(*number),
-        Cell::Text(text) => rusqlite::types::Value::Text(text.clone()),
-        Cell::Blob(bytes) => rusqlite::types::Value::Blob(bytes.clone()),
-    }
-}
-
-fn cell(value: ValueRef<'_>) -> Cell {
-    match value {
-        ValueRef::Null => Cell::Null,
-        ValueRef::Integer(number) => Cell::Int(number),
-        ValueRef::Real(number) => Cell::Real(number),
-        ValueRef::Text(bytes) => Cell::Text(String::from_utf8_lossy(bytes).into_owned()),
-        ValueRef::Blob(bytes) => Cell::Blob(bytes.to_vec()),
     }
 }
 
