@@ -313,6 +313,29 @@ fn among(successor: &Successor, held: &Held) -> Successor {
     narrow
 }
 
+impl BeforeImages {
+    /// A table is its successor from now on; whether another one became the same.
+    fn renamed(&mut self, then: Shape, successor: &Successor, held: Option<Held>) -> bool {
+        let table = successor.table.clone();
+        // The same file may continue, and reaches what it gave another name.
+        if self.reach.contains(&then.name) {
+            self.reach.insert(table.clone());
+        }
+        if let Some(held) = held {
+            self.kept.insert(table.clone(), held);
+        }
+        let key = successor.key.iter().map(|(_, new)| new.name.clone());
+        let shape = Shape {
+            name: table.clone(),
+            table: table.clone(),
+            columns: successor.columns_now(),
+            key: key.collect(),
+            ..then
+        };
+        self.old.insert(table, shape).is_some()
+    }
+}
+
 /// The file is accepted: what it changed and was acknowledged is not a later file's loss, and what it
 /// left is what the next one may not lose.
 pub(super) fn accept(session: &mut MySql) -> anyhow::Result<()> {
@@ -362,26 +385,10 @@ pub(super) fn accept(session: &mut MySql) -> anyhow::Result<()> {
             }
             held => held,
         };
-        let moved_name = moved.shape.name.clone();
-        if let Some(images) = &mut session.images {
-            let key = successor.key.iter().map(|(_, new)| new.name.clone());
-            let shape = Shape {
-                name: successor.table.clone(),
-                table: successor.table.clone(),
-                columns: successor.columns_now(),
-                key: key.collect(),
-                ..moved.shape
-            };
-            // The same file may continue, and reaches what it gave another name.
-            if images.reach.contains(&moved_name) {
-                images.reach.insert(successor.table.clone());
-            }
-            if images.old.insert(successor.table.clone(), shape).is_some() {
-                shared.insert(successor.table.clone());
-            }
-            if let Some(held) = held {
-                images.kept.insert(successor.table.clone(), held);
-            }
+        if let Some(images) = &mut session.images
+            && images.renamed(moved.shape, successor, held)
+        {
+            shared.insert(successor.table.clone());
         }
         if !copied.is_empty() {
             take_columns(session, &successor.table, &copied)?;

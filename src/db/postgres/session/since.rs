@@ -188,21 +188,15 @@ impl Postgres {
         own.map(|(id, _)| *id).collect()
     }
 
-    /// The tables among what is locked so that it may be another one; none where the whole catalogue has
-    /// to be read.
-    fn read_changed(&mut self, held: &Locks) -> anyhow::Result<Option<Changed>> {
-        let known = &self.looked.tables;
-        let is_of_others = |id: &u64| known.get(id).is_some_and(Seen::is_of_others);
-        if known.values().any(Seen::is_composed) || held.changed.iter().any(is_of_others) {
-            return Ok(None);
-        }
-        let ids: Vec<_> = held.changed.iter().map(u64::to_string).collect();
+    /// What the catalogue says of these: schemas, relations, columns, indexes, and what inherits.
+    fn rows_of(&mut self, ids: &BTreeSet<u64>) -> anyhow::Result<[Vec<Vec<Cell>>; 5]> {
+        let ids: Vec<_> = ids.iter().map(u64::to_string).collect();
         let ids = if ids.is_empty() {
             "0".to_owned()
         } else {
             ids.join(", ")
         };
-        let [schemas, relations, columns, indexes, heirs] = self.several(&[
+        self.several(&[
             SCHEMAS.to_owned(),
             format!(
                 "oid::text, relname::text, relnamespace::text, relkind::text, relfilenode::text, relpersistence::text, reltoastrelid::text \
@@ -217,7 +211,18 @@ impl Postgres {
                  WHERE indexrelid IN ({ids}) OR indrelid IN ({ids})"
             ),
             format!("inhrelid::text FROM pg_inherits WHERE inhrelid IN ({ids}) OR inhparent IN ({ids})"),
-        ])?;
+        ])
+    }
+
+    /// The tables among what is locked so that it may be another one; none where the whole catalogue has
+    /// to be read.
+    fn read_changed(&mut self, held: &Locks) -> anyhow::Result<Option<Changed>> {
+        let known = &self.looked.tables;
+        let is_of_others = |id: &u64| known.get(id).is_some_and(Seen::is_of_others);
+        if known.values().any(Seen::is_composed) || held.changed.iter().any(is_of_others) {
+            return Ok(None);
+        }
+        let [schemas, relations, columns, indexes, heirs] = self.rows_of(&held.changed)?;
         if schemas != self.looked.schemas || !heirs.is_empty() {
             return Ok(None);
         }
