@@ -46,6 +46,31 @@ pub(super) struct Calibrated {
     pub(super) first_chat: Option<Chat>,
 }
 
+impl Calibrated {
+    /// Reports what was found in a chat, and remembers whether it is wrong about the answer's row.
+    fn report(&mut self, number: usize, observed: &Observed, report: &mut Report) {
+        report.checked += 1;
+        let is_known = number > 0 && self.learnt.has_versions;
+        // Only the first chat has a history, which may show what the rows do not spell out.
+        let is_only_shown = self.learnt.whole_history
+            && observed.history.is_none()
+            && observed.turns.iter().all(|turn| !turn.with_tag.is_empty());
+        for finding in judge::findings(observed) {
+            // What the first chat has explained is reported of it alone.
+            let is_warning = number > 0 && finding.severity == Severity::Warning;
+            let is_known = finding.code == rows::DOUBLED && (is_known || is_warning);
+            if is_known || is_only_shown && finding.code == rows::QUESTION_LOST {
+                continue;
+            }
+            let is_error = finding.severity == Severity::Error;
+            if is_error && self.wrong.is_none() && about_the_row(finding.code) {
+                self.wrong = Some(format!("{} ({})", finding.harm, finding.code));
+            }
+            report.add(finding);
+        }
+    }
+}
+
 impl Stage<'_> {
     pub(super) async fn calibrate(
         &mut self,
@@ -92,27 +117,7 @@ impl Stage<'_> {
             if number == 0 && calibrated.learnt.whole_history {
                 calibrated.first_chat = Some(chat);
             }
-            report.checked += 1;
-            let is_known = number > 0 && calibrated.learnt.has_versions;
-            // Only the first chat has a history, which may show what the rows do not spell out.
-            let is_only_shown = calibrated.learnt.whole_history
-                && observed.history.is_none()
-                && observed.turns.iter().all(|turn| !turn.with_tag.is_empty());
-            for finding in judge::findings(&observed) {
-                // What the first chat has explained is reported of it alone.
-                let is_warning = number > 0 && finding.severity == Severity::Warning;
-                if finding.code == rows::DOUBLED && (is_known || is_warning) {
-                    continue;
-                }
-                if is_only_shown && finding.code == rows::QUESTION_LOST {
-                    continue;
-                }
-                let is_error = finding.severity == Severity::Error;
-                if is_error && calibrated.wrong.is_none() && about_the_row(finding.code) {
-                    calibrated.wrong = Some(format!("{} ({})", finding.harm, finding.code));
-                }
-                report.add(finding);
-            }
+            calibrated.report(number, &observed, report);
             if calibrated.wrong.is_some() {
                 break;
             }
@@ -201,19 +206,8 @@ impl Stage<'_> {
         if let Some(mapping) = self.mapping.as_ref().filter(is_opaque) {
             return Err(sealed(mapping, "when an answer is stored").into());
         }
-        let mut row = self.await_row(&live, self.options.settle).await;
-        if row.is_none() && self.world.target.is_file() {
-            // What was opened may be another file by now, or one that its writer does not lock.
-            self.open_again().await?;
-            row = self.await_row(&live, Duration::ZERO).await;
-            if row.is_some() {
-                let why = "the server rewrites the file of its store without SQLite: open connections do not \
-                    see the new content, so no order can be shown";
-                calibrated.wrong.get_or_insert_with(|| why.to_owned());
-            }
-        }
+        let row = self.await_row_anywhere(&live, calibrated).await?;
         let found = row.as_ref().map(|(_, row)| row.clone());
-        let is_found = found.is_some();
         if let Some((_, row)) = row {
             at_final.away = self.gap_of(watched).await;
             self.keep(&live, row, at_final).await;
@@ -226,20 +220,40 @@ impl Stage<'_> {
             calls,
             ..self.turn_seen(&live, seen).await?
         };
-        if let Some(found) = found {
+        if let Some(found) = &found {
             // It may have come to its place only now.
             let now = seen.with_nonce.iter().find(|row| row.key == found.key);
-            let row = now.unwrap_or(&found);
+            let row = now.unwrap_or(found);
             calibrated.learnt.answer(&live, row);
             self.learn_head(row, &mut calibrated.learnt).await;
         }
         calibrated.learnt.turn(&seen);
         let tools = Kept::of(&live.tag, &seen.stored);
         calibrated.tools.insert(live.nonce.clone(), tools);
-        if let Some(why) = self.unprovable(&seen, is_found) {
+        if let Some(why) = self.unprovable(&seen, found.is_some()) {
             calibrated.wrong.get_or_insert_with(|| why.to_owned());
         }
         Ok(seen)
+    }
+
+    /// The answer's row, for which the store is opened again if it does not come.
+    async fn await_row_anywhere(
+        &mut self,
+        live: &Live,
+        calibrated: &mut Calibrated,
+    ) -> anyhow::Result<Option<(Tick, StoredMessage)>> {
+        let mut row = self.await_row(live, self.options.settle).await;
+        if row.is_none() && self.world.target.is_file() {
+            // What was opened may be another file by now, or one that its writer does not lock.
+            self.open_again().await?;
+            row = self.await_row(live, Duration::ZERO).await;
+            if row.is_some() {
+                let why = "the server rewrites the file of its store without SQLite: open connections do not \
+                    see the new content, so no order can be shown";
+                calibrated.wrong.get_or_insert_with(|| why.to_owned());
+            }
+        }
+        Ok(row)
     }
 
     /// Why what is stored of a turn shows no order.

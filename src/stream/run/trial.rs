@@ -81,6 +81,32 @@ impl Holds {
     }
 }
 
+/// Closes the gate, if nobody writes.
+async fn close(
+    gate: &mut dyn Gate,
+    trial: &mut Trial,
+    moments: &mut Moments,
+) -> anyhow::Result<()> {
+    match gate.close().await? {
+        Closed::Held { at, verified } => {
+            trial.closed = Some(at);
+            moments.at(
+                at,
+                Lane::Store,
+                format!("gate closed ({}); {verified}", gate.name()),
+            );
+        }
+        Closed::WriterInTheWay => {
+            trial.end = End::WriterInTheWay;
+            moments.now(
+                Lane::Store,
+                "the gate can't be closed: a write transaction is open",
+            );
+        }
+    }
+    Ok(())
+}
+
 impl Stage<'_> {
     /// Runs one turn with the gate and judges it.
     pub(super) async fn gated_turn(
@@ -100,23 +126,7 @@ impl Stage<'_> {
             steps: Vec::new(),
             end: End::Final,
         };
-        match gate.close().await? {
-            Closed::Held { at, verified } => {
-                trial.closed = Some(at);
-                moments.at(
-                    at,
-                    Lane::Store,
-                    format!("gate closed ({}); {verified}", gate.name()),
-                );
-            }
-            Closed::WriterInTheWay => {
-                trial.end = End::WriterInTheWay;
-                moments.now(
-                    Lane::Store,
-                    "the gate can't be closed: a write transaction is open",
-                );
-            }
-        }
+        close(gate, &mut trial, &mut moments).await?;
         live.play.release();
         let outcome = match trial.closed {
             Some(closed) => {

@@ -41,6 +41,16 @@ enum Phase {
     Nobody,
 }
 
+/// How a trial ends with a phase; none if it continues.
+fn end_of(phase: Phase) -> Option<End> {
+    match phase {
+        Phase::Final => Some(End::Final),
+        Phase::Died(how) => Some(End::Died(how)),
+        Phase::Nobody => Some(End::NobodyCommits),
+        Phase::Over => None,
+    }
+}
+
 /// How a trial treats what else the server and its store do.
 #[derive(Clone, Copy)]
 pub(super) struct Way {
@@ -100,22 +110,11 @@ impl Stage<'_> {
             expired: 0,
             end: End::Final,
         };
-        let ended = self
-            .commit_by_commit(&live, gate, holds, closed, &mut trial, &mut moments)
-            .await;
-        trial.end = ended.unwrap_or_else(|error| End::GateLost(format!("{error:#}")));
-        if trial.row_at_final != Some(RowState::Complete) && is_cancelled(gate).await {
-            moments.now(
-                Lane::Store,
-                "the server cancelled a commit that was withheld",
-            );
-            if matches!(
-                trial.end,
-                End::Expired | End::GateLost(_) | End::Left(_) | End::NobodyCommits
-            ) {
-                trial.end = End::Cancelled;
-            }
-        }
+        trial.end = self
+            .until_end(&live, gate, holds, closed, &mut trial, &mut moments)
+            .await
+            .unwrap_or_else(|error| End::GateLost(format!("{error:#}")));
+        note_cancelled(gate, &mut trial, &mut moments).await;
         if matches!(trial.row_at_final, Some(RowState::Incomplete)) {
             tokio::time::sleep(AFTERGLOW).await;
         }
@@ -208,6 +207,25 @@ impl Stage<'_> {
         })
     }
 
+    /// Lets commits through, and reads the row when the final marker has come.
+    async fn until_end(
+        &self,
+        live: &Live,
+        gate: &mut dyn CommitGate,
+        holds: Holds,
+        closed: Tick,
+        trial: &mut Trial,
+        moments: &mut Moments,
+    ) -> anyhow::Result<End> {
+        let end = self
+            .commit_by_commit(live, gate, holds, closed, trial, moments)
+            .await?;
+        if let End::Final = end {
+            self.read_at_final(live, gate, trial, moments).await?;
+        }
+        Ok(end)
+    }
+
     /// Lets one commit through, gives its answer, and continues with the next, until the final marker
     /// comes or nothing more may be waited for.
     async fn commit_by_commit(
@@ -223,14 +241,9 @@ impl Stage<'_> {
         let mut since = closed;
         let (mut went_first, mut has_locked) = (0, false);
         loop {
-            match self.until_held(live, gate, since, holds).await? {
-                Phase::Final => {
-                    self.read_at_final(live, gate, trial, moments).await?;
-                    return Ok(End::Final);
-                }
-                Phase::Died(how) => return Ok(End::Died(how)),
-                Phase::Nobody => return Ok(End::NobodyCommits),
-                Phase::Over => {}
+            let phase = self.until_held(live, gate, since, holds).await?;
+            if let Some(end) = end_of(phase) {
+                return Ok(end);
             }
             if trial.steps.len() == MAX_STEPS {
                 return Ok(End::Steps);
@@ -287,30 +300,14 @@ impl Stage<'_> {
                 RowState::Incomplete | RowState::CommitWaits | RowState::Unreadable => Phase::Over,
             };
             if let Phase::Over = phase {
-                let given = gate.answer(commit.id).await?;
-                step.given = Some(given);
-                since = given;
+                since = gate.answer(commit.id).await?;
+                step.given = Some(since);
                 moments.carried |= commit.carries == Carries::Answer && !is_lock;
-                let withheld = given.saturating_sub(passed.answered);
-                let moment = CommitMoment {
-                    step: Some(number),
-                    withheld_ms: Some(millis(withheld)),
-                    ..of(commit, CommitEvent::AnswerGiven)
-                };
-                moments.commit(
-                    given,
-                    format!("{}: the reply is released", commit.by),
-                    moment,
-                );
+                answered(commit, &step, number, moments);
             }
             trial.steps.push(step);
-            match phase {
-                Phase::Final => {
-                    self.read_at_final(live, gate, trial, moments).await?;
-                    return Ok(End::Final);
-                }
-                Phase::Died(how) => return Ok(End::Died(how)),
-                Phase::Over | Phase::Nobody => {}
+            if let Some(end) = end_of(phase) {
+                return Ok(end);
             }
         }
     }
@@ -441,6 +438,33 @@ impl Stage<'_> {
         moments.now(Lane::Store, format!("the answer's row {state}"));
         Ok(())
     }
+}
+
+/// A commit that the server cancels while it is withheld explains most other ends.
+async fn note_cancelled(gate: &mut dyn CommitGate, trial: &mut Trial, moments: &mut Moments) {
+    if trial.row_at_final == Some(RowState::Complete) || !is_cancelled(gate).await {
+        return;
+    }
+    let what = "the server cancelled a commit that was withheld";
+    moments.now(Lane::Store, what);
+    if matches!(
+        trial.end,
+        End::Expired | End::GateLost(_) | End::Left(_) | End::NobodyCommits
+    ) {
+        trial.end = End::Cancelled;
+    }
+}
+
+/// The reply to a commit is released.
+fn answered(commit: &Withheld, step: &Step, number: usize, moments: &mut Moments) {
+    let Some(given) = step.given else { return };
+    let moment = CommitMoment {
+        step: Some(number),
+        withheld_ms: Some(millis(given.saturating_sub(step.answered))),
+        ..of(commit, CommitEvent::AnswerGiven)
+    };
+    let what = format!("{}: the reply is released", commit.by);
+    moments.commit(given, what, moment);
 }
 
 /// Whether the server cancelled what the gate withheld, as far as the gate knows.
