@@ -255,7 +255,7 @@ fn only_text(global: &Global) -> Result<(), CliError> {
     let format = global.format.as_deref().filter(|name| *name != "human");
     match (format, global.report.first()) {
         (Some(name), _) => Err(CliError::usage(format!(
-            "`{name}` has no form for the output of this command, which is text"
+            "format `{name}` cannot show the output of this command, which is text"
         ))
         .hint("leave --format out")),
         (None, Some(_)) => {
@@ -434,7 +434,7 @@ impl Gives {
         let can = render::ALL.iter().filter(|format| self.carried(format));
         let names: Vec<_> = can.map(|format| format.name).collect();
         Err(CliError::usage(format!(
-            "`{}` has no form for the output of this command",
+            "format `{}` cannot show the output of this command",
             format.name
         ))
         .hint(format!("one of {}", names.join(", "))))

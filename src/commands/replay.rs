@@ -81,7 +81,7 @@ pub(super) fn load(path: &Path) -> anyhow::Result<Report> {
     report.pending = exit == Outcome::Pending.code();
     let follows = Outcome::from(&report).code();
     if exit != follows {
-        let why = format!("its exit code is {exit}, and its cases give {follows}: it was edited");
+        let why = format!("its exit code is {exit}, but its cases give {follows}: it was edited");
         return Err(unread(why).into());
     }
     Ok(report)
@@ -165,7 +165,7 @@ fn compared(name: &str, was: Verdict, is: Verdict) -> String {
     if was == is {
         format!("{name}: {is}, as in the report")
     } else {
-        format!("{name}: {is}, and {was} in the report")
+        format!("{name}: {is}, but {was} in the report")
     }
 }
 

@@ -92,8 +92,8 @@ pub struct Args {
     #[arg(long, help_heading = CASES, value_name = "TEXT", value_delimiter = ',')]
     pub cases: Vec<String>,
 
-    /// Number of conversations in which turns are sent at the same time, up to 10000; 1 disables the case
-    /// [default: 4, and 1 in the suite quick]
+    /// How many conversations send a turn at the same time, up to 10000; 1 disables the case [default: 4,
+    /// and 1 in the suite quick]
     #[arg(long, help_heading = CASES, value_name = "N", allow_negative_numbers = true)]
     pub concurrency: Option<String>,
 

@@ -19,7 +19,7 @@ pub enum When {
     Auto,
     /// Before every run that has something to do.
     Always,
-    /// Not at all; refused where a file acknowledges a loss.
+    /// Never; a file that acknowledges a loss is then refused.
     Never,
 }
 

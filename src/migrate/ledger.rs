@@ -248,9 +248,9 @@ fn number(version: &Version) -> Result<Cell, CliError> {
 /// How a version that did not come to its end is to be taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum Resolution {
-    /// It has the effect: the migration counts as applied.
+    /// It did: it counts as applied.
     Applied,
-    /// It does not have the effect: the migration is pending again, from its first statement.
+    /// It did not: it is pending again, from its first statement.
     Retry,
 }
 

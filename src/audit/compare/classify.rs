@@ -186,7 +186,7 @@ impl Found<'_> {
         };
         // In its own conversation it has another key; only then another one is examined.
         for (was, now) in matched(&mut removed, &mut added, here) {
-            let note = "its key changed, and its content and time are the same";
+            let note = "its key changed, but its content and time are the same";
             self.beyond_edit(&was, Some(now.message), note);
         }
         let mut moved = matched(&mut removed, &mut added, by_key);
@@ -249,7 +249,11 @@ impl Found<'_> {
                     self.unsure(was, CLOCK);
                 }
                 false if was.role() != now.role() => {
-                    let note = format!("it was the {}'s, and is the {}'s", was.role(), now.role());
+                    let note = format!(
+                        "it was the {}'s, and is now the {}'s",
+                        was.role(),
+                        now.role()
+                    );
                     self.beyond_edit(was, None, &note);
                 }
                 false
@@ -530,9 +534,9 @@ impl Found<'_> {
 }
 
 const BESIDES: &str = "tool calls, outputs, attachments or other parts of it are gone";
-const MARKED: &str = "what marks it as finished, failed or deleted changed, or its content";
-const FAILED: &str = "it is marked as failed, and was not";
-const SOFT: &str = "it is deleted for the user, and kept as a row";
+const MARKED: &str = "its content changed, or its mark as finished, failed or deleted";
+const FAILED: &str = "it is now marked as failed";
+const SOFT: &str = "it is deleted for the user, but its row is kept";
 const PLACE: &str = "its place in the order changed";
 const REORDERED: &str = "the order of its messages changed";
 const PARENT: &str = "its parent changed";

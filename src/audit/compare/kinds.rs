@@ -150,7 +150,7 @@ pub static ALL: &[Kind] = &[
         harm: |found| {
             let are = messages(found);
             let have = if found.messages == 1 { "has" } else { "have" };
-            format!("{are} of the snapshot {have} another time, and the same content")
+            format!("{are} of the snapshot {have} another time, but the same content")
         },
         help: "look for a change of the time zone, or of the column's type",
     },

@@ -132,14 +132,14 @@ fn preamble(file: &mut File, shown: &str, key: &Key) -> anyhow::Result<[u8; PREA
     let version = version(&preamble);
     if !(FIRST_VERSION..=VERSION).contains(&version) {
         return Err(CliError::refused(format!(
-            "`{shown}` is a snapshot of version {version}, and this chatctl reads up to version {VERSION}"
+            "`{shown}` is a snapshot of version {version}, but this chatctl reads only up to version {VERSION}"
         ))
         .hint("use the version that took it, or a newer one")
         .into());
     }
     if preamble[10..18] != key.id_bytes() {
         return Err(CliError::refused(format!(
-            "`{shown}` was taken with the key {}, and this is the key {}",
+            "`{shown}` was taken with the key {}, but this is the key {}",
             hex(&preamble[10..18]),
             key.id()
         ))
@@ -285,7 +285,7 @@ impl Snapshot {
             }
         };
         Err(CliError::refused(format!(
-            "`{}` counts {counted}, and `{}` was taken by an older version of chatctl, which did not",
+            "`{}` counts {counted}, but `{}` was taken by an older version of chatctl, which did not",
             new.path.display(),
             old.path.display()
         ))

@@ -193,7 +193,7 @@ fn what_does_not_fit_is_refused_and_says_why() {
     fs::write(&path, &bytes).unwrap();
     let newer = stop(open(&path, &key()).unwrap_err());
     assert!(
-        newer.contains("version 6, and this chatctl reads up to version 5"),
+        newer.contains("version 6, but this chatctl reads only up to version 5"),
         "{newer}"
     );
     fs::write(&path, "id,name\n").unwrap();

@@ -33,8 +33,8 @@ pub(super) struct Args {
     #[arg(long, value_enum, value_name = "LEVEL", default_value = "error")]
     fail_on: Level,
 
-    /// Fail on more than N findings of CODE, and accept up to N, whatever their level; may be repeated.
-    /// Notes count only if the code has nothing else
+    /// Accept up to N findings of CODE, whatever their level, and fail on more; may be repeated. Notes
+    /// count only if the code has nothing else
     #[arg(long, value_name = "CODE=N")]
     max: Vec<String>,
 

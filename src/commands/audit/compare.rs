@@ -35,13 +35,13 @@ pub(super) struct Args {
     #[arg(long, default_value_t = 20, value_name = "N", value_parser = count::<usize>, allow_negative_numbers = true)]
     examples: usize,
 
-    /// If the mapping's `allow` lets users delete or change messages: the share of the store, from 0 to
-    /// 1, above which that is still an error (but at least 10 conversations or 100 messages)
+    /// If the mapping's `allow` lets users delete or change messages: the share of the store, from 0 to 1,
+    /// that they may; more is an error. The limit is at least 10 conversations or 100 messages
     #[arg(long, default_value_t = 0.05, value_name = "SHARE", value_parser = super::share)]
     allow_share: f64,
 
-    /// A message younger than this at the snapshot may have been committed after it: the time of the
-    /// longest transaction
+    /// The time of the longest transaction: a message that was younger than this at the snapshot may have
+    /// been committed after it
     #[arg(long, default_value = "30s", value_name = "DURATION", value_parser = duration)]
     grace: Duration,
 
@@ -144,12 +144,12 @@ impl Later {
         if !then.is_empty() && then != now {
             if live.is_view(then).await? {
                 doubt = Some(format!(
-                    "`{then}`, which the snapshot was taken of, is a view now, and `{now}` was read: what the view \
-                     leaves out is not known"
+                    "the snapshot was taken of `{then}`, which is a view now, so `{now}` was read: it is not known \
+                     which rows the view leaves out"
                 ));
             } else {
                 unread.push(format!(
-                    "`{now}` was read, and not `{then}`, which the snapshot was taken of"
+                    "`{now}` was read instead of `{then}`, of which the snapshot was taken"
                 ));
             }
         }

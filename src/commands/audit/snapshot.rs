@@ -50,8 +50,8 @@ pub(super) struct Args {
     #[arg(long)]
     keep_ids: bool,
 
-    /// An answer younger than this may still grow, unless the store says that it is finished: its row
-    /// must still exist later, and its text must begin with the earlier text
+    /// Answers younger than this may still grow, unless the store marks them as finished: later their
+    /// rows must exist, and their texts must begin with the earlier ones
     #[arg(long, default_value = "120s", value_name = "DURATION", value_parser = duration)]
     settle: Duration,
 

@@ -100,7 +100,7 @@ enum Command {
         /// The version to resolve
         #[arg(id = "of", value_name = "VERSION")]
         version: String,
-        /// Whether the database has its effect
+        /// Whether the migration took effect
         #[arg(long = "as", value_enum)]
         how: Resolution,
         /// With `--as retry`: you have undone the applied statements by hand, so chatctl runs them again

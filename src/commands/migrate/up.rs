@@ -40,7 +40,7 @@ pub(super) struct Args {
     #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = duration)]
     lock_wait: Duration,
 
-    /// How long a statement may wait for a lock, because other sessions queue behind it
+    /// How long a statement may wait for a lock; meanwhile other sessions queue behind it
     #[arg(long, value_name = "DURATION", default_value = "3s", value_parser = duration)]
     lock_timeout: Duration,
 

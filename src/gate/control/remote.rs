@@ -106,7 +106,7 @@ impl RemoteProxy {
         let about = about.context("it is not busy, so it said who it is")?;
         if about.version != VERSION {
             return Err(CliError::unreachable(format!(
-                "the gate at `{at}` speaks version {} of its protocol, and this chatctl version {VERSION}",
+                "the gate at `{at}` speaks version {} of its protocol, but this chatctl speaks version {VERSION}",
                 about.version
             ))
             .hint("use the same version of chatctl for both")

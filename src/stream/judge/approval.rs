@@ -323,7 +323,7 @@ fn waiting(seen: &Seen) -> Option<Finding> {
     );
     let fact = (
         Source::Stream,
-        "the question is stored, and the history lacks it while the turn waits",
+        "the question is stored, but the history lacks it while the turn waits",
     );
     let is_hidden = waiting.stored && !waiting.shown;
     is_hidden.then(|| wrong(seen, "history-differs", says, fact))

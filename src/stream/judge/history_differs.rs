@@ -29,8 +29,8 @@ fn check(observed: &Observed) -> Vec<Finding> {
                     return vec![finding.with(Source::Stream, fact)];
                 }
                 Some(_) if is_reversed(observed, records) => {
-                    help = "order by something that grows with each message: messages of the same time are in any \
-                        order; if the history always begins with the newest one, and the page turns it round, declare \
+                    help = "order by something that grows with each message, because messages of the same time come \
+                        in any order; if the newest message always comes first and the page reverses the list, declare \
                         `order = \"newest-first\"` in [history]";
                     let harm = "after a reload the messages are in the opposite order: the newest comes first";
                     (

@@ -102,7 +102,7 @@ fn shown(seen: &Resumed) -> Result<Judged, Judged> {
         }
         Reply::NotLetIn(why) => {
             return Err(Judged::unseen(format!(
-                "the connection of the resume was not taken, which may be about who asks: {why}"
+                "the server refused the connection of the resume, perhaps because of who asks: {why}"
             )));
         }
         Reply::Stream {

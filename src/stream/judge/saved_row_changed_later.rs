@@ -106,7 +106,7 @@ fn was_away(observed: &Observed, turn: &TurnSeen, gap: Duration) -> Finding {
     )
     .with(
         Source::Store,
-        format!("for {} ms no row held it, where it was before and after", gap.as_millis()),
+        format!("for {} ms no row held it, although rows did before and after", gap.as_millis()),
     )
 }
 

@@ -64,7 +64,7 @@ fn nowhere(observed: &Observed, table: &str) -> Option<Finding> {
         "make the conversation first, and store the message with its key",
     );
     let fact = format!(
-        "row {} of `{table}` has no conversation, and the answer's row has one",
+        "row {} of `{table}` has no conversation, but the answer's row has one",
         row.key
     );
     Some(finding.with(Source::Store, fact))
@@ -194,7 +194,7 @@ fn other_text(
     )
     .with(
         Source::Store,
-        format!("row {} of `{table}` holds `{}`, and `{}` was sent", row.key, row.content, turn.user),
+        format!("row {} of `{table}` holds `{}`, but `{}` was sent", row.key, row.content, turn.user),
     )
 }
 

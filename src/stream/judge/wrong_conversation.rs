@@ -68,7 +68,7 @@ fn in_request(observed: &Observed) -> Option<Finding> {
         "read only the history of the requested conversation",
     );
     let fact = format!(
-        "the request has `{}` as a message of the user, and no row of the conversation holds it",
+        "the request has `{}` as a message of the user, but no row of the conversation holds it",
         message.text
     );
     Some(finding.with(Source::Gateway, fact))

@@ -239,7 +239,7 @@ impl Stage<'_> {
         )
         .with(
             Source::Store,
-            format!("at `{marker}` the answer's row was there, and no row held the question"),
+            format!("at `{marker}` the answer's row was there, but no row held the question"),
         )
         .in_case(case)
     }
@@ -289,7 +289,7 @@ impl Stage<'_> {
         )
         .with(
             Source::Store,
-            format!("at `{marker}` the new answer's row was there, and no row held the {whose} of turn {turn}, which was stored before"),
+            format!("at `{marker}` the new answer's row was there, but no row held the {whose} of turn {turn}, which was stored before"),
         )
         .in_case(case)
     }

@@ -425,7 +425,7 @@ impl Stage<'_> {
                 "saved-row-changed-later",
                 format!("the row of turn {number}'s conversation is lost"),
                 "each conversation had a row of its own".to_owned(),
-                "its messages are there, and it has none: no list shows them".to_owned(),
+                "its messages are there, but it has no row: no list shows them".to_owned(),
             ),
             Part::Away(gap) => (
                 "saved-row-changed-later",

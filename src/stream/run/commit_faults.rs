@@ -309,7 +309,7 @@ impl Stage<'_> {
                 "done-despite-failed-save",
                 Severity::Error,
                 name,
-                "the final marker does not depend on the save of the answer: it came, and the answer is stored nowhere",
+                "the final marker does not depend on the save of the answer: it came, but the answer is stored nowhere",
                 "commit the message before the final marker, and let a failed save end the stream with an error",
             ),
             FaultOutcome::Late => Finding::new(
@@ -385,7 +385,7 @@ fn verdict(
         ),
         FaultOutcome::Dropped => (
             Verdict::Violated,
-            format!("{happened}; the final marker came, and the answer is stored nowhere"),
+            format!("{happened}; the final marker came, but the answer is stored nowhere"),
         ),
         FaultOutcome::Late => (
             Verdict::Violated,

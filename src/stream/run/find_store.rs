@@ -251,8 +251,8 @@ impl Stage<'_> {
             };
             return if self.rows_of(&found, live).await?.are_a_chat() {
                 Err(CliError::usage(format!(
-                "through {name} the question and the answer of a first chat are not the two sides of one \
-                 conversation, and through other columns of `{}` they are",
+                "as {name} reads them, the question and the answer of a first chat are not the two sides of one \
+                 conversation; other columns of `{}` make them that",
                 mapping.table()
             ))
             .hint(suggested(&found.toml()))

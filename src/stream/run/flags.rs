@@ -86,7 +86,7 @@ impl Stage<'_> {
         Some(finding.with(
             Source::Store,
             format!(
-                "in turn {} it was {then} at the marker, and is {now}",
+                "in turn {} it was {then} at the marker, and is now {now}",
                 kept.number
             ),
         ))

@@ -50,8 +50,8 @@ impl Stage<'_> {
         let Some(hold) = self.hold_for(calibrated.lag, least, longest) else {
             self.world.gate = Some(gate);
             let reason = format!(
-                "the server takes {} ms from the provider's end to the final marker; a hold of 1.5 times \
-                 that is longer than --max-hold leaves room for ({} ms)",
+                "the server takes {} ms from the provider's end to the final marker: a hold has to be 1.5 times \
+                 as long, but --max-hold leaves room for {} ms only",
                 calibrated.lag.as_millis(),
                 longest.as_millis()
             );

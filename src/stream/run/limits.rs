@@ -19,7 +19,7 @@ impl Stage<'_> {
         for (limit, allowed) in &self.session.limits {
             match self.times.of(*limit) {
                 Some(took) if took > *allowed => exceeded.push(format!(
-                    "{} is {} ms, and {} ms are allowed",
+                    "{} is {} ms, but only {} ms are allowed",
                     limit.name(),
                     took.as_millis(),
                     allowed.as_millis()

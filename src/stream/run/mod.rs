@@ -92,24 +92,24 @@ pub use world::{OtherProcesses, Way, World};
 /// What is checked, and by which means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum Proof {
-    /// The order by the gate. If chatctl starts the server, also a save that fails, to see whether the
-    /// error is swallowed.
+    /// Check the order with the gate. If chatctl starts the server, also make a save fail, to see
+    /// whether the server hides the error.
     Auto,
-    /// Only the order, by the gate.
+    /// Only check the order, with the gate.
     Gate,
-    /// Only saves that fail: whether the final marker still comes. Proves no order, and needs the right
-    /// to create a trigger.
+    /// Only make saves fail, and check that the final marker does not come. Proves no order, and needs
+    /// the right to create a trigger.
     Fault,
-    /// Only observed: writes and locks nothing, and proves no order.
+    /// Only observe: writes and locks nothing, and proves no order.
     Observe,
 }
 
 /// Which verdicts pass.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum Require {
-    /// Proven and held: nothing wrong was seen.
+    /// `proven`, and `held` (nothing wrong was seen).
     Held,
-    /// Only proven: the gate must show the order of every session.
+    /// Only `proven`: the gate must show the order of every session.
     Proven,
 }
 

@@ -219,7 +219,7 @@ impl Stage<'_> {
             return Ok(());
         }
         Err(CliError::unreachable(format!(
-            "`{}` came more than once in one response, and text in between: it ends a response of the model, and the turn \
+            "`{}` came more than once in one response, with text in between: it ends one response of the model, and the turn \
              has several",
             self.marker
         ))

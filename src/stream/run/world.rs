@@ -135,7 +135,7 @@ impl World {
         while self.target.is_file() && !path.exists() {
             if clock::now() >= deadline {
                 return Err(CliError::unreachable(format!(
-                    "the server answered a chat, and there is no database at `{}`",
+                    "the server answered a chat, but there is no database at `{}`",
                     path.display()
                 ))
                 .hint(db::where_else(

@@ -221,7 +221,7 @@ fn wrong_name(name: &str, target: &Target, values: &[(String, String)]) -> CliEr
     let known = format!("known here: {{port}}, {}", known.join(", "));
     if name == "database_path" {
         return CliError::usage(format!(
-            "`--start` has {{database_path}}, and `{target}` is not a file"
+            "`--start` has {{database_path}}, but `{target}` is not a file"
         ))
         .hint(format!("use {{database_url}} or its parts; {known}"));
     }

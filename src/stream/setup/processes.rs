@@ -169,7 +169,7 @@ fn process<'a>(
         (None, Some(item), false) => {
             return Err(item
                 .key_error(format!(
-                    "`{name}` is a replica, and has no {{port}} in its command"
+                    "`{name}` is a replica, but has no {{port}} in its command"
                 ))
                 .help("use {port} where the command takes its port"));
         }
@@ -483,7 +483,7 @@ mod tests {
             ),
             (
                 &format!("{web}[[start]]\nname = 'b'\ncommand = 'y'\nreplica = true"),
-                "`b` is a replica, and has no {port}",
+                "`b` is a replica, but has no {port}",
             ),
             (
                 &format!("{web}{web}"),

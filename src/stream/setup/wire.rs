@@ -127,7 +127,7 @@ async fn remote(control: &str, options: &Options, target: &Target) -> anyhow::Re
     let gate = RemoteProxy::connect(&at).await?;
     if gate.engine() != target.engine() {
         return Err(CliError::usage(format!(
-            "the gate at `{at}` is in front of {}, and `{target}` is {}",
+            "the gate at `{at}` is in front of {}, but `{target}` is {}",
             gate.engine(),
             target.engine()
         ))

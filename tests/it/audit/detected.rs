@@ -168,7 +168,7 @@ fn a_dropped_table_is_named() {
     let reason = |report: &Value| report["cases"][0]["reason"].as_str().unwrap().to_owned();
     let says = reason(&report);
     assert!(
-        says.contains("`chat_messages` was read, and not `messages`"),
+        says.contains("`chat_messages` was read instead of `messages`"),
         "{says}"
     );
     // The server reads the view, which may leave out anything.

@@ -112,7 +112,7 @@ fn what_no_user_did_comes_first() {
     let group = &found.groups[&Code::MessageAltered];
     assert_eq!((group.messages, group.beyond_edit), (151, 1));
     let note = &group.items[0].note;
-    assert_eq!(note, "it was the assistant's, and is the user's");
+    assert_eq!(note, "it was the assistant's, and is now the user's");
 }
 
 /// An edited text excuses no tool call, output, attachment or column that is gone, and no mark of a

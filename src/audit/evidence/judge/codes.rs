@@ -22,7 +22,7 @@ pub(super) const DATABASE: &str = "the database";
 const MAYBE_RECREATED: &str = "may be a new table: it may have been dropped and created again";
 
 /// Why a table without its sentinel is the same all the same.
-pub(super) const UNMARKED: &str = "its sentinel was removed or replaced, and the table is the same (`chatctl audit arm` marks it)";
+pub(super) const UNMARKED: &str = "its sentinel was removed or replaced, but the table is the same (`chatctl audit arm` marks it again)";
 
 /// A code, the harm, and the act.
 const TEXTS: &[(&str, &str, &str)] = &[

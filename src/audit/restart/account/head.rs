@@ -19,7 +19,7 @@ pub(in super::super) fn head(
         Some(after) if before.user.is_some() && after.user != before.user => {
             let user = |of: &Conversation| of.user.clone().unwrap_or_else(|| "nobody".to_owned());
             let fact = format!(
-                "belonged to {} and belongs to {}",
+                "belonged to {} and now belongs to {}",
                 user(before),
                 user(after)
             );

@@ -229,7 +229,7 @@ impl Account<'_> {
                 Source::Store,
                 if was_stored(rows) {
                     format!(
-                        "`{}` held `{mark}` before, and no row holds it after",
+                        "`{}` held `{mark}` before, but no row holds it after",
                         rows.table
                     )
                 } else {

@@ -49,7 +49,7 @@ impl Account<'_> {
         let finding = self.finding("saved-row-changed-later", Severity::Warning, harm, help);
         let (table, key) = (rows.table, &was.key);
         let fact = match was.time.zip(is.time) {
-            None => format!("row {key} of `{table}` had a time, and has none"),
+            None => format!("row {key} of `{table}` had a time, and now has none"),
             Some((was, is)) => format!(
                 "row {key} of `{table}` has a time that is {} s {}",
                 was.abs_diff(is) / SECOND,
@@ -99,7 +99,7 @@ impl Account<'_> {
         finding.with(
             Source::Store,
             format!(
-                "row {} of `{}` was {} and is {}",
+                "row {} of `{}` was {} and is now {}",
                 was.key,
                 rows.table,
                 shown(was),
@@ -274,7 +274,7 @@ impl Account<'_> {
         finding.with(
             Source::Store,
             format!(
-                "row {} of `{}` held `{}: {}` before, and no row of the conversation holds it after",
+                "row {} of `{}` held `{}: {}` before, but no row of the conversation holds it after",
                 was.key, rows.table, was.role, was.content
             ),
         )

@@ -94,7 +94,7 @@ fn by_journal(journal: &File, files: &[File]) -> Result<Parsed, CliError> {
         let name = format!("{}.sql", entry.tag);
         let file = files.iter().find(|file| file.name == name).ok_or_else(|| {
             CliError::usage(format!(
-                "the journal lists `{}`, and there is no file `{name}`",
+                "the journal lists `{}`, but there is no file `{name}`",
                 entry.tag
             ))
             .hint("restore the file from version control, or drop the entry: `drizzle-kit drop`")

@@ -246,7 +246,7 @@ fn reload(seen: &InVain, stored: &Remains) -> Option<Finding> {
             },
         ) => (
             Severity::Error,
-            "the question is stored, and the history lacks it",
+            "the question is stored, but the history lacks it",
         ),
         (_, Known { old: false, .. }) if is_there => {
             let is_unknown = seen.context.is_some_and(|told| told.question && !told.old);
@@ -262,7 +262,7 @@ fn reload(seen: &InVain, stored: &Remains) -> Option<Finding> {
             };
             (
                 severity,
-                "the old answer is stored, and the history lacks it",
+                "the old answer is stored, but the history lacks it",
             )
         }
         (_, _) => return None,

@@ -275,7 +275,7 @@ fn earlier(seen: &AskedAgain) -> Option<Finding> {
         "an earlier turn is lost when a later one is regenerated or edited",
         "delete only the messages after the regenerated one, and none before it",
     );
-    let fact = format!("the {what} of turn {turn} was stored, and no row holds it any more");
+    let fact = format!("the {what} of turn {turn} was stored, but no row holds it any more");
     Some(wrong(seen, code, says, (Source::Store, &fact)))
 }
 

@@ -194,7 +194,7 @@ fn around(seen: &EndedEarly, spoilt: &Spoilt) -> Option<Finding> {
             "user-message-lost",
             format!("the question is stored in no conversation {when}: no reload shows it"),
             "make the conversation first, and store the message with its key",
-            format!("row {row} has no conversation, and other questions have one"),
+            format!("row {row} has no conversation, but other questions have one"),
         ),
         Spoilt::AnswerAstray {
             row,
@@ -203,7 +203,7 @@ fn around(seen: &EndedEarly, spoilt: &Spoilt) -> Option<Finding> {
             "wrong-conversation",
             format!("the answer is stored in another conversation {when}"),
             "bind the conversation when the request arrives, not when the answer is complete",
-            format!("row {row} has conversation {key}, and the turn was sent to another one"),
+            format!("row {row} has conversation {key}, but the turn was sent to another one"),
         ),
         Spoilt::AnswerAstray {
             row,
@@ -212,7 +212,7 @@ fn around(seen: &EndedEarly, spoilt: &Spoilt) -> Option<Finding> {
             lost(seen.cause)?.0,
             format!("the answer is stored in no conversation {when}: no reload shows it"),
             "bind the conversation when the request arrives, not when the answer is complete",
-            format!("row {row} has no conversation, and other answers have one"),
+            format!("row {row} has no conversation, but other answers have one"),
         ),
         Spoilt::QuestionTwice(keys) => (
             "question-duplicated",
@@ -238,7 +238,7 @@ fn around(seen: &EndedEarly, spoilt: &Spoilt) -> Option<Finding> {
                 format!("the {whose} of an earlier turn is lost {when}"),
                 "code that ends a turn may change only the rows of that turn",
                 format!(
-                    "the {whose} of turn {turn} was stored, and no row of the conversation holds it any more"
+                    "the {whose} of turn {turn} was stored, but no row of the conversation holds it any more"
                 ),
             )
         }
@@ -376,7 +376,7 @@ fn reload(seen: &EndedEarly, stored: &Stored) -> Option<Finding> {
         Reload::Unreadable(why) => (Severity::Error, format!("the history can't be read: {why}")),
         Reload::Shows { question, .. } if stored.question && !question => (
             Severity::Error,
-            "the question is stored, and the history lacks it".to_owned(),
+            "the question is stored, but the history lacks it".to_owned(),
         ),
         Reload::Shows { answer: false, .. } => {
             let severity = match (&stored.answer, wants(seen)) {

@@ -80,7 +80,7 @@ fn astray(seen: &ProviderFailed, stored: &Stored) -> Option<Finding> {
     let harm = "the answer is stored in another conversation when the provider fails";
     let help = "bind the conversation when the request arrives, not when the answer is complete";
     let finding = finding(seen, "wrong-conversation", Severity::Error, harm, help);
-    let where_to = format!("the answer is in conversation {key}, and its question is not");
+    let where_to = format!("the answer is in conversation {key}, but its question is not");
     Some(finding.with(Source::Store, fact(seen, where_to)))
 }
 
