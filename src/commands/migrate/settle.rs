@@ -21,9 +21,12 @@ pub(super) fn baseline(
     let folder = folders.folder_to_write(job)?;
     let Some(version) = version else {
         with(job, &folder, |mut ledger| ledger.begin())?;
-        let count = folder.migrations.len();
+        let pending = match folder.migrations.len() {
+            1 => "1 migration is pending".to_owned(),
+            count => format!("all {count} migrations are pending"),
+        };
         return Ok(Done::Text(format!(
-            "the history exists now, and all {count} migrations are pending\n"
+            "the history exists now, and {pending}\n"
         )));
     };
     let to = folder.version(version)?;
