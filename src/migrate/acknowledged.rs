@@ -154,15 +154,11 @@ fn names(subject: &Subject, lost: &Lost) -> bool {
 mod tests {
     use super::{NearMiss, near_miss, of, unused};
     use crate::migrate::preserve::{Lost, What};
-    use crate::migrate::source::{Acknowledgement, File, Migration, Version};
+    use crate::migrate::source::{Acknowledgement, Migration};
     use crate::sql::Dialect;
 
     fn migration(text: &str, next_to: &[(&str, Option<u64>)]) -> Migration {
-        let file = File {
-            name: "1_a.sql".to_owned(),
-            bytes: text.as_bytes().to_vec(),
-        };
-        let mut migration = Migration::whole(Version::number(1), String::new(), &file).unwrap();
+        let mut migration = Migration::of_text(text);
         let entry = |(subject, rows): &(&str, Option<u64>)| Acknowledgement {
             subject: (*subject).to_owned(),
             rows: *rows,

@@ -124,16 +124,11 @@ fn words(text: &str) -> BTreeSet<String> {
 mod tests {
     use super::of;
     use crate::migrate::intent::Intent;
-    use crate::migrate::source::{File, Migration, Version};
+    use crate::migrate::source::Migration;
     use crate::sql::Dialect;
 
     fn pairs(text: &str) -> Vec<(String, String)> {
-        let file = File {
-            name: "1_a.sql".to_owned(),
-            bytes: text.as_bytes().to_vec(),
-        };
-        let migration = Migration::whole(Version::number(1), String::new(), &file)
-            .expect("the file is a migration");
+        let migration = Migration::of_text(text);
         let intent = Intent::of(&migration, Dialect::Postgres).expect("the file can be read");
         let found = of([&intent].into_iter(), &[]);
         found.into_iter().map(|it| (it.into, it.from)).collect()

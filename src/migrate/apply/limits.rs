@@ -72,19 +72,14 @@ mod tests {
     use crate::migrate::intent::Intent;
     use crate::migrate::journal::Standing;
     use crate::migrate::preserve::{Tables, What, loss};
-    use crate::migrate::source::{File, Migration, Version};
+    use crate::migrate::source::Migration;
     use crate::model::{Names, Shape};
     use crate::sql::Dialect;
 
     #[test]
     fn a_limit_is_what_the_statements_left_of_it_that_are_done() {
         let text = "-- chatctl: allow-loss messages rows<=5 reason=\"old\"\nDELETE FROM messages WHERE id = 1;\nDELETE FROM messages WHERE id = 2;\n";
-        let file = File {
-            name: "1_a.sql".to_owned(),
-            bytes: text.as_bytes().to_vec(),
-        };
-        let migration = Migration::whole(Version::number(1), String::new(), &file)
-            .expect("the file is a migration");
+        let migration = Migration::of_text(text);
         let mut intent = Intent::of(&migration, Dialect::Mysql).expect("the file can be read");
         let table = Shape {
             name: "messages".to_owned(),

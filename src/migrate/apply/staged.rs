@@ -315,18 +315,13 @@ mod tests {
     use super::{goes_on, of};
     use crate::migrate::intent::Intent;
     use crate::migrate::preserve::{Tables, What};
-    use crate::migrate::source::{File, Migration, Version};
+    use crate::migrate::source::Migration;
     use crate::model::{Case, Names, Shape, ShapeColumn};
     use crate::sql::Dialect;
     use std::ops::Range;
 
     fn both(text: &str) -> [Vec<(usize, usize)>; 2] {
-        let file = File {
-            name: "1_a.sql".to_owned(),
-            bytes: text.as_bytes().to_vec(),
-        };
-        let migration = Migration::whole(Version::number(1), String::new(), &file)
-            .expect("the file is a migration");
+        let migration = Migration::of_text(text);
         let intent = Intent::of(&migration, Dialect::Sqlite).expect("the file can be read");
         let column = |name: &str| ShapeColumn {
             id: None,

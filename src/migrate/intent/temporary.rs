@@ -185,7 +185,7 @@ fn drops(tokens: &[String]) -> Vec<Object> {
 #[cfg(test)]
 mod tests {
     use super::Intent;
-    use crate::migrate::source::{File, Migration, Version};
+    use crate::migrate::source::Migration;
     use crate::sql::Dialect;
 
     /// The object that the rest lacks when the file is resumed at its last statement.
@@ -195,12 +195,7 @@ mod tests {
 
     /// The same, where a table `there` is in the database.
     fn lost_of(text: &str, dialect: Dialect) -> Option<String> {
-        let file = File {
-            name: "1_a.sql".to_owned(),
-            bytes: text.as_bytes().to_vec(),
-        };
-        let migration = Migration::whole(Version::number(1), String::new(), &file)
-            .expect("the file is a migration");
+        let migration = Migration::of_text(text);
         let intent = Intent::of(&migration, dialect).expect("the file can be read");
         let found = intent.lost_with_session(intent.pieces.len() - 1, |it| it == "there");
         found.map(|(_, name)| name)

@@ -164,17 +164,12 @@ impl Text {
 #[cfg(test)]
 mod tests {
     use super::Intent;
-    use crate::migrate::source::{File, Migration, Version};
+    use crate::migrate::source::Migration;
     use crate::sql::Dialect;
 
     /// The variable that would have another value at the last statement.
     fn set_otherwise(text: &str) -> Option<String> {
-        let file = File {
-            name: "1_a.sql".to_owned(),
-            bytes: text.as_bytes().to_vec(),
-        };
-        let migration = Migration::whole(Version::number(1), String::new(), &file)
-            .expect("the file is a migration");
+        let migration = Migration::of_text(text);
         let intent = Intent::of(&migration, Dialect::Mysql).expect("the file can be read");
         let found = intent.set_otherwise(intent.pieces.len() - 1);
         found.map(|(_, name)| name)

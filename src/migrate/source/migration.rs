@@ -128,6 +128,16 @@ impl Migration {
         })
     }
 
+    /// The file `1_a.sql` with this text.
+    #[cfg(test)]
+    pub(crate) fn of_text(text: &str) -> Self {
+        let file = File {
+            name: "1_a.sql".to_owned(),
+            bytes: text.as_bytes().to_vec(),
+        };
+        Self::whole(Version::number(1), String::new(), &file).expect("the text is UTF-8")
+    }
+
     /// The file's name without its folder, for messages; where every migration has a folder of its own,
     /// the file's name alone says nothing, so the folder's comes first.
     pub fn file_name(&self) -> String {

@@ -209,24 +209,19 @@ impl Stage<'_> {
         let turn = what.turn.unwrap_or(&self.session.turns[index]);
         tokio::time::sleep(turn.pause).await;
         let instead = what.instead.as_ref();
-        let (user, tag) = match instead.and_then(|instead| instead.question.clone()) {
-            Some(same) => same,
-            None => {
-                let tag = format!("{}{}", marks::QUESTION, token());
-                (format!("{} [{tag}]", turn.user), tag)
-            }
-        };
+        let same = instead.and_then(|instead| instead.question.clone());
+        let (user, tag) = same.unwrap_or_else(|| {
+            let tag = format!("{}{}", marks::QUESTION, token());
+            (format!("{} [{tag}]", turn.user), tag)
+        });
         let script = script(turn, vary, what.mix);
         let nonce = script.nonce.clone();
         // What is wrong with a cassette is said before anything is sent.
         let steps = script.turn.steps.len();
-        let last = script.reel(script.provider(), steps, 0).with_context(|| {
-            format!(
-                "the cassette of turn {} of `{}`",
-                index + 1,
-                self.session.file
-            )
-        })?;
+        let file = &self.session.file;
+        let last = script
+            .reel(script.provider(), steps, 0)
+            .with_context(|| format!("the cassette of turn {} of `{file}`", index + 1))?;
         let answer = last.said.clone();
         let requests = AtomicUsize::new(0);
         // A fault may answer with another text than the one that is recorded.

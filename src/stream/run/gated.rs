@@ -189,11 +189,6 @@ impl Stage<'_> {
             self.options.trials.max(ENOUGH),
         );
         let trials = judged.len();
-        let counted: Vec<_> = tally(&judged)
-            .into_iter()
-            .map(|(ended, count)| format!("{count} {}", ended.word()))
-            .collect();
-        let counted = counted.join(", ");
         // Where a question is never found, that is reported already.
         let has_questions = has_questions(&self.session.name, report);
         let counts = |missing: &Missing| match missing {
@@ -215,21 +210,11 @@ impl Stage<'_> {
         if self.reload_untried && sum == TrialOutcome::Proven {
             report.add(self.reload_untried());
         }
-        let proven = of(&judged, &TrialOutcome::Proven);
+        let reason = reason(&sum, &judged);
         let telling = judged.into_iter().find(|judged| judged.shown == sum);
         if let Some(telling) = &telling {
             case.timeline = telling.moments.timeline.clone();
         }
-        let reason = match sum {
-            TrialOutcome::Proven if proven == trials => {
-                format!("{proven} of {trials} trials: {}", sum.reason())
-            }
-            TrialOutcome::Proven => {
-                format!("{proven} of {trials} trials: {} ({counted})", sum.reason())
-            }
-            _ if trials == 1 => sum.reason(),
-            _ => format!("{} ({trials} trials: {counted})", sum.reason()),
-        };
         match (sum, telling) {
             (TrialOutcome::Proven, _) => self.end_case(case, Verdict::Proven, reason, report),
             (TrialOutcome::Violated(how), Some(telling)) => {
@@ -365,6 +350,23 @@ const fn enough_of(missing: &Missing) -> usize {
         | Missing::Answer(_)
         | Missing::Conversation
         | Missing::Tools(_) => 2,
+    }
+}
+
+/// Why the trials end with this outcome, and how many ended in which way.
+fn reason(sum: &TrialOutcome, judged: &[Judged]) -> String {
+    let trials = judged.len();
+    let proven = of(judged, &TrialOutcome::Proven);
+    let counted: Vec<_> = tally(judged)
+        .into_iter()
+        .map(|(ended, count)| format!("{count} {}", ended.word()))
+        .collect();
+    let (why, counted) = (sum.reason(), counted.join(", "));
+    match sum {
+        TrialOutcome::Proven if proven == trials => format!("{proven} of {trials} trials: {why}"),
+        TrialOutcome::Proven => format!("{proven} of {trials} trials: {why} ({counted})"),
+        _ if trials == 1 => why,
+        _ => format!("{why} ({trials} trials: {counted})"),
     }
 }
 

@@ -178,13 +178,7 @@ impl Stage<'_> {
         let reply = self.resumed(&watching, play, (&before, &framing)).await;
         moments.now(Lane::Client, what(&reply));
         let is_promised = first.turn.promised_at().is_some()
-            || matches!(
-                reply,
-                Reply::Stream {
-                    has_marker: true,
-                    ..
-                }
-            );
+            || matches!(reply, Reply::Stream { has_marker, .. } if has_marker);
         let answer = live.answer.clone();
         let answer = answer.unwrap_or_else(|| live.expected.clone());
         if moment == Moment::AfterTheEnd && kept::differs_after(&first.turn.text, &answer).is_some()

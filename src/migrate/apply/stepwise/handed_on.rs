@@ -214,16 +214,11 @@ fn is_of_session(name: &Name) -> bool {
 mod tests {
     use super::refuse;
     use crate::migrate::intent::Intent;
-    use crate::migrate::source::{File, Migration, Version};
+    use crate::migrate::source::Migration;
     use crate::sql::Dialect;
 
     fn refusal(text: &str) -> Option<String> {
-        let file = File {
-            name: "1_a.sql".to_owned(),
-            bytes: text.as_bytes().to_vec(),
-        };
-        let mut migration = Migration::whole(Version::number(1), String::new(), &file)
-            .expect("the file is a migration");
+        let mut migration = Migration::of_text(text);
         migration.no_transaction = true;
         let intent = Intent::of(&migration, Dialect::Postgres).expect("the file can be read");
         refuse(&intent).err().map(|error| error.to_string())

@@ -295,17 +295,12 @@ fn tables<'a>(piece: &'a Piece<'_>) -> Option<Vec<&'a str>> {
 mod tests {
     use super::{lacks, tables};
     use crate::migrate::intent::Intent;
-    use crate::migrate::source::{File, Migration, Version};
+    use crate::migrate::source::Migration;
     use crate::model::{Names, Shape, ShapeColumn};
     use crate::sql::{Dialect, Statement, facts};
 
     fn of(text: &str) -> Option<Vec<String>> {
-        let file = File {
-            name: "1_a.sql".to_owned(),
-            bytes: text.as_bytes().to_vec(),
-        };
-        let migration = Migration::whole(Version::number(1), String::new(), &file)
-            .expect("the file is a migration");
+        let migration = Migration::of_text(text);
         let intent = Intent::of(&migration, Dialect::Mysql).expect("the file can be read");
         let names = tables(&intent.pieces[0])?;
         Some(names.into_iter().map(str::to_owned).collect())

@@ -284,19 +284,14 @@ fn renames(facts: &Facts) -> Vec<(&Name, &Name)> {
 mod tests {
     use super::may_write;
     use crate::migrate::intent::Intent;
-    use crate::migrate::source::{File, Migration, Version};
+    use crate::migrate::source::Migration;
     use crate::model::Names;
     use crate::sql::Dialect;
 
     #[test]
     fn a_table_is_followed_by_its_names_back_to_the_swap() {
         let may = |text: &str| {
-            let file = File {
-                name: "1_a.sql".to_owned(),
-                bytes: text.as_bytes().to_vec(),
-            };
-            let migration = Migration::whole(Version::number(1), String::new(), &file)
-                .expect("the file is a migration");
+            let migration = Migration::of_text(text);
             let intent = Intent::of(&migration, Dialect::Mysql).expect("the file can be read");
             may_write(&intent.pieces, "m", Names::SQLITE)
         };
