@@ -33,7 +33,7 @@ impl fmt::Display for Misfit {
         let (name, lacks) = (self.preset.name, &self.lacks.message);
         write!(
             f,
-            "preset {name} has {}, and can't be used: {lacks}",
+            "preset {name} has {}, but can't be used: {lacks}",
             self.why
         )
     }

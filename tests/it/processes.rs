@@ -533,5 +533,5 @@ fn a_gate_stays_on_this_machine_unless_it_is_asked_for() {
         .unwrap();
     let (out, err) = text(&output);
     assert_eq!(output.status.code(), Some(3), "{out}{err}");
-    assert!(err.contains("no gate is controlled at"), "{err}");
+    assert!(err.contains("no gate can be reached at"), "{err}");
 }

@@ -358,7 +358,7 @@ fn what_does_not_fit_a_socket_is_an_error_before_anything_starts() {
         ),
         (
             "profile = \"chainlit\"\n[request]\nrequest = \"POST /chat\"\nbody = \"{user}\"\n[[turn]]\nuser = \"a\"\nanswer = \"b\"\n".to_owned(),
-            "profile `chainlit` reads a WebSocket, and `POST /chat` does not open one",
+            "profile `chainlit` reads a WebSocket, but `POST /chat` does not open one",
         ),
     ] {
         let folder = tempfile::tempdir().unwrap();
@@ -415,7 +415,7 @@ fn mistakes_have_a_place() {
         ),
         (
             format!("{own}\n[resume]\nrequest = \"GET /rest\"\n"),
-            "s.toml:20:2: the answer comes over a WebSocket, and `GET /rest` of [resume] does not open one",
+            "s.toml:20:2: the answer comes over a WebSocket, but `GET /rest` of [resume] does not open one",
             "write the request as `WS /path`",
         ),
         (
@@ -427,7 +427,7 @@ fn mistakes_have_a_place() {
             "[request]\nrequest = \"POST /chat\"\nbody = \"{user}\"\n[[turn]]\nuser = \"a\"\nanswer = \"b\"\n\
              [resume]\nrequest = \"WS /ws\"\n"
                 .to_owned(),
-            "s.toml:7:2: the answer comes over HTTP, and [resume] opens a WebSocket",
+            "s.toml:7:2: the answer comes over HTTP, but [resume] opens a WebSocket",
             "declare the request that your page sends for the rest",
         ),
         (
@@ -439,7 +439,7 @@ fn mistakes_have_a_place() {
             "[request]\nrequest = \"POST /chat\"\nbody = \"{user}\"\n[[turn]]\nuser = \"a\"\nanswer = \"b\"\n\
              [stop]\nmessage = \"stop\"\n"
                 .to_owned(),
-            "s.toml:8:1: `message` is sent over the WebSocket of the answer, and the answer comes over HTTP",
+            "s.toml:8:1: `message` is sent over the WebSocket of the answer, but the answer comes over HTTP",
             "declare the request that your stop button sends",
         ),
         (

@@ -492,7 +492,7 @@ impl Round {
             .fold(finding, |finding, place| {
                 finding.with(
                     Source::Catalog,
-                    format!("{place} appeared with the new start"),
+                    format!("{place} appeared with the restart"),
                 )
             })
     }

@@ -55,7 +55,7 @@ impl RemoteProxy {
     /// When there is none, another controller has it, or it is of another version.
     pub async fn connect(at: &ControlAddress) -> anyhow::Result<Self> {
         let gone = |why: String| {
-            CliError::unreachable(format!("no gate is controlled at `{at}`: {why}")).hint(
+            CliError::unreachable(format!("no gate can be reached at `{at}`: {why}")).hint(
                 "start `chatctl gate` there, and give the address that it prints with --gate-control",
             )
         };

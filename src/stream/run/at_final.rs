@@ -218,8 +218,8 @@ impl Stage<'_> {
         )
         .with(Source::Stream, format!("at `{marker}`, `{}` did not show the conversation correctly", hidden.request))
         .with(Source::Store, match &hidden.commit {
-            Some(commit) => format!("the answer's row was there, and a commit was withheld: {commit}"),
-            None => "the answer's row was there, and the closed gate withheld every later write".to_owned(),
+            Some(commit) => format!("the answer's row was there, but a commit was withheld: {commit}"),
+            None => "the answer's row was there, but the closed gate withheld every later write".to_owned(),
         })
         .with(Source::Stream, "once the commit was let through, the history showed it".to_owned())
         .in_case(case)

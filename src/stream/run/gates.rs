@@ -120,7 +120,7 @@ impl Stage<'_> {
                 let path = self.world.target.path().to_owned();
                 anyhow::ensure!(
                     self.world.others.is_empty(),
-                    "chatctl started several processes, but can trace the system calls of only one"
+                    "chatctl started several processes, but can trace the system calls of one only"
                 );
                 let server = self.world.server.as_mut();
                 let server = server.context("chatctl did not start the server")?;

@@ -17,7 +17,7 @@ impl Stage<'_> {
             ways.retain(|way| *way != Way::ResetStream);
             if let Suite::Sweep { .. } = self.options.suite {
                 self.note(&format!(
-                    "{}: no client aborts a stream alone: the answers do not come over HTTP/2 without encryption",
+                    "{}: no case aborts a single stream, because the answers do not come over HTTP/2 without encryption",
                     self.session.name
                 ));
             }

@@ -362,10 +362,12 @@ impl Stage<'_> {
             name if name == CLOSE_AT_FINAL.name && seen.turn.final_at.is_none() => {
                 Err(match self.without_marker() {
                     Some(UnknownEnd { what, help }) => {
-                        format!("{what}, so no client left there; {help}")
+                        format!("{what}, so no client could leave there; {help}")
                     }
                     None => {
-                        format!("the final marker `{marker}` did not come, so no client left there")
+                        format!(
+                            "the final marker `{marker}` did not come, so no client could leave there"
+                        )
                     }
                 })
             }

@@ -244,7 +244,7 @@ fn asked_of(
         own => {
             let holds = own.map_or("a format that is not read", |own| own.what);
             let message = format!(
-                "it asks for {}, and the cassette `{}` holds {holds}",
+                "it asks for {}, but the cassette `{}` holds {holds}",
                 asked.what,
                 path.display(),
             );

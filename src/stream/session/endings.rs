@@ -68,7 +68,7 @@ pub(super) fn stop(
         (None, None, true) => StopBy::Abort,
         (None, Some(message), false) if over == AnswersOver::Http => {
             return Err(message
-                .key_error("`message` is sent over the WebSocket of the answer, and the answer comes over HTTP")
+                .key_error("`message` is sent over the WebSocket of the answer, but the answer comes over HTTP")
                 .help("declare the request that your stop button sends: `request = \"POST /…/stop\"`"));
         }
         (None, Some(message), false) => {

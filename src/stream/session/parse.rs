@@ -150,7 +150,7 @@ pub fn parse(file: &str, text: &str, outside: &Outside<'_>) -> Result<Session, S
     let needs_history = of_files.any(|turn| !turn.shows.is_empty() || !turn.loads.is_empty());
     if needs_history && history.is_none() {
         return Err(top
-            .error("`shows` and `loads` say what a reload has to show, and the session has no [history]")
+            .error("`shows` and `loads` say what a reload has to show, but the session has no [history]")
             .help("add [history]: the request by which the page loads the conversation"));
     }
     Ok(Session {

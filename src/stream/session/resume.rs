@@ -98,13 +98,13 @@ pub(super) fn resume(
             let written = &request.written;
             return Err(item
                 .key_error(format!(
-                    "the answer comes over a WebSocket, and `{written}` of [resume] does not open one"
+                    "the answer comes over a WebSocket, but `{written}` of [resume] does not open one"
                 ))
                 .help("write the request as `WS /path`"));
         }
         (AnswersOver::Http, true) => {
             return Err(item
-                .key_error("the answer comes over HTTP, and [resume] opens a WebSocket")
+                .key_error("the answer comes over HTTP, but [resume] opens a WebSocket")
                 .help("declare the request that your page sends for the rest"));
         }
     }
@@ -135,7 +135,7 @@ pub(super) fn resume(
     {
         return Err(item
             .key_error(
-                "`cursor` says how far the client has come, and the request never uses `{cursor}`",
+                "`cursor` says how far the client has come, but the request never uses `{cursor}`",
             )
             .help("for example: query = { starting_after = \"{cursor}\" }"));
     }

@@ -216,7 +216,7 @@ fn ready(item: &Item<'_>, role: Role) -> Result<Ready, SourceError> {
     match (&ready, role) {
         (Ready::Path(path), Role::Works) => Err(item
             .error(format!(
-                "`{path}` is asked at the process's own port, and its command has no {{port}}"
+                "`{path}` is asked at the process's own port, but its command has no {{port}}"
             ))
             .help("use a URL, a port, or a line of its output: ready = \"line:worker is ready\"")),
         _ => Ok(ready),

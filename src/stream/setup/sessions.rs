@@ -109,7 +109,7 @@ fn carried(session: &Session, profile: &Profile) -> Result<(), CliError> {
         let Some(handshake) = &carries.handshake else {
             if profile.framing().needs_a_socket() {
                 return Err(CliError::usage(format!(
-                    "{file}: profile `{}` reads a WebSocket, and `{written}` does not open one",
+                    "{file}: profile `{}` reads a WebSocket, but `{written}` does not open one",
                     profile.name
                 ))
                 .hint("write the request as `WS /path`: docs/sessions.md has examples"));

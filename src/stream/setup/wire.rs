@@ -65,7 +65,7 @@ pub async fn wire(
         };
         let stop = match options.gate {
             None => CliError::usage(format!(
-                "{flag} is for gate proxy, and {engine} has no connection to listen on"
+                "{flag} is for gate proxy, but {engine} has no connection to listen on"
             )),
             Some(_) => CliError::usage(format!("{flag} is for gate proxy, not for {}", kind.name)),
         };

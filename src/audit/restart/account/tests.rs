@@ -518,14 +518,14 @@ fn equal_times_are_not_put_down_to_the_restart() {
     // The times tell the order, and it was right before.
     let harm = history_harm(2, ALL, &swapped, &[5, 6, 7, 8]);
     assert!(
-        harm.ends_with("a different conversation after SIGKILL and a new start"),
+        harm.ends_with("a different conversation after SIGKILL and a restart"),
         "{harm}"
     );
     // Neither is the order that of the times.
     let turned = ["ask [u2]", "say a2", "ask [u1]", "say a1"];
     let harm = history_harm(2, ALL, &turned, &[5, 5, 6, 6]);
     assert!(
-        harm.ends_with("a different conversation after SIGKILL and a new start"),
+        harm.ends_with("a different conversation after SIGKILL and a restart"),
         "{harm}"
     );
 }
