@@ -309,7 +309,7 @@ fn wrong_link(
     let (was, is) = (old.answer.parent.as_ref()?, answer?.parent.as_ref()?);
     let told = |what: &str, is: &str, wanted: &str| {
         Some(format!(
-            "{what} is linked to `{is}`, but belongs to `{wanted}`"
+            "{what} is linked to `{is}`, and belongs to `{wanted}`"
         ))
     };
     // Question and answer may both have been stored again.

@@ -125,14 +125,14 @@ fn uncounted(rate: &Rate) -> Vec<String> {
     let mut told = Vec::new();
     if rate.undated > 0 {
         told.push(format!(
-            "{} have no time and are not counted",
+            "{} have no time and count nowhere",
             plural(rate.undated, "question")
         ));
     }
     if rate.ahead.questions > 0 {
         let missing = rate.ahead.questions - rate.ahead.answered;
         told.push(format!(
-            "{} have a time in the future and are not counted, {missing} of them without an answer: does the server \
+            "{} have a time in the future and count nowhere, {missing} of them without an answer: does the server \
              store local times without a zone?",
             plural(rate.ahead.questions, "question")
         ));
