@@ -1,4 +1,4 @@
-//! The commands that run when an application starts or is deployed.
+//! The commands that run when an application starts or is deployed. Those in its code are in `spawned`.
 
 use super::language::Language;
 use super::roles::Role;
@@ -7,7 +7,7 @@ use regex::Regex;
 use std::collections::BTreeSet;
 use std::sync::LazyLock;
 
-/// One line of a start script, a Dockerfile, a compose file, or a script of package.json.
+/// One line of a start script, a Dockerfile, a compose file, or a script of package.json; or a call in code.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Command {
     /// The index of its file.
@@ -104,7 +104,7 @@ fn is_development(path: &str) -> bool {
 }
 
 /// Quotes, commas and square brackets as blanks; the length stays.
-fn plain(text: &str) -> String {
+pub(super) fn plain(text: &str) -> String {
     text.replace(['"', '\'', ',', '[', ']', '`'], " ")
 }
 

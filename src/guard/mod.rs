@@ -17,6 +17,7 @@ pub mod rules;
 mod scan;
 pub mod shape;
 pub mod source_file;
+pub mod spawned;
 pub mod startup;
 mod syntax;
 pub mod tree;

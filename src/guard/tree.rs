@@ -1,11 +1,11 @@
 //! The files of an application: found, read, classified.
 
-use super::commands;
 use super::commands::Command;
 use super::language::Language;
 use super::modules::Modules;
 use super::source_file::SourceFile;
 use super::startup::Startup;
+use super::{commands, spawned};
 use crate::cli_error::CliError;
 use crate::input;
 use ignore::WalkBuilder;
@@ -48,7 +48,7 @@ pub struct Tree {
     pub files: Vec<SourceFile>,
     /// The paths of all files that were seen, also of those that were not read.
     pub names: BTreeSet<String>,
-    /// The commands that run at start or deploy.
+    /// The commands that run at start or deploy, and those in code, whenever it runs.
     pub commands: Vec<Command>,
     /// Which functions run at start.
     pub startup: Startup,
@@ -106,7 +106,8 @@ impl Tree {
         unread: Vec<String>,
         context: Option<String>,
     ) -> Self {
-        let commands = commands::collect(&mut files);
+        let mut commands = commands::collect(&mut files);
+        commands.extend(spawned::collect(&files));
         let startup = Startup::of(&files);
         let modules = Modules::of(&files, context);
         Self {

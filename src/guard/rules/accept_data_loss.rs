@@ -3,7 +3,7 @@
 use super::super::source_file::SourceFile;
 use super::super::tree::Tree;
 use super::super::{Pattern, Violation, Violations};
-use super::{commands, regex, start_files, start_of};
+use super::{commands, regex, with_commands};
 use crate::report::Severity;
 use regex::Regex;
 use std::sync::LazyLock;
@@ -11,7 +11,7 @@ use std::sync::LazyLock;
 pub(super) const PATTERN: Pattern = Pattern {
     code: "accept-data-loss",
     severity: Severity::Error,
-    files: start_files,
+    files: with_commands,
     why: "a start command lets Prisma or Drizzle drop tables and columns to fit a schema",
     check,
 };
@@ -37,10 +37,9 @@ static COMMANDS: LazyLock<[(Regex, &str, &str); 3]> = LazyLock::new(|| {
 });
 
 fn check(file: &SourceFile, tree: &Tree, violations: &mut Violations<'_>) {
-    for command in commands(file, tree) {
+    for (command, start) in commands(file, tree) {
         for (pattern, harm, help) in COMMANDS.iter() {
             if let Some(found) = pattern.find(&command.text) {
-                let start = start_of(command);
                 let mut violation = Violation::new(
                     command.at + found.start(),
                     format!("{harm}, {}", start.words),

@@ -4,7 +4,7 @@ use super::super::language::Language;
 use super::super::source_file::SourceFile;
 use super::super::tree::Tree;
 use super::super::{Pattern, Violation, Violations};
-use super::{at_start, code_that_may_start, commands, regex, start_files, start_of};
+use super::{at_start, code_that_may_start, commands, regex, start_files};
 use crate::report::Severity;
 use regex::Regex;
 use std::sync::LazyLock;
@@ -43,13 +43,12 @@ fn harm(what: &str, when: &str) -> String {
 const HELP: &str = "remove the command; run `python manage.py migrate` alone at start";
 
 fn check(file: &SourceFile, tree: &Tree, violations: &mut Violations<'_>) {
-    for command in commands(file, tree) {
+    for (command, start) in commands(file, tree) {
         for found in COMMAND.captures_iter(&command.text) {
             let what = found
                 .get(1)
                 .or_else(|| found.get(2))
                 .map_or("", |what| what.as_str());
-            let start = start_of(command);
             let at = found.get(0).map_or(0, |whole| whole.start());
             let mut violation = Violation::new(command.at + at, harm(what, &start.words), HELP);
             violation.severity = start.softer;

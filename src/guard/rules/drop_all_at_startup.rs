@@ -22,6 +22,15 @@ static DROP: LazyLock<Regex> = LazyLock::new(|| {
     regex(r"(?:([A-Za-z_][\w.]*)\.)?\b(drop_all|drop_all_tables|drop_tables|drop_database)\b")
 });
 
+/// One table's `drop`, and `getattr(metadata, "drop_all")(engine)`.
+static OTHER: LazyLock<Regex> = LazyLock::new(|| {
+    regex(
+        r#"\b([A-Z]\w*\.__table__\.drop)\s*[(,)]|\bgetattr\s*\(\s*([\w.]+)\s*,\s*["']drop_all["']\s*\)\s*\("#,
+    )
+});
+
+const HELP: &str = "remove the call; change tables by migrations, and drop them in tests only";
+
 fn files(file: &SourceFile) -> bool {
     code_that_may_start(file) && file.language == Language::Python
 }
@@ -54,8 +63,27 @@ fn check(file: &SourceFile, tree: &Tree, violations: &mut Violations<'_>) {
             let mut violation = Violation::new(
                 whole.start(),
                 format!("`{name}` drops {tables} {}", start.words),
-                "remove the call; change tables by migrations, and drop them in tests only",
+                HELP,
             );
+            violation.severity = start.softer;
+            violations.add(file, violation);
+        }
+    }
+    for found in OTHER.captures_iter(file.code()) {
+        let at = found.get(0).map_or(0, |whole| whole.start());
+        let is_text = bare[at..].starts_with(' ');
+        if let Some(start) = at_start(file, tree, at).filter(|_| !is_text) {
+            let harm = match (found.get(1), found.get(2)) {
+                (Some(one), _) => {
+                    let does = "drops the table of the model";
+                    format!("`{}` {does} {}", one.as_str(), start.words)
+                }
+                (None, of) => {
+                    let of = of.map_or("metadata", |of| of.as_str());
+                    format!("`drop_all` drops every table of `{of}` {}", start.words)
+                }
+            };
+            let mut violation = Violation::new(at, harm, HELP);
             violation.severity = start.softer;
             violations.add(file, violation);
         }

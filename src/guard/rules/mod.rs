@@ -111,11 +111,27 @@ fn strings(file: &SourceFile) -> impl Iterator<Item = (usize, &str)> {
     spans.map(|span| (span.start, &file.text[span.clone()]))
 }
 
-fn commands<'t>(file: &SourceFile, tree: &'t Tree) -> impl Iterator<Item = &'t Command> {
+/// Files with commands that run at start.
+fn with_commands(file: &SourceFile) -> bool {
+    start_files(file) || code_that_may_start(file)
+}
+
+/// The commands of a file that run at start, and when.
+fn commands<'t>(
+    file: &'t SourceFile,
+    tree: &'t Tree,
+) -> impl Iterator<Item = (&'t Command, Start)> {
     let index = tree.index(file);
-    tree.commands
-        .iter()
-        .filter(move |command| command.file == index)
+    let own = tree.commands.iter();
+    let own = own.filter(move |command| command.file == index);
+    own.filter_map(move |command| {
+        let start = if file.language.is_code() {
+            at_start(file, tree, command.at)?
+        } else {
+            start_of(command)
+        };
+        Some((command, start))
+    })
 }
 
 /// The severity and the words for a command: one that only developers run is a warning.

@@ -5,7 +5,7 @@ use super::super::roles::Role;
 use super::super::source_file::SourceFile;
 use super::super::tree::Tree;
 use super::super::{Pattern, Violation, Violations};
-use super::{commands, regex, start_files, start_of};
+use super::{commands, regex, start_files};
 use crate::report::Severity;
 use regex::Regex;
 use std::sync::LazyLock;
@@ -40,8 +40,7 @@ fn files(file: &SourceFile) -> bool {
 }
 
 fn check(file: &SourceFile, tree: &Tree, violations: &mut Violations<'_>) {
-    for command in commands(file, tree) {
-        let start = start_of(command);
+    for (command, start) in commands(file, tree) {
         if let Some(found) = UNPROTECTED.captures(&command.text) {
             let name = found.get(1).expect("the pattern has the group");
             let mut violation = Violation::new(

@@ -3,7 +3,7 @@
 use super::super::source_file::SourceFile;
 use super::super::tree::Tree;
 use super::super::{Pattern, Violation, Violations};
-use super::{commands, regex, start_files, start_of};
+use super::{at_start, commands, regex, with_commands};
 use crate::report::Severity;
 use regex::Regex;
 use std::sync::LazyLock;
@@ -11,8 +11,8 @@ use std::sync::LazyLock;
 pub(super) const PATTERN: Pattern = Pattern {
     code: "reset-command-at-start",
     severity: Severity::Error,
-    files: start_files,
-    why: "a start command drops the database, its tables, or its volume",
+    files: with_commands,
+    why: "a start command, or code that runs at start, drops the database, its tables, or its volume",
     check,
 };
 
@@ -39,7 +39,9 @@ static COMMANDS: LazyLock<[(Regex, &str); 18]> = LazyLock::new(|| {
             "the MikroORM command drops every table",
         ),
         (
-            regex(r"\bartisan\s+(?:migrate:(?:fresh|refresh|reset)|db:wipe)\b"),
+            regex(
+                r"\b(?:artisan\s+|Artisan::(?:call|queue)\(\s*)(?:migrate:(?:fresh|refresh|reset)|db:wipe)\b",
+            ),
             "the artisan command drops every table",
         ),
         (
@@ -47,7 +49,7 @@ static COMMANDS: LazyLock<[(Regex, &str); 18]> = LazyLock::new(|| {
             "`supabase db reset` drops the whole database",
         ),
         (
-            regex(r"\bflyway\b[^;&|]*\sclean\b"),
+            regex(r"(?:^|[;&|\s/])flyway\s(?:[^;&|]*\s)?clean\b|\bflyway:clean\b|\bflywayClean\b"),
             "`flyway clean` drops every object of the schemas",
         ),
         (
@@ -79,7 +81,7 @@ static COMMANDS: LazyLock<[(Regex, &str); 18]> = LazyLock::new(|| {
             "`liquibase drop-all` drops every object of the schema",
         ),
         (
-            regex(r"\bpg_restore\b[^;&|]*\s(?:--clean|-[a-bd-zA-Z]*c[a-zA-Z]*)(?:\s|$|[;&|])"),
+            regex(r"\bpg_restore\b[^;&|]*\s(?:--clean\b|-[aCelOsvwWx1]*c)"),
             "`pg_restore --clean` drops what the database has and loads the dump in its place",
         ),
         (
@@ -95,15 +97,37 @@ static COMMANDS: LazyLock<[(Regex, &str); 18]> = LazyLock::new(|| {
     ]
 });
 
+/// Alembic's own function, with a configuration before the revision.
+static DOWNGRADE: LazyLock<Regex> = LazyLock::new(|| {
+    regex(r#"\bcommand\.downgrade\(\s*[^;\n]*,\s*(?:revision\s*=\s*)?["']base["']"#)
+});
+
+const HELP: &str = "remove the command, and apply migrations forward only";
+
 fn check(file: &SourceFile, tree: &Tree, violations: &mut Violations<'_>) {
-    for command in commands(file, tree) {
+    for found in DOWNGRADE.find_iter(file.code()) {
+        let at = found.start();
+        let is_text = file.bare()[at..].starts_with(' ');
+        if file.language.is_code()
+            && !is_text
+            && let Some(start) = at_start(file, tree, at)
+        {
+            let harm = format!(
+                "`command.downgrade` to `base` drops every table, {}",
+                start.words
+            );
+            let mut violation = Violation::new(at, harm, HELP);
+            violation.severity = start.softer;
+            violations.add(file, violation);
+        }
+    }
+    for (command, start) in commands(file, tree) {
         for (pattern, harm) in COMMANDS.iter() {
             if let Some(found) = pattern.find(&command.text) {
-                let start = start_of(command);
                 let mut violation = Violation::new(
                     command.at + found.start(),
                     format!("{harm}, {}", start.words),
-                    "remove the command, and apply migrations forward only",
+                    HELP,
                 );
                 violation.severity = start.softer;
                 violations.add(file, violation);
@@ -132,6 +156,9 @@ mod tests {
             "liquibase --changelog-file=x drop-all",
             "pg_restore --clean -d chat seed.dump",
             "pg_restore -d chat -c seed.dump",
+            "pg_restore -vc -d chat seed.dump",
+            "mvn flyway:clean flyway:migrate",
+            "Artisan::call( migrate:fresh )",
         ] {
             assert!(is_known(command), "{command}");
         }
@@ -139,6 +166,8 @@ mod tests {
             "flyway migrate",
             "flyway -cleanDisabled=true migrate",
             "mvn flyway:migrate && npm run clean",
+            "mvn -Dflyway.url=jdbc:x clean package",
+            "pg_restore -Fc -dchat -Uchat seed.dump",
             "sqlx migrate run && sqlx database create",
             "diesel migration run",
             "mix ecto.migrate",

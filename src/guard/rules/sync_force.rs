@@ -1,11 +1,11 @@
-//! Sequelize's `sync` with `force` drops tables, with `alter` it changes them by guess.
+//! Sequelize's `sync` with `force` drops tables, with `alter` it changes them by guess; models are emptied.
 
 use super::super::language::Language;
 use super::super::source_file::SourceFile;
 use super::super::startup::When;
 use super::super::tree::Tree;
 use super::super::{Pattern, Violation, Violations};
-use super::{application_code, regex};
+use super::{application_code, at_start, regex};
 use crate::report::Severity;
 use regex::Regex;
 use std::sync::LazyLock;
@@ -23,6 +23,13 @@ static SYNC: LazyLock<Regex> = LazyLock::new(|| {
 });
 static DROP: LazyLock<Regex> =
     LazyLock::new(|| regex(r"\b(?:sequelize|db\.sequelize)\.(drop)\s*\("));
+
+/// One model's rows: capitalized, or below `models` or `db`.
+static MODEL: LazyLock<Regex> = LazyLock::new(|| {
+    regex(
+        r"\b(?:[A-Z]\w*|(?:models|db)\.\w+)\.(?:(drop)\s*\(|(truncate)\s*\(|(destroy)\s*\(\s*\{(?:[^{}]|\{\s*\})*?(?:\btruncate\s*:\s*true|\bwhere\s*:\s*\{\s*\}))",
+    )
+});
 
 fn files(file: &SourceFile) -> bool {
     application_code(file) && file.language == Language::JavaScript
@@ -61,4 +68,34 @@ fn check(file: &SourceFile, tree: &Tree, violations: &mut Violations<'_>) {
         violation.severity = softer;
         violations.add(file, violation);
     }
+    if !uses_sequelize(tree) {
+        return;
+    }
+    for found in MODEL.captures_iter(file.bare()) {
+        // `sequelize.models.drop()` and `db.sequelize.drop()` are of all models.
+        let names = (1..4).filter_map(|group| found.get(group));
+        let of_all = found[0].starts_with("db.sequelize.");
+        for name in names.filter(|_| !of_all) {
+            // In a request such a call is what somebody asked for.
+            let Some(start) = at_start(file, tree, name.start()) else {
+                continue;
+            };
+            let does = match name.as_str() {
+                "drop" => "drops the table of the model",
+                _ => "deletes every row of the model",
+            };
+            let harm = format!("`{}` {does} {}", name.as_str(), start.words);
+            let help = "remove the call; empty tables in tests only";
+            let mut violation = Violation::new(name.start(), harm, help);
+            violation.severity = start.softer;
+            violations.add(file, violation);
+        }
+    }
+}
+
+fn uses_sequelize(tree: &Tree) -> bool {
+    let is_js =
+        |file: &&SourceFile| file.language == Language::JavaScript || file.name() == "package.json";
+    let mut files = tree.files.iter().filter(is_js);
+    files.any(|file| file.text.contains("sequelize"))
 }
