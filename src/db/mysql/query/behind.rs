@@ -64,9 +64,10 @@ enum Kind {
     Unreadable,
 }
 
-/// Routines in another language, and texts in which a backslash may be a character as any other.
+/// Routines in another language, and texts in which a backslash may be a character as any other. It is
+/// never NULL: a text that this user may not see is one of the others, where it is refused.
 const UNREADABLE: &str = "(coalesce(external_language, 'SQL') <> 'SQL' \
-    OR (sql_mode LIKE '%NO_BACKSLASH_ESCAPES%' OR sql_mode LIKE '%ANSI_QUOTES%') AND instr(routine_definition, char(92)) > 0)";
+    OR (sql_mode LIKE '%NO_BACKSLASH_ESCAPES%' OR sql_mode LIKE '%ANSI_QUOTES%') AND coalesce(instr(routine_definition, char(92)), 0) > 0)";
 
 /// The bodies of the views and the routines of these names; nothing of what this user may not see.
 async fn bodies(
