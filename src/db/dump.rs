@@ -32,6 +32,8 @@ pub enum Restore {
         try_out: fn(&Target, &Target, &Path) -> anyhow::Result<()>,
         /// Whether a message says that this user may not do something: another one may.
         is_denied: fn(&str) -> bool,
+        /// Whether a message says that the user of a trial may not write into another database.
+        leaves: fn(&str) -> bool,
         /// Loads a dump into its database.
         load: fn(&Target, &Path) -> anyhow::Result<()>,
         /// Statements that drop what the database has and another one, by its name, has not.

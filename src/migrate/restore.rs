@@ -4,7 +4,7 @@
 use super::history;
 use crate::cli_error::CliError;
 use crate::db;
-use crate::db::{Missing, OWN_TABLES, Restore, Scratch, Target, Waits, unusable};
+use crate::db::{Missing, OWN_TABLES, Restore, Scratch, Session, Target, Waits, unusable};
 use std::collections::BTreeSet;
 use std::path::Path;
 
@@ -67,15 +67,52 @@ pub fn prepare<'a>(
         go,
         drops: Vec::new(),
     };
-    if let Restore::AfterTrial { try_out, newer, .. } = &dump.restore {
+    if let Restore::AfterTrial { newer, .. } = &dump.restore {
         let mut session = db::open_session(target, Missing::Fail, Waits::SHORT)?;
-        let scratch = Scratch::empty(session.as_mut(), target)?;
-        let tried = try_out(&scratch.target, target, from);
+        let scratch = Scratch::trial(session.as_mut(), target)?;
+        let tried = tried(session.as_mut(), &scratch, (target, from), &dump.restore);
         let newer = tried.and_then(|()| newer(session.as_mut(), &scratch.target.database()));
         scratch.remove(session.as_mut())?;
         ready.drops = newer.map_err(|error| unusable(&error))?;
     }
     Ok(ready)
+}
+
+/// Loads the backup into an empty database, as a user who can write nowhere else where that goes: a dump
+/// may name other databases, or this one.
+fn tried(
+    session: &mut dyn Session,
+    scratch: &Scratch,
+    (target, from): (&Target, &Path),
+    restore: &Restore,
+) -> anyhow::Result<()> {
+    let Restore::AfterTrial {
+        try_out,
+        is_denied,
+        leaves,
+        ..
+    } = restore
+    else {
+        return Ok(());
+    };
+    let Some(confined) = &scratch.confined else {
+        return try_out(&scratch.target, target, from);
+    };
+    let Err(error) = try_out(confined, target, from) else {
+        return Ok(());
+    };
+    let message = format!("{error:#}");
+    if leaves(&message) {
+        return Err(CliError::refused(format!("it writes into another database: {message}"))
+            .hint("make a dump of this database alone, without `--databases`: it must not name a database")
+            .into());
+    }
+    if !is_denied(&message) {
+        return Err(error);
+    }
+    // Another right is missing, such as one that the dump's own settings need.
+    scratch.empty_again(session)?;
+    try_out(&scratch.target, target, from)
 }
 
 /// The tables of the application that a backup has not.

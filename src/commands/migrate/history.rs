@@ -57,10 +57,11 @@ pub(super) fn restore(
 ) -> anyhow::Result<Done> {
     let target = job.target()?;
     writable(&target)?;
-    let path = if Path::new(from).is_file() {
-        PathBuf::from(from)
+    let (path, foreign) = if Path::new(from).is_file() {
+        (PathBuf::from(from), foreign)
     } else {
-        of_run(from, &target, job)?
+        // It is of this database, though a migration may have renamed every table.
+        (of_run(from, &target, job)?, Foreign::Allowed)
     };
     if backup::verify(&path)? == Seal::Absent {
         job.env.progress.warning(&format!(
@@ -90,6 +91,11 @@ pub(super) fn restore(
         // A file is replaced at once or not at all.
         if target.is_file() {
             backup::remove(&now)?;
+        } else {
+            job.env.progress.note(&format!(
+                "the backup of the database before this restore stays in {}",
+                now.display()
+            ));
         }
         return Err(error);
     }

@@ -22,6 +22,7 @@ pub(super) static DUMP: Dump = Dump {
         outline,
         try_out,
         is_denied,
+        leaves,
         load,
         newer,
     },
@@ -180,6 +181,17 @@ fn is_denied(message: &str) -> bool {
         .any(|number| message.contains(&format!("ERROR {number} (")))
 }
 
+/// 1044 ER_DBACCESS_DENIED_ERROR of CREATE DATABASE and USE, 1142 ER_TABLEACCESS_DENIED_ERROR. A view may
+/// read another database.
+fn leaves(message: &str) -> bool {
+    let writes = [
+        "CREATE", "INSERT", "UPDATE", "DELETE", "DROP", "ALTER", "INDEX",
+    ];
+    let denied = |command: &&str| message.contains(&format!("{command} command denied"));
+    let may_not_write = message.contains("ERROR 1142 (") && writes.iter().any(|it| denied(it));
+    message.contains("ERROR 1044 (") || may_not_write
+}
+
 fn each_line(
     path: &Path,
     mut take: impl FnMut(&[u8]) -> std::io::Result<()>,
@@ -213,7 +225,35 @@ fn newer(session: &mut dyn Session, other: &str) -> anyhow::Result<Vec<String>> 
 
 #[cfg(test)]
 mod tests {
-    use super::{created, renamed};
+    use super::{created, leaves, renamed};
+
+    #[test]
+    fn only_what_writes_elsewhere_leaves_the_database() {
+        for (message, is) in [
+            (
+                "ERROR 1044 (42000) at line 2: Access denied for user 'a'@'h' to database 'other'",
+                true,
+            ),
+            (
+                "ERROR 1142 (42000) at line 9: CREATE command denied to user 'a'@'h' for table `o`.`t`",
+                true,
+            ),
+            (
+                "ERROR 1142 (42000) at line 9: SELECT command denied to user 'a'@'h' for table `o`.`t`",
+                false,
+            ),
+            (
+                "ERROR 1227 (42000) at line 9: Access denied; you need the SUPER privilege",
+                false,
+            ),
+            (
+                "ERROR 1050 (42S01) at line 9: Table 't' already exists",
+                false,
+            ),
+        ] {
+            assert_eq!(leaves(message), is, "{message}");
+        }
+    }
 
     #[test]
     fn a_dump_names_its_tables() {

@@ -91,6 +91,32 @@ impl Scratch {
         Ok(scratch)
     }
 
+    /// An empty one for the trial of a dump: with a user who can write nowhere else, where one can be made.
+    /// Views of the dump may read other databases, and be of another user.
+    pub fn trial(session: &mut dyn Session, of: &Target) -> anyhow::Result<Self> {
+        let mut scratch = Self::empty(session, of)?;
+        scratch.confined = confine(session, &scratch.target);
+        if scratch.confined.is_none() {
+            return Ok(scratch);
+        }
+        let (name, whom) = (scratch.pattern(), scratch.whom(session)?);
+        let granted = session.command(&format!("GRANT ALL ON {name}.* TO {whom}"));
+        if granted.is_err() {
+            let _ = session.command(&format!("DROP USER IF EXISTS {whom}"));
+            scratch.confined = None;
+        }
+        // The first is MariaDB's word, and the others MySQL's of 8.0 and of 8.2.
+        for right in [
+            "SET USER",
+            "SET_USER_ID",
+            "SET_ANY_DEFINER",
+            "SELECT, SHOW VIEW",
+        ] {
+            let _ = session.command(&format!("GRANT {right} ON *.* TO {whom}"));
+        }
+        Ok(scratch)
+    }
+
     /// Makes the place for what the tables held before, where there is none yet.
     pub fn keep_images(&self, session: &mut dyn Session) -> anyhow::Result<()> {
         let images = self.images.as_deref().unwrap_or_default();
@@ -170,12 +196,17 @@ impl Scratch {
         whom(session, &self.target.database())
     }
 
+    /// Drops everything in it.
+    pub fn empty_again(&self, session: &mut dyn Session) -> anyhow::Result<()> {
+        let (name, like) = (self.target.database(), &self.like);
+        Ok(session.command(&format!(
+            "DROP DATABASE {name}; CREATE DATABASE {name}{like}"
+        ))?)
+    }
+
     /// Drops everything in it, and what was saved of it.
     pub fn clear(&self, session: &mut dyn Session) -> anyhow::Result<()> {
-        let (name, like) = (self.target.database(), &self.like);
-        session.command(&format!(
-            "DROP DATABASE {name}; CREATE DATABASE {name}{like}"
-        ))?;
+        self.empty_again(session)?;
         let images = self.images.as_deref().unwrap_or_default();
         for row in session.rows(&format!("SHOW TABLES FROM {images}"))? {
             session.command(&format!(
