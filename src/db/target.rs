@@ -318,10 +318,7 @@ fn file(url: &str) -> Result<At, CliError> {
     let rest = rest.strip_prefix("//").unwrap_or(rest);
     let (path, query) = rest.split_once('?').unwrap_or((rest, ""));
     if path == ":memory:" {
-        return Err(CliError::refused(
-            "an in-memory database belongs to one process, and no other process can read it",
-        )
-        .hint("let the server under test use a file, and give sqlite:PATH"));
+        return Err(in_memory());
     }
     let host = path.split('/').next().unwrap_or_default();
     if url.contains("://") && !url.contains(":///") && host.contains('@') {
@@ -340,6 +337,11 @@ fn file(url: &str) -> Result<At, CliError> {
         match pair {
             "mode=ro" => read_only = true,
             "mode=rw" | "mode=rwc" => {}
+            "mode=memory" => return Err(in_memory()),
+            // Parameters of drivers, which read the same variable: an immutable file is not written.
+            "immutable=1" | "immutable=true" => read_only = true,
+            "immutable=0" | "immutable=false" => {}
+            _ if ["cache=", "vfs="].iter().any(|it| pair.starts_with(it)) => {}
             _ => return Err(unknown_parameter(path, pair)),
         }
     }
@@ -347,6 +349,13 @@ fn file(url: &str) -> Result<At, CliError> {
         path: PathBuf::from(path),
         read_only,
     })
+}
+
+fn in_memory() -> CliError {
+    CliError::refused(
+        "an in-memory database belongs to one process, and no other process can read it",
+    )
+    .hint("let the server under test use a file, and give sqlite:PATH")
 }
 
 /// What is behind a `?` may be a slip in a parameter that forbids writing, or a part of the path.

@@ -12,10 +12,18 @@ fn the_forms_of_a_file_url() {
     }
     assert!(Target::parse("sqlite:x?mode=ro").unwrap().read_only());
     assert!(!Target::parse("sqlite:x?mode=rwc").unwrap().read_only());
+    // Drivers read these in the same variable.
+    assert!(Target::parse("sqlite:x?immutable=1").unwrap().read_only());
+    assert!(
+        !Target::parse("sqlite:x?cache=shared&mode=rwc")
+            .unwrap()
+            .read_only()
+    );
+    let stop = Target::parse("sqlite:x?mode=memory").unwrap_err();
+    assert!(stop.message.contains("in-memory"), "{stop:?}");
     for url in [
         "sqlite:x?mod=ro",
-        "sqlite:x?mode=memory",
-        "sqlite:x?immutable=1",
+        "sqlite:x?immutable",
         "sqlite:/a/b?c.db",
         "sqlite:x?mode=ro&foreign_keys=off",
     ] {
