@@ -35,7 +35,7 @@ pub use server::{grant, is_missing_table};
 pub use session::{
     Access, Copied, Copying, Door, Failed, ForeignKey, Found, HISTORY as HISTORY_TABLE,
     Interrupter, Isolation, Measure, Missing, Needs, OWN as OWN_TABLES, Object, Orphan, Placed,
-    PlacedRows, Reached, Reader, SESSION_PRAGMAS, SWITCHED_OFF, Seeds, Session, Waits, Why,
+    PlacedRows, Reached, Reader, SESSION_PRAGMAS, SWITCHED_OFF, Seeds, Session, UNREAD, Waits, Why,
     reached,
 };
 pub use snapshot_read::{Log, Moment, SnapshotRead};

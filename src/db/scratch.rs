@@ -12,6 +12,10 @@ pub(super) const PREFIX: &str = "chatctl_scratch_";
 /// How often a scratch database is tried to be removed.
 const REMOVALS: usize = 3;
 
+/// What lets sessions write that can't.
+const READ_ONLY: &str = "the sessions of this user can't write: reset default_transaction_read_only (PostgreSQL) or \
+    read_only (MySQL), or use the primary server";
+
 /// How a rehearsal is kept within its copy.
 pub const CONFINE: &str = "GRANT CREATE USER, GRANT OPTION ON *.* to this user, so that the rehearsal runs as a \
     user with access to the copy only";
@@ -96,7 +100,11 @@ impl Scratch {
                             "no scratch database could be made: {}",
                             failed.message
                         ))
-                        .hint(server.allow)
+                        .hint(if failed.message.contains("read-only") {
+                            READ_ONLY
+                        } else {
+                            server.allow
+                        })
                     })?;
                 Ok(Self {
                     like,

@@ -15,7 +15,8 @@ use crate::migrate::source::{Folder, Version};
 use crate::migrate::{apply, drift, ledger};
 use crate::report::{Finding, Report, Severity, Source, Verdict};
 use crate::text::plural;
-use crate::{migrate, temporary};
+use crate::{db, migrate, temporary};
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 /// Rehearsal: nothing is lost on a copy; empty → head makes the same schema as current → head; a
@@ -39,7 +40,7 @@ pub(super) fn verify(folders: &Folders, job: &Job) -> anyhow::Result<Done> {
     let made = from_empty(job, &folder, &empty.target, None);
     empty.remove(session.as_mut())?;
     job.env.progress.done();
-    let differences = drift::differences(&made?, &from_copy);
+    let differences = compared(job, made?, from_copy);
     let same = differences.is_empty();
     report.cases.push(case(
         "empty to head".into(),
@@ -114,6 +115,13 @@ pub(super) fn drift(folders: &Folders, job: &Job) -> anyhow::Result<Done> {
     let dialect = migrate::dialect(target.engine());
     let applied = ledger::look(session.as_mut(), dialect, &folder.migrations)?.applied;
     let last = applied.iter().map(|row| row.version.clone()).max();
+    if let Some(last) = last.as_ref().filter(|last| !has_file(&folder, last)) {
+        return Err(CliError::refused(format!(
+            "version `{last}` is applied and has no file, so it is not known what the migrations make"
+        ))
+        .hint("restore its file from version control, or use the files of the release that applied it; `chatctl migrate status` lists the versions")
+        .into());
+    }
     let there = session.schema()?;
     let expected = match &last {
         None => Vec::new(),
@@ -124,8 +132,8 @@ pub(super) fn drift(folders: &Folders, job: &Job) -> anyhow::Result<Done> {
             made?
         }
     };
-    let differences = drift::differences(&expected, &there);
     report.checked = there.len() as u64;
+    let differences = compared(job, expected, there);
     let at = last.map_or("no version".to_owned(), |version| {
         format!("version {version}")
     });
@@ -148,6 +156,10 @@ pub(super) fn drift(folders: &Folders, job: &Job) -> anyhow::Result<Done> {
     Ok(Done::Report(Box::new(report)))
 }
 
+fn has_file(folder: &Folder, version: &Version) -> bool {
+    folder.migrations.iter().any(|it| it.version == *version)
+}
+
 fn from_empty(
     job: &Job,
     folder: &Folder,
@@ -164,11 +176,11 @@ fn from_empty(
         ),
         // What one file stores, a later one may not keep.
         Some(apply::End::Lost(culprits)) => {
-            let culprit = culprits.first().map(|it| it.file.clone());
+            let why = culprits.first().map(|it| format!("{}: {}", it.file, it.lost));
             anyhow::bail!(
                 CliError::refused(format!(
-                    "an empty database can't be migrated to the newest version: {} would lose what an earlier file stores",
-                    culprit.unwrap_or_default()
+                    "an empty database can't be migrated to the newest version: {}",
+                    why.unwrap_or_default()
                 ))
                 .hint("`chatctl migrate up` on an empty database names the loss")
             )
@@ -209,6 +221,36 @@ fn apply_to(
             tell: &|what| progress.doing(what.to_owned()),
         },
     )
+}
+
+/// What differs of two schemas; not the text of a routine that this user may not read in one of them.
+fn compared(job: &Job, expected: Vec<String>, there: Vec<String>) -> Vec<SchemaDifference> {
+    let (expected, there, unread) = readable(expected, there);
+    if !unread.is_empty() {
+        let unread: Vec<_> = unread.iter().map(String::as_str).collect();
+        job.env.progress.warning(&format!(
+            "not compared, because this user may not read it: {}",
+            unread.join(", ")
+        ));
+    }
+    drift::differences(&expected, &there)
+}
+
+/// The lines of two schemas without those that can't be read in one of them, and what these are of.
+fn readable(
+    expected: Vec<String>,
+    there: Vec<String>,
+) -> (Vec<String>, Vec<String>, BTreeSet<String>) {
+    let unread = expected.iter().chain(&there);
+    let unread = unread.filter_map(|line| line.strip_suffix(db::UNREAD)?.strip_suffix(": "));
+    let unread: BTreeSet<_> = unread.map(str::to_owned).collect();
+    let is_read = |line: &String| {
+        let of = line.split_once(": ").map_or("", |(of, _)| of);
+        !unread.contains(of)
+    };
+    let [expected, there] =
+        [expected, there].map(|lines| lines.into_iter().filter(is_read).collect());
+    (expected, there, unread)
 }
 
 fn differs(differences: &[SchemaDifference]) -> Option<Finding> {
@@ -254,3 +296,28 @@ fn differ(count: usize, of: &str) -> String {
 
 /// How many lines of a difference are shown.
 const SHOWN: usize = 20;
+
+#[cfg(test)]
+mod tests {
+    use super::readable;
+    use crate::db::UNREAD;
+
+    #[test]
+    fn what_can_not_be_read_on_one_side_is_not_compared() {
+        let lines = |lines: &[&str]| lines.iter().map(|it| (*it).to_owned()).collect::<Vec<_>>();
+        let unread = format!("text of function f: {UNREAD}");
+        let live = lines(&["function f: ", &unread, "text of function g: () one"]);
+        let made = lines(&[
+            "function f: ",
+            "text of function f: () x: y",
+            "text of function g: () two",
+        ]);
+        let (made, live, unread) = readable(made, live);
+        assert_eq!(made, ["function f: ", "text of function g: () two"]);
+        assert_eq!(live, ["function f: ", "text of function g: () one"]);
+        assert_eq!(
+            unread.into_iter().collect::<Vec<_>>(),
+            ["text of function f"]
+        );
+    }
+}

@@ -490,6 +490,9 @@ pub const OWN: [&str; 2] = [HISTORY, "_chatctl_journal"];
 /// The history of versions: of these, a migration may delete rows of versions without a file.
 pub const HISTORY: &str = "_sqlx_migrations";
 
+/// What a line of a schema says behind `: ` where this user may not read what it is of.
+pub const UNREAD: &str = "this user may not read it";
+
 /// What a file may set by PRAGMA for its own statements: the next file begins with all of them off, and a
 /// resumed one sets them again.
 pub const SESSION_PRAGMAS: [&str; 5] = [

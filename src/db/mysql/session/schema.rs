@@ -1,8 +1,9 @@
 //! The schema in lines that two databases of the same migrations have in common.
 
 use super::{MySql, quoted};
+use crate::db::mysql::scratch::UNREADABLE as STUB;
 use crate::db::sentinel::COMMENT;
-use crate::db::session::{ForeignKey, OWN, Session as _};
+use crate::db::session::{ForeignKey, OWN, Session as _, UNREAD};
 use crate::model::Cell;
 use std::collections::BTreeSet;
 
@@ -19,23 +20,27 @@ pub(super) fn lines(session: &mut MySql) -> anyhow::Result<Vec<String>> {
     Ok(lines)
 }
 
-/// What runs by itself or is called. A time that an event begins at is the time of its making, and
-/// on a copy none runs.
+/// What runs by itself or is called. A time that an event begins at is the time of its making, and on a copy
+/// none runs. What the server drops after its last run is no part of a schema. No copy has packages.
 const CODE: &[&str] = &[
-    "SELECT lower(routine_type), routine_name, concat('(', coalesce((SELECT group_concat(concat_ws(' ', parameter_mode, parameter_name, dtd_identifier) \
+    "SELECT lower(routine_type), routine_name, '' FROM information_schema.routines \
+     WHERE routine_schema = database() AND routine_type IN ('PROCEDURE', 'FUNCTION')",
+    "SELECT concat('text of ', lower(routine_type)), routine_name, if(routine_definition IS NULL \
+     OR instr(routine_definition, '{stub}') > 0, '{unread}', concat('(', coalesce((SELECT group_concat(concat_ws(' ', parameter_mode, parameter_name, dtd_identifier) \
      ORDER BY ordinal_position SEPARATOR ', ') FROM information_schema.parameters AS p WHERE p.specific_schema = r.routine_schema \
-     AND p.specific_name = r.specific_name AND p.routine_type = r.routine_type), ''), ') ', routine_definition) \
-     FROM information_schema.routines AS r WHERE routine_schema = database() AND routine_definition IS NOT NULL",
+     AND p.specific_name = r.specific_name AND p.routine_type = r.routine_type), ''), ') ', routine_definition)) \
+     FROM information_schema.routines AS r WHERE routine_schema = database() AND routine_type IN ('PROCEDURE', 'FUNCTION')",
     "SELECT 'event', event_name, concat(if(status = 'DISABLED', 'disabled ', ''), coalesce(concat('every ', interval_value, ' ', interval_field), 'once'), ': ', \
-     event_definition) FROM information_schema.events WHERE event_schema = database()",
+     event_definition) FROM information_schema.events WHERE event_schema = database() \
+     AND NOT (on_completion = 'NOT PRESERVE' AND (event_type = 'ONE TIME' OR ends IS NOT NULL))",
 ];
 
 fn code(session: &mut MySql) -> anyhow::Result<Vec<String>> {
-    let database = format!("{}.", quoted(&session.database));
     let mut lines = Vec::new();
     for sql in CODE {
-        for row in session.rows(sql)? {
-            let text = row[2].to_string().replace(&database, "");
+        let sql = sql.replace("{stub}", STUB).replace("{unread}", UNREAD);
+        for row in session.rows(&sql)? {
+            let text = row[2].to_string();
             let text: Vec<_> = text.split_whitespace().collect();
             lines.push(format!("{} {}: {}", row[0], row[1], text.join(" ")));
         }

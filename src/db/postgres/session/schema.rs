@@ -4,7 +4,9 @@ use super::Postgres;
 use crate::db::session::{ForeignKey, OWN, Session as _};
 use std::collections::BTreeSet;
 
-/// What is listed: each gives a name and a text. Members of extensions belong to their extension.
+/// What is listed: each gives a name and a text. Members of extensions belong to their extension. The sequence
+/// of a serial column had another type before PostgreSQL 10. An event trigger of a role that this user does not
+/// have, such as the one of a platform, is by no migration.
 const LISTS: &[&str] = &[
     "SELECT n.nspname || '.' || c.relname, CASE c.relpersistence WHEN 'u' THEN 'unlogged ' ELSE '' END || CASE c.relkind WHEN 'p' THEN 'partitioned table ' ELSE 'table ' END \
      || n.nspname || '.' || c.relname || CASE WHEN c.relrowsecurity THEN ' row level security' ELSE '' END || CASE WHEN c.relforcerowsecurity THEN ' forced' ELSE '' END \
@@ -39,16 +41,19 @@ const LISTS: &[&str] = &[
      FROM pg_policy AS y JOIN pg_class AS c ON c.oid = y.polrelid JOIN pg_namespace AS n ON n.oid = c.relnamespace WHERE {user} AND {own c.oid}",
     "SELECT n.nspname || '.' || coalesce((SELECT o.relname FROM pg_depend AS d JOIN pg_class AS o ON o.oid = d.refobjid \
      WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.refclassid = 'pg_class'::regclass AND d.deptype IN ('a', 'i') LIMIT 1), c.relname), \
-     'sequence ' || n.nspname || '.' || c.relname || ' ' || format_type(s.seqtypid, NULL) || ' start ' || s.seqstart || ' increment ' || s.seqincrement \
-     || ' from ' || s.seqmin || ' to ' || s.seqmax || CASE WHEN s.seqcycle THEN ' cycle' ELSE '' END || CASE c.relpersistence WHEN 'u' THEN ' unlogged' ELSE '' END \
-     FROM pg_sequence AS s JOIN pg_class AS c ON c.oid = s.seqrelid JOIN pg_namespace AS n ON n.oid = c.relnamespace WHERE {user} AND {own c.oid}",
+     'sequence ' || n.nspname || '.' || c.relname || CASE WHEN o.own THEN '' ELSE ' ' || format_type(s.seqtypid, NULL) END || ' start ' || s.seqstart || ' increment ' || s.seqincrement \
+     || CASE WHEN o.own AND s.seqmin IN (1, -32768, -2147483648, -9223372036854775808) THEN '' ELSE ' from ' || s.seqmin END \
+     || CASE WHEN o.own AND s.seqmax IN (-1, 32767, 2147483647, 9223372036854775807) THEN '' ELSE ' to ' || s.seqmax END || CASE WHEN s.seqcycle THEN ' cycle' ELSE '' END || CASE c.relpersistence WHEN 'u' THEN ' unlogged' ELSE '' END \
+     FROM pg_sequence AS s JOIN pg_class AS c ON c.oid = s.seqrelid JOIN pg_namespace AS n ON n.oid = c.relnamespace \
+     CROSS JOIN LATERAL (SELECT EXISTS (SELECT 1 FROM pg_depend AS d WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid \
+     AND d.refclassid = 'pg_class'::regclass AND d.deptype = 'a') AS own) AS o WHERE {user} AND {own c.oid}",
     "SELECT n.nspname || '.' || t.typname, 'domain ' || n.nspname || '.' || t.typname || ' ' || format_type(t.typbasetype, t.typtypmod) \
      || CASE WHEN t.typnotnull THEN ' not null' ELSE '' END || coalesce(' default ' || t.typdefault, '') \
      || coalesce((SELECT ' ' || string_agg(pg_get_constraintdef(k.oid), ' ' ORDER BY k.conname) FROM pg_constraint AS k WHERE k.contypid = t.oid AND k.contype = 'c'), '') \
      FROM pg_type AS t JOIN pg_namespace AS n ON n.oid = t.typnamespace WHERE t.typtype = 'd' AND {user} AND {own t.oid}",
     "SELECT e.evtname::text, 'event trigger ' || e.evtname || ' ' || e.evtevent || ' ' || e.evtfoid::regproc::text || coalesce(' ' || e.evttags::text, '') \
      || CASE e.evtenabled WHEN 'D' THEN ' disabled' ELSE '' END \
-     FROM pg_event_trigger AS e WHERE NOT EXISTS (SELECT 1 FROM pg_depend AS x WHERE x.objid = e.oid AND x.deptype = 'e')",
+     FROM pg_event_trigger AS e WHERE pg_has_role(e.evtowner, 'USAGE') AND NOT EXISTS (SELECT 1 FROM pg_depend AS x WHERE x.objid = e.oid AND x.deptype = 'e')",
     "SELECT n.nspname || '.' || c.relname, CASE c.relkind WHEN 'm' THEN 'materialized ' ELSE '' END || 'view ' || n.nspname || '.' || c.relname || ' ' || pg_get_viewdef(c.oid) \
      || coalesce(' with ' || array_to_string(c.reloptions, ', '), '') \
      FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace WHERE c.relkind IN ('v', 'm') AND {user} AND {own c.oid}",
