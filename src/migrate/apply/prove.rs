@@ -485,6 +485,14 @@ impl Watched<'_> {
             session.keep_aside(&aside.name);
         }
         let mut successor = successor_as(pair, as_called, after, renames);
+        if successor.is_none() && (&shape.schema, &shape.table) != (&called.schema, &called.table) {
+            // It was copied into the table that has its former name, and that an earlier file made.
+            let alone = Tables {
+                shapes: std::slice::from_ref(called),
+                names: as_called.names,
+            };
+            successor = successor_as(pair, alone, after, renames);
+        }
         if successor.is_none()
             && let Some(view) = session.view_of(called)?
         {

@@ -52,16 +52,18 @@ impl First<'_> {
     }
 
     /// The tables of before a file, each under a name that it had when the run began, where something
-    /// else has this name after the file that nothing had before it; and their columns in the same way.
+    /// else has this name after the file that nothing had before it; and their columns in the same way. The
+    /// same of a table that is gone, where one that the run made has the name: it may have all its rows.
     pub fn taken(self, before: Tables<'_>, after: Tables<'_>, renames: &Renames) -> Vec<Shape> {
         let called = |was: &Shape| {
             let Some(first) = self.of(was, before) else {
                 return was.clone();
             };
             let own = same_table(was, before, after, renames);
+            let is_new = |it: &Shape| own.is_none() && self.of(it, before).is_none();
             let new = after
                 .namesake(&first)
-                .filter(|_| before.namesake(&first).is_none());
+                .filter(|_| before.namesake(&first).is_none_or(is_new));
             let new = new.filter(|new| own != Some(*new));
             let mut called = was.clone();
             if new.is_some() {

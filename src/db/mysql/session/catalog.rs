@@ -1,7 +1,8 @@
 //! What the catalogue says of every table.
 
 use super::{MySql, text_literal};
-use crate::model::{Shape, ShapeColumn};
+use crate::db::session::Session as _;
+use crate::model::{Cell, Shape, ShapeColumn};
 use std::collections::BTreeMap;
 
 /// Engines that roll nothing back.
@@ -82,4 +83,40 @@ pub(super) fn of(session: &mut MySql, only: Option<&[&str]>) -> anyhow::Result<V
         }
     }
     Ok(shapes.into_values().collect())
+}
+
+/// The view that has the name of a table which is gone. It is compared as a table is.
+pub(super) fn view_in_place(session: &mut MySql, gone: &Shape) -> anyhow::Result<Option<Shape>> {
+    let name = text_literal(&gone.table);
+    let rows = session.rows(&format!(
+        "SELECT c.table_name, c.column_name, c.column_type FROM information_schema.views AS v \
+         JOIN information_schema.columns AS c ON c.table_schema = v.table_schema AND c.table_name = v.table_name \
+         WHERE v.table_schema = database() AND v.table_name = {name} ORDER BY c.ordinal_position"
+    ))?;
+    let Some(first) = rows.first() else {
+        return Ok(None);
+    };
+    let name = first[0].to_string();
+    let column = |row: &Vec<Cell>| ShapeColumn {
+        id: None,
+        name: row[1].to_string(),
+        declared: row[2].to_string(),
+    };
+    Ok(Some(Shape {
+        schema: gone.schema.clone(),
+        name: name.clone(),
+        table: name,
+        bare: true,
+        columns: rows.iter().map(column).collect(),
+        ..Shape::default()
+    }))
+}
+
+/// The names of a view's columns.
+pub(super) fn shown(session: &mut MySql, view: &str) -> anyhow::Result<Vec<String>> {
+    let rows = session.rows(&format!(
+        "SELECT column_name FROM information_schema.columns WHERE table_schema = database() AND table_name = {}",
+        text_literal(view)
+    ))?;
+    Ok(rows.iter().map(|row| row[0].to_string()).collect())
 }

@@ -298,11 +298,11 @@ impl Session for MySql {
     }
 
     fn shows(&mut self, view: &str) -> anyhow::Result<Vec<String>> {
-        let rows = self.rows(&format!(
-            "SELECT column_name FROM information_schema.columns WHERE table_schema = database() AND table_name = {}",
-            text_literal(view)
-        ))?;
-        Ok(rows.iter().map(|row| row[0].to_string()).collect())
+        catalog::shown(self, view)
+    }
+
+    fn view_of(&mut self, gone: &Shape) -> anyhow::Result<Option<Shape>> {
+        catalog::view_in_place(self, gone)
     }
 
     fn exact(&self, column: &str) -> String {
