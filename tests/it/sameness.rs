@@ -82,6 +82,17 @@ const ALIKE: &[Conversion] = &[
     ),
     Conversion("VARCHAR(40)", &["'2024-01-02'"], "DATE"),
     Conversion("TIME(3)", &["'-12:34:56.789'"], "VARCHAR(20)"),
+    Conversion(
+        "TIME",
+        &["'12:34:56'", "'-00:00:09'", "'0:0:0'"],
+        "INT BY time_to_sec({})",
+    ),
+    Conversion(
+        "TIME(3)",
+        &["'-12:34:56.789'"],
+        "DECIMAL(12,3) BY time_to_sec({})",
+    ),
+    Conversion("INT", &["45296", "-9"], "TIME BY sec_to_time({})"),
     Conversion("VARCHAR(20)", &["'12:34:56'"], "TIME"),
     Conversion("INT", &["1767225600"], "DATETIME BY from_unixtime({})"),
     Conversion(
@@ -109,6 +120,11 @@ const ALIKE: &[Conversion] = &[
     Conversion("ENUM('a','b')", &["'b'"], "VARCHAR(10)"),
     Conversion("VARCHAR(10)", &["'b'"], "ENUM('b','a')"),
     Conversion("SET('a','b')", &["'a,b'"], "VARCHAR(10)"),
+    Conversion(
+        "SET('a','b','c')",
+        &["'a,b'", "'c'", "''"],
+        "SET('c','b','a')",
+    ),
     Conversion("VARCHAR(20)", &["'é'"], "VARBINARY(40)"),
     Conversion("BLOB", &["x'c3a9'"], "TEXT"),
     Conversion(
@@ -180,6 +196,14 @@ const UNLIKE: &[Conversion] = &[
         "DATETIME(6) BY from_unixtime({})",
     ),
     Conversion("TIME(3)", &["'12:34:56.789'"], "TIME"),
+    Conversion(
+        "TIME(3)",
+        &["'12:34:56.789'"],
+        "INT BY floor(time_to_sec({}))",
+    ),
+    Conversion("TIME", &["'12:34:56'"], "INT"),
+    Conversion("SET('a','b','c')", &["'a,b'"], "SET('b','c')"),
+    Conversion("SET('a','b')", &["'a'"], "SET('b','a') BY 'b'"),
     // Words that are others.
     Conversion("VARCHAR(20)", &["'😀'"], "VARCHAR(20) CHARACTER SET latin1"),
     Conversion("VARCHAR(20)", &["'a'"], "VARCHAR(20) BY upper({})"),

@@ -3,6 +3,7 @@
 
 use super::quoted;
 use crate::model::ShapeColumn;
+use std::collections::BTreeSet;
 
 /// Which side of the comparison a value is on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -172,6 +173,11 @@ enum Form {
 
 fn pair(zone: Zone, value: &str, (own, other): (&ShapeColumn, &ShapeColumn), side: Side) -> Form {
     use Class::{Bit, Bytes, Date, Double, Exact, Instant, Single, Text, Time, Uuid};
+    if own.declared != other.declared
+        && let (Some(own), Some(other)) = (members(&own.declared), members(&other.declared))
+    {
+        return Form::Text(in_one_order(value, own.chain(other)));
+    }
     let (mine, theirs) = (class(own), class(other));
     let floats = |class: Class| matches!(class, Single | Double);
     let to_float = side == Side::After && floats(mine) || side == Side::Before && floats(theirs);
@@ -208,6 +214,9 @@ fn pair(zone: Zone, value: &str, (own, other): (&ShapeColumn, &ShapeColumn), sid
             let local = when(value, LOCAL, &moment(value));
             if_like(value, IN_UTC, &moment(&shown(zone, &moment(value))), &local)
         }
+        (Time, Exact | Single | Double) => seconds_of_span(value),
+        (Exact, Time) => digits(&decimal(value, own)),
+        (Single | Double, Time) => digits(&format!("CAST({value} AS {LONG})")),
         (Time, Time | Text) => format!("CAST({value} AS TIME(6))"),
         (Text, Time) => when(value, TIME, &format!("CAST({value} AS TIME(6))")),
         (Uuid, Text) => format!("lower({value})"),
@@ -275,6 +284,35 @@ fn moment_and_seconds(shown: &str, instant: &str) -> String {
         "concat({}, '/', CAST(unix_timestamp({instant}) AS DECIMAL(65, 6)))",
         moment(shown)
     )
+}
+
+/// The seconds of a time of day or of a span, with all their digits: not every server gives these.
+fn seconds_of_span(value: &str) -> String {
+    let whole = format!("hour({value}) * 3600 + minute({value}) * 60 + second({value})");
+    let sign = format!("if(left(CAST({value} AS CHAR), 1) = '-', -1, 1)");
+    digits(&format!(
+        "CAST({sign} * ({whole} + CAST(microsecond({value}) AS DECIMAL(65, 6)) / 1000000) AS DECIMAL(65, 6))"
+    ))
+}
+
+/// The members of a SET, as the type lists them; none where a literal would read as something else.
+fn members(declared: &str) -> Option<impl Iterator<Item = &str>> {
+    let list = declared.strip_prefix("set(")?.strip_suffix(')')?;
+    (!list.contains('\\')).then(|| list.split(','))
+}
+
+/// The members that a value of a SET has, whatever order its type has them in. No member has a comma.
+fn in_one_order<'a>(value: &str, members: impl Iterator<Item = &'a str>) -> String {
+    let members: BTreeSet<_> = members.collect();
+    let text = exact(value);
+    let part = |member: &&str| {
+        format!("if(find_in_set({member} COLLATE utf8mb4_bin, {text}), concat({member}, ','), '')")
+    };
+    let parts: Vec<_> = members.iter().map(part).collect();
+    let ordered = format!("concat({})", parts.join(", "));
+    // All of them were found, or it is the text.
+    let is_whole = format!("char_length({ordered}) = char_length({text}) + ({text} <> '')");
+    format!("if({is_whole}, {ordered}, {text})")
 }
 
 /// A decimal number without the zeros at its end.

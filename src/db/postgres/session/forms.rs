@@ -21,8 +21,13 @@ enum Type {
     Money,
     /// A time of the day, or how long something takes.
     Span,
+    /// So many bits, and no more than a number has.
+    Bits,
     Other,
 }
+
+/// How many bits a number has room for, besides its sign.
+const BITS: u32 = 63;
 
 fn of(column: &ShapeColumn) -> Type {
     let declared = column.declared.as_str();
@@ -47,8 +52,14 @@ fn of(column: &ShapeColumn) -> Type {
         "inet" => Type::Address,
         "money" => Type::Money,
         "time" | "interval" => Type::Span,
+        "bit" if arity(declared).is_some_and(|bits| bits <= BITS) => Type::Bits,
         _ => Type::Other,
     }
+}
+
+/// What a type takes in parentheses: `bit(8)` has eight bits.
+fn arity(declared: &str) -> Option<u32> {
+    declared.split(['(', ')']).nth(1)?.parse().ok()
 }
 
 /// Whether a column is an array of floats, such as an embedding.
@@ -92,7 +103,7 @@ pub(super) fn form(own: &ShapeColumn, other: &ShapeColumn) -> Field {
     let is_of_user = own.declared.contains('.') && of(other) != Type::Boolean;
     let is_other = matches!(
         of(own),
-        Type::Array | Type::Address | Type::Money | Type::Span | Type::Other
+        Type::Array | Type::Address | Type::Money | Type::Span | Type::Bits | Type::Other
     );
     let as_it_is = Field {
         sql: if is_other && (is_of_user || own.declared == other.declared) {
@@ -137,6 +148,7 @@ fn text_of(own: &ShapeColumn, other: &ShapeColumn) -> Option<String> {
         (Type::Float, Type::Float) => format!("{column}::pg_catalog.float8::pg_catalog.text"),
         (Type::Number | Type::Float, Type::Number | Type::Float) => number(&raw),
         (Type::Number, Type::Text) if own.declared.starts_with("numeric") => number(&raw),
+        (Type::Float, Type::Text) => number(&raw),
         (Type::Text, Type::Number | Type::Float) => number_of_text(&column, &raw),
         (Type::Text, Type::Time) => time_of_text(&column, &raw),
         (Type::Time, Type::Time | Type::Text) => time(&column),
@@ -160,6 +172,12 @@ fn text_of(own: &ShapeColumn, other: &ShapeColumn) -> Option<String> {
             only_like(&raw, &like, &address)
         }
         (Type::Text, Type::Span) => span_of_text(&column, (&raw, &other.declared)),
+        (Type::Span, Type::Span) => return span_of_day(&column, own, other),
+        (Type::Span, Type::Number | Type::Float) => return seconds(&column, own),
+        (Type::Number | Type::Float, Type::Span | Type::Bits) => number(&raw),
+        (Type::Bits, Type::Number | Type::Float) => {
+            format!("{column}::pg_catalog.int8::pg_catalog.text")
+        }
         (Type::Number, Type::Money) => number(&raw),
         (Type::Money, Type::Number) => {
             number(&format!("{column}::pg_catalog.numeric::pg_catalog.text"))
@@ -249,6 +267,39 @@ fn span_of_text(column: &str, (raw, declared): (&str, &str)) -> String {
     format!("CASE WHEN {is_one} THEN {column}::pg_catalog.{kind}::pg_catalog.text ELSE {raw} END")
 }
 
+/// A time of day with a zone next to one without: without its zone where that is UTC, which the other one
+/// is taken to be in.
+fn span_of_day(column: &str, own: &ShapeColumn, other: &ShapeColumn) -> Option<String> {
+    let is_day = |it: &ShapeColumn| it.declared.starts_with("time");
+    if !is_day(own) || !is_day(other) {
+        return None;
+    }
+    let raw = format!("{column}::pg_catalog.text");
+    let bare = format!("{column}::pg_catalog.time::pg_catalog.text");
+    Some(if holds_instants(own) && !holds_instants(other) {
+        format!("CASE WHEN extract(timezone FROM {column}) = 0 THEN {bare} ELSE {raw} END")
+    } else {
+        raw
+    })
+}
+
+/// The seconds of a time of day without a zone, or of an interval without days and months: these have no
+/// number of seconds.
+fn seconds(column: &str, own: &ShapeColumn) -> Option<String> {
+    let seconds = format!(
+        "pg_catalog.trim_scale(extract(epoch FROM {column})::pg_catalog.numeric)::pg_catalog.text"
+    );
+    if own.declared.starts_with("interval") {
+        let longer =
+            ["year", "month", "day"].map(|part| format!("extract({part} FROM {column}) = 0"));
+        let raw = format!("{column}::pg_catalog.text");
+        let plain = longer.join(" AND ");
+        Some(format!("CASE WHEN {plain} THEN {seconds} ELSE {raw} END"))
+    } else {
+        (!holds_instants(own)).then_some(seconds)
+    }
+}
+
 /// Seconds since 1970 of a number of seconds, or of as many thousandths or millionths as make a time
 /// of our age.
 fn epoch(number: &str) -> String {
@@ -279,6 +330,10 @@ mod tests {
             ("bytea", Type::Bytes),
             ("time without time zone", Type::Span),
             ("double precision", Type::Float),
+            ("bit(8)", Type::Bits),
+            ("bit(64)", Type::Other),
+            ("bit varying(8)", Type::Other),
+            ("bit varying", Type::Other),
         ] {
             let column = ShapeColumn {
                 declared: declared.to_owned(),
