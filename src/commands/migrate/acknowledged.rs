@@ -5,7 +5,7 @@ use crate::migrate::acknowledged::{Acknowledged, NearMiss};
 use crate::migrate::apply::{Culprit, Ran};
 use crate::migrate::source::Migration;
 use crate::report::{Finding, Severity};
-use crate::sql::Dialect;
+use crate::sql::{Dialect, split};
 
 /// The acknowledgements of a folder's migrations.
 pub(super) struct Acknowledgements<'a> {
@@ -26,6 +26,13 @@ impl Acknowledgements<'_> {
     pub(super) fn near_miss(&self, culprit: &Culprit) -> Option<NearMiss> {
         let all = self.all(|it| it.file_name() == culprit.file);
         acknowledged::near_miss(&all, &culprit.lost)
+    }
+
+    /// Whether the file of a migration has no statement.
+    pub(super) fn is_empty(&self, ran: &Ran) -> bool {
+        let mut migrations = self.migrations.iter();
+        let of = migrations.find(|it| it.version == ran.version);
+        of.is_some_and(|it| split(&it.up, self.dialect).is_ok_and(|all| all.is_empty()))
     }
 
     fn all(&self, is_it: impl Fn(&&Migration) -> bool) -> Vec<Acknowledged> {

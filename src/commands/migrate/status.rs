@@ -6,7 +6,7 @@ use super::{case, title, wrong};
 use crate::commands::Done;
 use crate::migrate;
 use crate::migrate::ledger::{BY_HAND, Seen};
-use crate::migrate::plan::State;
+use crate::migrate::plan::{Refusal, State};
 use crate::migrate::{journal, ledger, plan};
 use crate::report::{Finding, Severity, Source, Verdict};
 use crate::sql::Dialect;
@@ -47,6 +47,7 @@ pub(super) fn run(args: &Args, job: &Job) -> anyhow::Result<Done> {
     let is_known = dialect != Dialect::Sqlite || tool == Some("sqlx");
     let rows = plan::status(&folder.migrations, &applied);
     let wrongs = plan::wrongs(&rows);
+    let newer = plan::newer(&rows);
     for row in rows {
         let verdict = match row.state {
             State::Applied | State::Pending | State::Newer => Verdict::Held,
@@ -82,8 +83,22 @@ pub(super) fn run(args: &Args, job: &Job) -> anyhow::Result<Done> {
         .iter()
         .filter_map(wrong)
         .for_each(|finding| report.add(finding));
+    report.findings.extend(newer.as_ref().map(ahead));
     foreign.into_iter().for_each(|finding| report.add(finding));
     Ok(Done::Report(Box::new(report)))
+}
+
+/// A database that another release migrated further. An older release may run on it, so it is no error.
+fn ahead(refusal: &Refusal) -> Finding {
+    let versions = plan::listed(refusal.versions.iter()).replace('`', "");
+    let harm = format!("{}; `migrate plan` and `up` refuse that", refusal.message);
+    Finding::new(
+        "migration-missing",
+        Severity::Warning,
+        versions,
+        harm,
+        &refusal.hint,
+    )
 }
 
 /// The history of another tool, and how chatctl continues from it.

@@ -151,6 +151,12 @@ pub(super) fn run(args: Args, job: &Job) -> anyhow::Result<Done> {
             .cases
             .extend(newer(session.as_mut(), dialect, &folder)?);
     }
+    for ran in outcome.ran.iter().filter(|it| acknowledged.is_empty(it)) {
+        progress.warning(&format!(
+            "`{}` has no statement: it is recorded as applied, and changed nothing",
+            ran.file
+        ));
+    }
     if report.cases.is_empty() {
         tell(outcome, &acknowledged, &mut report);
     }
@@ -282,7 +288,12 @@ pub(super) fn tell(outcome: Outcome, acknowledged: &Acknowledgements<'_>, report
         return;
     }
     for migration in &ran {
-        let (verdict, reason) = proven(&migration.evidence);
+        let (verdict, reason) = if acknowledged.is_empty(migration) {
+            let reason = "recorded; the file has no statement, and a later edit of it is refused";
+            (Verdict::Held, reason.to_owned())
+        } else {
+            proven(&migration.evidence)
+        };
         let mut case = case(name(migration), verdict, reason);
         case.took = migration.took;
         report.cases.push(case);

@@ -2,7 +2,7 @@
 
 mod refusal;
 
-pub use refusal::{Refusal, Wrong, listed, wrongs};
+pub use refusal::{Refusal, Wrong, listed, newer, wrongs};
 
 use super::source::{Migration, Version, eol};
 use std::collections::{BTreeMap, BTreeSet};

@@ -270,6 +270,11 @@ pub fn wrongs(rows: &[Row]) -> Vec<Refusal> {
         .collect()
 }
 
+/// Versions that are newer than every file: another release brought them, and `up` waits for its files.
+pub fn newer(rows: &[Row]) -> Option<Refusal> {
+    in_state(Wrong::Newer, rows).err()
+}
+
 /// Refuses a target that is not a file's, or that lies behind: chatctl does not go back.
 pub(super) fn target(
     to: &Version,

@@ -1,4 +1,5 @@
-//! Comments by which a tool changes how it runs a plain file: chatctl does not ignore them.
+//! Comments that change what of a file runs: those by which a tool runs a plain file in its own way, and
+//! those that bare carriage returns make longer than they look.
 
 use super::Unsupported;
 
@@ -12,6 +13,29 @@ pub(super) fn unknown(text: &str) -> Option<Unsupported> {
                 .or_else(|| atlas(line))
                 .map(Unsupported::new)
         })
+}
+
+/// A comment that goes on behind a bare carriage return, because only a line feed ends it: what seems to be
+/// on its next lines does not run.
+pub(super) fn swallowing(text: &str) -> Option<Unsupported> {
+    let lines = text.lines().enumerate();
+    let mut found = lines.filter(|(_, line)| {
+        let Some((before, comment)) = line.split_once("--") else {
+            return false;
+        };
+        let mut parts = comment.split('\r').skip(1);
+        let is_quoted = before.matches('\'').count() % 2 == 1;
+        !is_quoted && parts.any(|part| !part.trim().is_empty())
+    });
+    let (number, _) = found.next()?;
+    Some(Unsupported {
+        why: format!(
+            "line {} has a comment with bare carriage returns, and SQLite and MySQL take what follows on it for \
+                a part of the comment",
+            number + 1
+        ),
+        instead: Some("save the file with line ends LF or CRLF".to_owned()),
+    })
 }
 
 /// What may make Liquibase leave a changeset out, run it again, or divide it in another way.
@@ -58,7 +82,26 @@ fn atlas(line: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::unknown;
+    use super::{swallowing, unknown};
+
+    #[test]
+    fn comments_that_swallow_statements_are_named() {
+        for text in [
+            "-- a\rCREATE TABLE t (id int);\r",
+            "A;\nB; -- b\r\rC;\n",
+            "-- +goose Up\rCREATE TABLE t (id int);",
+        ] {
+            assert!(swallowing(text).is_some(), "{text:?}");
+        }
+        for text in [
+            "-- a\r\nCREATE TABLE t (id int);\r\n",
+            "-- a\r\r\nA;",
+            "A;\rB;\r",
+            "INSERT INTO t VALUES ('--\rx');\n",
+        ] {
+            assert_eq!(swallowing(text), None, "{text:?}");
+        }
+    }
 
     #[test]
     fn what_a_tool_would_not_just_run_is_named() {

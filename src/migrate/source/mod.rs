@@ -233,7 +233,9 @@ pub fn parse(
             .iter()
             .find(|file| migration.path == Path::new(&file.name));
         if migration.unsupported.is_none() {
-            migration.unsupported = marks::unknown(&migration.up);
+            let raw = String::from_utf8_lossy(&migration.raw);
+            let found = marks::swallowing(&raw).or_else(|| marks::unknown(&migration.up));
+            migration.unsupported = found;
         }
         one_direction(migration, file.map_or(&[], |file| &file.bytes));
         migration.path = dir.join(&migration.path);
