@@ -77,8 +77,7 @@ pub(super) fn load(path: &Path) -> anyhow::Result<Report> {
             .hint("write it with --report json=FILE")
     };
     let text = input::text(path).map_err(|error| unread(error.to_string()))?;
-    let (mut report, exit) = report::read(&text).map_err(unread)?;
-    report.pending = exit == Outcome::Pending.code();
+    let (report, exit) = report::read(&text).map_err(unread)?;
     let follows = Outcome::from(&report).code();
     if exit != follows {
         let why = format!("its exit code is {exit}, but its cases give {follows}: it was edited");

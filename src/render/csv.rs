@@ -1,5 +1,6 @@
 //! Comma-separated values as in RFC 4180: a header, and a record a row. Of a report: each thing that
-//! a finding is about, and a finding that names none as one record.
+//! a finding is about, a finding that names none as one record, and each case that is undecided, so that a
+//! run that could not look does not read as one that found nothing.
 //!
 //! A cell is what is stored, also when it begins with `=`, `+`, `-` or `@`: a spreadsheet that
 //! takes such a text for a formula has to be told to import text. No value is an empty cell, the
@@ -9,7 +10,7 @@
 
 use super::{Failing, Format, Kind, Show, Style, escape, text};
 use crate::model::Value;
-use crate::report::{Finding, FindingRow, Head, Line, Piece, Report};
+use crate::report::{Case, Finding, FindingRow, Head, Line, Piece, Report, Verdict};
 use crate::text::hex;
 use std::io;
 use std::io::Write;
@@ -55,6 +56,13 @@ fn write(report: &Report, style: &Style, out: &mut dyn Write) -> io::Result<()> 
         for row in &finding.rows {
             records.row(finding, row, out)?;
         }
+    }
+    let is_open = |case: &&Case| case.verdict == Verdict::Inconclusive;
+    for case in report.cases.iter().filter(is_open) {
+        let mut cells = vec![String::new(); COLUMNS.len()];
+        cells[0] = case.verdict.to_string();
+        cells[COLUMNS.len() - 1] = records.quoted(&format!("{}: {}", case.name, case.reason));
+        record(cells, out)?;
     }
     Ok(())
 }

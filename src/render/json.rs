@@ -114,6 +114,8 @@ struct Summary<'a> {
     skipped: u64,
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     found: &'a [Found],
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pending: bool,
 }
 
 fn is_none(count: &u64) -> bool {
@@ -139,6 +141,7 @@ fn write(report: &Report, _style: &Style, out: &mut dyn Write) -> io::Result<()>
             warnings: report.warnings(),
             skipped: report.skipped,
             found: &report.found,
+            pending: report.pending,
         },
     };
     let json = serde_json::to_string_pretty(&document)?;

@@ -31,6 +31,8 @@ struct Summary {
     errors: usize,
     warnings: usize,
     #[serde(default)]
+    pending: bool,
+    #[serde(default)]
     skipped: u64,
     #[serde(default)]
     found: Vec<FoundRow>,
@@ -118,6 +120,7 @@ pub fn read(text: &str) -> Result<(Report, u8), String> {
             .map(case)
             .collect::<Result<_, _>>()?,
         findings: document.findings.into_iter().map(finding).collect(),
+        pending: document.summary.pending,
         checked: document.summary.checked,
         skipped: document.summary.skipped,
         found: found.collect(),
