@@ -2,6 +2,8 @@
 
 use super::{Done, Env};
 use crate::cli_error::CliError;
+use crate::db;
+use crate::db::Target;
 use crate::gate::{Control, ControlAddress, Listen, Proxy};
 use std::time::Duration;
 
@@ -108,12 +110,22 @@ pub async fn run(args: Args, env: Env) -> anyhow::Result<Done> {
             control.at()
         ));
         let note = |text: &str| env.progress.note(text);
-        control
-            .serve(&mut proxy, target.engine(), max_hold, note)
-            .await
+        let serves = control.serve(&mut proxy, target.engine(), max_hold, note);
+        let ((), served) = tokio::join!(tell_if_away(&target, &env), serves);
+        served
     };
     env.unless_interrupted(relays).await?;
     Ok(Done::Shown)
+}
+
+/// Warns if nobody can log in to the database. It may come up later.
+async fn tell_if_away(target: &Target, env: &Env) {
+    if let Err(error) = db::open(target.clone()).await {
+        env.progress.warning(&format!(
+            "chatctl can't log in to the database behind this gate: {error:#}; servers that connect to the gate \
+                will fail until it is there"
+        ));
+    }
 }
 
 fn wrong(flag: &str, value: &str, wanted: &str, example: &str) -> CliError {

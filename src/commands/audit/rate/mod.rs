@@ -123,18 +123,24 @@ async fn answered(args: &Args, env: &Env, report: &mut Report) -> anyhow::Result
 /// The questions that count nowhere, and why.
 fn uncounted(rate: &Rate) -> Vec<String> {
     let mut told = Vec::new();
+    let not_counted = |questions: u64, what: &str| {
+        let (has, is) = match questions {
+            1 => ("has", "is"),
+            _ => ("have", "are"),
+        };
+        format!(
+            "{} {has} {what} and {is} not counted",
+            plural(questions, "question")
+        )
+    };
     if rate.undated > 0 {
-        told.push(format!(
-            "{} have no time and count nowhere",
-            plural(rate.undated, "question")
-        ));
+        told.push(not_counted(rate.undated, "no time"));
     }
     if rate.ahead.questions > 0 {
         let missing = rate.ahead.questions - rate.ahead.answered;
         told.push(format!(
-            "{} have a time in the future and count nowhere, {missing} of them without an answer: does the server \
-             store local times without a zone?",
-            plural(rate.ahead.questions, "question")
+            "{}, {missing} of them without an answer: does the server store local times without a zone?",
+            not_counted(rate.ahead.questions, "a time in the future")
         ));
     }
     told
