@@ -1,7 +1,9 @@
 //! One set of reports through every format, and the human format as a reader sees it.
 
 use super::{ALL, Style, escape, named, samples};
-use crate::report::Report;
+use crate::outcome::Outcome;
+use crate::report;
+use crate::report::{Case, Report, Verdict};
 use unicode_width::UnicodeWidthStr;
 
 fn rendered(format: &str, report: &Report, style: Style) -> String {
@@ -201,4 +203,37 @@ fn lines_are_json_objects() {
             "{name}"
         );
     }
+}
+
+#[test]
+fn a_report_says_apart_from_its_exit_code_that_something_is_pending() {
+    let plan = Report {
+        pending: true,
+        ..samples::held()
+    };
+    let json = rendered("json", &plan, Style::default());
+    let edited = json.replace("\"exit\": 10", "\"exit\": 0");
+    assert_ne!(json, edited);
+    for (text, exit) in [(json, 10), (edited, 0)] {
+        let (read, said) = report::read(&text).unwrap();
+        assert_eq!((read.pending, said), (true, exit));
+        assert_eq!(Outcome::from(&read), Outcome::Pending);
+    }
+}
+
+#[test]
+fn an_undecided_case_is_in_a_list_of_findings() {
+    let mut report = samples::held();
+    let (name, reason) = ("chat/order".to_owned(), "the gate, it was lost".to_owned());
+    report.cases[0] = Case {
+        name,
+        reason,
+        verdict: Verdict::Inconclusive,
+        ..report.cases[0].clone()
+    };
+    let text = rendered("csv", &report, Style::default());
+    assert!(
+        text.ends_with("inconclusive,,,,,,,,\"chat/order: the gate, it was lost\"\r\n"),
+        "{text}"
+    );
 }

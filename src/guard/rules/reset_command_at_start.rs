@@ -49,7 +49,10 @@ static COMMANDS: LazyLock<[(Regex, &str); 18]> = LazyLock::new(|| {
             "`supabase db reset` drops the whole database",
         ),
         (
-            regex(r"(?:^|[;&|\s/])flyway\s(?:[^;&|]*\s)?clean\b|\bflyway:clean\b|\bflywayClean\b"),
+            regex(
+                // The command itself: a module of a Maven build may have the name.
+                r"(?:^|[;&|(])[-\s]*(?:\w+:\s*)?(?:\w+=\S*\s+)*(?:(?:run|exec|RUN|CMD|ENTRYPOINT|sudo|docker|then|do)\s[^;&|]*?)?(?:\S*/)?flyway\s(?:[^;&|]*\s)?clean\b|\bflyway:clean\b|\bflywayClean\b",
+            ),
             "`flyway clean` drops every object of the schemas",
         ),
         (
@@ -146,6 +149,11 @@ mod tests {
         for command in [
             "flyway -url=jdbc:x clean",
             "flyway clean migrate",
+            "  - run: flyway clean",
+            "CMD  flyway   clean ",
+            "docker run --rm flyway/flyway -url=jdbc:x clean",
+            "FLYWAY_URL=jdbc:x flyway clean",
+            "subprocess.run(  flyway   clean  )",
             "sqlx database reset -y",
             "diesel database reset",
             "mix ecto.reset",
@@ -167,6 +175,8 @@ mod tests {
             "flyway -cleanDisabled=true migrate",
             "mvn flyway:migrate && npm run clean",
             "mvn -Dflyway.url=jdbc:x clean package",
+            "mvn -pl flyway clean package",
+            "mvn flyway:migrate clean install",
             "pg_restore -Fc -dchat -Uchat seed.dump",
             "sqlx migrate run && sqlx database create",
             "diesel migration run",
