@@ -265,8 +265,8 @@ fn nothing_harms_mysql() {
     runtime.block_on(other.ping()).unwrap();
 }
 
-/// A domain is checked as soon as a text is parsed for an array of it.
-/// Who may not read which functions were loaded may call them all the same.
+/// Who may not read which functions were loaded may call them all the same, and so it is with the text of a
+/// routine, whatever its sql_mode.
 #[test]
 fn an_unknown_function_is_refused_to_who_may_not_see_the_loaded_ones() {
     let store = Store::mysql();
@@ -309,8 +309,20 @@ fn an_unknown_function_is_refused_to_who_may_not_see_the_loaded_ones() {
         told.contains("`http_post` may be a loadable function") && told.contains("mysql.func"),
         "{told}"
     );
+    run_sql(
+        &url,
+        &format!(
+            "GRANT SELECT ON mysql.func TO plain@'127.0.0.1'; SET sql_mode = 'ANSI_QUOTES'; \
+             CREATE FUNCTION quietly() RETURNS INT BEGIN SET GLOBAL max_connections = 155; RETURN 1; END; \
+             GRANT EXECUTE ON FUNCTION `{database}`.quietly TO plain@'127.0.0.1'"
+        ),
+    );
+    let (code, told) = ask("SELECT quietly()");
+    assert_eq!(code, Some(4), "{told}");
+    assert!(told.contains("the definition of the routine"), "{told}");
 }
 
+/// A domain is checked as soon as a text is parsed for an array of it.
 #[test]
 fn a_domain_that_acts_is_not_even_parsed() {
     let store = Store::postgres();
