@@ -30,21 +30,32 @@ pub(super) fn deletion(table: &Table) -> Option<Predicate> {
     let times = ["deleted_at", "deletedAt", "deleted_on", "date_deleted"];
     let flags = ["is_deleted", "isDeleted", "deleted", "soft_deleted"];
     let time = times.iter().find_map(|name| table.column(name));
-    let by_time = time.map(|column| format!("{{{}}} IS NOT NULL", column.name));
+    let moment = time.map(|column| by_flag(column).unwrap_or_else(|| by_time(column)));
     let flag = || {
         let column = flags.iter().find_map(|name| table.column(name))?;
-        let is = if column.declared.contains("BOOL") {
-            "= true"
-        } else if column.is_whole() {
-            "<> 0"
-        } else if column.declared.contains("TIME") {
-            "IS NOT NULL"
-        } else {
-            return None;
-        };
-        Some(format!("{{{}}} {is}", column.name))
+        let is_time = column.declared.contains("TIME");
+        by_flag(column).or_else(|| is_time.then(|| by_time(column)))
     };
-    by_time.or_else(flag).map(Predicate::from)
+    moment.or_else(flag).map(Predicate::from)
+}
+
+/// A truth value, or a number, of which 0 says that the row is there, also where it is a time.
+fn by_flag(column: &Column) -> Option<String> {
+    let is = if column.declared.contains("BOOL") {
+        "= true"
+    } else if column.is_whole() {
+        "<> 0"
+    } else {
+        return None;
+    };
+    Some(format!("{{{}}} {is}", column.name))
+}
+
+/// A time that is one. A column that takes no NULL says otherwise that the row is there: by an empty
+/// text, the year 0 or 1, the beginning of the epoch, the year 9999 or infinity.
+fn by_time(column: &Column) -> String {
+    let text = format!("CAST({{{}}} AS CHAR(40))", column.name);
+    format!("{text} BETWEEN '1' AND '9' AND {text} NOT LIKE '1970-01-0%'")
 }
 
 /// Columns of what belongs to a message besides its text.
@@ -90,19 +101,39 @@ mod tests {
 
     #[test]
     fn a_mark_of_deletion_is_read_as_its_type_says() {
+        let time = |name: &str| {
+            let text = format!("CAST({{{name}}} AS CHAR(40))");
+            format!("{text} BETWEEN '1' AND '9' AND {text} NOT LIKE '1970-01-0%'")
+        };
         for (columns, expected) in [
             (
                 &[("deletedAt", "DATETIME"), ("is_deleted", "BOOLEAN")][..],
-                Some("{deletedAt} IS NOT NULL"),
+                Some(time("deletedAt")),
             ),
-            (&[("is_deleted", "BOOLEAN")], Some("{is_deleted} = true")),
-            (&[("deleted", "TINYINT(1)")], Some("{deleted} <> 0")),
-            (&[("deleted", "TIMESTAMP")], Some("{deleted} IS NOT NULL")),
+            (&[("deleted_at", "TEXT")], Some(time("deleted_at"))),
+            // 0 until it is deleted, as in soft_delete of GORM.
+            (
+                &[("deleted_at", "BIGINT")],
+                Some("{deleted_at} <> 0".to_owned()),
+            ),
+            (
+                &[("deleted_at", "BOOL")],
+                Some("{deleted_at} = true".to_owned()),
+            ),
+            (
+                &[("is_deleted", "BOOLEAN")],
+                Some("{is_deleted} = true".to_owned()),
+            ),
+            (
+                &[("deleted", "TINYINT(1)")],
+                Some("{deleted} <> 0".to_owned()),
+            ),
+            (&[("deleted", "TIMESTAMP")], Some(time("deleted"))),
             (&[("deleted", "TEXT")], None),
             (&[("undeleted_at", "DATETIME")], None),
         ] {
             let found = deletion(&table(columns)).map(String::from);
-            assert_eq!(found.as_deref(), expected, "{columns:?}");
+            assert_eq!(found, expected, "{columns:?}");
         }
     }
 
