@@ -148,23 +148,46 @@ impl Mapping {
 
     /// A column that seems to name the message before, and that a mapping which was found does not read.
     pub fn unread_parent(&self) -> Option<&str> {
-        self.detected()?;
+        self.unread_parents().into_iter().next()
+    }
+
+    /// The same mapping with each such column as that of the message before: which one it is, the rows tell.
+    pub fn with_parents(&self) -> Vec<Self> {
+        let with = |name: &str| {
+            let mut mapping = self.clone();
+            mapping.stores[0].message.parent = Some(name.to_owned());
+            mapping
+        };
+        self.unread_parents().into_iter().map(with).collect()
+    }
+
+    /// By their names, or because they refer to the table itself.
+    fn unread_parents(&self) -> Vec<&str> {
         match self.store().shape {
-            Shape::Row if self.store().message.parent.is_none() => {}
+            Shape::Row if self.detected().is_some() && self.store().message.parent.is_none() => {}
             Shape::Row
             | Shape::Turn
             | Shape::Blob
             | Shape::Event
             | Shape::Opaque
-            | Shape::Chain => return None,
+            | Shape::Chain => return Vec::new(),
         }
         let mut tables = self.tables.iter();
-        let table = tables.find(|table| table.name == self.table())?;
-        let parents = words::PARENTS.iter();
-        parents
+        let Some(table) = tables.find(|table| table.name == self.table()) else {
+            return Vec::new();
+        };
+        let mut found: Vec<&str> = words::PARENTS
+            .iter()
             .filter_map(|name| table.column(name))
             .map(|column| column.name.as_str())
-            .next()
+            .collect();
+        let refers = |column: &&Column| column.references.as_ref() == Some(&table.name);
+        for column in table.columns.iter().filter(refers) {
+            if !found.contains(&column.name.as_str()) {
+                found.push(&column.name);
+            }
+        }
+        found
     }
 
     /// Tables that refer to the messages or conversations, seem to hold texts, and are not read.

@@ -13,7 +13,10 @@ pub(super) const PARENTS: &[&str] = &[
     "parentId",
     "parent_message_id",
     "parentMessageId",
+    "parent",
     "previous_message_id",
+    "previous_id",
+    "in_reply_to",
     "reply_to",
     "reply_to_id",
 ];

@@ -8,7 +8,7 @@ use super::next_turn;
 use super::reading::Reading;
 use super::stage::Stage;
 use super::suite::Suite;
-use crate::model::{Role, State, StoredMessage};
+use crate::model::{Role, StoredMessage};
 use crate::report::{Lane, Report};
 use crate::store;
 use crate::store::{Mapping, Shape};
@@ -21,6 +21,7 @@ use crate::stream::kept::Ending;
 use crate::stream::session::{ANSWER_KEY, AskAgain, Captures, OldAnswer, QUESTION_KEY};
 
 /// The rows of a turn.
+#[derive(Clone)]
 pub(super) struct Rows {
     pub(super) question: Option<StoredMessage>,
     pub(super) answer: StoredMessage,
@@ -75,6 +76,7 @@ impl Stage<'_> {
         let (first, old) = self.answered_turn(&chat, index).await?;
         let sent = format!("turn {} sent", first.number);
         moments.at(first.sent, Lane::Client, sent);
+        let linked = self.links_of(&first, &old).await?;
         chat.take_back();
         let live = self.send_again(&chat, again, ask, (&first, &old)).await?;
         moments.at(
@@ -109,7 +111,7 @@ impl Stage<'_> {
             None => None,
         };
         stored.old = self.sought_elsewhere(stored.old, &first).await?;
-        let wrong_parent = self.wrong_parent(again, &old, &live).await?;
+        let wrong_parent = self.wrong_parent(again, linked.as_ref(), &live).await?;
         let asked = live.play.heard().is_some();
         let shown = self.shown_texts(&mut chat).await?;
         let lost = self.lost_of(&stays).await?;
@@ -198,9 +200,7 @@ impl Stage<'_> {
         let Some(mapping) = &self.mapping else {
             anyhow::bail!("no table of messages is known");
         };
-        let mut rows = store::holding(self.world.db(), mapping, mark).await?;
-        rows.retain(|row| row.role == role && row.state != State::Deleted);
-        Ok(rows)
+        self.read_by(mapping, mark, role).await
     }
 
     /// The messages of a row's conversation that hold a mark: there it shows which branch they are on.
@@ -265,18 +265,6 @@ impl Stage<'_> {
             Old::Gone | Old::Aside | Old::Shown | Old::Kept | Old::Elsewhere => old,
         })
     }
-
-    /// Which link of the new messages is wrong, where messages name the one before them.
-    async fn wrong_parent(
-        &self,
-        again: Again,
-        old: &Rows,
-        live: &Live,
-    ) -> anyhow::Result<Option<String>> {
-        let answers = self.rows_with(&live.nonce, Role::Assistant).await?;
-        let questions = self.rows_with(&live.tag, Role::User).await?;
-        Ok(wrong_link(again, old, answers.first(), &questions))
-    }
 }
 
 /// Whether a column of the store names the message before each one: that an answer follows the question in its own row
@@ -296,38 +284,6 @@ fn leave_former(questions: &mut Vec<StoredMessage>, old: &[StoredMessage], new: 
     let is_former = |question: &StoredMessage| is_of(question, old) && !is_of(question, new);
     if questions.iter().any(|question| is_of(question, new)) {
         questions.retain(|question| !is_former(question));
-    }
-}
-
-/// Which link is wrong of a new answer, and of the rows that hold its question.
-fn wrong_link(
-    again: Again,
-    old: &Rows,
-    answer: Option<&StoredMessage>,
-    questions: &[StoredMessage],
-) -> Option<String> {
-    let (was, is) = (old.answer.parent.as_ref()?, answer?.parent.as_ref()?);
-    let told = |what: &str, is: &str, wanted: &str| {
-        Some(format!(
-            "{what} is linked to `{is}`, and belongs to `{wanted}`"
-        ))
-    };
-    // Question and answer may both have been stored again.
-    let follows_question = questions.iter().any(|question| question.key == *is);
-    let before = old.question.as_ref().and_then(|row| row.parent.as_ref());
-    match (again, questions.first()) {
-        (Again::Regenerated, _) if is != was && !follows_question => {
-            told("the new answer", is, was)
-        }
-        (Again::Edited, Some(question)) if *is != question.key => {
-            told("the new answer", is, &question.key)
-        }
-        (Again::Edited, Some(question)) if question.parent.as_ref() != before => {
-            let key = |key: Option<&String>| key.map_or("-", String::as_str).to_owned();
-            let is = key(question.parent.as_ref());
-            told("the new question", &is, &key(before))
-        }
-        (Again::Regenerated | Again::Edited, _) => None,
     }
 }
 
@@ -416,7 +372,7 @@ fn parts_in(texts: &[String], first: &Live, live: &Live) -> Parts {
 
 #[cfg(test)]
 mod tests {
-    use super::{Again, Ending, RowState, Rows, Whole, is_in_all, leave_former, wrong_link};
+    use super::{Ending, RowState, Whole, is_in_all, leave_former};
     use crate::model::{Role, State, StoredMessage};
 
     #[test]
@@ -439,29 +395,6 @@ mod tests {
         let question = format!("{key}#prompt");
         let answer = linked(&format!("{key}#response"), Role::Assistant, &question);
         [StoredMessage::new(question, Role::User, "so"), answer]
-    }
-
-    #[test]
-    fn a_new_answer_follows_its_question_or_the_same_one_again() {
-        let [question, answer] = pair("7");
-        let old = Rows {
-            question: Some(question.clone()),
-            answer: answer.clone(),
-        };
-        let is_right = |answer: &StoredMessage, question: &StoredMessage| {
-            let questions = [question.clone()];
-            wrong_link(Again::Regenerated, &old, Some(answer), &questions).is_none()
-        };
-        // Updated in its place, or deleted and inserted.
-        assert!(is_right(&answer, &question));
-        let [asked_again, answered_again] = pair("8");
-        assert!(is_right(&answered_again, &asked_again));
-        let strayed = linked("9", Role::Assistant, "3#prompt");
-        assert!(!is_right(&strayed, &question));
-        assert!(!is_right(
-            &linked("9", Role::Assistant, "7#response"),
-            &question
-        ));
     }
 
     #[test]

@@ -37,6 +37,7 @@ mod loaded;
 mod looks;
 mod next_turn;
 mod observe;
+mod parents;
 mod pieces;
 mod probe;
 mod provider_faults;
