@@ -64,7 +64,7 @@ impl Server {
             return Ok(Again::Ready);
         }
         let error = self.not_ready(begun).await;
-        if let Owner::Other(pid) = listener::owner(port, self.group) {
+        if let Owner::Other(pid) = listener::owner(port, self.family()) {
             return taken(port, &BTreeSet::from([pid]), old);
         }
         match begun {

@@ -1,5 +1,6 @@
 //! Which process listens on a port, from Linux's `/proc`.
 
+use crate::trace::processes;
 use std::collections::{BTreeSet, HashSet};
 use std::net::{TcpListener, UdpSocket};
 use std::ops::Range;
@@ -47,27 +48,61 @@ pub(super) fn is_free(port: u16) -> bool {
     TcpListener::bind(("127.0.0.1", port)).is_ok()
 }
 
+/// The processes of a server.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Family {
+    /// The process group of its command; 0 where that could not be run.
+    pub(super) group: u32,
+    /// The helper that started it; absent once that has ended. Everything below it is the server's: it takes over
+    /// what has lost its parent.
+    pub(super) helper: Option<u32>,
+}
+
+impl Family {
+    fn has(self, pid: u32) -> bool {
+        match self.helper {
+            Some(helper) => processes::is_below(pid, helper),
+            None => self.has_in_group(pid),
+        }
+    }
+
+    pub(super) fn has_in_group(self, pid: u32) -> bool {
+        processes::group(pid) == Some(self.group)
+    }
+
+    pub(super) fn members(self) -> BTreeSet<u32> {
+        match self.helper {
+            Some(helper) => processes::below(helper),
+            None => {
+                let mut all = processes::all();
+                all.retain(|pid| self.has_in_group(*pid));
+                all.into_iter().collect()
+            }
+        }
+    }
+}
+
 /// Who listens on a port.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Owner {
-    /// A process of the group.
+    /// A process of the server.
     Ours,
-    /// A process outside the group, by its id.
+    /// Another process, by its id.
     Other(u32),
     /// `/proc` does not tell.
     Unknown,
 }
 
-/// Whether a process of the group `group` listens on `port`.
-pub(super) fn owner(port: u16, group: u32) -> Owner {
+/// Whether a process of a server listens on `port`.
+pub(super) fn owner(port: u16, server: Family) -> Owner {
     let sockets = listening_sockets(port);
     if sockets.is_empty() {
         return Owner::Unknown;
     }
     let mut stranger = None;
-    for pid in processes() {
+    for pid in processes::all() {
         if holds(pid, &sockets) {
-            if process_group(pid) == Some(group) {
+            if server.has(pid) {
                 return Owner::Ours;
             }
             stranger = Some(pid);
@@ -78,7 +113,7 @@ pub(super) fn owner(port: u16, group: u32) -> Owner {
 
 pub(super) fn holders(port: u16) -> BTreeSet<u32> {
     let sockets = listening_sockets(port);
-    let mut all = processes();
+    let mut all = processes::all();
     all.retain(|pid| !sockets.is_empty() && holds(*pid, &sockets));
     all.into_iter().collect()
 }
@@ -89,12 +124,6 @@ pub(super) fn program(pid: u32) -> Option<String> {
     let name = file.file_name()?.to_str()?;
     // A program that was installed again meanwhile is still the same one.
     Some(name.trim_end_matches(" (deleted)").to_owned())
-}
-
-pub(super) fn members(group: u32) -> BTreeSet<u32> {
-    let mut all = processes();
-    all.retain(|pid| process_group(*pid) == Some(group));
-    all.into_iter().collect()
 }
 
 /// Inodes of the sockets that listen on a port: column 2 is the local address,
@@ -119,15 +148,6 @@ fn listening_sockets(port: u16) -> HashSet<String> {
         .collect()
 }
 
-fn processes() -> Vec<u32> {
-    let Ok(entries) = fs::read_dir("/proc") else {
-        return Vec::new();
-    };
-    entries
-        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
-        .collect()
-}
-
 fn holds(pid: u32, sockets: &HashSet<String>) -> bool {
     let Ok(entries) = fs::read_dir(format!("/proc/{pid}/fd")) else {
         return false;
@@ -137,26 +157,10 @@ fn holds(pid: u32, sockets: &HashSet<String>) -> bool {
         .any(|link| link.to_str().is_some_and(|link| sockets.contains(link)))
 }
 
-fn process_group(pid: u32) -> Option<u32> {
-    status_field(pid, 5)?.parse().ok()
-}
-
-/// When a process was started, as the system counts: with its id it names the process and no later one.
-pub(super) fn started_at(pid: u32) -> Option<u64> {
-    status_field(pid, 22)?.parse().ok()
-}
-
-/// A field of `/proc/PID/stat` behind the second, counted from 1; the name in field 2 may hold spaces and
-/// brackets (proc(5)).
-fn status_field(pid: u32, number: usize) -> Option<String> {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    let mut fields = stat.rsplit_once(')')?.1.split_whitespace();
-    fields.nth(number - 3).map(str::to_owned)
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{Owner, Reserved, holders, is_free, owner, process_group, program};
+    use super::{Family, Owner, Reserved, holders, is_free, owner, program};
+    use crate::trace::processes;
     use std::collections::BTreeSet;
 
     #[test]
@@ -164,10 +168,15 @@ mod tests {
         let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
         let port = listener.local_addr().unwrap().port();
         let me = std::process::id();
-        let group = process_group(me).unwrap();
+        let server = |group, helper| Family { group, helper };
+        let group = processes::group(me).unwrap();
         assert!(!is_free(port));
-        assert_eq!(owner(port, group), Owner::Ours);
-        assert_eq!(owner(port, u32::MAX), Owner::Other(me));
+        assert_eq!(owner(port, server(group, None)), Owner::Ours);
+        assert_eq!(owner(port, server(u32::MAX, None)), Owner::Other(me));
+        // Started by the helper, in whatever group.
+        let parent = std::os::unix::process::parent_id();
+        assert_eq!(owner(port, server(u32::MAX, Some(parent))), Owner::Ours);
+        assert_eq!(owner(port, server(u32::MAX, Some(me))), Owner::Other(me));
         assert!(holders(port).contains(&me));
         assert!(program(me).unwrap().starts_with("chatctl"));
     }
@@ -179,6 +188,10 @@ mod tests {
         assert_eq!(ports.len(), reserved.len());
         let port = reserved[0].port();
         assert!(is_free(port) && holders(port).is_empty());
-        assert_eq!(owner(port, 1), Owner::Unknown);
+        let nobody = Family {
+            group: 1,
+            helper: None,
+        };
+        assert_eq!(owner(port, nobody), Owner::Unknown);
     }
 }

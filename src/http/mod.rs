@@ -17,6 +17,8 @@ pub use listener::Reserved;
 pub use server::{Killer, Listens, OutputLine, Ready, Server, Start, words};
 pub use socket::Socket;
 
+use crate::trace::processes;
+
 /// A process that listens on a port of this machine.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Listener {
@@ -34,7 +36,7 @@ pub fn listeners_on(port: u16) -> std::collections::BTreeSet<Listener> {
     holders
         .map(|pid| Listener {
             pid,
-            started: listener::started_at(pid),
+            started: processes::started_at(pid),
             program: listener::program(pid),
         })
         .collect()

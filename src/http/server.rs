@@ -2,13 +2,14 @@
 
 use super::helper::{Helper, Tracing};
 use super::listener;
-use super::listener::{Owner, Reserved};
+use super::listener::{Family, Owner, Reserved};
 use crate::cli_error::CliError;
 use crate::clock::Tick;
 use crate::mask::Mask;
+use crate::trace::processes;
 use crate::{clock, current_exe, mask};
 use anyhow::Context as _;
-use nix::sys::signal::{Signal, killpg};
+use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::Pid;
 use std::collections::{BTreeSet, VecDeque};
 use std::fmt;
@@ -144,15 +145,62 @@ impl fmt::Display for OutputLine {
 }
 
 /// What kills a server and everything that it started, at once, as a crash would.
-#[derive(Debug, Clone, Copy)]
-pub struct Killer(Option<Pid>);
+#[derive(Debug, Clone)]
+pub struct Killer {
+    family: Family,
+    /// Its command's process group, where it has members.
+    group: Option<Pid>,
+    /// Processes outside the group that were there in time, and when each was started: at that moment there is no time
+    /// to look for them.
+    outside: Vec<(u32, Option<u64>)>,
+}
 
 impl Killer {
+    fn new(family: Family) -> Self {
+        let all = family.members().into_iter();
+        let (inside, outside): (Vec<u32>, Vec<u32>) =
+            all.partition(|pid| family.has_in_group(*pid));
+        // Group 0 would be chatctl's own.
+        let group = i32::try_from(family.group).ok();
+        let group = group.filter(|group| *group > 0 && !inside.is_empty());
+        let started = |pid| (pid, processes::started_at(pid));
+        Self {
+            family,
+            group: group.map(Pid::from_raw),
+            outside: outside.into_iter().map(started).collect(),
+        }
+    }
+
     /// Kills it. Returns before it is gone.
     pub fn kill(&self) {
-        if let Some(group) = self.0 {
+        /// So often what was started meanwhile is looked for.
+        const TIMES: usize = 5;
+        if self.family.helper.is_none() {
+            // It has ended, and with it the server.
+            return;
+        }
+        if let Some(group) = self.group {
             let _ = killpg(group, Signal::SIGKILL);
         }
+        for (pid, started) in &self.outside {
+            if started.is_some() && processes::started_at(*pid) == *started {
+                end_one(*pid);
+            }
+        }
+        for _ in 0..TIMES {
+            let mut left = self.family.members();
+            left.retain(|pid| !processes::has_ended(*pid));
+            if left.is_empty() {
+                break;
+            }
+            left.into_iter().for_each(end_one);
+        }
+    }
+}
+
+fn end_one(pid: u32) {
+    if let Ok(pid @ 1..) = i32::try_from(pid) {
+        let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
     }
 }
 
@@ -227,7 +275,7 @@ impl Server {
                 ..start.clone()
             },
             group,
-            started_at: listener::started_at(group),
+            started_at: processes::started_at(group),
             reserved: None,
         })
     }
@@ -264,7 +312,7 @@ impl Server {
         if self.start.listens == Listens::No {
             return Ok(Begun::Ready);
         }
-        Ok(match listener::owner(port, self.group) {
+        Ok(match listener::owner(port, self.family()) {
             Owner::Ours | Owner::Unknown => Begun::Ready,
             Owner::Other(pid) => Begun::Foreign(pid),
         })
@@ -359,10 +407,13 @@ impl Server {
 
     /// What kills it, at a moment when nothing may take time.
     pub fn killer(&self) -> Killer {
-        // The group is there for as long as the helper has not ended. Group 0 would be chatctl's own.
-        match (i32::try_from(self.group), self.child.id()) {
-            (Ok(group @ 1..), Some(_)) => Killer(Some(Pid::from_raw(group))),
-            _ => Killer(None),
+        Killer::new(self.family())
+    }
+
+    pub(super) fn family(&self) -> Family {
+        Family {
+            group: self.group,
+            helper: self.child.id(),
         }
     }
 
@@ -373,7 +424,7 @@ impl Server {
 
     /// The processes that it consists of.
     pub fn processes(&self) -> BTreeSet<u32> {
-        listener::members(self.group)
+        self.family().members()
     }
 
     /// How long it may take to be ready.
@@ -392,12 +443,13 @@ impl Server {
         let ended = tokio::time::timeout(END_WAIT, self.child.wait()).await;
         if ended.is_err() {
             // The helper itself hangs; without it the pipe can't do its work.
+            self.killer().kill();
             let _ = self.child.kill().await;
         }
         // A helper that was killed has ended nothing. The id of the group may be another one's by now.
         let has_ended_it = matches!(&ended, Ok(Ok(status)) if status.code().is_some());
         let is_it =
-            self.started_at.is_some() && listener::started_at(self.group) == self.started_at;
+            self.started_at.is_some() && processes::started_at(self.group) == self.started_at;
         if let Ok(group @ 1..) = i32::try_from(self.group)
             && !has_ended_it
             && is_it

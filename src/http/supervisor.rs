@@ -1,16 +1,17 @@
 //! The helper process between chatctl and a server that it starts.
 //!
-//! It puts the server into a process group of its own and ends the whole group when the pipe from
-//! chatctl closes, which also happens when chatctl is killed. As the server's parent it is also
-//! what may trace it. One thread does it all, since only the thread that traces a process may wait
-//! for it; two others do only wake it.
+//! It puts the server into a process group of its own, and takes over what loses its parent there: a
+//! server that is started in a session of its own, or in the background. It ends all of them when
+//! the pipe from chatctl closes, which also happens when chatctl is killed. As the server's parent
+//! it is also what may trace it. One thread does it all, since only the thread that traces a process
+//! may wait for it; two others do only wake it.
 
 use super::helper::Asked;
 use crate::clock;
 use crate::clock::Tick;
-use crate::trace::Server;
 use crate::trace::wire::TracerMessage;
-use nix::sys::signal::{SigSet, Signal, killpg};
+use crate::trace::{Server, processes};
+use nix::sys::signal::{SigSet, Signal, kill, killpg};
 use nix::unistd::Pid;
 use std::io::{BufRead as _, Write};
 use std::os::unix::process::CommandExt as _;
@@ -20,6 +21,10 @@ use std::time::Duration;
 
 /// How long the server may take to end by itself once chatctl is gone.
 const GRACE: Duration = Duration::from_secs(3);
+/// How long those that are killed may take to be gone, and how often that is looked for. One that may not be killed
+/// stays.
+const KILLED: Duration = Duration::from_secs(1);
+const LOOK: Duration = Duration::from_millis(5);
 
 /// The helper's arguments.
 #[derive(Debug, clap::Args)]
@@ -32,13 +37,15 @@ pub struct Args {
 /// When the helper ends.
 #[derive(Clone, Copy)]
 enum Ends {
-    /// When the server does.
+    /// When the server does: one whose command ends well and leaves it in the background has not ended.
     WithServer,
-    /// When nothing of the group is left: a shell or a runner that began it may end at once while
-    /// the server still writes what it has. chatctl's patience ends it, by closing the pipe.
-    WithGroup,
-    /// When the server does, and then at the latest: chatctl is gone.
+    /// When nothing of it is left: a shell or a runner that began it may end at once while the
+    /// server still writes what it has. chatctl's patience ends it, by closing the pipe.
+    WithAll,
+    /// When the server's command does, and then at the latest: chatctl is gone.
     At(Tick),
+    /// The same where the command had ended before, and what it left is the server.
+    AllBy(Tick),
 }
 
 /// What the helper wakes up for.
@@ -56,6 +63,9 @@ enum Event {
 pub fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<i32> {
     // Ctrl-C in the terminal is chatctl's to handle, in order.
     let _ = nix::unistd::setsid();
+    // Without it, what loses its parent is nobody's, and continues after the run.
+    #[cfg(target_os = "linux")]
+    let _ = nix::sys::prctl::set_child_subreaper(true);
     let child = Command::new(&args.command[0])
         .args(&args.command[1..])
         .process_group(0)
@@ -81,8 +91,56 @@ pub fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<i32> {
     // One sender stays: an inbox without any no longer waits.
     tell_asks(events.clone());
     let code = follow(group, &mut server, &inbox, out);
-    let _ = killpg(group, Signal::SIGKILL);
+    end_all(group, &mut server);
     Ok(code.unwrap_or(1))
+}
+
+/// Sends a signal to the server and to everything that it started, in whatever group: all descendants of this process
+/// are the server's.
+fn signal(group: Pid, signal: Signal) {
+    // Looked for first: what is below a process that ends is not for a moment.
+    let all = processes::below(std::process::id());
+    let own = u32::try_from(group.as_raw()).ok();
+    let (inside, outside): (Vec<u32>, _) = all
+        .into_iter()
+        .partition(|pid| processes::group(*pid) == own);
+    // A group that is gone may be another one's by now.
+    if !inside.is_empty() || !cfg!(target_os = "linux") {
+        let _ = killpg(group, signal);
+    }
+    for pid in outside {
+        if let Ok(pid) = i32::try_from(pid) {
+            let _ = kill(Pid::from_raw(pid), signal);
+        }
+    }
+}
+
+/// Kills everything, also what is started meanwhile.
+fn end_all(group: Pid, server: &mut Server) {
+    let deadline = clock::now() + KILLED;
+    loop {
+        signal(group, Signal::SIGKILL);
+        server.look();
+        if !is_any_left(group) || clock::now() >= deadline {
+            return;
+        }
+        std::thread::sleep(LOOK);
+    }
+}
+
+/// Whether anything of the server is left: what has lost its parent is a child of this process.
+#[cfg(target_os = "linux")]
+fn is_any_left(_group: Pid) -> bool {
+    use nix::errno::Errno;
+    use nix::sys::wait::{Id, WaitPidFlag, waitid};
+    let only_look = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
+    waitid(Id::All, only_look) != Err(Errno::ECHILD)
+}
+
+/// The same where only the group is known.
+#[cfg(not(target_os = "linux"))]
+fn is_any_left(group: Pid) -> bool {
+    killpg(group, None).is_ok()
 }
 
 /// What to write in place of a command that was not found.
@@ -138,23 +196,30 @@ fn follow(
                 server.ask(ask).iter().for_each(|told| say(out, told));
             }
             Ok(Event::Asked(Asked::End)) => {
-                // A group that is gone already can't be signalled, and needn't be.
-                let _ = killpg(group, Signal::SIGTERM);
-                ends = Ends::WithGroup;
+                signal(group, Signal::SIGTERM);
+                ends = Ends::WithAll;
             }
             Ok(Event::Alone) => {
                 // A thread that is held hears no signal.
                 server.let_go();
-                let _ = killpg(group, Signal::SIGTERM);
-                ends = Ends::At(clock::now() + GRACE);
+                signal(group, Signal::SIGTERM);
+                let deadline = clock::now() + GRACE;
+                ends = match server.ended() {
+                    None => Ends::At(deadline),
+                    Some(_) => Ends::AllBy(deadline),
+                };
             }
             Ok(Event::Stopped) | Err(_) => {}
         }
         server.look().iter().for_each(|told| say(out, told));
         let over = match ends {
-            Ends::WithServer => server.ended().is_some(),
-            Ends::WithGroup => server.ended().is_some() && killpg(group, None).is_err(),
+            Ends::WithServer => match server.ended() {
+                Some(0) => !is_any_left(group),
+                ended => ended.is_some(),
+            },
+            Ends::WithAll => server.ended().is_some() && !is_any_left(group),
             Ends::At(deadline) => server.ended().is_some() || clock::now() >= deadline,
+            Ends::AllBy(deadline) => !is_any_left(group) || clock::now() >= deadline,
         };
         if over {
             return server.ended();

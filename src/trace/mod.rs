@@ -6,6 +6,7 @@
 //! `watch` decides, and names no process; `tracer` does what it decides. What goes between chatctl
 //! and its helper is in [`wire`].
 
+pub mod processes;
 #[cfg(target_os = "linux")]
 mod registers;
 #[cfg(target_os = "linux")]

@@ -6,6 +6,7 @@
 //!
 //! Source: ptrace(2).
 
+use super::processes;
 use super::registers::Registers;
 use super::watch::{Call, Entry, Exit, Thread, Watch};
 use super::wire::{
@@ -25,7 +26,6 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 mod calls;
-mod processes;
 
 /// How long every thread may take to be traced: one that waits for a busy disk does not stop before that
 /// has answered.
@@ -219,7 +219,9 @@ impl Server {
             | Options::PTRACE_O_TRACEVFORK
             | Options::PTRACE_O_TRACEEXEC;
         let mut new = 0;
-        for thread in processes::threads_below(self.root) {
+        // Also what has lost its parent: it is a child of this process then.
+        let below = processes::below(std::process::id()).into_iter();
+        for thread in below.flat_map(processes::threads) {
             if self.threads.contains_key(&thread) {
                 continue;
             }

@@ -223,7 +223,7 @@ impl Round {
                 Err(why) => self.missed = Some(why),
             },
             When::Final => {
-                let killer = prepared.killer.expect("this method kills");
+                let killer = prepared.killer.clone().expect("this method kills");
                 let act = Box::new(move || killer.kill());
                 let acted = held.go_on_and_act(stage, act).await?;
                 let marker = held.said.last().and_then(|said| said.acknowledged);

@@ -91,7 +91,8 @@ async fn start_again(
     let server = stage
         .server()
         .expect("these methods need a server that chatctl starts");
-    let killer = prepared.killer.expect("these methods kill what is left");
+    let killer = prepared.killer.as_ref();
+    let killer = killer.expect("these methods kill what is left");
     let mut end = None;
     match (way.deed, way.when) {
         // It was killed when the marker was seen.

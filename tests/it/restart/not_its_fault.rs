@@ -7,6 +7,7 @@ use serde_json::Value;
 use std::fs;
 use std::path::Path;
 use std::process::Command;
+use std::time::Duration;
 
 /// Audits the demo's server behind a script.
 fn audited(folder: &Path, script: &str, arguments: &[&str]) -> (Value, i32) {
@@ -39,30 +40,58 @@ fn a_server_that_starts_slowly() {
     is_undecided(&report, exit, "runs, and was not ready within 5s");
 }
 
+/// A wrapper that detaches the server and ends: it is the server all the same, and nothing of it is left.
+#[test]
+fn a_server_in_a_session_of_its_own() {
+    let folder = tempfile::tempdir().unwrap();
+    let script = "setsid \"$@\" & exit 0";
+    let (report, exit) = audited(folder.path(), script, &["--stop", "kill,term"]);
+    is_clean(&report, exit, 2);
+    let store = folder.path().display().to_string();
+    let left = fs::read_dir("/proc").unwrap().flatten().filter(|process| {
+        let command = fs::read(process.path().join("cmdline")).unwrap_or_default();
+        String::from_utf8_lossy(&command).contains(&store)
+    });
+    assert_eq!(left.count(), 0);
+}
+
 /// Another process takes the port between the stop and the start.
 #[test]
 fn a_port_that_is_taken() {
     let folder = tempfile::tempdir().unwrap();
-    let pid = folder.path().join("stranger");
-    let stranger = "import http.server, os, signal, sys\n\
+    let [pid, port] = ["stranger", "port"].map(|name| folder.path().join(name));
+    let listen = "import http.server, os, signal, sys\n\
         signal.alarm(120)\n\
         server = http.server.HTTPServer(('127.0.0.1', int(sys.argv[1])), http.server.BaseHTTPRequestHandler)\n\
         open(sys.argv[2], 'w').write(str(os.getpid()))\n\
         server.serve_forever()\n";
-    let program = folder.path().join("stranger.py");
-    fs::write(&program, stranger).unwrap();
-    // The sixth word of the demo server's command is its port.
+    // The sixth word of the demo server's command is its port. Nothing that the script starts is a stranger.
     let script = format!(
-        "if [ $again = 1 ]; then setsid {} {} $6 {pid} & while [ ! -s {pid} ]; do sleep 0.02; done; fi; exec \"$@\"",
-        python().display(),
-        program.display(),
+        "if [ $again = 1 ]; then echo $6 > {port}.new; mv {port}.new {port}; while [ ! -s {pid} ]; do sleep 0.02; done; fi; exec \"$@\"",
+        port = port.display(),
         pid = pid.display()
     );
-    let (report, exit) = audited(folder.path(), &script, &["--stop", "kill"]);
-    let stranger = fs::read_to_string(&pid).unwrap();
-    let ended = Command::new("kill").arg(&stranger).status().unwrap();
-    assert!(ended.success());
-    is_undecided(&report, exit, &format!("process {stranger} (python3"));
+    let audit = std::thread::spawn({
+        let folder = folder.path().to_owned();
+        move || audited(&folder, &script, &["--stop", "kill"])
+    });
+    while !port.exists() && !audit.is_finished() {
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let number = fs::read_to_string(&port).unwrap();
+    let mut stranger = Command::new(python())
+        .args(["-c", listen, number.trim()])
+        .arg(&pid)
+        .spawn()
+        .unwrap();
+    let (report, exit) = audit.join().unwrap();
+    stranger.kill().unwrap();
+    stranger.wait().unwrap();
+    is_undecided(
+        &report,
+        exit,
+        &format!("process {} (python3", stranger.id()),
+    );
 }
 
 /// Part of the server does not listen to SIGTERM. It is killed, as Docker does, and that is reported.
