@@ -1,9 +1,9 @@
 //! From the first byte of a connection to the end of its login.
 //!
 //! The login is passed on as it is. Taken out of the database's greeting is what the proxy can't
-//! read along with: compression, and attributes of queries. The way to the database is encrypted
-//! when the server under test encrypts its own, so that both ends take the same login for safe;
-//! or when the URL asks for it.
+//! read along with: compression, and attributes of queries. A driver that compresses without being
+//! offered it is told so. The way to the database is encrypted when the server under test encrypts
+//! its own, so that both ends take the same login for safe; or when the URL asks for it.
 //!
 //! Sources: MySQL internals, "Connection Phase" and "Capabilities Flags"; MariaDB documentation,
 //! "Connection Protocol".
@@ -23,6 +23,8 @@ use tokio_rustls::TlsAcceptor;
 const LONGEST: usize = 1 << 20;
 /// The length of a handshake response that only asks for encryption.
 const SSL_REQUEST: usize = 32;
+/// What a text begins with that zlib or zstd has compressed.
+const COMPRESSED: [u8; 2] = [0x78, 0x28];
 
 /// Capabilities, of the client and of the database.
 mod can {
@@ -30,6 +32,7 @@ mod can {
     pub(super) const SSL: u32 = 1 << 11;
     pub(super) const DEPRECATE_EOF: u32 = 1 << 24;
     pub(super) const ZSTD: u32 = 1 << 26;
+    pub(super) const ANY_COMPRESSION: u32 = COMPRESS | ZSTD;
     pub(super) const QUERY_ATTRIBUTES: u32 = 1 << 27;
     /// Of MariaDB's own capabilities, the one that changes no packet that is read here:
     /// `MARIADB_CLIENT_STMT_BULK_OPERATIONS`.
@@ -100,7 +103,7 @@ fn restrict(greeting: &mut [u8]) -> Option<(u64, u32)> {
     let own = upper + 2 + 1 + 6;
     let half = |at: usize| Some(u16::from_le_bytes(*greeting.get(at..)?.first_chunk()?));
     let can = u32::from(half(lower)?) | u32::from(half(upper)?) << 16;
-    let can = can & !(can::COMPRESS | can::ZSTD | can::QUERY_ATTRIBUTES);
+    let can = can & !(can::ANY_COMPRESSION | can::QUERY_ATTRIBUTES);
     let [a, b, c, d] = can.to_le_bytes();
     greeting[lower..lower + 2].copy_from_slice(&[a, b]);
     greeting[upper..upper + 2].copy_from_slice(&[c, d]);
@@ -121,17 +124,20 @@ struct Logging {
     /// How much further the database has counted its packets than the server.
     ahead: u8,
     deprecates_eof: bool,
+    /// Whether the server wants compression, which nobody has offered.
+    compresses: bool,
 }
 
 /// Encrypts what has to be, and reads the handshake response.
 async fn open(
     client: Raw,
     mut database: Raw,
-    first: Vec<u8>,
+    mut first: Vec<u8>,
     (upstream, offered): (&Upstream, u32),
     acceptor: &TlsAcceptor,
 ) -> anyhow::Result<Option<Logging>> {
-    let capabilities = capabilities(&first)?;
+    let capabilities = uncompressed(&mut first)?;
+    let compresses = capabilities & can::ANY_COMPRESSION != 0;
     if first.len() == HEADER + SSL_REQUEST && capabilities & can::SSL != 0 {
         let stream = acceptor
             .accept(client.whole())
@@ -140,15 +146,17 @@ async fn open(
         let mut client = Link::whole(stream);
         database.send(&first).await?;
         let database = upstream.tls.connect(database).await?;
-        let Some(response) = next(&mut client.incoming).await? else {
+        let Some(mut response) = next(&mut client.incoming).await? else {
             return Ok(None);
         };
+        uncompressed(&mut response)?;
         return Ok(Some(Logging {
             client,
             database,
             deprecates_eof: capabilities & offered & can::DEPRECATE_EOF != 0,
             response,
             ahead: 0,
+            compresses,
         }));
     }
     let mut response = first;
@@ -159,7 +167,7 @@ async fn open(
             "the database does not encrypt, but its URL requires it"
         );
         // The same as the response's beginning, one packet earlier.
-        let flags = (capabilities | can::SSL).to_le_bytes();
+        let flags = (capabilities & !can::ANY_COMPRESSION | can::SSL).to_le_bytes();
         response[HEADER..HEADER + 4].copy_from_slice(&flags);
         let mut request = packet::packet(1, &response[HEADER..HEADER + SSL_REQUEST]);
         request[HEADER..HEADER + 4].copy_from_slice(&flags);
@@ -175,6 +183,7 @@ async fn open(
         deprecates_eof: capabilities & offered & can::DEPRECATE_EOF != 0,
         response,
         ahead,
+        compresses,
     }))
 }
 
@@ -190,6 +199,9 @@ impl Logging {
                     self.client.send(&said).await?;
                     match said.get(HEADER) {
                         Some(0x00) => {
+                            if self.compresses && refuse_compression(&mut self.client).await? {
+                                return Ok(None);
+                            }
                             let flags = packet::status_of_ok(&said[HEADER..]).unwrap_or(2);
                             return Ok(Some(LoggedIn {
                                 client: self.client,
@@ -212,13 +224,49 @@ impl Logging {
     }
 }
 
-fn capabilities(packet: &[u8]) -> anyhow::Result<u32> {
-    let flags = packet.get(HEADER..).and_then(<[u8]>::first_chunk);
-    let response = packet.len() >= HEADER + SSL_REQUEST;
+/// Takes out of a handshake response that its connection is compressed. Gives the capabilities that it had.
+fn uncompressed(packet: &mut [u8]) -> anyhow::Result<u32> {
+    let is_whole = packet.len() >= HEADER + SSL_REQUEST;
+    let flags = packet.get_mut(HEADER..).and_then(<[u8]>::first_chunk_mut);
     let flags = flags
-        .filter(|_| response)
+        .filter(|_| is_whole)
         .context("a handshake response that is too short")?;
-    Ok(u32::from_le_bytes(*flags))
+    let can = u32::from_le_bytes(*flags);
+    *flags = (can & !can::ANY_COMPRESSION).to_le_bytes();
+    Ok(can)
+}
+
+/// Answers a compressed command with an error; false where the first one is not compressed.
+async fn refuse_compression(client: &mut Link) -> anyhow::Result<bool> {
+    let incoming = &mut client.incoming;
+    let is_compressed = loop {
+        match begins_compressed(&incoming.bytes) {
+            Some(is_it) => break is_it,
+            None if !incoming.more().await? => break false,
+            None => {}
+        }
+    };
+    if is_compressed {
+        let words = "chatctl's proxy: the driver compresses this connection, which the proxy can't read and did not \
+                     offer; turn compression off for this run";
+        let error = packet::packet(1, &packet::error(1043, "08S01", words));
+        // Its length when uncompressed is 0, which says that it is not compressed.
+        let frame = [&packet::packet(1, &error)[..HEADER], &[0; 3], &error].concat();
+        client.send(&frame).await?;
+    }
+    Ok(is_compressed)
+}
+
+/// Whether the first command of a connection is compressed: then the length of what was compressed comes before it,
+/// 0 where it is short. None while too little of it is there.
+fn begins_compressed(bytes: &[u8]) -> Option<bool> {
+    let header = packet::header(bytes)?;
+    match *bytes.get(HEADER..)? {
+        // A command of this number is never sent.
+        [0, ..] => Some(true),
+        [_, _, high, begins, ..] => Some(high == 0 && COMPRESSED.contains(&begins)),
+        ref command => (command.len() >= header.length - HEADER).then_some(false),
+    }
 }
 
 /// The next packet of a connection that may be encrypted right behind it.
@@ -247,5 +295,36 @@ async fn next(incoming: &mut Incoming) -> anyhow::Result<Option<Vec<u8>>> {
         if !incoming.more().await? {
             return Ok(None);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{begins_compressed, packet};
+
+    #[test]
+    fn a_compressed_command_is_known_by_its_beginning() {
+        let compressed = |long: &[u8; 3], body: &[u8]| {
+            let mut frame = packet::packet(0, body);
+            frame.splice(4..4, *long);
+            frame
+        };
+        let short = compressed(&[0; 3], &packet::packet(0, b"\x03SET NAMES x"));
+        let long = compressed(&[3, 1, 0], &[0x78, 0x9c, 1, 2, 3, 4, 5, 6]);
+        let plain = [
+            packet::packet(0, b"\x03SET NAMES x"),
+            packet::packet(0, b"\x03SEx"),
+            packet::packet(0, b"\x0e"),
+            packet::packet(0, b"\x1b\0\0"),
+        ];
+        for (frame, expected) in plain
+            .iter()
+            .map(|it| (it, false))
+            .chain([(&short, true), (&long, true)])
+        {
+            assert_eq!(begins_compressed(frame), Some(expected), "{frame:?}");
+            assert_eq!(begins_compressed(&frame[..4]), None, "{frame:?}");
+        }
+        assert_eq!(begins_compressed(&long[..7]), None);
     }
 }
