@@ -13,6 +13,20 @@ use url::Url;
 /// As often a file may be somewhere else.
 const HOPS: usize = 3;
 
+/// Why what a URL loads is not what was sent.
+enum Unlike {
+    /// Nothing can be loaded.
+    Gone(String),
+    /// It is something else.
+    Other(String),
+}
+
+impl From<String> for Unlike {
+    fn from(how: String) -> Self {
+        Self::Gone(how)
+    }
+}
+
 impl Stage<'_> {
     /// Loads every file that the session's turns name.
     pub(super) async fn load_files(&self, chat: &Chat, body: &[u8]) -> Vec<Loaded> {
@@ -21,22 +35,49 @@ impl Stage<'_> {
         let mut loaded = Vec::new();
         for (turn, load) in all {
             let fate = self.load_file(chat, load, body).await;
+            let fate = fate.map_err(|(Unlike::Gone(how) | Unlike::Other(how))| how);
             loaded.push(Loaded { turn, fate });
         }
         loaded
     }
 
-    async fn load_file(&self, chat: &Chat, load: &Load, body: &[u8]) -> Result<(), String> {
-        let history = self.session.history.as_ref();
-        let history = history.ok_or("the session has no [history]")?;
-        let url = url_in(&history.json(body)?, load)?;
+    /// The files of a chat that are others by now: later chats have overwritten them. The chat itself may be gone.
+    pub(super) async fn overwritten_files(&self, chat: &Chat) -> Vec<Loaded> {
+        let files = self.session.turns.iter().any(|turn| !turn.loads.is_empty());
+        let Some(history) = self.session.history.as_ref().filter(|_| files) else {
+            return Vec::new();
+        };
+        let Ok(answer) = chat.ask(&history.request).await else {
+            return Vec::new();
+        };
+        let mut overwritten = Vec::new();
+        for (turn, number) in self.session.turns.iter().zip(1..) {
+            for load in &turn.loads {
+                if let Err(Unlike::Other(how)) = self.load_file(chat, load, &answer.body).await {
+                    let fate = Err(format!("after later chats sent their files: {how}"));
+                    overwritten.push(Loaded { turn: number, fate });
+                }
+            }
+        }
+        overwritten
+    }
+
+    async fn load_file(&self, chat: &Chat, load: &Load, body: &[u8]) -> Result<(), Unlike> {
+        let url = self.url_in(load, body)?;
         let content = match url.strip_prefix("data:") {
             Some(data) => {
                 inline(data).ok_or_else(|| format!("`{}` is not a data URL", cut(&url)))?
             }
             None => self.fetch_file(chat, &url).await?,
         };
-        same(&content, &load.content).map_err(|how| format!("`{}` {how}", cut(&url)))
+        let sent = load.content.filled(&chat.known());
+        same(&content, &sent).map_err(|how| Unlike::Other(format!("`{}` {how}", cut(&url))))
+    }
+
+    fn url_in(&self, load: &Load, body: &[u8]) -> Result<String, String> {
+        let history = self.session.history.as_ref();
+        let history = history.ok_or("the session has no [history]")?;
+        url_in(&history.json(body)?, load)
     }
 
     async fn fetch_file(&self, chat: &Chat, text: &str) -> Result<Vec<u8>, String> {

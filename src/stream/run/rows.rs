@@ -30,6 +30,7 @@ const TOOLS_DROPPED: &str = "calls and results of tools were stored right after 
 pub(super) const DOUBLED: &str = "answer-duplicated";
 pub(super) const QUESTION_DOUBLED: &str = "question-duplicated";
 pub(super) const QUESTION_LOST: &str = "user-message-lost";
+const FILE_LOST: &str = "attachment-lost";
 
 /// Whether the questions of the first chats were found in the store.
 pub(super) fn has_questions(session: &str, report: &Report) -> bool {
@@ -286,6 +287,9 @@ impl Stage<'_> {
             }
         }
         let mut observed = self.observed();
+        if let Some(chat) = first_chat.filter(|_| !self.shares_history) {
+            observed.loaded = self.overwritten_files(chat).await;
+        }
         let mut without_head = HashSet::new();
         for kept in kept {
             if self.lacks_head(&kept.row).await.unwrap_or(false) {
@@ -333,6 +337,7 @@ impl Stage<'_> {
                 "saved-row-changed-later" => true,
                 DOUBLED => !self.learnt.has_versions && finding.severity == Severity::Error,
                 QUESTION_DOUBLED => !has(session, report, QUESTION_DOUBLED),
+                FILE_LOST => !has(session, report, FILE_LOST),
                 // How it is spelled was judged before.
                 QUESTION_LOST => was_there && is_gone,
                 _ => false,

@@ -236,7 +236,34 @@ pub struct Load {
     /// Selects the URL in the history.
     pub url: JsonPath,
     /// What is there.
-    pub content: Vec<u8>,
+    pub content: Content,
+}
+
+/// What is in a file.
+#[derive(Debug, Clone)]
+pub enum Content {
+    /// A text, in which `{run}` and what was captured is filled in, and all other braces stay.
+    Text(String),
+    /// Bytes of a file.
+    Bytes(Vec<u8>),
+}
+
+impl Content {
+    /// What it is in a chat that knows this.
+    pub fn filled(&self, known: &Captures) -> Vec<u8> {
+        match self {
+            Self::Bytes(bytes) => bytes.clone(),
+            Self::Text(text) => {
+                let fill = |text: String, (name, value): (&String, &serde_json::Value)| {
+                    let value = value
+                        .as_str()
+                        .map_or_else(|| value.to_string(), str::to_owned);
+                    text.replace(&format!("{{{name}}}"), &value)
+                };
+                known.iter().fold(text.clone(), fill).into_bytes()
+            }
+        }
+    }
 }
 
 /// An answer that lets the server run tools, and ask again.

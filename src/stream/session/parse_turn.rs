@@ -6,7 +6,7 @@ use super::reader::{Fields, Item, OVER_EITHER, Outside, Place};
 use super::spoken::MESSAGES;
 use super::template::Template;
 use super::validate::{Scope, at_most_one, duration, json_path, not_empty};
-use super::{Load, Plays, Request, Step, Turn, spoken};
+use super::{Content, Load, Plays, Request, Step, Turn, spoken};
 use crate::gateway::providers;
 use crate::model::ToolCall;
 use crate::source_error::SourceError;
@@ -168,14 +168,14 @@ fn load(fields: &Fields<'_>, outside: &Outside<'_>) -> Result<Load, SourceError>
             .help("add `content = \"…\"`, or `file = \"photo.png\"`, a path relative to the session file")
     })?;
     let content = if source.name == "content" {
-        source.text()?.as_bytes().to_vec()
+        Content::Text(source.text()?.to_owned())
     } else {
         let written = not_empty(&source)?;
-        (outside.read)(written).map_err(|reason| {
+        Content::Bytes((outside.read)(written).map_err(|reason| {
             source
                 .error(format!("the file `{written}` cannot be read: {reason}"))
                 .help("the path is relative to the session file")
-        })?
+        })?)
     };
     Ok(Load {
         url: json_path(&url)?,
