@@ -2,7 +2,7 @@
 //! nothing left for it.
 
 use super::case::Moments;
-use super::chat::{AS_RECORDED, Among, Vary};
+use super::chat::{AS_RECORDED, Among, Chat, Vary};
 use super::live::Live;
 use super::side_by_side::BEGUN_BY_THEN;
 use super::sought::{Sought, client_saw};
@@ -15,6 +15,7 @@ use crate::stream::faults::{NONE, Point, STEP_BY_STEP, Way};
 use crate::stream::judge::Judged;
 use crate::stream::judge::ended_early::{self, Cause, EndedEarly};
 use crate::stream::policy::Keep;
+use std::time::Duration;
 
 /// The case.
 const NAME: &str = "aborted-streams";
@@ -89,7 +90,7 @@ impl Stage<'_> {
                 Err(error) => failed.push(format!("{error:#}")),
             }
         }
-        let lost = self.lost_of_aborted(&turns, &case.name).await;
+        let lost = self.lost_of_aborted(turns, &case.name).await;
         case.timeline = moments.timeline;
         let (verdict, reason) = match outcome(aborted, &failed) {
             Outcome::Answered | Outcome::Unknown(_) if !lost.is_empty() => {
@@ -127,29 +128,39 @@ impl Stage<'_> {
 
     /// What is wrong with the turns that were aborted: a server may lose only some of them. What is
     /// wrong may be only late.
-    async fn lost_of_aborted(&self, turns: &[Live], case: &str) -> Vec<Judged> {
+    async fn lost_of_aborted(&self, turns: Vec<(Chat, Live)>, case: &str) -> Vec<Judged> {
         let is_wrong = |judged: &Judged| judged.verdict == Verdict::Violated;
         let mut wrong = Vec::new();
-        for live in turns {
-            if is_wrong(&self.aborted(live, case).await) {
-                wrong.push(live);
+        for (chat, live) in turns {
+            if is_wrong(&self.aborted((None, &live), case).await) {
+                wrong.push((chat, live));
             }
         }
         if !wrong.is_empty() {
             tokio::time::sleep(self.late_by(self.slowest_turn)).await;
         }
         let mut lost = Vec::new();
-        for live in wrong {
-            lost.extend(Some(self.aborted(live, case).await).filter(is_wrong));
+        for (mut chat, live) in wrong {
+            let judged = self.aborted((Some(&mut chat), &live), case).await;
+            lost.extend(Some(judged).filter(is_wrong));
         }
         lost
     }
 
-    /// One of these turns, as if it had been the only one.
-    async fn aborted(&self, live: &Live, case: &str) -> Judged {
-        let sought = Sought::of(live);
+    /// One of these turns, as if it had been the only one. With its chat also by what a reload shows.
+    async fn aborted(&self, (chat, live): (Option<&mut Chat>, &Live), case: &str) -> Judged {
+        let mut sought = Sought::of(live);
         let saw = live.watching.seen();
+        sought.left(&saw);
         let stored = self.look(&sought, &self.endings).await;
+        let reload = match (chat, &stored) {
+            // The settling time is over.
+            (Some(chat), Ok(found)) => {
+                let shown = self.reload(chat, (&sought, &found.rows), Duration::ZERO);
+                shown.await.unwrap_or(None)
+            }
+            (None, _) | (_, Err(_)) => None,
+        };
         // Nobody waited until the server had noticed that it is to store nothing.
         let policy = self.session.on_disconnect;
         let policy = policy.filter(|policy| policy.keep != Keep::Nothing);
@@ -163,6 +174,7 @@ impl Stage<'_> {
             policy,
             marker: self.marker.to_string(),
             met: Ok(()),
+            stop_failed: None,
             provider: live.play.provider_end(),
             client: client_saw(&sought, &saw, saw.turn.promised_at().is_some()),
             stored: match stored {
@@ -170,13 +182,13 @@ impl Stage<'_> {
                 Err(error) => Err(format!("{error:#}")),
             },
             came_late: false,
-            reload: None,
+            reload,
             next: None,
         })
     }
 
     /// Aborts so many streams at the same time, or as many of them as the server begins. Gives those.
-    async fn abort_some(&mut self, together: usize) -> anyhow::Result<Vec<Live>> {
+    async fn abort_some(&mut self, together: usize) -> anyhow::Result<Vec<(Chat, Live)>> {
         let vary = Vary {
             pieces: None,
             fault: &STEP_BY_STEP,
@@ -191,35 +203,36 @@ impl Stage<'_> {
         };
         for _ in 0..together {
             let chat = self.set_up().await?;
-            running.push(self.begin_on_line(&chat, 0, vary, among).await?);
+            let live = self.begin_on_line(&chat, 0, vary, among).await?;
+            running.push((chat, live));
             among = Among::Others;
         }
         let all_begun = async {
-            for live in &running {
+            for (_, live) in &running {
                 live.play.until_sent(0).await;
             }
         };
         let _ = tokio::time::timeout(BEGUN_BY_THEN, all_begun).await;
         let mut reached = Vec::new();
-        for live in &running {
+        for (_, live) in &running {
             let is_begun = reached.is_empty() || live.play.heard().is_some();
             let moments = &mut Moments::default();
             let is_reached = is_begun && self.reach(live, POINT, moments).await.is_ok();
             reached.push(is_reached);
         }
         let mut is_aborted = Vec::new();
-        for (live, is_reached) in running.iter_mut().zip(reached) {
+        for ((_, live), is_reached) in running.iter_mut().zip(reached) {
             let has_left = live.watching.leave(Way::Reset).await.is_ok();
             is_aborted.push(is_reached && has_left);
         }
-        for live in &running {
+        for (_, live) in &running {
             live.play.release();
         }
-        for live in &running {
+        for (_, live) in &running {
             self.until_idle(live).await;
         }
         let aborted = running.into_iter().zip(is_aborted);
-        let aborted = aborted.filter_map(|(live, is_aborted)| is_aborted.then_some(live));
+        let aborted = aborted.filter_map(|(turn, is_aborted)| is_aborted.then_some(turn));
         Ok(aborted.collect())
     }
 

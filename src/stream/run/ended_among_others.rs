@@ -2,7 +2,7 @@
 
 use super::case::Moments;
 use super::chat::{Among, Chat, Vary};
-use super::ended_early::{Ends, HEARD_BY_THEN};
+use super::ended_early::{Ends, HEARD_BY_THEN, TurnEnd};
 use super::exchange::ResponseProgress;
 use super::live::Live;
 use super::side_by_side::{BEGUN_BY_THEN, LOOK};
@@ -133,10 +133,12 @@ impl Stage<'_> {
         let mut others = reached;
         others.retain(|at| is_answering(&running[*at].1.watching.seen()));
         let (chat, live) = &mut running[ended];
-        let met = self.end_turn((ends, middle), chat, live, moments).await?;
-        if let Err(why) = met {
-            self.let_all_end(&running, None).await;
-            anyhow::bail!(why);
+        match self.end_turn((ends, middle), chat, live, moments).await? {
+            TurnEnd::Ended => {}
+            TurnEnd::StopFailed(why) | TurnEnd::Unmet(why) => {
+                self.let_all_end(&running, None).await;
+                anyhow::bail!(why);
+            }
         }
         tokio::time::sleep(HEARD_BY_THEN).await;
         // A flag that everybody reads is read first by those whom it does not concern.

@@ -51,6 +51,15 @@ impl Ends {
     }
 }
 
+/// What became of the try to end a turn.
+pub(super) enum TurnEnd {
+    Ended,
+    /// The server failed to stop it, and said this.
+    StopFailed(String),
+    /// The turn was not ended where it was meant to be, and why.
+    Unmet(String),
+}
+
 /// When the next turn is sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Following {
@@ -324,19 +333,23 @@ impl Stage<'_> {
         };
         let met = self.reach(&live, play.point, moments).await;
         let promised = live.watching.seen().turn.promised_at().is_some();
-        let met = match met {
+        let ended = match met {
             Ok(()) => {
                 self.end_turn((play.ends, play.point), &chat, &mut live, moments)
                     .await?
             }
-            unmet => unmet,
+            Err(why) => TurnEnd::Unmet(why),
         };
-        let had = client_saw(&sought, &live.watching.seen(), promised);
-        sought.answer.client = had.characters.unwrap_or(0);
+        let (met, stop_failed) = match ended {
+            TurnEnd::Ended => (Ok(()), None),
+            TurnEnd::StopFailed(how) => (Ok(()), Some(how)),
+            TurnEnd::Unmet(why) => (Err(why), None),
+        };
+        sought.left(&live.watching.seen());
         let mut next = None;
         let mut lacked_head = false;
         let immediate = match play.following {
-            Following::AtOnce if met.is_ok() => {
+            Following::AtOnce if met.is_ok() && stop_failed.is_none() => {
                 let found = self.look(&sought, &self.endings).await;
                 lacked_head = found.as_ref().is_ok_and(Found::lacks_head);
                 let shown = found.map(|found| found.rows).unwrap_or_default();
@@ -381,7 +394,7 @@ impl Stage<'_> {
             self.options.settle
         };
         let reload = self.reload(&mut chat, (&sought, &rows), patience).await?;
-        if play.following == Following::Later && met.is_ok() {
+        if next.is_none() && met.is_ok() {
             let shown = rows.clone();
             let following = self.send_next(&chat, play.turn, moments).await?;
             sought.next = vec![[following.tag.clone(), following.nonce.clone()]];
@@ -400,6 +413,7 @@ impl Stage<'_> {
             policy: self.policy(play.ends),
             marker: self.marker.to_string(),
             met,
+            stop_failed,
             provider,
             client: client_saw(&sought, &saw, promised),
             came_late: false,
@@ -415,21 +429,21 @@ impl Stage<'_> {
         })
     }
 
-    /// Ends the turn there, in this way; says why that did not work.
+    /// Ends the turn there, in this way.
     pub(super) async fn end_turn(
         &self,
         (ends, point): (Ends, Point),
         chat: &Chat,
         live: &mut Live,
         moments: &mut Moments,
-    ) -> anyhow::Result<Result<(), String>> {
+    ) -> anyhow::Result<TurnEnd> {
         let stop = match (ends, &self.session.stop) {
             (Ends::Left(way), _) => {
                 moments.ends(way.what(), client_moment(live, point, way.name()));
                 live.watching.leave(way).await?;
-                return Ok(Ok(()));
+                return Ok(TurnEnd::Ended);
             }
-            (Ends::Stopped, None) => return Ok(Ok(())),
+            (Ends::Stopped, None) => return Ok(TurnEnd::Ended),
             (Ends::Stopped, Some(stop)) => stop,
         };
         let moment = client_moment(live, point, STOP.name);
@@ -441,23 +455,27 @@ impl Stage<'_> {
             StopBy::Message(message) => {
                 moments.ends("stop: a message is sent over the WebSocket", moment);
                 let said = live.watching.say(message.expand(&chat.known())?).await;
-                return Ok(said.map_err(|error| format!("stop was not sent: {error:#}")));
+                return Ok(match said {
+                    Ok(()) => TurnEnd::Ended,
+                    Err(error) => TurnEnd::Unmet(format!("stop was not sent: {error:#}")),
+                });
             }
             StopBy::Request(request) => {
                 moments.ends(&format!("stop: `{}` sent", request.written), moment);
                 let answer = chat.ask(request).await?;
                 moments.now(Lane::Client, format!("stop was answered {}", answer.status));
                 if !request.accepts(answer.status) {
-                    return Ok(Err(format!(
-                        "`{}` was answered {}: {}",
-                        request.written,
-                        answer.status,
-                        answer.excerpt()
-                    )));
+                    let (written, status) = (&request.written, answer.status);
+                    let how = format!("`{written}` was answered {status}: {}", answer.excerpt());
+                    return Ok(if status >= 500 {
+                        TurnEnd::StopFailed(how)
+                    } else {
+                        TurnEnd::Unmet(how)
+                    });
                 }
             }
         }
-        Ok(Ok(()))
+        Ok(TurnEnd::Ended)
     }
 
     /// A turn before the one that matters.

@@ -427,6 +427,7 @@ impl Stage<'_> {
             policy: None,
             marker: self.marker.to_string(),
             met: Ok(()),
+            stop_failed: None,
             provider: cut.play.provider_end(),
             client: client_saw(&cut.sought, &cut.seen.borrow(), false),
             stored,

@@ -119,6 +119,11 @@ impl Sought {
         }
     }
 
+    /// The client leaves, and has so much of the answer.
+    pub(super) fn left(&mut self, saw: &ResponseProgress) {
+        self.answer.client = client_saw(self, saw, false).characters.unwrap_or(0);
+    }
+
     pub(super) fn marks(&self) -> [String; 2] {
         [self.tag.clone(), self.nonce.clone()]
     }

@@ -89,6 +89,8 @@ pub struct EndedEarly {
     pub marker: String,
     /// Whether it happened where it was meant to, or why not.
     pub met: Result<(), String>,
+    /// How the server answered the stop button, where it failed to stop: what is lost then is lost all the same.
+    pub stop_failed: Option<String>,
     /// How the server's requests to its provider ended.
     pub provider: ProviderEnd,
     /// What the client had received.
@@ -302,6 +304,9 @@ fn shown(seen: &EndedEarly) -> Result<Judged, Judged> {
     let doubt = match &stored.answer {
         _ if seen.came_late => Some(LATE.to_owned()),
         _ if late.is_some() => late.map(str::to_owned),
+        _ if seen.stop_failed.is_some() => seen.stop_failed.as_ref().map(|how| {
+            format!("{how}; nothing is lost, but the stop button does not work, so it is not known what it stores")
+        }),
         AnswerFate::Unknown(why) => Some((*why).to_owned()),
         AnswerFate::Nothing | AnswerFate::Cut { .. } if !stored.is_verbatim => Some(
             "the store changes the text of answers, so a part of one can't be recognized"

@@ -31,6 +31,7 @@ fn left(policy: Option<&'static Policy>, answer: AnswerFate) -> EndedEarly {
         policy,
         marker: "[DONE]".to_owned(),
         met: Ok(()),
+        stop_failed: None,
         provider: ProviderEnd::HungUp { chunks: 2 },
         client: ClientSaw {
             characters: Some(20),
@@ -514,4 +515,23 @@ fn stop_has_declarations_of_its_own() {
     assert_eq!(codes(&judged, Severity::Error), ["policy-not-kept"]);
     assert_eq!(codes(&judged, Severity::Note), ["provider-call-goes-on"]);
     assert_eq!(judged.verdict, Verdict::Violated);
+}
+
+#[test]
+fn a_stop_that_fails_loses_the_answer_or_shows_nothing() {
+    let stopped = |policy, answer| EndedEarly {
+        cause: Cause::Stopped,
+        stop_failed: Some("`POST /stop` was answered 500: no task".to_owned()),
+        ..left(Some(policy), answer)
+    };
+    let [_, keep_part, question_only] = &ON_STOP;
+    let lost = judge(&stopped(keep_part, AnswerFate::Nothing));
+    assert_eq!(lost.verdict, Verdict::Violated);
+    assert_eq!(lost.findings[0].code, "answer-lost-on-stop");
+    // The answer goes on to its end.
+    let went_on = judge(&stopped(question_only, AnswerFate::Whole));
+    assert_eq!(went_on.findings[0].code, "policy-not-kept");
+    let kept = judge(&stopped(keep_part, AnswerFate::Whole));
+    assert_eq!(kept.verdict, Verdict::Inconclusive);
+    assert!(kept.reason.contains("was answered 500"), "{}", kept.reason);
 }

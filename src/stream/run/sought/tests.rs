@@ -1,5 +1,7 @@
 use super::{AnswerFate, Drafts, Ending, ExpectedAnswer, Role, Sought, Spoilt, StoredMessage};
 use crate::stream::kept::Marked;
+use crate::stream::run::exchange::ResponseProgress;
+use crate::stream::turn::Turn;
 
 fn sought(text: &str) -> Sought {
     Sought {
@@ -187,4 +189,25 @@ fn a_note_next_to_a_part_is_no_answer() {
     // Where whole turns have further messages it may be one of those.
     sought.is_alone = false;
     assert_eq!(found(&sought, note, "done"), None);
+}
+
+/// A first chunk of a few characters, and words of the server's own behind it.
+#[test]
+fn a_short_part_is_known_by_what_the_client_had() {
+    let saw = ResponseProgress {
+        turn: Turn {
+            text: "Task".to_owned(),
+            ..Turn::default()
+        },
+        ..ResponseProgress::default()
+    };
+    let mut sought = sought("Task 'Buy milk' is added. n1");
+    let part = StoredMessage::new("1", Role::Assistant, "Task [interrupted]");
+    assert_eq!(sought.judged(&[&part], &[]), AnswerFate::Nothing);
+    sought.left(&saw);
+    let cut = AnswerFate::Cut {
+        characters: 4,
+        marked: Marked::Words,
+    };
+    assert_eq!(sought.judged(&[&part], &[]), cut);
 }
