@@ -45,6 +45,8 @@ pub struct Server {
     gate: Gate,
     /// The exit code of the server, once it has ended.
     ended: Option<i32>,
+    /// Whether the last look left stops that nothing announces again.
+    has_more: bool,
 }
 
 /// What is done with a thread that stops.
@@ -102,6 +104,7 @@ impl Server {
             threads: BTreeMap::new(),
             gate: Gate::Open,
             ended: None,
+            has_more: false,
         }
     }
 
@@ -110,10 +113,14 @@ impl Server {
         self.ended
     }
 
-    /// How long the next look may be put off while no thread stops: what is held has its time.
+    /// How long the next look may be put off while no thread stops: what is held has its time, and a thread
+    /// that sleeps takes the lock as soon as it is free. Stops and ends are announced.
     pub fn pause(&self) -> Duration {
+        let sleeps = |traced: &Traced| traced.held.is_some_and(|held| held.what == HeldAt::Sleep);
         match self.gate {
-            Gate::Open => Duration::from_millis(10),
+            _ if self.has_more => Duration::ZERO,
+            Gate::Open => Duration::from_millis(100),
+            Gate::Closed(_) if !self.threads.values().any(sleeps) => Duration::from_millis(10),
             Gate::Closed(_) | Gate::Opening => Duration::from_millis(1),
         }
     }
@@ -136,11 +143,7 @@ impl Server {
 
     /// Handles the stops that are there. Tells what is new.
     pub fn look(&mut self) -> Vec<TracerMessage> {
-        for _ in 0..STOPS_AT_ONCE {
-            if !self.one_stop() {
-                break;
-            }
-        }
+        self.has_more = (0..STOPS_AT_ONCE).all(|_| self.one_stop());
         let Gate::Closed(closed) = &mut self.gate else {
             return Vec::new();
         };
