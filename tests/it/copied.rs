@@ -16,8 +16,21 @@ fn refused(ended: &Ended) -> (&str, &str) {
     )
 }
 
-fn run(host: &Host, name: &str, files: &[&str]) -> (Store, Ended) {
-    let store = host.store(name);
+/// A host with a store that each case copies.
+struct Begun {
+    host: Host,
+    store: Store,
+}
+
+impl Begun {
+    fn on(host: Host) -> Self {
+        let store = host.store("begun");
+        Self { host, store }
+    }
+}
+
+fn run(begun: &Begun, name: &str, files: &[&str]) -> (Store, Ended) {
+    let store = begun.host.copy(&begun.store, "begun", name);
     for (number, text) in files.iter().enumerate() {
         store.file(&format!("{}_change.sql", number + 2), text);
     }
@@ -87,7 +100,7 @@ INSERT INTO roles VALUES (1, 'one'), (2, 'two');
 ALTER TABLE messages ADD COLUMN state VARCHAR(20) DEFAULT 'new';
 ";
 
-fn what_is_copied_is_the_users(host: &Host) {
+fn what_is_copied_is_the_users(begun: &Begun) {
     let cases: [(&str, &[&str], (&str, &str)); 8] = [
         (
             "dropped",
@@ -134,14 +147,14 @@ fn what_is_copied_is_the_users(host: &Host) {
         ),
     ];
     for (name, files, expected) in cases {
-        let (store, ended) = run(host, name, files);
+        let (store, ended) = run(begun, name, files);
         assert_eq!(refused(&ended), expected, "{name}: {ended:?}");
         drop(store);
     }
 }
 
 /// A new table that took the name of an old one, which is kept: a later file may take nothing from either.
-fn both_tables_are_the_users(host: &Host) {
+fn both_tables_are_the_users(begun: &Begun) {
     let swap = "ALTER TABLE tags RENAME TO old_tags;
 CREATE TABLE tags (id INTEGER PRIMARY KEY, label VARCHAR(50));
 INSERT INTO tags SELECT * FROM old_tags;
@@ -154,54 +167,55 @@ INSERT INTO tags SELECT * FROM old_tags;
             "old_tags",
         ),
     ] {
-        let (_store, ended) = run(host, name, &[swap, delete]);
+        let (_store, ended) = run(begun, name, &[swap, delete]);
         assert_eq!(refused(&ended), ("rows-lost", lost), "{ended:?}");
     }
 }
 
-fn what_the_run_made_itself_is_its_own(host: &Host) {
+fn what_the_run_made_itself_is_its_own(begun: &Begun) {
     let changes = "UPDATE messages SET state = 'old';\nDROP TABLE roles;\n";
-    let (_store, ended) = run(host, "seeds", &[SEED, DROP, ARCHIVE, changes]);
+    let (_store, ended) = run(begun, "seeds", &[SEED, DROP, ARCHIVE, changes]);
     assert_eq!(ended.exit, 0, "{ended:?}");
-    let (_store, ended) = run(host, "alike", &ALIKE);
+    let (_store, ended) = run(begun, "alike", &ALIKE);
     assert_eq!(ended.exit, 0, "{ended:?}");
-    let (_store, ended) = run(host, "counted", &[COUNTED, DROP, "DELETE FROM counted;\n"]);
+    let (_store, ended) = run(begun, "counted", &[COUNTED, DROP, "DELETE FROM counted;\n"]);
     assert_eq!(ended.exit, 0, "{ended:?}");
     let of_role = FOLDED.replace("replace(body, 'text', 'said')", "upper(role)");
     let files = [of_role.as_str(), "UPDATE messages SET text = 'x';\n"];
-    let (_store, ended) = run(host, "of_another_column", &files);
+    let (_store, ended) = run(begun, "of_another_column", &files);
     assert_eq!(ended.exit, 0, "{ended:?}");
     // Its origin is there.
-    let (_store, ended) = run(host, "origin", &[COPY, "DROP TABLE kept;\n"]);
+    let (_store, ended) = run(begun, "origin", &[COPY, "DROP TABLE kept;\n"]);
     assert_eq!(ended.exit, 0, "{ended:?}");
     let acknowledged = "-- chatctl: allow-loss kept reason=\"nobody wants it\"\nDROP TABLE kept;\n";
-    let (_store, ended) = run(host, "both", &[COPY, DROP, acknowledged]);
+    let (_store, ended) = run(begun, "both", &[COPY, DROP, acknowledged]);
     assert_eq!(ended.exit, 0, "{ended:?}");
 }
 
 #[test]
 fn a_copy_is_the_users_when_its_origin_goes_on_sqlite() {
-    what_is_copied_is_the_users(&Host::sqlite());
-    both_tables_are_the_users(&Host::sqlite());
-    what_the_run_made_itself_is_its_own(&Host::sqlite());
+    let begun = Begun::on(Host::sqlite());
+    what_is_copied_is_the_users(&begun);
+    both_tables_are_the_users(&begun);
+    what_the_run_made_itself_is_its_own(&begun);
 }
 
 #[test]
 fn a_copy_is_the_users_when_its_origin_goes_on_postgres() {
-    let host = Host::postgres();
-    what_is_copied_is_the_users(&host);
-    both_tables_are_the_users(&host);
-    what_the_run_made_itself_is_its_own(&host);
-    let (_store, ended) = run(&host, "by_a_function", &[KEEPS, "DELETE FROM archive;\n"]);
+    let begun = Begun::on(Host::postgres());
+    what_is_copied_is_the_users(&begun);
+    both_tables_are_the_users(&begun);
+    what_the_run_made_itself_is_its_own(&begun);
+    let (_store, ended) = run(&begun, "by_a_function", &[KEEPS, "DELETE FROM archive;\n"]);
     assert_eq!(refused(&ended), ("rows-lost", "archive"), "{ended:?}");
 }
 
 #[test]
 fn a_copy_is_the_users_when_its_origin_goes_on_mysql() {
-    let host = Host::mysql();
-    what_is_copied_is_the_users(&host);
-    both_tables_are_the_users(&host);
-    what_the_run_made_itself_is_its_own(&host);
+    let begun = Begun::on(Host::mysql());
+    what_is_copied_is_the_users(&begun);
+    both_tables_are_the_users(&begun);
+    what_the_run_made_itself_is_its_own(&begun);
 }
 
 /// What chatctl itself wrote is not for code to change that no text shows.

@@ -44,7 +44,16 @@ fn meanwhile(statement: &str, comes: bool) -> String {
     format!("BEGIN NOT ATOMIC IF {condition} THEN {statement}; END IF; END;\n")
 }
 
+/// The database to which the first file is applied, for each case to copy.
+fn begun(bed: &TestBed) -> Site {
+    let site = bed.site("begun");
+    site.file("1_file.sql", BEGIN);
+    site.up();
+    site
+}
+
 fn what_comes_meanwhile_stays(bed: &TestBed) {
+    let begun = begun(bed);
     for (name, first, comes, statement, look) in [
         (
             "column",
@@ -338,7 +347,8 @@ fn what_comes_meanwhile_stays(bed: &TestBed) {
     ] {
         for is_late in [true, false] {
             let file = format!("{first}{}{statement};\n", meanwhile(comes, is_late));
-            let site = bed.at(&format!("{name}_{is_late}"), &[BEGIN, &file]);
+            let site = bed.copy(&begun, &format!("{name}_{is_late}"));
+            site.file("2_file.sql", &file);
             let (report, exit) = site.report(&["up"]);
             assert_eq!(exit, i32::from(is_late), "{name}: {report:#}");
             if is_late {
@@ -368,6 +378,7 @@ fn says_how_to_start_over(site: &Site) {
 /// What comes meanwhile is not in the way of what any number of rows may be lost by, or of what
 /// loses none.
 fn what_is_meant_to_go_goes(bed: &TestBed) {
+    let begun = begun(bed);
     for (name, file, look, there) in [
         (
             "altered_twice_under_locks",
@@ -485,7 +496,8 @@ fn what_is_meant_to_go_goes(bed: &TestBed) {
             "3",
         ),
     ] {
-        let site = bed.at(name, &[BEGIN, &file]);
+        let site = bed.copy(&begun, name);
+        site.file("2_file.sql", &file);
         let (report, exit) = site.report(&["up"]);
         assert_eq!(exit, 0, "{name}: {report:#}");
         assert_eq!(site.texts(look), [there], "{name}: {report:#}");

@@ -84,7 +84,7 @@ async fn growth_while_a_snapshot_is_taken(store: &Store) {
         chats.sql("PRAGMA journal_mode = wal");
     }
     let writers = Writers::start(&chats.url, store.pick(1, 3, 3));
-    for trial in 0..trials(store.pick(60, 40, 40)) {
+    for trial in 0..trials(store.pick(24, 12, 12)) {
         // In one range, and in several at a time.
         let [first, second] = [[1, 1], [1, 3], [3, 1], [3, 3]][trial as usize % 4];
         let before = take(&chats, &chats.file("before.cas"), first).await;

@@ -190,6 +190,13 @@ impl MariaDb {
         run_sql(&self.url_of("mysql"), &format!("DROP DATABASE `{name}`"));
     }
 
+    /// A database with what another one has. Its URL.
+    pub fn copy(&self, of: &str, name: &str) -> String {
+        let url = self.database(name);
+        run_sql(&url, &self.dump(of));
+        url
+    }
+
     /// The statements that make what a database has.
     pub fn dump(&self, name: &str) -> String {
         let mut dump = Command::new(program(&["mariadb-dump"]));

@@ -61,21 +61,41 @@ impl TestBed {
 
     /// An empty database, and an empty folder of migrations.
     pub fn site(&self, name: &str) -> Site {
-        let folder = self.folder.path().join(name);
-        fs::create_dir_all(folder.join("migrations")).unwrap();
-        fs::create_dir(folder.join("tmp")).unwrap();
-        let path = folder.join("chat.db");
-        let url = match &self.store {
+        self.place(name, |path| match &self.store {
             Store::Sqlite(_) => {
-                fs::write(&path, b"").unwrap();
+                fs::write(path, b"").unwrap();
                 format!("sqlite:{}", path.display())
             }
             Store::Postgres(server) => server.database(name),
             Store::Mysql(server) => server.database(name),
-        };
+        })
+    }
+
+    /// A copy of a site: made in less time than by applying the same files.
+    pub fn copy(&self, from: &Site, name: &str) -> Site {
+        let of = from.folder.file_name().unwrap().to_str().unwrap();
+        let site = self.place(name, |path| match &self.store {
+            Store::Sqlite(_) => {
+                fs::copy(from.folder.join("chat.db"), path).unwrap();
+                format!("sqlite:{}", path.display())
+            }
+            Store::Postgres(server) => server.copy(of, name),
+            Store::Mysql(server) => server.copy(of, name),
+        });
+        for file in files(&from.dir()) {
+            fs::copy(&file, site.dir().join(file.file_name().unwrap())).unwrap();
+        }
+        site
+    }
+
+    /// Its folders, and the database that is made; where it is a file, at this path.
+    fn place(&self, name: &str, database: impl FnOnce(&Path) -> String) -> Site {
+        let folder = self.folder.path().join(name);
+        fs::create_dir_all(folder.join("migrations")).unwrap();
+        fs::create_dir(folder.join("tmp")).unwrap();
         Site {
             backend: self.backend,
-            url,
+            url: database(&folder.join("chat.db")),
             folder,
         }
     }

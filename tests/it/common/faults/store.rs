@@ -99,6 +99,28 @@ impl Host {
         }
     }
 
+    /// A copy of a store, whose database has this name: made in less time than by applying its files.
+    pub fn copy(&self, from: &Store, of: &str, name: &str) -> Store {
+        let folder = tempfile::tempdir().unwrap();
+        let url = match self {
+            Self::Sqlite => {
+                let path = folder.path().join("chat.db");
+                fs::copy(from.path("chat.db"), &path).unwrap();
+                format!("sqlite:{}", path.display())
+            }
+            Self::Postgres(server) => server.copy(of, name),
+            Self::Mysql(server) => server.copy(of, name),
+        };
+        fs::create_dir(folder.path().join("migrations")).unwrap();
+        let store = Store {
+            backend: from.backend,
+            url,
+            folder,
+        };
+        store.begin();
+        store
+    }
+
     /// A database at version 1.
     pub fn store(&self, name: &str) -> Store {
         let store = self.empty(name);
