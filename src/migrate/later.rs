@@ -151,7 +151,7 @@ impl Judge<'_> {
                     hides(MAKES);
                 }
             }
-            let mut said = statements(&body, self.dialect);
+            let mut said = statements(&said::with_constants(&body, self.dialect), self.dialect);
             for said in &mut said {
                 said.is_put_together = is_put_together;
                 said.transitions.clone_from(&action.transitions);

@@ -435,7 +435,7 @@ fn proven(evidence: &Evidence) -> (Verdict, String) {
     if !evidence.blind.is_empty() {
         let names: Vec<_> = evidence.blind.iter().cloned().collect();
         parts.push(format!(
-            "triggers of {} may have run unseen: this user has no right TRIGGER on them",
+            "what acts on {} may do so unseen: this user has no right TRIGGER or EVENT on them",
             listed(&names)
         ));
     }

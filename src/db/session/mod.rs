@@ -16,8 +16,8 @@ pub use copying::{Copying, Reached, reached};
 pub use failed::{Failed, Why};
 pub use foreign_key::ForeignKey;
 pub(in crate::db) use object::{
-    COUNTER, DEFAULT, FOREIGN_KEY, KEEPS_APART, KEY, NOT_NULL, NUMBER, ON_DELETE, POLICIES, POLICY,
-    UNIQUE, columns_of,
+    COMPUTED, COUNTER, DEFAULT, FOREIGN_KEY, KEEPS_APART, KEY, NOT_NULL, NUMBER, ON_DELETE,
+    POLICIES, POLICY, UNIQUE, columns_of, computes,
 };
 pub use object::{Needs, Object, SWITCHED_OFF};
 use std::collections::{BTreeMap, BTreeSet};

@@ -1,5 +1,7 @@
 //! Objects that belong to a table, or are derived from it.
 
+use crate::sql::{Dialect, TokenKind, tokenize};
+
 /// The kind of [`Object`] that a table has one of: its primary key,
 pub(in crate::db) const KEY: &str = "primary key";
 /// and the counter that never gives a number again.
@@ -20,6 +22,8 @@ pub(in crate::db) const POLICY: &str = "policy";
 pub(in crate::db) const POLICIES: &str = "row-level";
 /// and a value that new rows get, be it from a sequence.
 pub(in crate::db) const DEFAULT: &str = "default";
+/// That such a value is computed for each row, as the time is, and is not one value for all.
+pub(in crate::db) const COMPUTED: &str = "computed default";
 /// An index that does what a UNIQUE constraint does: it is an object of its own besides, and not
 /// missed as this.
 pub(in crate::db) const KEEPS_APART: &str = "unique columns";
@@ -63,7 +67,7 @@ impl Object {
             (POLICY | POLICIES, kind) => {
                 self.kind == kind && (same_id || of_table && self.has_columns_of(other))
             }
-            (ON_DELETE | NOT_NULL | DEFAULT, kind) => {
+            (ON_DELETE | NOT_NULL | DEFAULT | COMPUTED, kind) => {
                 self.kind == kind && (same_id || of_table && self.has_columns_of(other))
             }
             // It may have got another name, and another one its name.
@@ -97,8 +101,10 @@ impl Object {
     /// Whether it goes with the other one, which says so.
     pub fn goes_with(&self, other: &Self) -> bool {
         let kinds = (self.kind.as_str(), other.kind.as_str());
-        matches!(kinds, (ON_DELETE, FOREIGN_KEY) | (NUMBER, KEY))
-            && self.table.eq_ignore_ascii_case(&other.table)
+        matches!(
+            kinds,
+            (ON_DELETE, FOREIGN_KEY) | (NUMBER, KEY) | (COMPUTED, DEFAULT)
+        ) && self.table.eq_ignore_ascii_case(&other.table)
             && self.has_columns_of(other)
     }
 
@@ -122,9 +128,66 @@ pub(in crate::db) fn columns_of(text: &str) -> Vec<String> {
     columns
 }
 
+/// Whether a default is computed for each row. Numbers of a sequence are told of by themselves.
+pub(in crate::db) fn computes(default: &str, dialect: Dialect) -> bool {
+    const WORDS: [&str; 5] = [
+        "CURRENT_DATE",
+        "CURRENT_TIME",
+        "CURRENT_TIMESTAMP",
+        "LOCALTIME",
+        "LOCALTIMESTAMP",
+    ];
+    let tokens = tokenize(default, dialect);
+    let word = |at: usize| {
+        let token = tokens.get(at).filter(|it| it.kind == TokenKind::Word)?;
+        Some(token.text(default).to_ascii_uppercase())
+    };
+    let text = |at: usize| tokens.get(at).map_or("", |it| it.text(default));
+    let before = |at: usize| at.checked_sub(1);
+    // Behind a cast or another word are the brackets of a type: `character varying(20)`.
+    let is_type = |at: usize| {
+        before(at).is_some_and(|it| text(it) == ":" || text(it) == "::" || word(it).is_some())
+    };
+    (0..tokens.len()).any(|at| {
+        word(at).is_some_and(|it| {
+            let calls = text(at + 1) == "(" && it != "NEXTVAL" && !is_type(at);
+            calls || WORDS.contains(&it.as_str())
+        })
+    })
+}
+
 #[cfg(test)]
 mod tests {
-    use super::{FOREIGN_KEY, Object};
+    use super::{FOREIGN_KEY, Object, computes};
+    use crate::sql::Dialect::{Postgres, Sqlite};
+
+    #[test]
+    fn a_computed_default_is_known_by_its_words() {
+        for (default, dialect) in [
+            ("now()", Postgres),
+            ("timezone('utc'::text, now())", Postgres),
+            ("CURRENT_TIMESTAMP", Postgres),
+            ("CURRENT_TIMESTAMP", Sqlite),
+            ("datetime('now', 'localtime')", Sqlite),
+            ("lower(hex(randomblob(16)))", Sqlite),
+        ] {
+            assert!(computes(default, dialect), "{default}");
+        }
+        for (default, dialect) in [
+            (
+                "'2026-01-01 00:00:00+00'::timestamp with time zone",
+                Postgres,
+            ),
+            ("'now()'::character varying(20)", Postgres),
+            ("'x'::bpchar(3)", Postgres),
+            ("nextval('messages_id_seq'::regclass)", Postgres),
+            ("'CURRENT_TIMESTAMP'", Sqlite),
+            ("\"CURRENT_TIMESTAMP\"", Sqlite),
+            ("-1", Sqlite),
+        ] {
+            assert!(!computes(default, dialect), "{default}");
+        }
+    }
 
     #[test]
     fn a_foreign_key_is_known_by_its_columns_and_not_by_a_name_that_another_one_got() {

@@ -12,6 +12,7 @@ mod elsewhere;
 mod evidence;
 mod fallen;
 mod fresh;
+mod kinds;
 mod limits;
 mod missed;
 mod names;

@@ -8,7 +8,7 @@ use crate::migrate::intent::Intent;
 use crate::migrate::later::{Deed, Extent, Only, Target, deeds};
 use crate::migrate::preserve;
 use crate::migrate::preserve::{Lost, Tables, What};
-use crate::model::{Action, Actions, NumberedColumn, Numbering, Sequence, Shape, Successor};
+use crate::model::{Action, Actions, Cell, NumberedColumn, Numbering, Sequence, Shape, Successor};
 use crate::sql::Dialect;
 use std::collections::BTreeSet;
 
@@ -76,55 +76,7 @@ impl Outlook {
     ) -> anyhow::Result<Vec<Lost>> {
         let mut found = Vec::new();
         if let Some(were) = &self.deeds {
-            let deeds = deeds(&actions(session)?, after.shapes, self.dialect);
-            let mut deeds = dependants::with(session, deeds)?;
-            let successor =
-                |shape: &Shape| preserve::successor(shape, before, after, &intent.renames);
-            let renamed = |own: &str, column: Option<&str>| {
-                let Some(now) = before.called(own).and_then(successor) else {
-                    return (own.to_owned(), column.map(str::to_owned));
-                };
-                let named = |column: &str| {
-                    let mut pairs = now.columns.iter();
-                    let pair = pairs.find(|(old, _)| old.name == column);
-                    pair.map_or(column, |(_, new)| &new.name).to_owned()
-                };
-                let column = column.map(named);
-                (now.table, column)
-            };
-            deeds.retain(|deed| !deed.is_among(were, renamed));
-            // Where it may be its own table that it hangs on, the others are not told of too.
-            deeds.sort_by_key(|deed| deed.target == Target::Any);
-            let mut told: Vec<&Deed> = Vec::new();
-            for deed in &deeds {
-                let is_it = |shape: &&Shape| {
-                    successor(shape).is_some_and(|now| {
-                        let former = now.columns.iter().map(|(_, new)| new.name.as_str());
-                        now.table == deed.table && deed.takes_from(former)
-                    })
-                };
-                let Some(shape) = before.shapes.iter().find(is_it) else {
-                    continue;
-                };
-                if told.iter().any(|own| deed.is_owned_as(own)) {
-                    continue;
-                }
-                let rows = self.harmed(session, deed, after)?;
-                if rows > 0 {
-                    told.push(deed);
-                    let (column, words) = (deed.column.as_deref(), deed.words.clone());
-                    let what = match deed.extent {
-                        Extent::One if !is_referred_to(session, &deed.table)? => What::Cleared,
-                        Extent::One | Extent::Any => What::Later,
-                        Extent::New => What::Unstored,
-                    };
-                    let lost = preserve::later(what, (shape, column), words, before);
-                    found.push(Lost {
-                        rows: rows.unsigned_abs(),
-                        ..lost
-                    });
-                }
-            }
+            found.extend(self.done(session, intent, were, (before, after))?);
         }
         if let Some(were) = &self.numbers {
             let numbers = session.numberings()?;
@@ -148,6 +100,72 @@ impl Outlook {
                     words,
                     before,
                 ));
+            }
+        }
+        Ok(found)
+    }
+
+    /// What triggers, rules and events will do that did less before.
+    fn done(
+        &self,
+        session: &mut dyn Session,
+        intent: &Intent<'_>,
+        were: &[Deed],
+        (before, after): (Tables<'_>, Tables<'_>),
+    ) -> anyhow::Result<Vec<Lost>> {
+        let mut found = Vec::new();
+        let deeds = deeds(&actions(session)?, after.shapes, self.dialect);
+        let mut deeds = dependants::with(session, deeds)?;
+        let successor = |shape: &Shape| preserve::successor(shape, before, after, &intent.renames);
+        let renamed = |own: &str, column: Option<&str>| {
+            let Some(now) = before.called(own).and_then(successor) else {
+                return (own.to_owned(), column.map(str::to_owned));
+            };
+            let named = |column: &str| {
+                let mut pairs = now.columns.iter();
+                let pair = pairs.find(|(old, _)| old.name == column);
+                pair.map_or(column, |(_, new)| &new.name).to_owned()
+            };
+            let column = column.map(named);
+            (now.table, column)
+        };
+        deeds.retain(|deed| !deed.is_among(were, renamed));
+        // Where it may be its own table that it hangs on, the others are not told of too.
+        deeds.sort_by_key(|deed| deed.target == Target::Any);
+        let mut told: Vec<&Deed> = Vec::new();
+        for deed in &deeds {
+            let is_it = |shape: &&Shape| {
+                successor(shape).is_some_and(|now| {
+                    let former = now.columns.iter().map(|(_, new)| new.name.as_str());
+                    now.table == deed.table && deed.takes_from(former)
+                })
+            };
+            let Some(shape) = before.shapes.iter().find(is_it) else {
+                continue;
+            };
+            if told.iter().any(|own| deed.is_owned_as(own)) {
+                continue;
+            }
+            let (rows, extent) = self.harmed(session, deed, after)?;
+            if rows > 0 {
+                told.push(deed);
+                let column = deed.column.as_deref();
+                let words = match &deed.only {
+                    Only::Met { .. } if extent == deed.extent => {
+                        format!("{}: {rows} of its rows are like those", deed.words)
+                    }
+                    _ => deed.words.clone(),
+                };
+                let what = match extent {
+                    Extent::One if !is_referred_to(session, &deed.table)? => What::Cleared,
+                    Extent::One | Extent::Any => What::Later,
+                    Extent::New => What::Unstored,
+                };
+                let lost = preserve::later(what, (shape, column), words, before);
+                found.push(Lost {
+                    rows: rows.unsigned_abs(),
+                    ..lost
+                });
             }
         }
         Ok(found)
@@ -215,17 +233,59 @@ impl Outlook {
         Ok(lost)
     }
 
-    /// How many rows a deed would take something from that are there.
+    /// How many rows a deed would take something from that are there, and how far it reaches then.
     fn harmed(
         &self,
         session: &mut dyn Session,
         deed: &Deed,
         after: Tables<'_>,
-    ) -> anyhow::Result<i64> {
+    ) -> anyhow::Result<(i64, Extent)> {
         let all = number(session, "count(*)", &deed.table)?.unwrap_or_default();
-        let Some(column) = deed.column.as_deref().filter(|_| all > 0) else {
-            return Ok(all);
+        if let Only::Met { row, condition } = &deed.only {
+            let rows = self.meeting(session, (&deed.table, row), condition)?;
+            return Ok(match rows.filter(|it| *it > 0) {
+                Some(rows) => (rows, deed.extent),
+                // Rows like those that are there are stored, and nobody knows which others come.
+                None if deed.extent == Extent::Any => (all, Extent::New),
+                None => (0, deed.extent),
+            });
+        }
+        let rows = match deed.column.as_deref().filter(|_| all > 0) {
+            Some(column) => self.harmed_values(session, deed, (column, all), after)?,
+            None => all,
         };
+        Ok((rows, deed.extent))
+    }
+
+    /// How many rows of a table meet a condition that calls each of them so; none where it can't be asked.
+    fn meeting(
+        &self,
+        session: &mut dyn Session,
+        (table, row): (&str, &str),
+        condition: &str,
+    ) -> anyhow::Result<Option<i64>> {
+        let table = session.quote(table);
+        let sql = format!("SELECT count(*) FROM {table} AS {row} WHERE {condition}");
+        // An error would end the transaction of PostgreSQL, and outside of one there is none to end.
+        let is_held = self.dialect == Dialect::Postgres
+            && session.command("SAVEPOINT chatctl_condition").is_ok();
+        let found = session.rows(&sql);
+        if is_held {
+            session.command("ROLLBACK TO SAVEPOINT chatctl_condition")?;
+            session.command("RELEASE SAVEPOINT chatctl_condition")?;
+        }
+        let count = |rows: Vec<Vec<Cell>>| rows.first()?.first()?.to_string().parse().ok();
+        Ok(found.ok().and_then(count))
+    }
+
+    /// The same of a column in a table with so many rows.
+    fn harmed_values(
+        &self,
+        session: &mut dyn Session,
+        deed: &Deed,
+        (column, all): (&str, i64),
+        after: Tables<'_>,
+    ) -> anyhow::Result<i64> {
         let quote = session.names().quote;
         let name = column.replace(quote, &format!("{quote}{quote}"));
         let name = format!("{quote}{name}{quote}");
@@ -233,9 +293,12 @@ impl Outlook {
             Dialect::Postgres => format!("{name}::text"),
             Dialect::Sqlite | Dialect::Mysql => name,
         };
-        let rows = match deed.only {
-            Only::All => all,
-            Only::Reference if !dependants::refers(session, after, (&deed.table, column))? => 0,
+        let refers = matches!(deed.only, Only::Filled | Only::Reference);
+        if refers && !dependants::refers(session, after, (&deed.table, column))? {
+            return Ok(0);
+        }
+        let rows = match &deed.only {
+            Only::All | Only::Some | Only::Met { .. } => all,
             Only::Former => {
                 let filled = number(session, &format!("count({text})"), &deed.table)?;
                 filled.unwrap_or_default()
@@ -247,7 +310,12 @@ impl Outlook {
                 let few = different < FEW || different * 2 < filled.unwrap_or_default();
                 if few { 0 } else { all }
             }
-            Only::Several | Only::Reference => {
+            Only::Filled
+                if number(session, &format!("count({text})"), &deed.table)? < Some(all) =>
+            {
+                0
+            }
+            Only::Several | Only::Reference | Only::Filled => {
                 let different = format!("count(DISTINCT {text})");
                 let different = number(session, &different, &deed.table)?.unwrap_or_default();
                 if different > 1 { all } else { 0 }

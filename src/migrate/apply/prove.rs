@@ -12,7 +12,7 @@ use super::fallen::{Fallen, Rehearsal};
 use super::outlook::Outlook;
 use super::prepared::Prepared;
 use super::unseen::first_word;
-use super::{ApplyOptions, End, Evidence, Failure, Guard, fallen, views, zones};
+use super::{ApplyOptions, End, Evidence, Failure, Guard, fallen, kinds, views, zones};
 use crate::clock;
 use crate::db::{Failed, Measure, OWN_TABLES, Session};
 use crate::migrate::intent::Intent;
@@ -535,6 +535,8 @@ impl Watched<'_> {
             let mut weaker = preserve::weaker((shape, successor), now, &compared, before);
             weaker.retain(|it| it.what != What::InUtc || !zones::is_named(self.intent));
             evidence.lost.extend(weaker);
+            let kinds = kinds::of(session, (shape, successor), before, self.intent.dialect)?;
+            evidence.lost.extend(kinds);
         }
         let unwritable = views::unwritable(session, shape, (before, after), self.intent)?;
         evidence.lost.extend(unwritable);

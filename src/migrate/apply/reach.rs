@@ -21,7 +21,7 @@ pub(super) struct Known {
     /// What runs or reads something else when it is used: tables with triggers, views, sequences,
     /// tables that are made of others.
     pub(super) deep: BTreeSet<String>,
-    /// Whether triggers or events are among it, of whatever table.
+    /// Whether triggers, events or routines are among it that may delete rows, of whatever table.
     pub(super) acts: bool,
 }
 
@@ -266,6 +266,8 @@ mod tests {
         let cascading = format!("{key} ON DELETE CASCADE;");
         assert_eq!(reach_in(&cascading, &acting), Reach::Everything);
         assert_ne!(reach_in(key, &acting), Reach::Everything);
+        let moving = format!("{key} ON DELETE RESTRICT ON  UPDATE CASCADE;");
+        assert_ne!(reach_in(&moving, &acting), Reach::Everything);
         assert_ne!(reach(&cascading), Reach::Everything);
     }
 

@@ -219,8 +219,10 @@ fn known(session: &mut dyn Session) -> anyhow::Result<Known> {
          AND (table_type NOT IN ('BASE TABLE', 'SYSTEM VERSIONED') OR engine IS NULL OR engine NOT IN ('InnoDB', 'MyISAM', 'Aria', 'MEMORY', 'ROCKSDB', 'ARCHIVE', 'CSV'))",
     )?;
     let acts = session.rows(
-        "SELECT 1 FROM information_schema.triggers WHERE trigger_schema = database() \
-         UNION ALL SELECT 1 FROM information_schema.events WHERE event_schema = database() LIMIT 1",
+        "SELECT 1 FROM (SELECT action_statement AS body FROM information_schema.triggers WHERE trigger_schema = database() \
+         UNION ALL SELECT event_definition FROM information_schema.events WHERE event_schema = database() \
+         UNION ALL SELECT routine_definition FROM information_schema.routines WHERE routine_schema = database()) AS code \
+         WHERE body IS NULL OR lower(body) REGEXP 'call|delete|execute|merge|replace' LIMIT 1",
     )?;
     let pair = |row: &Vec<Cell>| (row[0].to_string(), row[1].to_string());
     let moves = |row: &&Vec<Cell>| row[2].text() == Some("1");

@@ -11,7 +11,8 @@ use std::ops::Range;
 impl Piece<'_> {
     /// Whether it may make a foreign key by which what deletes rows of one table reaches those of another.
     pub fn may_cascade(&self) -> bool {
-        self.text.to_ascii_lowercase().contains("cascade")
+        let words: Vec<_> = super::words(self.text).collect();
+        words.windows(3).any(|it| it == ["on", "delete", "cascade"])
     }
 }
 

@@ -45,9 +45,16 @@ impl Occasion {
 }
 
 /// Which values a deed takes something from: those that are there tell it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Only {
     All,
+    /// Those of the rows that meet a condition, in SQL, which calls each of them by a name: `new` or `old`.
+    Met {
+        row: &'static str,
+        condition: String,
+    },
+    /// Those of some rows, and nobody can tell which.
+    Some,
     /// Those of a column in which most rows have a value of their own, as texts of users are; not a state or
     /// a kind, of which there are few.
     Different,
@@ -59,6 +66,8 @@ pub enum Only {
     Former,
     /// Those of a foreign key in which there are more values than one.
     Reference,
+    /// The same, if none of them is NULL: a row may get its value later.
+    Filled,
 }
 
 /// How many rows of a table a deed takes each time.
@@ -129,7 +138,7 @@ impl Deed {
 }
 
 /// Whether a column is named as the time at which its row was made, and not as that of its last change.
-fn is_of_birth(column: &str) -> bool {
+pub(super) fn is_of_birth(column: &str) -> bool {
     const OTHERS: [&str; 6] = ["creator", "upd", "modif", "chang", "seen", "last"];
     let lower = column.to_lowercase();
     let is_named = ["creat", "insert"].iter().any(|it| lower.starts_with(it));

@@ -2,12 +2,17 @@
 
 mod assigned;
 mod condition;
+mod constants;
+mod discards;
+mod given;
 mod path;
 
 pub(super) use assigned::Assigned;
 pub(super) use condition::changed;
+pub(super) use constants::with_constants;
+pub(super) use discards::{depends, discards, drops_row, named, reads};
 
-use crate::model::{On, Transitions};
+use crate::model::Transitions;
 use crate::sql;
 use crate::sql::{Dialect, Facts, Kind, Statement, Token, TokenKind, tokenize};
 
@@ -241,31 +246,6 @@ pub(super) fn mutes(body: &str, dialect: Dialect) -> bool {
         && is_set_to(&["replica"])
         && !is_set_to(&["origin", "default", "local_only"])
         && !is_reset
-}
-
-/// Whether a body gives up the row that it was called for by such a write, whatever the row is.
-pub(super) fn drops_row(body: &str, event: On, dialect: Dialect) -> bool {
-    let tokens = Tokens::of(body, dialect);
-    match dialect {
-        Dialect::Sqlite => {
-            let asks = tokens.has(&["WHERE", "CASE", "WHEN", "FROM"]);
-            let raises = (0..tokens.all.len())
-                .any(|index| tokens.is(index, &["RAISE"]) && tokens.is(index + 2, &["IGNORE"]));
-            raises && !asks
-        }
-        Dialect::Postgres => {
-            // The row as it was undoes an UPDATE, and is none for a new row.
-            let none = |index: &usize| {
-                let is_alone = tokens.at(index + 2) == ";";
-                let is_none = tokens.is(index + 1, &["NULL", "OLD"]);
-                is_alone && (is_none || path::gives_old(&tokens, *index, event))
-            };
-            let returns = path::returns(&tokens, event);
-            let is_rule = tokens.is(0, &IN_RULES) || tokens.at(0) == "(";
-            is_rule || !returns.is_empty() && returns.iter().all(none)
-        }
-        Dialect::Mysql => false,
-    }
 }
 
 /// What a rule does begins so, and the function of a trigger does not.

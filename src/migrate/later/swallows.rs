@@ -1,5 +1,6 @@
 //! Whether an action discards each written row, or a value of it, without storing it elsewhere.
 
+use super::deed::is_of_birth;
 use super::said::{Assigned, Said};
 use super::{Deed, Extent, Judge, Only, holds_text, key_of, said};
 use crate::model::{Body, On, Shape, ShapeColumn};
@@ -22,7 +23,7 @@ impl Judge<'_> {
         let mut events = events.into_iter().filter(|it| action.on.contains(it));
         let swallows = |event: On| drops(event) && !self.stores(said, event);
         let table = self.own().filter(|_| action.decides)?;
-        match self.changed(table) {
+        let swallowed = match self.changed(table) {
             Changed::Any if events.any(swallows) => {
                 Some(self.deed((table, None), "would stop rows from being stored in", ""))
             }
@@ -34,7 +35,85 @@ impl Judge<'_> {
                 ))
             }
             Changed::Any | Changed::Column(_) | Changed::Else => None,
+        };
+        swallowed.or_else(|| self.swallows_some(said, table))
+    }
+
+    /// The same on a condition, of which the rows that are there show whether it keeps such rows out.
+    fn swallows_some(&self, said: &[Said], table: &Shape) -> Option<Deed> {
+        let Body::Statements(body) = &self.action.body else {
+            return None;
+        };
+        let does = "would stop some rows from being stored in";
+        let some = |event: On| {
+            let discards = said::discards(body, event, self.dialect);
+            if discards.is_empty() || self.stores(said, event) {
+                return None;
+            }
+            let text = discards.iter().flatten().cloned();
+            let text = self.action.condition.iter().cloned().chain(text);
+            let text = text.collect::<Vec<_>>().join(" ");
+            let only = self.met(table, event, discards.into_iter().collect())?;
+            let extent = match (event, &only) {
+                (On::Insert, Only::Met { .. }) => Extent::Any,
+                _ => Extent::New,
+            };
+            Some(Deed {
+                only,
+                extent,
+                ..self.deed((table, None), does, &text)
+            })
+        };
+        let events = [On::Insert, On::Update].into_iter();
+        events
+            .filter(|it| self.action.on.contains(it))
+            .find_map(some)
+    }
+
+    /// Which rows are concerned that meet the condition of the action and one of these; none where it is about
+    /// no row that is like those of users.
+    fn met(&self, table: &Shape, event: On, any: Option<Vec<String>>) -> Option<Only> {
+        let is_new = event == On::Insert;
+        let unknown = || is_new.then_some(Only::Some);
+        let Some(any) = any else {
+            return unknown();
+        };
+        let any = any.join("\n) OR (");
+        let condition = match &self.action.condition {
+            Some(condition) => format!("({condition}\n) AND (({any}\n))"),
+            None => format!("({any}\n)"),
+        };
+        let named = |row: &str| said::named(&condition, row, self.dialect);
+        let (new, old) = (named("NEW"), named("OLD"));
+        // A new row was not there before, and an UPDATE that is compared with the row may be idle.
+        if !old.is_empty() && (is_new || !new.is_empty()) {
+            return None;
         }
+        let (row, columns) = if old.is_empty() {
+            ("new", new)
+        } else {
+            ("old", old)
+        };
+        // A new row has another key than those that are there.
+        let key = key_of(table);
+        let is_key = |it: &String| key.iter().any(|key| key.eq_ignore_ascii_case(it));
+        if !columns.is_empty() && columns.iter().all(is_key) {
+            return None;
+        }
+        let is_of_time = |it: &String| {
+            let declared = column_of(table, it).map(|it| it.declared.to_lowercase());
+            let is_time = declared.is_some_and(|it| it.contains("time") || it.contains("date"));
+            is_time || is_of_birth(it)
+        };
+        let is_of_user = |it: &String| self.actions.routines.contains_key(it);
+        // New rows are younger than those that are there, and a row that is there is equal to itself.
+        let tells_nothing = columns.iter().any(is_of_time)
+            || said::depends(&condition, is_of_user, self.dialect)
+            || said::reads(&condition, &table.table, self.dialect);
+        if tells_nothing {
+            return unknown();
+        }
+        Some(Only::Met { row, condition })
     }
 
     /// What new values of a column come to that has long texts.
@@ -74,7 +153,8 @@ impl Judge<'_> {
             return Vec::new();
         }
         let is_asked = asks(&self.action.body);
-        let all = said.of_each_row(&key_of(table)).into_iter();
+        let columns: Vec<_> = table.columns.iter().map(|it| it.name.as_str()).collect();
+        let all = said.of_each_row(&key_of(table), &columns).into_iter();
         let deeds = all.filter_map(|(column, assigned)| {
             let given = (column.as_str(), assigned);
             if is_asked {
@@ -113,13 +193,17 @@ impl Judge<'_> {
                 return unstored("would store a digest of each new value in");
             }
             Assigned::Blank if is_text && by_all && said.writes_row() => Only::All,
+            Assigned::Constant if is_text && by_all && is_new && is_of_speaker(table, column) => {
+                Only::Several
+            }
             Assigned::Constant if is_text && by_all && is_new => Only::Different,
             Assigned::Cut(length) if is_text && by_all && is_new => Only::Longer(length),
             Assigned::Cut(_) if is_new => {
                 return self.of_some_rows(said, table, (column, assigned));
             }
-            Assigned::Blank | Assigned::Constant | Assigned::Flag
-                if !is_text && by_all && is_new =>
+            Assigned::Blank if !is_text && by_all && is_new => Only::Filled,
+            Assigned::Constant | Assigned::Flag
+                if !is_text && by_all && is_new && !is_of_state(column) =>
             {
                 Only::Reference
             }
@@ -256,6 +340,36 @@ fn text_of<'a>(table: &'a Shape, column: &str) -> Option<&'a ShapeColumn> {
 fn column_of<'a>(table: &'a Shape, column: &str) -> Option<&'a ShapeColumn> {
     let mut columns = table.columns.iter();
     columns.find(|it| it.name.eq_ignore_ascii_case(column))
+}
+
+/// Whether a column says who wrote a message: it has few values, and each belongs to its row.
+fn is_of_speaker(table: &Shape, column: &str) -> bool {
+    const SPEAKERS: [&str; 7] = [
+        "author",
+        "direction",
+        "messagetype",
+        "role",
+        "sender",
+        "sendertype",
+        "speaker",
+    ];
+    const CONTENT: [&str; 5] = ["body", "content", "message", "parts", "text"];
+    let lower = column.to_lowercase().replace('_', "");
+    let is_speaker = SPEAKERS.iter().any(|it| lower.ends_with(it));
+    let is_content = |it: &ShapeColumn| {
+        let name = it.name.to_lowercase();
+        name != column.to_lowercase()
+            && holds_text(&it.declared)
+            && CONTENT.iter().any(|content| name.contains(content))
+    };
+    is_speaker && table.columns.iter().any(is_content)
+}
+
+/// Whether a column is named as a state or a kind, with which new rows may begin.
+fn is_of_state(column: &str) -> bool {
+    const STATES: [&str; 7] = ["categ", "kind", "level", "phase", "prior", "stat", "type"];
+    let lower = column.to_lowercase();
+    STATES.iter().any(|it| lower.contains(it))
 }
 
 /// Whether it puts rows into a table.

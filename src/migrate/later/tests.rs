@@ -1,6 +1,7 @@
 //! What counts as destroying later, and what does not.
 
 mod any_table;
+mod discards;
 mod occasions;
 mod rows;
 

@@ -17,8 +17,9 @@ use super::error::{UNSUPPORTED, failed, number};
 use crate::db::driver::{Driver, as_written};
 use crate::db::session::measured::{counted, counting};
 use crate::db::session::{
-    COUNTER, Copied, Copying, DEFAULT, FOREIGN_KEY, Failed, ForeignKey, Interrupter, Measure,
-    Missing, Object, Placed, PlacedRows, Seeds, Session, Waits, by_counts, columns_of, numbers,
+    COMPUTED, COUNTER, Copied, Copying, DEFAULT, FOREIGN_KEY, Failed, ForeignKey, Interrupter,
+    Measure, Missing, Object, Placed, PlacedRows, Seeds, Session, Waits, by_counts, columns_of,
+    numbers,
 };
 use crate::db::{Target, server};
 use crate::model::{Actions, Case, Cell, Compared, Content, Names, Numbering, Shape, Successor};
@@ -322,7 +323,11 @@ impl Session for MySql {
              WHERE table_schema = database() AND extra LIKE '%auto_increment%' \
              UNION ALL SELECT '{DEFAULT}', c.column_name, c.table_name, c.column_name FROM information_schema.columns AS c \
              JOIN information_schema.tables AS t ON t.table_schema = c.table_schema AND t.table_name = c.table_name \
-             WHERE c.table_schema = database() AND t.table_type <> 'VIEW' AND (c.column_default <> 'NULL' OR c.extra LIKE '%on update%')"
+             WHERE c.table_schema = database() AND t.table_type <> 'VIEW' AND (c.column_default <> 'NULL' OR c.extra LIKE '%on update%') \
+             UNION ALL SELECT '{COMPUTED}', c.column_name, c.table_name, c.column_name FROM information_schema.columns AS c \
+             JOIN information_schema.tables AS t ON t.table_schema = c.table_schema AND t.table_name = c.table_name \
+             WHERE c.table_schema = database() AND t.table_type <> 'VIEW' AND c.column_default REGEXP '^(current_timestamp|[a-z_]+[(])' \
+             AND c.column_default NOT LIKE 'nextval%'"
         ))?;
         let objects = rows.iter().map(|row| Object {
             kind: row[0].to_string(),

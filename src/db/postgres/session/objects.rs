@@ -2,8 +2,11 @@
 
 use super::catalog::FIRST;
 use super::{Postgres, numbers, text_literal};
-use crate::db::session::{DEFAULT, Object, POLICIES, POLICY, SWITCHED_OFF, columns_of};
+use crate::db::session::{
+    COMPUTED, DEFAULT, Object, POLICIES, POLICY, SWITCHED_OFF, columns_of, computes,
+};
 use crate::model::{Cell, Shape, ShapeColumn};
+use crate::sql::Dialect;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What a view `c` shows rows of that a crash of the server empties, or that are elsewhere.
@@ -53,6 +56,7 @@ impl Postgres {
             triggers,
             constraints,
             defaults,
+            expressions,
             policies,
         ] = self.several(&objects())?;
         let of_user = |name: &str| name != "information_schema" && !name.starts_with("pg_");
@@ -69,6 +73,11 @@ impl Postgres {
             })
             .collect();
         let of_constraints: BTreeSet<_> = constraints.iter().map(|row| numbers(row)[0]).collect();
+        let computed = expressions.iter().filter(|row| {
+            let default = row[2].text();
+            default.is_some_and(|it| computes(it, Dialect::Postgres))
+        });
+        let computed: BTreeSet<_> = computed.map(|row| numbers(&row[..2])).collect();
         let mut objects = BTreeSet::new();
         let object = |kind: &str, schema: &str, (name, table): (&Cell, &Cell), id: u64| Object {
             kind: kind.to_owned(),
@@ -123,19 +132,20 @@ impl Postgres {
             {
                 let column = row[2].to_string();
                 let id = (ids[0] << 16) | ids[1];
-                objects.insert(Object {
+                let computed = computed.contains(&ids).then_some(COMPUTED);
+                objects.extend([DEFAULT].into_iter().chain(computed).map(|kind| Object {
                     name: column.clone(),
-                    columns: vec![column],
-                    ..object(DEFAULT, schema, (&row[2], &table[1]), id)
-                });
+                    columns: vec![column.clone()],
+                    ..object(kind, schema, (&row[2], &table[1]), id)
+                }));
             }
         }
         Ok(objects)
     }
 }
 
-/// Schemas, relations, indexes, triggers, indexes of constraints, columns with a default, and policies.
-fn objects() -> [String; 7] {
+/// Schemas, relations, indexes, triggers, indexes of constraints, columns with a default, defaults, and policies.
+fn objects() -> [String; 8] {
     [
         "oid::text, nspname::text FROM pg_catalog.pg_namespace".to_owned(),
         "oid::text, relname::text, relnamespace::text, relkind::text, relpersistence::text, relrowsecurity::text FROM pg_catalog.pg_class WHERE relkind <> 't'".to_owned(),
@@ -149,6 +159,9 @@ fn objects() -> [String; 7] {
         format!(
             "attrelid::text, attnum::text, attname::text FROM pg_catalog.pg_attribute WHERE attrelid >= {FIRST} AND attnum > 0 \
              AND (atthasdef OR attidentity <> '') AND attgenerated = '' AND NOT attisdropped"
+        ),
+        format!(
+            "adrelid::text, adnum::text, pg_catalog.pg_get_expr(adbin, adrelid) FROM pg_catalog.pg_attrdef WHERE adrelid >= {FIRST}"
         ),
         "polname::text, polrelid::text, oid::text FROM pg_catalog.pg_policy".to_owned(),
     ]

@@ -16,10 +16,12 @@ impl Sqlite {
         });
         let triggers: Vec<_> = triggers.collect();
         let tables = self.rows("SELECT name, sql FROM main.sqlite_master WHERE type = 'table'")?;
-        let clauses = tables
-            .iter()
-            .filter(|row| row[1].text().is_some_and(replaces))
-            .map(|row| clause(&row[0].to_string()));
+        let clauses = tables.iter().flat_map(|row| {
+            let (table, sql) = (row[0].to_string(), row[1].text().unwrap_or_default());
+            let ways = [Conflict::Replace, Conflict::Ignore].into_iter();
+            let ways = ways.filter(|it| it.is_in(sql));
+            ways.map(|it| it.clause(&table)).collect::<Vec<_>>()
+        });
         Ok(Actions::new(
             triggers.into_iter().chain(clauses).collect(),
             [],
@@ -47,7 +49,8 @@ fn action(name: &str, table: &str, sql: &str) -> Option<Action> {
         title: format!("trigger `{name}` on `{table}`"),
         table: Some(table.to_owned()),
         on: on.collect(),
-        decides: has("BEFORE") || has("INSTEAD"),
+        // Without a word it is BEFORE.
+        decides: !has("AFTER"),
         condition: condition
             .and_then(|(it, _)| Some(sql.get(it.end..body.first()?.0.start)?.trim().to_owned())),
         transitions: Transitions::default(),
@@ -55,45 +58,67 @@ fn action(name: &str, table: &str, sql: &str) -> Option<Action> {
     })
 }
 
-/// Whether a constraint of a table deletes the rows that a new one conflicts with.
-fn replaces(sql: &str) -> bool {
-    let mut tokens = tokenize(sql, Dialect::Sqlite);
-    tokens.retain(|it| it.kind != TokenKind::Comment);
-    let words = ["ON", "CONFLICT", "REPLACE"];
-    tokens.windows(3).any(|found| {
-        let mut pairs = found.iter().zip(words);
-        pairs
-            .all(|(it, word)| it.kind == TokenKind::Word && it.text(sql).eq_ignore_ascii_case(word))
-    })
+/// What a constraint of a table does with a conflict, other than to refuse the new row.
+#[derive(Clone, Copy)]
+enum Conflict {
+    /// It deletes the row that is there.
+    Replace,
+    /// It drops the new row.
+    Ignore,
 }
 
-/// What such a constraint does.
-fn clause(table: &str) -> Action {
-    Action {
-        title: format!("conflict clause of `{table}`"),
-        table: Some(table.to_owned()),
-        on: vec![On::Insert],
-        decides: false,
-        condition: None,
-        transitions: Transitions::default(),
-        body: Body::Statements(format!("DELETE FROM {}", quoted(table))),
+impl Conflict {
+    /// Whether a table has such a constraint.
+    fn is_in(self, sql: &str) -> bool {
+        let way = match self {
+            Self::Replace => "REPLACE",
+            Self::Ignore => "IGNORE",
+        };
+        let mut tokens = tokenize(sql, Dialect::Sqlite);
+        tokens.retain(|it| it.kind != TokenKind::Comment);
+        let words = ["ON", "CONFLICT", way];
+        tokens.windows(3).any(|found| {
+            let mut pairs = found.iter().zip(words);
+            pairs.all(|(it, word)| {
+                it.kind == TokenKind::Word && it.text(sql).eq_ignore_ascii_case(word)
+            })
+        })
+    }
+
+    /// What such a constraint does.
+    fn clause(self, table: &str) -> Action {
+        let body = match self {
+            Self::Replace => format!("DELETE FROM {}", quoted(table)),
+            Self::Ignore => "SELECT RAISE(IGNORE)".to_owned(),
+        };
+        Action {
+            title: format!("conflict clause of `{table}`"),
+            table: Some(table.to_owned()),
+            on: vec![On::Insert],
+            decides: matches!(self, Self::Ignore),
+            condition: None,
+            transitions: Transitions::default(),
+            body: Body::Statements(body),
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{action, replaces};
+    use super::{Conflict, action};
     use crate::model::{Body, On};
 
     #[test]
     fn a_constraint_that_replaces_rows_is_known_by_its_words() {
+        let replaces = |sql: &str| Conflict::Replace.is_in(sql);
         assert!(replaces("CREATE TABLE m (a UNIQUE ON CONFLICT REPLACE)"));
         assert!(replaces(
             "CREATE TABLE m (a UNIQUE on\n\tconflict/**/replace)"
         ));
-        assert!(!replaces(
-            "CREATE TABLE m (a UNIQUE ON CONFLICT IGNORE, b DEFAULT 'on conflict replace')"
-        ));
+        let ignores =
+            "CREATE TABLE m (a UNIQUE ON CONFLICT IGNORE, b DEFAULT 'on conflict replace')";
+        assert!(!replaces(ignores));
+        assert!(Conflict::Ignore.is_in(ignores));
     }
 
     #[test]
@@ -102,6 +127,11 @@ mod tests {
         let found = action("t", "m", sql).unwrap();
         assert_eq!(found.on, [On::Update]);
         assert!(found.decides);
+        let decides = |sql: &str| action("t", "m", sql).unwrap().decides;
+        assert!(decides("CREATE TRIGGER t INSERT ON m BEGIN SELECT 1; END"));
+        assert!(!decides(
+            "CREATE TRIGGER t AFTER INSERT ON m BEGIN SELECT 1; END"
+        ));
         assert_eq!(found.condition.as_deref(), Some("new.id > 1"));
         assert_eq!(
             found.body,

@@ -4,10 +4,11 @@ use super::super::sentinel::INDEX;
 use super::{Sqlite, modules, text_literal};
 use crate::db::catalog::quoted;
 use crate::db::session::{
-    COUNTER, FOREIGN_KEY, ForeignKey, KEEPS_APART, KEY, NOT_NULL, NUMBER, ON_DELETE, Object,
-    Orphan, Session as _, UNIQUE, columns_of,
+    COMPUTED, COUNTER, FOREIGN_KEY, ForeignKey, KEEPS_APART, KEY, NOT_NULL, NUMBER, ON_DELETE,
+    Object, Orphan, Session as _, UNIQUE, columns_of, computes,
 };
 use crate::model::{Cell, Numbered, NumberedColumn, Numbering, Shape, ShapeColumn};
+use crate::sql::Dialect;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -193,8 +194,17 @@ impl Sqlite {
              UNION ALL SELECT '{NOT_NULL}', x.name, l.name, x.name FROM temp.pragma_table_list AS l, temp.pragma_table_xinfo(l.name, 'main') AS x \
              WHERE l.schema = 'main' AND l.type = 'table' AND x.\"notnull\" AND x.pk = 0"
         ))?;
+        let mut computed = self.rows(&format!(
+            "SELECT '{COMPUTED}', x.name, l.name, x.name, x.dflt_value FROM temp.pragma_table_list AS l, temp.pragma_table_xinfo(l.name, 'main') AS x \
+             WHERE l.schema = 'main' AND l.type = 'table' AND x.dflt_value IS NOT NULL"
+        ))?;
+        computed.retain(|row| {
+            row[4]
+                .text()
+                .is_some_and(|it| computes(it, Dialect::Sqlite))
+        });
         let rows = rows.iter().filter(|row| !is_sentinel(row));
-        let rows = rows.chain(&keys).chain(&of_columns);
+        let rows = rows.chain(&keys).chain(&of_columns).chain(&computed);
         Ok(rows
             .map(|row| Object {
                 kind: row[0].to_string(),

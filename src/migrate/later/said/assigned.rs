@@ -33,7 +33,7 @@ pub(in crate::migrate::later) enum Assigned {
 }
 
 /// What tells the time.
-const CLOCKS: [&str; 18] = [
+pub(super) const CLOCKS: [&str; 18] = [
     "CLOCK_TIMESTAMP",
     "CURDATE",
     "CURRENT_DATE",
@@ -207,14 +207,19 @@ impl Said {
 
     /// What it gives to columns of each row that is written, whatever the row is: `NEW.body := …`, or an
     /// UPDATE of that row by these columns.
-    pub(in crate::migrate::later) fn of_each_row(&self, key: &[&str]) -> Vec<(String, Assigned)> {
+    /// It has these columns.
+    pub(in crate::migrate::later) fn of_each_row(
+        &self,
+        key: &[&str],
+        columns: &[&str],
+    ) -> Vec<(String, Assigned)> {
         let tokens = self.tokens();
         match &self.facts.kind {
             Kind::Update { .. } if self.is_of_row(key) && self.is_plain(&tokens) => {
                 self.assignments()
             }
             Kind::Update { .. } => Vec::new(),
-            _ => self.written(),
+            _ => [self.written(), self.whole(columns)].concat(),
         }
     }
 
@@ -228,7 +233,7 @@ impl Said {
         Some((column.to_owned(), self.assigned(tokens, value, column)))
     }
 
-    fn assigned(&self, tokens: &Tokens<'_>, value: &[usize], column: &str) -> Assigned {
+    pub(super) fn assigned(&self, tokens: &Tokens<'_>, value: &[usize], column: &str) -> Assigned {
         let Some(first) = value.first() else {
             return Assigned::Other;
         };
@@ -302,12 +307,15 @@ impl Said {
 
     /// Whether it is such an assignment.
     pub(in crate::migrate::later) fn writes_row(&self) -> bool {
-        !self.written().is_empty()
+        !self.written().is_empty() || self.values_of_row().is_some()
     }
 
     /// What it gives to columns of the row itself before the row is stored: `SET NEW.a = 1, NEW.b = 2`.
     fn written(&self) -> Vec<(String, Assigned)> {
         let tokens = self.tokens();
+        if tokens.is(0, &["SELECT"]) {
+            return self.selected(&tokens);
+        }
         let set = usize::from(tokens.is(0, &["SET"]));
         if !tokens.is(0, &["NEW", "SET"]) {
             return Vec::new();

@@ -3,6 +3,7 @@
 
 use super::Tokens;
 use crate::model::On;
+use std::ops::Range;
 
 /// Whether a condition is true.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -26,11 +27,24 @@ enum Kind {
 struct Block {
     kind: Kind,
     holds: Holds,
+    /// What holds in it, in SQL; none where nobody can tell.
+    on: Option<Vec<String>>,
+}
+
+/// A place at which a function returns.
+pub(super) struct Return {
+    pub(super) at: usize,
+    /// On which condition it comes to it, in SQL; none where nobody can tell.
+    pub(super) on: Option<String>,
 }
 
 impl Block {
-    /// The next branch of an IF begins.
-    fn branch(&mut self, asked: Holds) {
+    /// The next branch of an IF begins, on a condition or without one.
+    fn branch(&mut self, asked: Holds, on: Option<String>) {
+        if let Some(all) = &mut self.on {
+            let last = all.pop();
+            all.extend(last.iter().map(|it| not(it)).chain(on));
+        }
         let Kind::If { before } = &mut self.kind else {
             return;
         };
@@ -43,9 +57,32 @@ impl Block {
     }
 }
 
-/// The places of each RETURN that a write of this kind may come to.
-pub(super) fn returns(tokens: &Tokens<'_>, event: On) -> Vec<usize> {
+/// A condition that is not met.
+fn not(condition: &str) -> String {
+    format!("({condition}\n) IS NOT TRUE")
+}
+
+/// All of these conditions at once.
+pub(super) fn all_of<'a>(conditions: impl IntoIterator<Item = &'a String>) -> String {
+    let all = conditions.into_iter().map(|it| format!("({it}\n)"));
+    let all: Vec<_> = all.collect();
+    if all.is_empty() {
+        return "TRUE".to_owned();
+    }
+    all.join(" AND ")
+}
+
+/// What holds in all of these blocks.
+fn within(blocks: &[Block]) -> Option<String> {
+    let all: Option<Vec<_>> = blocks.iter().map(|it| it.on.as_ref()).collect();
+    Some(all_of(all?.into_iter().flatten()))
+}
+
+/// Each RETURN that a write of this kind may come to.
+pub(super) fn returns(tokens: &Tokens<'_>, event: On) -> Vec<Return> {
     let mut blocks: Vec<Block> = Vec::new();
+    // On which conditions it is left before this place.
+    let mut left: Vec<Option<String>> = Vec::new();
     let mut found = Vec::new();
     for at in 0..tokens.all.len() {
         let begins = at == 0
@@ -54,41 +91,52 @@ pub(super) fn returns(tokens: &Tokens<'_>, event: On) -> Vec<usize> {
         let is_end = at > 0 && tokens.is(at - 1, &["END"]);
         let may = blocks.iter().all(|it| it.holds != Holds::Never);
         let must = blocks.iter().all(|it| it.holds == Holds::Always);
-        let mut open = |kind, holds| blocks.push(Block { kind, holds });
+        let mut open = |kind, holds, on| blocks.push(Block { kind, holds, on });
         match tokens.at(at).to_ascii_uppercase().as_str() {
             "IF" if begins => {
                 let before = Holds::Never;
-                open(Kind::If { before }, asked(tokens, at + 1, event));
+                let on = vec![asked_text(tokens, at + 1, event)];
+                open(Kind::If { before }, asked(tokens, at + 1, event), Some(on));
             }
-            "CASE" if begins => open(Kind::Other, Holds::Perhaps),
-            "LOOP" if !is_end => open(Kind::Other, Holds::Perhaps),
-            "BEGIN" if begins => open(Kind::Begin, Holds::Always),
+            "CASE" if begins => open(Kind::Other, Holds::Perhaps, None),
+            "LOOP" if !is_end => open(Kind::Other, Holds::Perhaps, None),
+            "BEGIN" if begins => open(Kind::Begin, Holds::Always, Some(Vec::new())),
             "ELSIF" | "ELSEIF" if begins => {
-                let asked = asked(tokens, at + 1, event);
-                blocks
-                    .last_mut()
-                    .into_iter()
-                    .for_each(|it| it.branch(asked));
+                let (holds, on) = (
+                    asked(tokens, at + 1, event),
+                    asked_text(tokens, at + 1, event),
+                );
+                if let Some(last) = blocks.last_mut() {
+                    last.branch(holds, Some(on));
+                }
             }
             "ELSE" if begins => {
-                let last = blocks.last_mut();
-                last.into_iter().for_each(|it| it.branch(Holds::Always));
+                if let Some(last) = blocks.last_mut() {
+                    last.branch(Holds::Always, None);
+                }
             }
             "EXCEPTION" if begins => {
-                let last = blocks.last_mut();
-                last.into_iter().for_each(|it| it.holds = Holds::Perhaps);
+                if let Some(last) = blocks.last_mut() {
+                    (last.holds, last.on) = (Holds::Perhaps, None);
+                }
             }
             "END" if begins => {
                 blocks.pop();
             }
             "RETURN" if begins && may => {
-                found.push(at);
+                let own = within(&blocks);
+                let not_left = left.iter().map(|it| Some(not(it.as_ref()?)));
+                let on: Option<Vec<_>> = not_left.chain([own.clone()]).collect();
+                let on = on.map(|all| all_of(&all));
+                found.push(Return { at, on });
                 if must {
                     return found;
                 }
+                left.push(own);
             }
             // What raises an error says so to whoever writes.
             "RAISE" if begins && must && !tokens.is(at + 1, &QUIET) => return found,
+            "RAISE" if begins && may && !tokens.is(at + 1, &QUIET) => left.push(within(&blocks)),
             _ => {}
         }
     }
@@ -97,7 +145,7 @@ pub(super) fn returns(tokens: &Tokens<'_>, event: On) -> Vec<usize> {
 
 /// Whether the variable that is returned here has the row as it was, or none, whatever is asked: `NEW := OLD`,
 /// or a variable that nothing was assigned to.
-pub(super) fn gives_old(tokens: &Tokens<'_>, at: usize, event: On) -> bool {
+pub(super) fn gives_old(tokens: &Tokens<'_>, at: usize) -> bool {
     if (0..at).any(|index| tokens.is(index, &["IF", "CASE", "WHEN", "LOOP"])) {
         return false;
     }
@@ -112,12 +160,7 @@ pub(super) fn gives_old(tokens: &Tokens<'_>, at: usize, event: On) -> bool {
         rest.any(|next| tokens.is(next, &["DEFAULT"]) || matches!(tokens.at(next), "=" | ":="))
     };
     let is_empty = named.len() == 1 && !named.iter().any(is_filled);
-    match (tokens.is(at + 1, &["NEW"]), event) {
-        (true, On::Update) => is_old,
-        (true, _) => false,
-        (false, On::Update) => is_old || is_empty,
-        (false, _) => is_empty,
-    }
+    is_old || is_empty && !tokens.is(at + 1, &["NEW"])
 }
 
 /// Whether a variable gets the row as it was at this place; none where it gets nothing.
@@ -140,16 +183,49 @@ fn is_given_old(tokens: &Tokens<'_>, at: usize) -> Option<bool> {
         [_, ":=" | "=", ..] => at + 3,
         _ => return None,
     };
-    Some(tokens.is(assigned, &["OLD"]) && tokens.at(assigned + 1) == ";")
+    Some(tokens.is(assigned, &["NULL", "OLD"]) && tokens.at(assigned + 1) == ";")
 }
 
 /// What RAISE only tells.
 const QUIET: [&str; 5] = ["DEBUG", "LOG", "INFO", "NOTICE", "WARNING"];
 
+/// The condition that begins here.
+fn condition(tokens: &Tokens<'_>, start: usize) -> Range<usize> {
+    let end = (start..tokens.all.len()).find(|at| tokens.is(*at, &["THEN"]));
+    start..end.unwrap_or(start)
+}
+
+/// The same in SQL, with the kind of the write put in.
+fn asked_text(tokens: &Tokens<'_>, start: usize, event: On) -> String {
+    let condition = condition(tokens, start);
+    let mut text = String::new();
+    let mut from = tokens.all.get(start).map_or(0, |it| it.start);
+    for at in condition.clone().filter(|at| tokens.is(*at, &["TG_OP"])) {
+        let token = &tokens.all[at];
+        text.push_str(&tokens.text[from..token.start]);
+        text.push_str(operation(event).unwrap_or("TG_OP"));
+        from = token.end;
+    }
+    let end = condition.end.checked_sub(1).map(|it| tokens.all[it].end);
+    text + tokens
+        .text
+        .get(from..end.unwrap_or(from))
+        .unwrap_or_default()
+}
+
+/// What the server calls a kind of write.
+const fn operation(event: On) -> Option<&'static str> {
+    match event {
+        On::Insert => Some("'INSERT'"),
+        On::Update => Some("'UPDATE'"),
+        On::Delete => Some("'DELETE'"),
+        On::Time | On::Definition | On::Session => None,
+    }
+}
+
 /// Whether a condition holds for this kind of write, if it asks for that alone.
 fn asked(tokens: &Tokens<'_>, start: usize, event: On) -> Holds {
-    let end = (start..tokens.all.len()).find(|at| tokens.is(*at, &["THEN"]));
-    let condition = start..end.unwrap_or(start);
+    let condition = condition(tokens, start);
     let words: Vec<_> = condition
         .map(|at| tokens.at(at).to_ascii_uppercase())
         .collect();
@@ -178,11 +254,8 @@ fn asked(tokens: &Tokens<'_>, start: usize, event: On) -> Holds {
 
 /// The same of one comparison.
 fn asked_alone(words: &[String], event: On) -> Holds {
-    let name = match event {
-        On::Insert => "'INSERT'",
-        On::Update => "'UPDATE'",
-        On::Delete => "'DELETE'",
-        On::Time | On::Definition | On::Session => return Holds::Perhaps,
+    let Some(name) = operation(event) else {
+        return Holds::Perhaps;
     };
     let words: Vec<_> = words.iter().map(String::as_str).collect();
     let sure = |holds: bool| if holds { Holds::Always } else { Holds::Never };
@@ -208,7 +281,34 @@ mod tests {
     fn returned(body: &str, event: On) -> Vec<String> {
         let tokens = Tokens::of(body, Dialect::Postgres);
         let found = returns(&tokens, event).into_iter();
-        found.map(|at| tokens.at(at + 1).to_owned()).collect()
+        found.map(|it| tokens.at(it.at + 1).to_owned()).collect()
+    }
+
+    #[test]
+    fn a_return_has_its_condition() {
+        let on = |body: &str, event: On| {
+            let tokens = Tokens::of(body, Dialect::Postgres);
+            let last = returns(&tokens, event).pop().expect("it returns");
+            last.on.map(|it| it.replace('\n', ""))
+        };
+        for (body, condition) in [
+            (
+                "BEGIN IF NEW.a > 1 THEN RETURN NULL; END IF; END",
+                "((NEW.a > 1))",
+            ),
+            (
+                "BEGIN IF TG_OP = 'INSERT' AND NEW.a THEN x := 1; ELSIF NEW.b THEN RETURN NULL; END IF; END",
+                "((('INSERT' = 'INSERT' AND NEW.a) IS NOT TRUE) AND (NEW.b))",
+            ),
+            (
+                "BEGIN IF NEW.a THEN RETURN NEW; END IF; IF NEW.b THEN RAISE 'no'; END IF; RETURN NULL; END",
+                "(((NEW.a)) IS NOT TRUE) AND (((NEW.b)) IS NOT TRUE) AND (TRUE)",
+            ),
+        ] {
+            assert_eq!(on(body, On::Insert).as_deref(), Some(condition), "{body}");
+        }
+        let looped = "BEGIN FOR r IN SELECT 1 LOOP RETURN NULL; END LOOP; END";
+        assert_eq!(on(looped, On::Insert), None);
     }
 
     #[test]
