@@ -90,6 +90,14 @@ impl Object {
         self.name.eq_ignore_ascii_case(&other.name)
     }
 
+    /// Whether it is a default in the place of one that was computed.
+    pub fn replaces(&self, gone: &Self) -> bool {
+        let kinds = (self.kind.as_str(), gone.kind.as_str()) == (DEFAULT, COMPUTED);
+        let same_id = self.id.is_some() && self.id == gone.id;
+        let of_table = self.table.eq_ignore_ascii_case(&gone.table);
+        kinds && (same_id || of_table && self.has_columns_of(gone))
+    }
+
     /// Whether it goes with any of its columns, or with the last one.
     pub fn needs_each_column(&self) -> bool {
         matches!(

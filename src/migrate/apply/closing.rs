@@ -104,9 +104,15 @@ impl Opening {
                 tables.any(|it| it.name == object.table)
             }
         };
+        // What sets another default need not mean one value for all rows: `'now'::timestamptz`.
+        let is_replaced = |object: &Object| now.iter().any(|it| it.replaces(object));
+        let is_dropped = |object: &&&Object| {
+            let mut part = part.iter();
+            part.any(|intent| intent.drops(&object.name)) && !is_replaced(object)
+        };
         let gone = gone
             .iter()
-            .filter(|object| !part.iter().any(|intent| intent.drops(&object.name)))
+            .filter(|it| !is_dropped(it))
             .filter(has_gone)
             .copied();
         let gone = missed::of(session, gone.collect(), (&tables, now))?;
