@@ -270,6 +270,7 @@ fn facts(before: &Snapshot, after: &Side, open: Vec<Open>, high: Option<i64>) ->
     Facts {
         complete: true,
         cut: after.cut,
+        all_deleted: was.deleted > 0 && was.deleted == was.messages,
         taken: was.taken,
         from_future: was.taken > after.taken.saturating_add(CLOCKS),
         is_behind: was.last_time > Some(was.taken.saturating_add(CLOCKS)),

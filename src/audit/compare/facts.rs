@@ -64,6 +64,8 @@ pub(super) struct Facts {
     /// Conversations that are in neither list for want of room: with a row left, without one, and
     /// changed.
     pub(super) uncounted: [u64; 3],
+    /// Whether the snapshot's mapping reads every message as deleted for the user: it may be wrong.
+    pub(super) all_deleted: bool,
     /// When the snapshot was taken, in microseconds since 1970 UTC.
     pub(super) taken: i64,
     /// Whether the snapshot claims to have been taken in the future: then its clock was wrong.

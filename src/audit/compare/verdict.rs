@@ -181,6 +181,13 @@ impl Comparison {
                 self.clock()
             ));
         }
+        if totals.purged > 0 && self.facts.all_deleted {
+            return Some(
+                "the snapshot's mapping reads every message as deleted for the user: if that is wrong, these are lost; \
+                 take a new snapshot, with `deleted` declared in [[store]]"
+                    .to_owned(),
+            );
+        }
         (totals.undecided > 0).then(|| {
             format!(
                 "{} grew or changed, and the snapshot's detail can't tell which; take it with --detail messages",
