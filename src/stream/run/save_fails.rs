@@ -17,9 +17,6 @@ use crate::stream::judge::order::ENOUGH;
 use crate::stream::session::FinalMarker;
 use std::time::Duration;
 
-/// The longest that a response may take after its save failed, where it may take that long at all:
-/// servers may try again.
-const PATIENCE: Duration = Duration::from_secs(8);
 /// Why it is not known whether the client was told of a save that failed.
 pub(super) const UNREAD: &str = "the response before the marker can't be read, so it is not known whether it \
     reported an error (stream-text-unread)";
@@ -387,7 +384,7 @@ impl Stage<'_> {
 
     /// The longest that a response may take after its save failed; servers may try again.
     pub(super) fn patience(&self) -> Duration {
-        PATIENCE.min(self.options.response_timeout)
+        self.times.patience().min(self.options.response_timeout)
     }
 
     /// The last turn of a chat, its save made to fail.

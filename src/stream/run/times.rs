@@ -5,6 +5,10 @@ use crate::stream::session::Limit;
 use crate::stream::turn::Turn;
 use std::time::Duration;
 
+const PATIENCE: Duration = Duration::from_secs(8);
+/// So many times as long as a turn with nothing in its way a response may take, where that is more.
+const SLOWER: u32 = 3;
+
 /// Times that were seen, over all turns.
 #[derive(Debug, Default)]
 pub(super) struct Times {
@@ -41,6 +45,13 @@ impl Times {
         if let (Some(given), Some(at)) = (given, turn.final_at) {
             self.to_final.push(at.saturating_sub(given));
         }
+    }
+
+    /// The longest that a response may take after its save failed: servers may try again, and on a busy machine
+    /// each turn takes long.
+    pub(super) fn patience(&self) -> Duration {
+        let slowest = self.whole.iter().max().copied().unwrap_or_default();
+        PATIENCE.max(SLOWER * slowest)
     }
 
     /// What a limit holds for.
@@ -106,7 +117,7 @@ fn share(times: &[Duration], percent: usize) -> Option<Duration> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Duration, Limit, Times, Turn, share};
+    use super::{Duration, Limit, PATIENCE, SLOWER, Times, Turn, share};
 
     #[test]
     fn times_are_taken_out_of_a_turn() {
@@ -131,6 +142,9 @@ mod tests {
         ] {
             assert_eq!(times.of(limit), Some(ms(expected)), "{limit:?}");
         }
+        assert_eq!(times.patience(), PATIENCE);
+        times.whole.push(PATIENCE);
+        assert_eq!(times.patience(), SLOWER * PATIENCE);
         assert_eq!(share(&[ms(3), ms(1), ms(2)], 50), Some(ms(2)));
         assert_eq!(share(&[], 50), None);
         assert_eq!(times.figures().len(), 8);
