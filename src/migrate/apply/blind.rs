@@ -1,5 +1,5 @@
-//! Triggers of tables on which the user has no right TRIGGER, and events without the right EVENT: the server
-//! shows them neither to chatctl nor to the dump, and runs them all the same.
+//! Triggers of tables on which the user has no right TRIGGER, and events without the right EVENT:
+//! the server shows them neither to chatctl nor to the dump, and runs them all the same.
 
 use super::counting::taken;
 use super::reach;

@@ -1,5 +1,5 @@
-//! Columns whose new type changes what an application reads, or stores from then on, although each value is the
-//! same for a comparison.
+//! Columns whose new type changes what an application reads, or stores from then on, although each
+//! value is the same for a comparison.
 
 use crate::db::Session;
 use crate::migrate::preserve;

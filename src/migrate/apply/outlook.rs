@@ -257,7 +257,8 @@ impl Outlook {
         Ok((rows, deed.extent))
     }
 
-    /// How many rows of a table meet a condition that calls each of them so; none where it can't be asked.
+    /// How many rows of a table meet a condition that calls each of them so; none where it can't be
+    /// asked.
     fn meeting(
         &self,
         session: &mut dyn Session,
@@ -266,7 +267,8 @@ impl Outlook {
     ) -> anyhow::Result<Option<i64>> {
         let table = session.quote(table);
         let sql = format!("SELECT count(*) FROM {table} AS {row} WHERE {condition}");
-        // An error would end the transaction of PostgreSQL, and outside of one there is none to end.
+        // An error would end the transaction of PostgreSQL, and outside of one there is none to
+        // end.
         let is_held = self.dialect == Dialect::Postgres
             && session.command("SAVEPOINT chatctl_condition").is_ok();
         let found = session.rows(&sql);

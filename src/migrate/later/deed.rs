@@ -48,7 +48,8 @@ impl Occasion {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Only {
     All,
-    /// Those of the rows that meet a condition, in SQL, which calls each of them by a name: `new` or `old`.
+    /// Those of the rows that meet a condition, in SQL, which calls each of them by a name: `new`
+    /// or `old`.
     Met {
         row: &'static str,
         condition: String,

@@ -39,7 +39,8 @@ impl Judge<'_> {
         swallowed.or_else(|| self.swallows_some(said, table))
     }
 
-    /// The same on a condition, of which the rows that are there show whether it keeps such rows out.
+    /// The same on a condition, of which the rows that are there show whether it keeps such rows
+    /// out.
     fn swallows_some(&self, said: &[Said], table: &Shape) -> Option<Deed> {
         let Body::Statements(body) = &self.action.body else {
             return None;
@@ -70,8 +71,8 @@ impl Judge<'_> {
             .find_map(some)
     }
 
-    /// Which rows are concerned that meet the condition of the action and one of these; none where it is about
-    /// no row that is like those of users.
+    /// Which rows are concerned that meet the condition of the action and one of these; none where
+    /// it is about no row that is like those of users.
     fn met(&self, table: &Shape, event: On, any: Option<Vec<String>>) -> Option<Only> {
         let is_new = event == On::Insert;
         let unknown = || is_new.then_some(Only::Some);
@@ -106,7 +107,8 @@ impl Judge<'_> {
             is_time || is_of_birth(it)
         };
         let is_of_user = |it: &String| self.actions.routines.contains_key(it);
-        // New rows are younger than those that are there, and a row that is there is equal to itself.
+        // New rows are younger than those that are there, and a row that is there is equal to
+        // itself.
         let tells_nothing = columns.iter().any(is_of_time)
             || said::depends(&condition, is_of_user, self.dialect)
             || said::reads(&condition, &table.table, self.dialect);

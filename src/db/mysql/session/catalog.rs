@@ -1,9 +1,11 @@
 //! What the catalogue says of every table.
 
 use super::{MySql, text_literal};
-use crate::db::session::Session as _;
+use crate::db::session::{
+    COMPUTED, COUNTER, DEFAULT, FOREIGN_KEY, Object, Session as _, columns_of,
+};
 use crate::model::{Cell, Shape, ShapeColumn};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Engines that roll nothing back.
 const LOOSE: [&str; 4] = ["MyISAM", "Aria", "CSV", "ARCHIVE"];
@@ -119,4 +121,34 @@ pub(super) fn shown(session: &mut MySql, view: &str) -> anyhow::Result<Vec<Strin
         text_literal(view)
     ))?;
     Ok(rows.iter().map(|row| row[0].to_string()).collect())
+}
+
+/// Every index, key, trigger and view, and what columns have of their own.
+pub(super) fn objects(session: &mut MySql) -> anyhow::Result<BTreeSet<Object>> {
+    let rows = session.rows(&format!(
+        "SELECT 'index', index_name, table_name, group_concat(coalesce(column_name, '') ORDER BY seq_in_index SEPARATOR '\\n') FROM information_schema.statistics \
+         WHERE table_schema = database() AND index_name <> 'PRIMARY' GROUP BY index_name, table_name \
+         UNION ALL SELECT DISTINCT 'primary key', index_name, table_name, '' FROM information_schema.statistics WHERE table_schema = database() AND index_name = 'PRIMARY' \
+         UNION ALL SELECT 'trigger', trigger_name, event_object_table, '' FROM information_schema.triggers WHERE trigger_schema = database() \
+         UNION ALL SELECT 'view', table_name, table_name, '' FROM information_schema.views WHERE table_schema = database() \
+         UNION ALL SELECT '{FOREIGN_KEY}', constraint_name, table_name, group_concat(column_name ORDER BY ordinal_position SEPARATOR '\\n') \
+         FROM information_schema.key_column_usage WHERE table_schema = database() AND referenced_table_name IS NOT NULL GROUP BY constraint_name, table_name \
+         UNION ALL SELECT '{COUNTER}', column_name, table_name, column_name FROM information_schema.columns \
+         WHERE table_schema = database() AND extra LIKE '%auto_increment%' \
+         UNION ALL SELECT '{DEFAULT}', c.column_name, c.table_name, c.column_name FROM information_schema.columns AS c \
+         JOIN information_schema.tables AS t ON t.table_schema = c.table_schema AND t.table_name = c.table_name \
+         WHERE c.table_schema = database() AND t.table_type <> 'VIEW' AND (c.column_default <> 'NULL' OR c.extra LIKE '%on update%') \
+         UNION ALL SELECT '{COMPUTED}', c.column_name, c.table_name, c.column_name FROM information_schema.columns AS c \
+         JOIN information_schema.tables AS t ON t.table_schema = c.table_schema AND t.table_name = c.table_name \
+         WHERE c.table_schema = database() AND t.table_type <> 'VIEW' AND c.column_default REGEXP '^(current_timestamp|[a-z_]+[(])' \
+         AND c.column_default NOT LIKE 'nextval%'"
+    ))?;
+    let objects = rows.iter().map(|row| Object {
+        kind: row[0].to_string(),
+        name: row[1].to_string(),
+        table: row[2].to_string(),
+        id: None,
+        columns: columns_of(&row[3].to_string()),
+    });
+    Ok(objects.collect())
 }

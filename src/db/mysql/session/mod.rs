@@ -17,9 +17,8 @@ use super::error::{UNSUPPORTED, failed, number};
 use crate::db::driver::{Driver, as_written};
 use crate::db::session::measured::{counted, counting};
 use crate::db::session::{
-    COMPUTED, COUNTER, Copied, Copying, DEFAULT, FOREIGN_KEY, Failed, ForeignKey, Interrupter,
-    Measure, Missing, Object, Placed, PlacedRows, Seeds, Session, Waits, by_counts, columns_of,
-    numbers,
+    Copied, Copying, Failed, ForeignKey, Interrupter, Measure, Missing, Object, Placed, PlacedRows,
+    Seeds, Session, Waits, by_counts, numbers,
 };
 use crate::db::{Target, server};
 use crate::model::{Actions, Case, Cell, Compared, Content, Names, Numbering, Shape, Successor};
@@ -311,32 +310,7 @@ impl Session for MySql {
     }
 
     fn objects(&mut self) -> anyhow::Result<BTreeSet<Object>> {
-        let rows = self.rows(&format!(
-            "SELECT 'index', index_name, table_name, group_concat(coalesce(column_name, '') ORDER BY seq_in_index SEPARATOR '\\n') FROM information_schema.statistics \
-             WHERE table_schema = database() AND index_name <> 'PRIMARY' GROUP BY index_name, table_name \
-             UNION ALL SELECT DISTINCT 'primary key', index_name, table_name, '' FROM information_schema.statistics WHERE table_schema = database() AND index_name = 'PRIMARY' \
-             UNION ALL SELECT 'trigger', trigger_name, event_object_table, '' FROM information_schema.triggers WHERE trigger_schema = database() \
-             UNION ALL SELECT 'view', table_name, table_name, '' FROM information_schema.views WHERE table_schema = database() \
-             UNION ALL SELECT '{FOREIGN_KEY}', constraint_name, table_name, group_concat(column_name ORDER BY ordinal_position SEPARATOR '\\n') \
-             FROM information_schema.key_column_usage WHERE table_schema = database() AND referenced_table_name IS NOT NULL GROUP BY constraint_name, table_name \
-             UNION ALL SELECT '{COUNTER}', column_name, table_name, column_name FROM information_schema.columns \
-             WHERE table_schema = database() AND extra LIKE '%auto_increment%' \
-             UNION ALL SELECT '{DEFAULT}', c.column_name, c.table_name, c.column_name FROM information_schema.columns AS c \
-             JOIN information_schema.tables AS t ON t.table_schema = c.table_schema AND t.table_name = c.table_name \
-             WHERE c.table_schema = database() AND t.table_type <> 'VIEW' AND (c.column_default <> 'NULL' OR c.extra LIKE '%on update%') \
-             UNION ALL SELECT '{COMPUTED}', c.column_name, c.table_name, c.column_name FROM information_schema.columns AS c \
-             JOIN information_schema.tables AS t ON t.table_schema = c.table_schema AND t.table_name = c.table_name \
-             WHERE c.table_schema = database() AND t.table_type <> 'VIEW' AND c.column_default REGEXP '^(current_timestamp|[a-z_]+[(])' \
-             AND c.column_default NOT LIKE 'nextval%'"
-        ))?;
-        let objects = rows.iter().map(|row| Object {
-            kind: row[0].to_string(),
-            name: row[1].to_string(),
-            table: row[2].to_string(),
-            id: None,
-            columns: columns_of(&row[3].to_string()),
-        });
-        Ok(objects.collect())
+        catalog::objects(self)
     }
 
     fn actions(&mut self) -> anyhow::Result<Actions> {

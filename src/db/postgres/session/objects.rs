@@ -144,7 +144,8 @@ impl Postgres {
     }
 }
 
-/// Schemas, relations, indexes, triggers, indexes of constraints, columns with a default, defaults, and policies.
+/// Schemas, relations, indexes, triggers, indexes of constraints, columns with a default, defaults,
+/// and policies.
 fn objects() -> [String; 8] {
     [
         "oid::text, nspname::text FROM pg_catalog.pg_namespace".to_owned(),

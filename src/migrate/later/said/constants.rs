@@ -3,8 +3,8 @@
 use super::Tokens;
 use crate::sql::{Dialect, TokenKind};
 
-/// A body with the values in it of the variables that it gives to columns of the new row, where one is written
-/// down and no other is assigned: `NEW.body := ''` for `NEW.body := b`.
+/// A body with the values in it of the variables that it gives to columns of the new row, where one
+/// is written down and no other is assigned: `NEW.body := ''` for `NEW.body := b`.
 pub(in crate::migrate::later) fn with_constants(body: &str, dialect: Dialect) -> String {
     let tokens = Tokens::of(body, dialect);
     // What is filled in another way may have any value.

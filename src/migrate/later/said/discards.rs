@@ -23,7 +23,8 @@ pub(in crate::migrate::later) fn drops_row(body: &str, event: On, dialect: Diale
     }
 }
 
-/// The conditions, in SQL, on each of which a body gives up the row; none for one that nobody can tell.
+/// The conditions, in SQL, on each of which a body gives up the row; none for one that nobody can
+/// tell.
 pub(in crate::migrate::later) fn discards(
     body: &str,
     event: On,
@@ -51,8 +52,8 @@ pub(in crate::migrate::later) fn discards(
         .collect()
 }
 
-/// The columns of the row as it is (`NEW`) or was (`OLD`) that a condition names, in lower case; an empty
-/// name where it names the row itself.
+/// The columns of the row as it is (`NEW`) or was (`OLD`) that a condition names, in lower case; an
+/// empty name where it names the row itself.
 pub(in crate::migrate::later) fn named(
     condition: &str,
     which: &str,
@@ -130,7 +131,8 @@ fn is_rule(tokens: &Tokens<'_>) -> bool {
     tokens.is(0, &IN_RULES) || tokens.at(0) == "("
 }
 
-/// Whether a RETURN gives no row to be stored. The row as it was undoes an UPDATE, and is none for a new row.
+/// Whether a RETURN gives no row to be stored. The row as it was undoes an UPDATE, and is none for
+/// a new row.
 fn gives_none(tokens: &Tokens<'_>, at: usize) -> bool {
     let is_none = tokens.is(at + 1, &["NULL", "OLD"]) || path::gives_old(tokens, at);
     tokens.at(at + 2) == ";" && is_none
