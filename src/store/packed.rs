@@ -8,7 +8,7 @@ use super::{roles, values, words};
 use crate::db::Db;
 use crate::model::Table;
 use serde_json::Value;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 /// So many values of a column are read in full, if they have no more letters than this.
 const VALUES: usize = 5;
@@ -144,12 +144,20 @@ pub(super) async fn with_other_lists(
 ) -> anyhow::Result<bool> {
     let sample = values::sample(db, table).await?;
     let own: Vec<_> = item.items.columns().map(str::to_owned).collect();
+    let mut known = HashSet::new();
+    for column in &own {
+        let rows = some(db, table, column).await?;
+        rows.iter().for_each(|row| texts_in(row, &mut known));
+    }
     let columns = sample.packed().filter(|column| !own.contains(&column.name));
     let mut found = false;
     for column in columns {
         let rows = some(db, table, &column.name).await?;
         let items: Vec<_> = rows.iter().filter_map(Value::as_array).flatten().collect();
-        if items.is_empty() || !items.iter().all(|value| is_item(value, item)) {
+        if items.is_empty()
+            || !items.iter().all(|value| is_item(value, item))
+            || is_copy(&items, item, &known)
+        {
             continue;
         }
         let Ok(source) = format!("{}::$", column.name).try_into() else {
@@ -165,6 +173,30 @@ pub(super) async fn with_other_lists(
     Ok(found)
 }
 
+/// All texts in a JSON value.
+fn texts_in(value: &Value, found: &mut HashSet<String>) {
+    match value {
+        Value::String(text) => {
+            found.insert(text.clone());
+        }
+        Value::Array(items) => items.iter().for_each(|item| texts_in(item, found)),
+        Value::Object(fields) => fields.values().for_each(|item| texts_in(item, found)),
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
+    }
+}
+
+/// Whether messages are the ones that are known, once more: what the model is given of a chat has its words again.
+fn is_copy(items: &[&Value], like: &Items, known: &HashSet<String>) -> bool {
+    let is_known = |item: &&&Value| {
+        let mut texts = HashSet::new();
+        let content = like.content.first(item);
+        content.into_iter().for_each(|it| texts_in(it, &mut texts));
+        let longest = texts.iter().max_by_key(|text| text.len());
+        longest.is_some_and(|text| known.contains(text))
+    };
+    items.iter().filter(is_known).count() * 2 >= items.len()
+}
+
 fn is_item(value: &Value, like: &Items) -> bool {
     let role = like.role.first(value).and_then(Value::as_str);
     let paths = [
@@ -178,7 +210,7 @@ fn is_item(value: &Value, like: &Items) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::blob;
+    use super::{HashSet, Items, blob, is_copy, texts_in};
     use crate::model::{Column, Table};
     use serde_json::{Value, json};
 
@@ -209,6 +241,28 @@ mod tests {
         let told = |path: &str| Some(format!("record::{path} $.from $.value"));
         assert_eq!(found(std::slice::from_ref(&said)), told("$"));
         assert_eq!(found(&[json!({"v": 1, "said": said})]), told("$[\"said\"]"));
+    }
+
+    #[test]
+    fn a_list_with_the_words_of_the_chat_is_a_copy() {
+        let chat =
+            json!([{"role": "user", "content": "milk?"}, {"role": "assistant", "content": "yes"}]);
+        let asked = json!([{"role": "system", "content": "be kind"}, chat[0], chat[1]]);
+        let archived = json!([{"role": "user", "content": "bread?"}, {"role": "assistant", "content": [{"type": "text", "text": "no, no bread"}]}]);
+        let path = |text: &str| text.to_owned().try_into().unwrap();
+        let items = "record::$".to_owned().try_into().unwrap();
+        let like = Items::of(items, path("$.role"), path("$.content"));
+        let mut known = HashSet::new();
+        texts_in(&chat, &mut known);
+        let is_copy = |list: &Value| {
+            is_copy(
+                &list.as_array().unwrap().iter().collect::<Vec<_>>(),
+                &like,
+                &known,
+            )
+        };
+        assert!(is_copy(&asked) && is_copy(&chat));
+        assert!(!is_copy(&archived));
     }
 
     #[test]
