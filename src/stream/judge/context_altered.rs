@@ -116,7 +116,13 @@ fn tools_altered(earlier: &[TurnSeen], heard: &[SentMessage]) -> Option<Altered>
         });
     }
     let before = earlier.iter().filter_map(|turn| turn.heard.as_deref());
-    let returned: Vec<_> = before.flat_map(results).collect();
+    // What it was given first is what it returned: later it may be cleared or shortened, as others are.
+    let mut returned: Vec<(String, String)> = Vec::new();
+    for (id, text) in before.flat_map(results) {
+        if !returned.iter().any(|(of, _)| *of == id) {
+            returned.push((id, text));
+        }
+    }
     given.iter().find_map(|(id, text)| {
         let (_, own) = returned.iter().find(|(of, _)| of == id)?;
         let (other, _) = returned
@@ -360,6 +366,31 @@ mod tests {
                 "{wrong:?}: {found:?}"
             );
         }
+    }
+
+    #[test]
+    fn results_that_are_cleared_one_after_the_other_are_nobody_elses() {
+        let asked = |results: &[(&str, &str)]| {
+            let said = |(id, text): &(&str, &str)| SentMessage {
+                text: (*text).to_owned(),
+                calls: vec![(*id).to_owned()],
+                result_of: Some((*id).to_owned()),
+                ..SentMessage::default()
+            };
+            results.iter().map(said).collect::<Vec<_>>()
+        };
+        let turn = |number, results: &[(&str, &str)]| TurnSeen {
+            heard: Some(asked(results)),
+            ..turn(number, "")
+        };
+        let turns = [
+            turn(1, &[("1", "milk")]),
+            turn(2, &[("1", "[cleared]"), ("2", "bread")]),
+        ];
+        let both = [("1", "[cleared]"), ("2", "[cleared]")];
+        assert_eq!(tools_altered(&turns, &asked(&both)), None);
+        let swapped = [("1", "[cleared]"), ("2", "milk")];
+        assert!(tools_altered(&turns, &asked(&swapped)).is_some());
     }
 
     #[test]
