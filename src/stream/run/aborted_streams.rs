@@ -136,8 +136,22 @@ impl Stage<'_> {
                 wrong.push((chat, live));
             }
         }
-        if !wrong.is_empty() {
-            tokio::time::sleep(self.late_by(self.slowest_turn)).await;
+        // A server may store them one after the other.
+        loop {
+            let before = wrong.len();
+            if before > 0 {
+                tokio::time::sleep(self.late_by(self.slowest_turn)).await;
+            }
+            let mut still = Vec::new();
+            for (chat, live) in wrong {
+                if is_wrong(&self.aborted((None, &live), case).await) {
+                    still.push((chat, live));
+                }
+            }
+            wrong = still;
+            if wrong.is_empty() || wrong.len() == before {
+                break;
+            }
         }
         let mut lost = Vec::new();
         for (mut chat, live) in wrong {

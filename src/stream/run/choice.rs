@@ -87,7 +87,8 @@ pub(super) fn is_case(name: &str) -> bool {
 /// With the name that may have been meant.
 pub fn all_known(named: &[String], sessions: &[&str]) -> Result<(), CliError> {
     for named in named {
-        let (session, what) = match named.split_once('/') {
+        // The name of a session may have a slash, and that of a case has none.
+        let (session, what) = match named.rsplit_once('/') {
             Some((session, what)) => (Some(session), what),
             None => (None, named.as_str()),
         };

@@ -99,12 +99,9 @@ impl Stage<'_> {
             let finished = self.finished.as_ref();
             finished.is_none_or(|status| row.status == *status)
         });
-        let Some(links) = &self.links else {
-            return Ok(rows);
-        };
         let mut linked = Vec::new();
         for row in rows {
-            if !links.conversations_of(db, &row.key).await?.is_empty() {
+            if self.has_links(db, &row.key).await? {
                 linked.push(row);
             }
         }

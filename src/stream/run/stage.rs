@@ -48,7 +48,7 @@ pub struct Stage<'a> {
     /// Where else than in the table of messages the answer of the first chat was.
     pub(super) copied_to: Vec<ColumnMatch>,
     /// The table that puts messages into conversations, where theirs does not; known after calibration.
-    pub(super) links: Option<Links>,
+    pub(super) links: Vec<Links>,
     /// What the status column says of a finished answer; known after calibration.
     pub(super) finished: Option<Option<String>>,
     /// Conversation keys of the store, and the key that the server gave out for each.
@@ -128,7 +128,7 @@ impl<'a> Stage<'a> {
             rng: fastrand::Rng::with_seed(options.seed),
             mapping: None,
             copied_to: Vec::new(),
-            links: None,
+            links: Vec::new(),
             finished: None,
             keys: BTreeMap::new(),
             kept: Vec::new(),

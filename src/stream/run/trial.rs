@@ -17,6 +17,9 @@ use crate::stream::judge::order::{End, RowState, StepSeen, Trial, TrialOutcome};
 use crate::text::plural;
 use std::time::Duration;
 
+/// Why a lock of the table of answers shows no order where another table says whether the page has the answer.
+const LINK_FREE: &str = "the gate holds the table of answers only, and the answer is in its conversation once another \
+    table says so: let the server connect through chatctl (--database-listen)";
 /// How many single writes are let through before giving up.
 const MAX_STEPS: usize = 12;
 /// With a gate that shows who waits: so long after the provider's end a server that has not
@@ -181,6 +184,11 @@ impl Stage<'_> {
             turn: live.number - 1,
             shown: match (shown, gate.proves()) {
                 (TrialOutcome::Proven, Err(why)) => TrialOutcome::Ambiguous(why.to_owned()),
+                (TrialOutcome::Proven, Ok(()))
+                    if !self.links.is_empty() && !self.world.target.is_file() =>
+                {
+                    TrialOutcome::Ambiguous(LINK_FREE.to_owned())
+                }
                 (shown, _) => shown,
             },
             moments,

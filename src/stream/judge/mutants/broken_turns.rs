@@ -61,6 +61,7 @@ fn left(rng: &mut Rng) -> EndedEarly {
         policy: Some(policy),
         marker: "[DONE]".to_owned(),
         met: Ok(()),
+        stop_failed: None,
         provider: ProviderEnd::HungUp { chunks: 2 },
         client: ClientSaw {
             characters: Some(seen),

@@ -203,11 +203,11 @@ fn a_short_part_is_known_by_what_the_client_had() {
     };
     let mut sought = sought("Task 'Buy milk' is added. n1");
     let part = StoredMessage::new("1", Role::Assistant, "Task [interrupted]");
-    assert_eq!(sought.judged(&[&part], &[]), AnswerFate::Nothing);
+    assert_eq!(sought.judged([&part], &[]), AnswerFate::Nothing);
     sought.left(&saw);
     let cut = AnswerFate::Cut {
         characters: 4,
         marked: Marked::Words,
     };
-    assert_eq!(sought.judged(&[&part], &[]), cut);
+    assert_eq!(sought.judged([&part], &[]), cut);
 }
