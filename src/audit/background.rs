@@ -4,6 +4,7 @@
 use super::snapshot_builder::{Late, Parts, SnapshotBuilder};
 use crate::cli_error::CliError;
 use crate::model::{Listed, Role, StoredMessage};
+use crate::store::DependentRow;
 use std::io;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::JoinHandle;
@@ -23,6 +24,7 @@ pub struct Background {
 #[derive(Debug, Default)]
 struct Batch {
     conversations: Vec<(String, Listed)>,
+    dependents: Vec<DependentRow>,
     messages: Vec<(StoredMessage, Late)>,
     /// How many of the messages count.
     used: usize,
@@ -48,6 +50,9 @@ impl Background {
                 for (key, listed) in batch.conversations.drain(..) {
                     builder.add_conversation(&key, listed)?;
                 }
+                for row in batch.dependents.drain(..) {
+                    builder.add_dependent(&row)?;
+                }
                 for (message, late) in &batch.messages[..batch.used] {
                     builder.add(message, *late)?;
                 }
@@ -70,6 +75,18 @@ impl Background {
     pub fn add_conversation(&mut self, key: &str, listed: Listed) -> anyhow::Result<()> {
         self.batch.conversations.push((key.to_owned(), listed));
         if self.batch.conversations.len() < MOST {
+            Ok(())
+        } else {
+            self.send()
+        }
+    }
+
+    /// As [`SnapshotBuilder::add_dependent`]; a failure comes later.
+    pub fn add_dependent(&mut self, row: DependentRow) -> anyhow::Result<()> {
+        let batch = &mut self.batch;
+        batch.bytes += row.content.len();
+        batch.dependents.push(row);
+        if batch.dependents.len() < MOST && batch.bytes < MOST_BYTES {
             Ok(())
         } else {
             self.send()

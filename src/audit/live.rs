@@ -10,7 +10,7 @@ use crate::cli_error::CliError;
 use crate::db::{Db, Log, SnapshotRead, Target};
 use crate::model::epoch::Unit;
 use crate::model::{Cell, Engine, Listed, StoredMessage, Table, epoch};
-use crate::store::{Allowed, Choice, Mapping, Range, Split, Unread};
+use crate::store::{Allowed, Choice, Dependent, DependentRow, Mapping, Range, Split, Unread};
 use crate::{clock, db, store};
 use futures_util::future;
 use std::collections::HashSet;
@@ -36,6 +36,8 @@ pub struct Live {
     pub shadowed: Vec<String>,
     /// What looks like the chats, and is not read.
     pub unread: Unread,
+    /// Tables whose rows belong to messages, with their places in the list of the snapshot.
+    pub dependents: Vec<(u8, Dependent)>,
     /// Tables that refer to what is read, and seem to hold texts; they are not read.
     pub neighbours: Vec<String>,
     /// The unit in which the places of messages are given, if they are times and a snapshot has another one.
@@ -56,6 +58,10 @@ pub trait Visitor: Send {
         message: &mut StoredMessage,
         late: Late,
     ) -> anyhow::Result<ControlFlow<()>>;
+    /// What belongs to a message or conversation.
+    fn dependent(&mut self, _: DependentRow) -> anyhow::Result<ControlFlow<()>> {
+        Ok(ControlFlow::Continue(()))
+    }
 }
 
 /// Which messages may have been committed after an earlier look although they are before it.
@@ -94,6 +100,7 @@ impl Live {
         further.truncate(ranges.len().saturating_sub(1));
         let shadowed = shadowed(db.as_ref(), mapping.table()).await?;
         let unread = looked_around(db.as_ref(), &mapping, &schema).await;
+        let dependents = readable(db.as_ref(), store::dependents(&mapping, &schema)).await;
         Ok(Self {
             db,
             further,
@@ -102,6 +109,7 @@ impl Live {
             shadowed,
             unread,
             neighbours: mapping.neighbours(&schema),
+            dependents: (0..).zip(dependents).collect(),
             mapping,
             unit: None,
             evidence,
@@ -150,10 +158,48 @@ impl Live {
         if whole {
             whole = self.read_messages(late, visitor).await?;
         }
+        if whole {
+            whole = self.read_dependents(visitor).await?;
+        }
         for view in self.views() {
             view.unchanged().await?;
         }
         Ok(whole)
+    }
+
+    async fn read_dependents(&self, visitor: &mut dyn Visitor) -> anyhow::Result<bool> {
+        let (db, mapping) = (self.db.as_ref(), &self.mapping);
+        let mut whole = true;
+        let mut take = |row: DependentRow| {
+            let flow = visitor.dependent(row)?;
+            whole &= flow.is_continue();
+            Ok(flow)
+        };
+        store::scan_heads(db, mapping, &mut take).await?;
+        for (index, table) in &self.dependents {
+            store::scan_dependent(db, mapping, (*index, table), &mut take).await?;
+        }
+        Ok(whole)
+    }
+
+    /// Reads the rows of other tables that the snapshot has. Returns the places of those that cannot be read
+    /// as they were; one that is gone has lost its rows.
+    ///
+    /// # Errors
+    /// When the catalogue can't be read.
+    pub async fn depends_as(&mut self, before: &file::Header) -> anyhow::Result<Vec<u8>> {
+        let schema = self.db.schema().await?;
+        let is_there = |it: &Dependent| schema.iter().any(|table| table.name == it.table);
+        let mut skipped = Vec::new();
+        self.dependents.clear();
+        for (index, table) in (0..).zip(&before.dependents) {
+            if table.lacks_columns(&schema) {
+                skipped.push(index);
+            } else if is_there(table) {
+                self.dependents.push((index, table.clone()));
+            }
+        }
+        Ok(skipped)
     }
 
     fn views(&self) -> impl Iterator<Item = &dyn SnapshotRead> {
@@ -267,6 +313,7 @@ impl Live {
             },
             evidence: self.evidence.clone(),
             mapping: self.fingerprinted(),
+            dependents: self.dependents.iter().map(|(_, it)| it.clone()).collect(),
             previous,
         }
     }
@@ -464,6 +511,24 @@ async fn looked_around(view: &dyn Db, mapping: &Mapping, schema: &[Table]) -> Un
             seen.ok().flatten().unwrap_or_default()
         }
     }
+}
+
+/// Those of the tables that may be read. On a server a read that fails would end the view.
+async fn readable(view: &dyn Db, tables: Vec<Dependent>) -> Vec<Dependent> {
+    match view.target().engine() {
+        Engine::Sqlite => return tables,
+        Engine::Postgres | Engine::Mysql if tables.is_empty() => return tables,
+        Engine::Postgres | Engine::Mysql => {}
+    }
+    let mut found = Vec::new();
+    if let Ok(db) = db::open(view.target().clone()).await {
+        for table in tables {
+            if db.rows(&table.probe(db.as_ref()), &[]).await.is_ok() {
+                found.push(table);
+            }
+        }
+    }
+    found
 }
 
 /// What users may do to what is stored there.

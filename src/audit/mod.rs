@@ -10,6 +10,7 @@ mod background;
 pub mod checks;
 pub mod compare;
 mod conversation_digest;
+mod dependents;
 mod entry;
 pub mod evidence;
 mod expected;

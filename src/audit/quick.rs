@@ -166,6 +166,7 @@ impl Sums {
                 ..tail.summary
             },
             tallies: self.table.finish()?,
+            dependents: None,
             ..tail
         })
     }
@@ -181,6 +182,7 @@ impl Sums {
                 orders: sorted(self.orders)?,
                 names: None,
                 extras: Extras::default(),
+                dependents: None,
             },
             tail,
         })

@@ -5,6 +5,7 @@ use super::key::Key;
 use super::live::{LateCommits, Live, Visitor};
 use super::snapshot_builder::{Late, Parts, Settings, SnapshotBuilder};
 use crate::model::{Listed, StoredMessage};
+use crate::store::DependentRow;
 use std::ops::ControlFlow;
 
 /// Follows the progress, and may stop the reading.
@@ -67,5 +68,10 @@ impl Visitor for Everything<'_> {
     ) -> anyhow::Result<ControlFlow<()>> {
         self.builder.add(message, late)?;
         Ok(self.pace.message())
+    }
+
+    fn dependent(&mut self, row: DependentRow) -> anyhow::Result<ControlFlow<()>> {
+        self.builder.add_dependent(row)?;
+        Ok(self.pace.conversation())
     }
 }

@@ -1,6 +1,7 @@
 //! Builds a snapshot from a stream of messages.
 
 use super::conversation_digest::ConversationDigest;
+use super::dependents::{Belonging, DependentHasher};
 use super::entry::{Entry, Id};
 use super::key::Key;
 use super::message_hasher::{Asides, MessageHasher};
@@ -11,6 +12,7 @@ use super::spill::{Merge, Sorter};
 use super::table::Table;
 use crate::clock::micros;
 use crate::model::{Listed, State, StoredMessage};
+use crate::store::DependentRow;
 use serde::{Deserialize, Serialize};
 use std::collections::{HashMap, HashSet};
 use std::fs::File;
@@ -191,6 +193,8 @@ pub struct SnapshotBuilder {
     baseline: Option<Baseline>,
     summary: Summary,
     extras: Extras,
+    dependents: Sorter<Belonging>,
+    dependent_hasher: DependentHasher,
 }
 
 /// What is kept besides the sums.
@@ -221,6 +225,8 @@ pub struct Parts {
     pub(super) orders: Orders,
     pub(super) names: Option<File>,
     pub(super) extras: Extras,
+    /// What belongs to messages and conversations; absent where it was not read.
+    pub(super) dependents: Option<Merge<Belonging>>,
 }
 
 /// The detail that was taken.
@@ -258,6 +264,8 @@ impl SnapshotBuilder {
                 ..Summary::default()
             },
             extras: Extras::default(),
+            dependents: Sorter::new(memory / 8),
+            dependent_hasher: DependentHasher::new(key),
             settings,
         })
     }
@@ -276,6 +284,12 @@ impl SnapshotBuilder {
         let id = self.hasher.conversation(Some(key));
         self.table.of(id)?.has_row(listed);
         Ok(())
+    }
+
+    /// Adds what belongs to a message or conversation. Fails when there is no room to spill.
+    pub fn add_dependent(&mut self, row: &DependentRow) -> io::Result<()> {
+        let record = self.dependent_hasher.digest(row, &mut self.hasher);
+        self.dependents.push(record)
     }
 
     /// Adds a message. Fails when there is no room to spill.
@@ -369,6 +383,7 @@ impl SnapshotBuilder {
             orders,
             names: names.map_err(io::IntoInnerError::into_error)?,
             extras: self.extras,
+            dependents: Some(self.dependents.finish()?),
         })
     }
 

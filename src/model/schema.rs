@@ -46,6 +46,12 @@ impl Column {
                 .any(|name| self.declared.contains(name))
     }
 
+    /// Whether texts, JSON or bytes may be stored in it.
+    pub fn holds_content(&self) -> bool {
+        let binary = ["BLOB", "BYTEA", "BINARY", "UUID"];
+        self.holds_text() || binary.iter().any(|name| self.declared.contains(name))
+    }
+
     /// Whether text may be stored in it: SQLite's affinity rules, which the other
     /// engines' names for text types fit too.
     pub fn holds_text(&self) -> bool {

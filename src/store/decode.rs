@@ -65,12 +65,15 @@ impl<'p> Decoder<'p> {
     pub(super) fn tip(&self, cells: &[CellRef<'_>]) -> Option<String> {
         let row = Row::new(cells);
         let tip = row.text(self.plan.tip.as_ref()?)?;
-        Some(format!("{}#{tip}", conversation(self.plan, &row)?))
+        Some(format!(
+            "{}#{tip}",
+            conversation(&self.plan.conversation, &row)?
+        ))
     }
 
     /// The conversation that a row names.
     pub(super) fn conversation_of(&self, cells: &[CellRef<'_>]) -> Option<String> {
-        conversation(self.plan, &Row::new(cells)).map(Cow::into_owned)
+        conversation(&self.plan.conversation, &Row::new(cells)).map(Cow::into_owned)
     }
 
     fn role(&mut self, value: &str) -> Option<Role> {
@@ -337,9 +340,8 @@ fn counts(source: Option<&Source>) -> Counts {
 }
 
 /// The conversation that a row names.
-fn conversation<'c>(plan: &Plan, row: &'c Row<'_>) -> Option<Cow<'c, str>> {
-    let slots = &plan.conversation;
-    if let [only] = slots.as_slice() {
+pub(super) fn conversation<'c>(slots: &[Slot], row: &'c Row<'_>) -> Option<Cow<'c, str>> {
+    if let [only] = slots {
         return row.text(only);
     }
     let first = row.text(slots.first()?)?;
@@ -369,7 +371,10 @@ fn bare(plan: &Plan, row: &Row<'_>, message: &mut StoredMessage) {
         (.., true) => State::Open,
         _ => State::Whole,
     };
-    put(&mut message.conversation, conversation(plan, row));
+    put(
+        &mut message.conversation,
+        conversation(&plan.conversation, row),
+    );
     put(&mut message.status, told(plan.status));
     message.mark = match (plan.open.map(|at| row.cells[at]), &message.status) {
         _ if message.state == State::Open && is(plan.waits) => Mark::Waiting,

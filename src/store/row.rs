@@ -236,6 +236,16 @@ impl<'r> Row<'r> {
         }
     }
 
+    /// Whether a column holds something, which an empty text, list or object is not.
+    pub(super) fn says_something(&self, at: usize) -> bool {
+        match self.cells[at] {
+            CellRef::Null => false,
+            CellRef::Text(text) => !["", "[]", "{}", "null", "\"\""].contains(&text.trim()),
+            CellRef::Blob(bytes) | CellRef::Garbled(bytes) => !bytes.is_empty(),
+            CellRef::Int(_) | CellRef::Real(_) => true,
+        }
+    }
+
     fn is_blank(&self, at: usize) -> bool {
         matches!(self.cells[at], CellRef::Null | CellRef::Text(""))
     }

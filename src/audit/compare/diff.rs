@@ -3,8 +3,9 @@
 use super::facts::{Facts, Growth};
 use super::merge::Records;
 use super::order::Order;
-use super::{merge, order};
+use super::{dependents, merge, order};
 use crate::audit::conversation_digest::ConversationDigest;
+use crate::audit::dependents::Belonging;
 use crate::audit::entry::{Entry, Id};
 use crate::audit::file::Snapshot;
 use crate::audit::message_hasher::{Asides, MessageHasher};
@@ -39,6 +40,10 @@ pub(super) struct Side {
     paired: bool,
     /// Whether the places of messages mean the same on both sides.
     placed: bool,
+    /// What belongs to messages and conversations; absent where it was not read.
+    dependents: Option<Records<Belonging>>,
+    /// Tables of the snapshot whose rows are not compared.
+    skipped: Vec<u8>,
 }
 
 enum Detail {
@@ -71,6 +76,10 @@ impl Side {
             sums_to: None,
             paired: false,
             placed: true,
+            dependents: parts
+                .dependents
+                .map(|rows| -> Records<Belonging> { Box::new(rows.map(|row| Ok(row?))) }),
+            skipped: Vec::new(),
         }
     }
 
@@ -109,7 +118,16 @@ impl Side {
             sums_to: None,
             paired: after.header.mapping.paired,
             placed: true,
+            dependents: after
+                .dependents()?
+                .map(|rows| -> Records<Belonging> { Box::new(rows) }),
+            skipped: Vec::new(),
         })
+    }
+
+    /// The same, without the rows of these tables.
+    pub(super) fn skipping(self, skipped: Vec<u8>) -> Self {
+        Self { skipped, ..self }
     }
 
     /// The same, where places mean something else than on the other side.
@@ -183,6 +201,11 @@ pub(super) fn diff(
             );
         }
         _ => facts.complete = false,
+    }
+    if let (Some(then), Some(now)) = (before.dependents()?, after.dependents) {
+        let tables = before.header.dependents.iter();
+        let tables = tables.map(|it| it.table.clone()).collect();
+        facts.dependents = dependents::compare(Box::new(then), now, tables, &after.skipped)?;
     }
     if let Some(after) = after.order {
         order::compare(Order::file(before)?, after, &mut facts)?;

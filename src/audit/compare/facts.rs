@@ -1,6 +1,7 @@
 //! The facts that a comparison has read, before it judges them.
 
 use super::Totals;
+use super::dependents::Changes;
 use crate::audit::conversation_digest::ConversationDigest;
 use crate::audit::entry::{Entry, Id};
 use crate::audit::message_hasher::MessageHasher;
@@ -59,6 +60,8 @@ pub(super) struct Facts {
     pub(super) moved: Vec<(Id, Id)>,
     /// Conversations whose messages come in another order; which of them is not known.
     pub(super) reordered: Vec<Id>,
+    /// What belongs to messages and conversations, and is not as it was.
+    pub(super) dependents: Changes,
     /// What is counted while reading.
     pub(super) totals: Totals,
     /// Conversations that are in neither list for want of room: with a row left, without one, and

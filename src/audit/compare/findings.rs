@@ -64,6 +64,9 @@ impl Comparison {
     fn line(&self, code: Code, item: &Item) -> String {
         let conversation = self.label(item.conversation);
         let mut line = match item.message {
+            None if item.messages == 0 => {
+                return format!("conversation {conversation}: {}", item.note);
+            }
             Some(message) => format!("message {}", self.label(message)),
             None => plural(item.messages, "message"),
         };

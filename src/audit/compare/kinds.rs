@@ -26,6 +26,14 @@ pub enum Code {
     IdReused,
     /// Only times have changed.
     TimesShifted,
+    /// A row of another table that belongs to a message is gone.
+    PartLost,
+    /// Such a row holds something else.
+    PartAltered,
+    /// A conversation belongs to another user.
+    OwnerChanged,
+    /// Conversations have no title any more.
+    TitleLost,
 }
 
 /// What the mapping may allow.
@@ -153,6 +161,56 @@ pub static ALL: &[Kind] = &[
             format!("{are} of the snapshot {have} another time, but the same content")
         },
         help: "look for a change of the time zone, or of the column's type",
+    },
+    Kind {
+        code: Code::PartLost,
+        name: "part-lost",
+        allowed_by: Some(Allow::Delete),
+        harm: |found| {
+            let rows = plural(found.count, "row");
+            format!(
+                "{rows} of tool calls, attachments or other parts of messages {} gone",
+                is(found.count)
+            )
+        },
+        help: "restore them from a backup, and look for a cascade or a clean-up of their table",
+    },
+    Kind {
+        code: Code::PartAltered,
+        name: "part-altered",
+        allowed_by: Some(Allow::Edit),
+        harm: |found| {
+            let rows = plural(found.count, "row");
+            format!(
+                "{rows} of tool calls, attachments or other parts of messages {} altered",
+                is(found.count)
+            )
+        },
+        help: "compare them with a backup, and find the code that changes them",
+    },
+    Kind {
+        code: Code::OwnerChanged,
+        name: "owner-changed",
+        allowed_by: Some(Allow::Move),
+        harm: |found| {
+            let (are, verb) = match found.count {
+                1 => ("1 conversation of the snapshot".to_owned(), "belongs"),
+                count => (format!("{count} conversations of the snapshot"), "belong"),
+            };
+            format!("{are} {verb} to another user, and the one before no longer sees it")
+        },
+        help: "give it back to its user, and find the code that changes the owner",
+    },
+    Kind {
+        code: Code::TitleLost,
+        name: "title-lost",
+        allowed_by: Some(Allow::Edit),
+        harm: |found| {
+            let (are, have) = (plural(found.count, "conversation"), "no title any more");
+            let verb = if found.count == 1 { "has" } else { "have" };
+            format!("{are} of the snapshot {verb} {have}")
+        },
+        help: "restore the titles from a backup, and find the code that empties them",
     },
 ];
 

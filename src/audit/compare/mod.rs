@@ -6,6 +6,7 @@
 //! by conversation.
 
 mod classify;
+mod dependents;
 mod diff;
 mod facts;
 mod findings;
@@ -30,6 +31,7 @@ use super::message_hasher::{Asides, MessageHasher};
 use super::quick::Halves;
 use super::snapshot_builder::{Baseline, Detail, Late, Names, Settings, SnapshotBuilder};
 use crate::model::{Listed, StoredMessage};
+use crate::store::DependentRow;
 use diff::Side;
 use facts::Facts;
 use serde::Serialize;
@@ -41,6 +43,7 @@ pub struct Comparer<'a> {
     before: &'a Snapshot,
     mapping: Mapping,
     builder: Background,
+    skipped: Vec<u8>,
 }
 
 impl<'a> Comparer<'a> {
@@ -73,6 +76,7 @@ impl<'a> Comparer<'a> {
         Ok(Self {
             before,
             mapping: mapping.clone(),
+            skipped: Vec::new(),
             builder: Background::start(SnapshotBuilder::after(&before.key, settings, baseline)?)?,
         })
     }
@@ -80,6 +84,16 @@ impl<'a> Comparer<'a> {
     /// Takes a conversation that has a row of its own. Fails when there is no room to spill.
     pub fn add_conversation(&mut self, key: &str, listed: Listed) -> anyhow::Result<()> {
         self.builder.add_conversation(key, listed)
+    }
+
+    /// Compares none of the rows in these tables of the snapshot.
+    pub fn without(self, skipped: Vec<u8>) -> Self {
+        Self { skipped, ..self }
+    }
+
+    /// Takes what belongs to a message or conversation. Fails when there is no room to spill.
+    pub fn add_dependent(&mut self, row: DependentRow) -> anyhow::Result<()> {
+        self.builder.add_dependent(row)
     }
 
     /// Takes a message, in any order, and gives another one for it, whose room can be used again.
@@ -92,7 +106,7 @@ impl<'a> Comparer<'a> {
     pub fn finish(self) -> anyhow::Result<Comparison> {
         let parts = self.builder.finish()?;
         let after = Side::live(parts, self.before.summary.high.is_some());
-        let after = after.paired(self.mapping.paired);
+        let after = after.paired(self.mapping.paired).skipping(self.skipped);
         let not_ordered = order::not_compared(self.before, &self.mapping, false);
         Comparison::new(self.before, after, not_ordered)
     }
@@ -117,12 +131,14 @@ pub fn compare_files_as(
     before.fits_asides(after)?;
     let is_old = after.is_of_second_version();
     let not_ordered = order::not_compared(before, mapping, is_old);
+    let skipped = before.dependents_unlike(after);
+    let later = || Ok::<_, anyhow::Error>(Side::file(after)?.skipping(skipped));
     let mut found = match before.header.mapping.sums {
         None if order::is_of_other_kind(&before.header.mapping, mapping) => {
             let not_ordered = not_ordered.or(Some(order::OTHER_COLUMNS));
-            Comparison::new(before, Side::file(after)?.unplaced(), not_ordered)?
+            Comparison::new(before, later()?.unplaced(), not_ordered)?
         }
-        None => Comparison::new(before, Side::file(after)?, not_ordered)?,
+        None => Comparison::new(before, later()?, not_ordered)?,
         Some(_) => {
             let (sums, tail) = (Side::sums(after)?, Side::tail(after)?);
             Comparison::of_sums(before, sums, tail, not_ordered)?
@@ -336,6 +352,7 @@ impl Comparison {
             | Code::ConversationEmptied
             | Code::MessageLost
             | Code::IdReused => true,
+            Code::PartLost | Code::PartAltered | Code::OwnerChanged | Code::TitleLost => false,
             Code::MessageAltered
             | Code::MessageDuplicated
             | Code::MessageMoved

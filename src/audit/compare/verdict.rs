@@ -218,6 +218,7 @@ impl Comparison {
             () if by.is_some_and(|by| rules.allow.contains(&by) && self.is_few(by, rules)) => {
                 Severity::Note
             }
+            () if code == Code::TitleLost => Severity::Warning,
             () if group.unsure > 0 && group.unsure == group.messages => Severity::Warning,
             () => Severity::Error,
         }
@@ -232,6 +233,8 @@ impl Comparison {
         let (mut conversations, mut messages, mut of_conversations) = (0, 0, 0);
         for (code, group) in of {
             match code {
+                Code::PartLost | Code::PartAltered | Code::TitleLost => messages += group.count,
+                Code::OwnerChanged => conversations += group.count,
                 Code::ConversationLost | Code::ConversationEmptied => {
                     conversations += group.count;
                     of_conversations += group.messages;

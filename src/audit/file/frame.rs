@@ -27,6 +27,7 @@ pub(super) const FOOTER: u8 = 7;
 pub(super) const OPEN: u8 = 8;
 pub(super) const RANKS: u8 = 9;
 pub(super) const SEQUENCES: u8 = 10;
+pub(super) const DEPENDENTS: u8 = 11;
 
 /// Makes and checks the frames' tags.
 #[derive(Debug, Clone)]

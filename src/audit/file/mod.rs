@@ -28,6 +28,7 @@
 //! | 8 | messages that were not settled, 79 bytes each, by conversation and message |
 //! | 9 | ranks of messages in their conversations, 37 bytes each, by conversation and rank |
 //! | 10 | sequences of conversations, 37 bytes each, by conversation |
+//! | 11 | what belongs to messages and conversations, 58 bytes each, by row |
 //!
 //! | bytes | trailer |
 //! |---|---|
@@ -47,7 +48,7 @@
 //! The first version had kind 2 in the place of kind 8: messages that were not settled, 65 bytes
 //! each, without what their texts were. Its header and footer had other fields, and its sums of
 //! `--quick` told nothing of young messages: these are refused, all else is read. The second had
-//! neither kind 9 nor kind 10. Up to the fourth, messages told nothing of what they had besides their
+//! neither kind 9 nor kind 10. Kind 11 came later within the fifth, whose readers pass over it. Up to the fourth, messages told nothing of what they had besides their
 //! texts.
 
 mod frame;
@@ -59,6 +60,7 @@ pub use write::write;
 
 use super::evidence::Evidence;
 use super::snapshot_builder::Summary;
+use crate::store::Dependent;
 use serde::{Deserialize, Serialize};
 
 /// What the builder of a snapshot says about the store.
@@ -71,6 +73,9 @@ pub struct Header {
     pub evidence: Evidence,
     /// What was read as conversations and messages.
     pub mapping: Mapping,
+    /// The tables whose rows belong to messages; none in older files.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub dependents: Vec<Dependent>,
     /// The snapshot before this one: its [`Snapshot::id`].
     pub previous: Option<String>,
 }

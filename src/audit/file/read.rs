@@ -1,12 +1,13 @@
 //! Reading a snapshot: nothing is used before its tag is verified.
 
 use super::frame::{
-    CELLS, END, ENTRIES, FIRST_VERSION, FOOTER, HEAD, HEADER, MAGIC, NAMES, OPEN, OPEN_ENTRIES,
-    PREAMBLE, RANKS, SECOND_VERSION, SEQUENCES, Sealer, TAG, TALLIES, THIRD_VERSION, TRAILER,
-    VERSION, unpack,
+    CELLS, DEPENDENTS, END, ENTRIES, FIRST_VERSION, FOOTER, HEAD, HEADER, MAGIC, NAMES, OPEN,
+    OPEN_ENTRIES, PREAMBLE, RANKS, SECOND_VERSION, SEQUENCES, Sealer, TAG, TALLIES, THIRD_VERSION,
+    TRAILER, VERSION, unpack,
 };
 use super::{Footer, Header, Mapping, Section};
 use crate::audit::conversation_digest::ConversationDigest;
+use crate::audit::dependents::Belonging;
 use crate::audit::entry::{Entry, Id};
 use crate::audit::key::Key;
 use crate::audit::message_hasher::Asides;
@@ -338,6 +339,24 @@ impl Snapshot {
     pub(in crate::audit) fn sequences(&self) -> anyhow::Result<Option<Stream<Sequence>>> {
         let sequences = self.section(SEQUENCES).map(|_| self.stream(SEQUENCES));
         sequences.transpose()
+    }
+
+    /// What belongs to messages and conversations; none where it was not read.
+    pub(in crate::audit) fn dependents(&self) -> anyhow::Result<Option<Stream<Belonging>>> {
+        let dependents = self.section(DEPENDENTS).map(|_| self.stream(DEPENDENTS));
+        dependents.transpose()
+    }
+
+    /// The places of the tables of which a later snapshot has other columns, or nothing.
+    pub fn dependents_unlike(&self, later: &Self) -> Vec<u8> {
+        let own = (0..).zip(&self.header.dependents);
+        let unlike = own.filter(|(_, it)| !later.header.dependents.contains(it));
+        unlike.map(|(index, _)| index).collect()
+    }
+
+    /// Whether what belongs to messages and conversations was read.
+    pub fn has_dependents(&self) -> bool {
+        self.section(DEPENDENTS).is_some()
     }
 
     /// The messages that were not settled.

@@ -1,8 +1,8 @@
 //! Writing a snapshot.
 
 use super::frame::{
-    CELLS, END, ENTRIES, FOOTER, HEAD, HEADER, MAGIC, NAMES, OPEN, PREAMBLE, RANKS, SEQUENCES,
-    Sealer, TAG, TALLIES, VERSION, pack,
+    CELLS, DEPENDENTS, END, ENTRIES, FOOTER, HEAD, HEADER, MAGIC, NAMES, OPEN, PREAMBLE, RANKS,
+    SEQUENCES, Sealer, TAG, TALLIES, VERSION, pack,
 };
 use super::{Footer, Header, Section};
 use crate::audit::conversation_digest::ConversationDigest;
@@ -54,6 +54,9 @@ pub fn write(out: &mut dyn Write, header: &Header, parts: Parts, key: &Key) -> i
         Orders::Ranks(ranks) => frames.records(RANKS, ranks)?,
         Orders::Sequences(sequences) => frames.records(SEQUENCES, sequences)?,
         Orders::Sums(sums) => frames.records(SEQUENCES, sums)?,
+    }
+    if let Some(dependents) = parts.dependents {
+        frames.records(DEPENDENTS, dependents)?;
     }
     let footer = Footer {
         summary: parts.summary,

@@ -15,6 +15,7 @@ use crate::commands::moment::count;
 use crate::commands::{Done, Env};
 use crate::model::{Listed, State, StoredMessage};
 use crate::report::{Report, StoreLine, Verdict};
+use crate::store::DependentRow;
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
@@ -111,6 +112,11 @@ impl Later {
         let stores = stores_of(mapping);
         let mut unread = look::unread_in(&stores, preset_of(mapping));
         unread.extend(left_out);
+        if after.has_dependents() {
+            unread.extend(not_read(before, &before.dependents_unlike(&after)));
+        } else if before.has_dependents() {
+            unread.push(look::NO_DEPENDENTS.to_owned());
+        }
         Ok(Self {
             found,
             evidence: after.header.evidence,
@@ -132,6 +138,7 @@ impl Later {
         live.has_come_to(&before.header)?;
         let left_out = live.read_as(&before.header.mapping);
         live.count_as(before).await?;
+        let skipped = live.depends_as(&before.header).await?;
         let store = look::line(&live);
         let mut unread = look::unread(&live);
         // Where the preset's mapping is only remembered, it no longer says so itself.
@@ -139,6 +146,7 @@ impl Later {
             unread.extend(look::unread_in(&[], preset_of(&before.header.mapping)));
         }
         unread.extend(left_out);
+        unread.extend(not_read(before, &skipped));
         let mut doubt = sealed(before);
         let (then, now) = (&before.header.store.messages, live.mapping.table());
         if !then.is_empty() && then != now {
@@ -159,7 +167,7 @@ impl Later {
             let late = live.latecomers(before, args.grace).await?;
             quick::compared(env, before, &live, settings(args, &live)?, &late).await?
         } else {
-            let (found, counted) = with_store(args, env, before, &live).await?;
+            let (found, counted) = with_store((args, env), before, &live, skipped).await?;
             unread.extend(counted.told());
             (found, counted.messages)
         };
@@ -240,6 +248,10 @@ impl Later {
 
 /// Why a comparison with this snapshot shows nothing of the texts.
 fn sealed(before: &Snapshot) -> Option<String> {
+    // The blobs of LangGraph are compared, as bytes.
+    if !before.header.dependents.is_empty() {
+        return None;
+    }
     let preset = preset_of(&before.header.mapping)?;
     let mut engines = preset.sealed_on.iter();
     let is_sealed = engines.any(|engine| engine.name() == before.header.store.backend);
@@ -247,6 +259,20 @@ fn sealed(before: &Snapshot) -> Option<String> {
         format!(
             "the texts are in tables that the preset {} does not read",
             preset.name
+        )
+    })
+}
+
+/// The tables of parts that were not compared, in words that continue a sentence.
+fn not_read(before: &Snapshot, skipped: &[u8]) -> Option<String> {
+    let tables = skipped
+        .iter()
+        .filter_map(|at| before.header.dependents.get(usize::from(*at)));
+    let tables: Vec<_> = tables.map(|it| format!("`{}`", it.table)).collect();
+    (!tables.is_empty()).then(|| {
+        format!(
+            "the rows of {} were not compared, which have other columns now",
+            tables.join(", ")
         )
     })
 }
@@ -296,14 +322,15 @@ fn settings(args: &Args, live: &Live) -> anyhow::Result<Settings> {
 
 /// Reads the live store, and once more when there is something to name.
 async fn with_store(
-    args: &Args,
-    env: &Env,
+    (args, env): (&Args, &Env),
     before: &Snapshot,
     live: &Live,
+    skipped: Vec<u8>,
 ) -> anyhow::Result<(Comparison, Counted)> {
     let late = live.latecomers(before, args.grace).await?;
     let mut comparer = Comparing {
-        comparer: Comparer::new(before, &live.fingerprinted(), settings(args, live)?)?,
+        comparer: Comparer::new(before, &live.fingerprinted(), settings(args, live)?)?
+            .without(skipped),
         pace: look::Pace::new(env, live).await,
         counted: Counted::default(),
     };
@@ -386,6 +413,11 @@ impl Visitor for Comparing<'_> {
         self.counted.add(message);
         self.comparer.add(message, late)?;
         Ok(self.pace.message())
+    }
+
+    fn dependent(&mut self, row: DependentRow) -> anyhow::Result<ControlFlow<()>> {
+        self.comparer.add_dependent(row)?;
+        Ok(self.pace.conversation())
     }
 }
 

@@ -222,6 +222,10 @@ pub(super) fn warn(env: &Env, live: &Live) {
     }
 }
 
+/// Why what belongs to messages was not compared.
+pub(super) const NO_DEPENDENTS: &str = "tool calls and attachments in tables of their own, owners and titles were not compared: the snapshot does not \
+     have them";
+
 /// What of the store is not read, in words that continue a sentence.
 pub(super) fn unread(live: &Live) -> Vec<String> {
     let mut told = unread_in(&live.mapping.stores, None);
@@ -230,7 +234,9 @@ pub(super) fn unread(live: &Live) -> Vec<String> {
     let parent = live.mapping.unread_parent();
     told.extend(parent.map(|name| format!("the parents in `{name}` were not compared")));
     let alike = &live.unread.tables;
-    let neighbours = live.neighbours.iter().filter(|it| !alike.contains(it));
+    let is_read = |name: &String| live.dependents.iter().any(|(_, it)| it.table == *name);
+    let neighbours = live.neighbours.iter();
+    let neighbours = neighbours.filter(|it| !alike.contains(it) && !is_read(it));
     let neighbours: Vec<_> = neighbours.map(|table| format!("`{table}`")).collect();
     if !neighbours.is_empty() {
         let names = neighbours.join(", ");

@@ -99,10 +99,13 @@ pub(super) async fn run(args: Args, env: Env) -> anyhow::Result<Done> {
     let summary = parts.summary.clone();
     env.progress
         .doing(format!("writing {}", args.output.display()));
-    let header = file::Header {
+    let mut header = file::Header {
         mapping,
         ..live.header(previous)
     };
+    if args.quick {
+        header.dependents.clear();
+    }
     let id = file::write(&mut sink, &header, parts, &key).with_context(unwritable)?;
     let size = sink.written();
     sink.finish(&mut std::io::sink(), env.until_interrupted())
