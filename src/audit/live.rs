@@ -536,6 +536,7 @@ pub fn allowed(store: &store::Store) -> Vec<Allow> {
     let of = |what: &Allowed| match what {
         Allowed::Edit => Allow::Edit,
         Allowed::Delete => Allow::Delete,
+        Allowed::Clear => Allow::Clear,
         Allowed::Move => Allow::Move,
     };
     store.allow.iter().map(of).collect()

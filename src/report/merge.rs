@@ -118,10 +118,14 @@ fn difference(first: &Report, other: &Report) -> Option<String> {
 
 /// What the shares of a run have in common: neither the share and the seed, nor the addresses of a machine.
 fn arguments(report: &Report) -> Vec<&str> {
-    const OWN: [&str; 7] = [
+    const OWN: [&str; 10] = [
         "--shard=",
         "--seed=",
         "--server=",
+        // Ports and folders of a machine.
+        "--start=",
+        "--ready=",
+        "--origin=",
         "--gateway=",
         "--database-listen=",
         "--gate-control=",

@@ -57,6 +57,8 @@ pub enum Allowed {
     Edit,
     /// Delete messages or conversations.
     Delete,
+    /// Delete whole conversations, and no single message.
+    Clear,
     /// Put messages into another conversation.
     Move,
 }

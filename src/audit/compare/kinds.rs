@@ -44,6 +44,8 @@ pub enum Allow {
     Edit,
     /// Users may delete messages and conversations.
     Delete,
+    /// Users may delete conversations only.
+    Clear,
     /// Users may put messages into another conversation.
     Move,
 }

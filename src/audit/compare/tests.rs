@@ -450,6 +450,15 @@ fn a_finding_names_what_it_can_and_heeds_what_is_allowed() {
     let severity = |allow| kept.findings(&rules(allow))[0].severity;
     assert_eq!(severity(Allow::Delete), Severity::Note);
     assert_eq!(severity(Allow::Edit), Severity::Error);
+    assert_eq!(severity(Allow::Clear), Severity::Error);
+    let mut cleared = chats(40);
+    cleared.retain(|message| message.conversation.as_deref() != Some("c1"));
+    let found = compare(&snapshot(&chats(40), settings(Detail::Messages)), &cleared);
+    let cleared = &found.findings(&rules(Allow::Clear))[0];
+    assert_eq!(
+        (cleared.code, cleared.severity),
+        ("conversation-lost", Severity::Note)
+    );
 }
 
 #[test]

@@ -214,10 +214,11 @@ impl Comparison {
     /// How bad a finding is.
     pub(super) fn severity(&self, code: Code, group: &Group, rules: &Rules) -> Severity {
         let by = code.kind().allowed_by.filter(|_| group.beyond_edit == 0);
+        let is_whole = matches!(code, Code::ConversationLost | Code::ConversationEmptied);
+        let may_clear = is_whole && rules.allow.contains(&Allow::Clear);
+        let may = |by| may_clear || rules.allow.contains(&by);
         match () {
-            () if by.is_some_and(|by| rules.allow.contains(&by) && self.is_few(by, rules)) => {
-                Severity::Note
-            }
+            () if by.is_some_and(|by| may(by) && self.is_few(by, rules)) => Severity::Note,
             () if code == Code::TitleLost => Severity::Warning,
             () if group.unsure > 0 && group.unsure == group.messages => Severity::Warning,
             () => Severity::Error,

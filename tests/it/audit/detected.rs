@@ -490,6 +490,64 @@ fn columns_next_to_the_text_are_compared() {
     }
 }
 
+/// Rows of other tables that are parts of messages, and what a conversation's own row says.
+#[test]
+fn tables_of_parts_owners_and_titles_are_compared() {
+    let store = Store::sqlite();
+    let chats = messages(&store, "content TEXT", "'text ' || i");
+    chats.sql(
+        "CREATE TABLE conversations (id INTEGER PRIMARY KEY, user_id INT, title TEXT);
+         INSERT INTO conversations SELECT DISTINCT conversation_id, conversation_id % 3 + 1, 'chat ' || conversation_id FROM messages;
+         UPDATE conversations SET user_id = NULL WHERE id = 8;
+         CREATE TABLE tool_calls (id INTEGER PRIMARY KEY, message_id TEXT REFERENCES messages(id), name TEXT, result JSON, status TEXT);
+         INSERT INTO tool_calls (message_id, name, result, status) SELECT id, 'search', json_object('found', content), 'done' FROM messages WHERE role = 'assistant';
+         UPDATE tool_calls SET result = NULL WHERE id = 9;
+         CREATE TABLE attachments (id INTEGER PRIMARY KEY, message_id TEXT REFERENCES messages(id), filename TEXT, data BLOB);
+         INSERT INTO attachments (message_id, filename, data) SELECT id, 'a.png', randomblob(20) FROM messages WHERE role = 'user';
+         CREATE TABLE message_feedback (id INTEGER PRIMARY KEY, message_id TEXT REFERENCES messages(id), text TEXT);
+         INSERT INTO message_feedback (message_id, text) SELECT id, 'good' FROM messages",
+    );
+    chats.snapshot("before.cas");
+    let (report, code) = chats.compare(&["before.cas"]);
+    held(&report, code);
+    assert!(!report.to_string().contains("`tool_calls`"), "{report:#}");
+    for (change, expected) in [
+        ("DELETE FROM tool_calls WHERE id = 4", "E part-lost"),
+        ("DROP TABLE attachments", "E part-lost"),
+        ("UPDATE tool_calls SET result = NULL WHERE id = 4", "E part-altered"),
+        ("UPDATE tool_calls SET message_id = (SELECT id FROM messages LIMIT 1) WHERE id = 20", "E part-altered"),
+        ("UPDATE attachments SET data = x'00' WHERE id = 5", "E part-altered"),
+        ("UPDATE conversations SET user_id = 99 WHERE id = 2", "E owner-changed"),
+        ("UPDATE conversations SET user_id = NULL", "E owner-changed"),
+        ("UPDATE conversations SET title = ''", "W title-lost"),
+        // With the message its parts are gone, too.
+        (
+            "DELETE FROM tool_calls WHERE message_id IN (SELECT id FROM messages WHERE content = 'text 4');
+             DELETE FROM messages WHERE content = 'text 4'",
+            "E message-lost",
+        ),
+        // A result that comes, another state, more calls, a guest who logs in, titles, and what is no part.
+        ("UPDATE tool_calls SET result = '{}' WHERE id = 9", ""),
+        ("UPDATE tool_calls SET result = '[1]', status = 'failed' WHERE id = 9", ""),
+        ("UPDATE tool_calls SET status = 'archived'", ""),
+        ("INSERT INTO tool_calls (message_id, name) SELECT id, 'more' FROM messages", ""),
+        ("UPDATE conversations SET user_id = 5 WHERE id = 8", ""),
+        ("UPDATE conversations SET title = 'new ' || title", ""),
+        ("UPDATE conversations SET title = NULL WHERE id = 3", ""),
+        ("DELETE FROM message_feedback", ""),
+    ] {
+        assert_eq!(after(&chats, change), expected, "{change}");
+    }
+    chats.sql("DELETE FROM attachments WHERE id = 7");
+    chats.snapshot("after.cas");
+    let (report, code) = chats.compare(&["before.cas", "after.cas"]);
+    assert_eq!(
+        (told(&report).as_str(), code),
+        ("E part-lost", 1),
+        "{report:#}"
+    );
+}
+
 fn rows_of_json(store: &Store, columns: &str, values: &str) -> Chats {
     let chats = looking_at(store);
     chats.sql(&format!(
