@@ -17,6 +17,16 @@ fn inspect(store: &Store, arguments: &[&str]) -> Command {
     command
 }
 
+/// A query whose rows come without an end.
+fn endless(store: &Store) -> &'static str {
+    store.pick(
+        "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT i FROM n",
+        "SELECT generate_series(1, 2000000000) AS i",
+        "SELECT a.id AS i FROM message a, message b, message c, message d, message e, message f, message g, message h,
+            message j, message k, message l, message m, message o, message p, message q, message r",
+    )
+}
+
 /// Its JSON document.
 fn document(store: &Store, arguments: &[&str]) -> Value {
     let output = inspect(store, arguments)
@@ -186,12 +196,7 @@ async fn no_rows_still_have_columns(store: &Store) {
 
 async fn a_limit_cuts_and_says_so(store: &Store) {
     chat(store).await;
-    let endless = store.pick(
-        "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT i FROM n",
-        "SELECT generate_series(1, 2000000000) AS i",
-        "SELECT a.id AS i FROM message a, message b, message c, message d, message e, message f, message g, message h,
-            message j, message k, message l, message m, message o, message p, message q, message r",
-    );
+    let endless = endless(store);
     let output = inspect(store, &["sql", endless, "--limit", "5", "--format", "json"])
         .output()
         .unwrap();
@@ -233,12 +238,7 @@ async fn a_query_that_takes_too_long_is_stopped(store: &Store) {
 
 async fn a_signal_stops_the_query(store: &Store) {
     chat(store).await;
-    let endless = store.pick(
-        "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT i FROM n",
-        "SELECT generate_series(1, 2000000000) AS i",
-        "SELECT a.id AS i FROM message a, message b, message c, message d, message e, message f, message g, message h,
-            message j, message k, message l, message m, message o, message p, message q, message r",
-    );
+    let endless = endless(store);
     let mut child = inspect(
         store,
         &[
@@ -271,12 +271,7 @@ async fn a_signal_stops_the_query(store: &Store) {
 
 async fn a_reader_that_goes_ends_it(store: &Store) {
     chat(store).await;
-    let endless = store.pick(
-        "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT i FROM n",
-        "SELECT generate_series(1, 2000000000) AS i",
-        "SELECT a.id AS i FROM message a, message b, message c, message d, message e, message f, message g, message h,
-            message j, message k, message l, message m, message o, message p, message q, message r",
-    );
+    let endless = endless(store);
     let mut child = inspect(
         store,
         &[

@@ -4,6 +4,7 @@
 use crate::common::backend::Backend;
 use crate::common::sites::{Site, TestBed, on_each_bed};
 use crate::common::{chatctl, errors, report, text};
+use crate::rehearsal::{BEGIN, GOOD, LOSS};
 use serde_json::Value;
 use std::fs;
 
@@ -17,22 +18,6 @@ on_each_bed! { on_sqlite Sqlite: a_file_that_may_not_be_written_is_planned_for a
 what_is_no_database_is_said_to_be_none }
 on_each_bed! { on_postgres Postgres: who_may_only_read_may_plan }
 on_each_bed! { on_mysql Mysql: who_may_only_read_may_plan what_commits_by_itself_is_reported }
-
-const BEGIN: &str = "\
-CREATE TABLE conversations (id BIGINT PRIMARY KEY, title VARCHAR(100) NOT NULL DEFAULT 'New chat');
-CREATE TABLE messages (id BIGINT PRIMARY KEY, body VARCHAR(100), kind VARCHAR(10) DEFAULT 'text');
-CREATE INDEX messages_by_body ON messages (body);
-INSERT INTO messages (id, body) VALUES (1, 'a'), (2, 'b'), (3, NULL);
-";
-const GOOD: &str = "\
--- Two statements; this; is; none.
-ALTER TABLE conversations ADD COLUMN archived BOOLEAN;
-
-CREATE TABLE notes (
-    id BIGINT PRIMARY KEY
-);
-";
-const LOSS: &str = "DELETE FROM messages WHERE id = 2;\n";
 
 /// The places and texts of a plan.
 #[track_caller]

@@ -27,13 +27,13 @@ on_each_bed! { on_mysql Mysql: an_interrupted_rehearsal_ends_at_once the_copy_of
 code_may_not_ask_for_the_database_by_name what_is_gone_only_in_the_database_is_not_proven
 a_column_is_not_dropped_with_what_came_meanwhile }
 
-const BEGIN: &str = "\
+pub const BEGIN: &str = "\
 CREATE TABLE conversations (id BIGINT PRIMARY KEY, title VARCHAR(100) NOT NULL DEFAULT 'New chat');
 CREATE TABLE messages (id BIGINT PRIMARY KEY, body VARCHAR(100), kind VARCHAR(10) DEFAULT 'text');
 CREATE INDEX messages_by_body ON messages (body);
 INSERT INTO messages (id, body) VALUES (1, 'a'), (2, 'b'), (3, NULL);
 ";
-const GOOD: &str = "\
+pub const GOOD: &str = "\
 -- Two statements; this; is; none.
 ALTER TABLE conversations ADD COLUMN archived BOOLEAN;
 
@@ -41,7 +41,7 @@ CREATE TABLE notes (
     id BIGINT PRIMARY KEY
 );
 ";
-const LOSS: &str = "DELETE FROM messages WHERE id = 2;\n";
+pub const LOSS: &str = "DELETE FROM messages WHERE id = 2;\n";
 
 /// What a finding of this code shows.
 fn evidence(report: &Value, code: &str) -> String {
