@@ -201,6 +201,11 @@ fn users_may_delete_some_and_not_all() {
     let before = snapshot(&chats(20), settings(Detail::Messages));
     let found = compare(&before, &chats(20)[10..]);
     assert_eq!(found.findings(&rules)[0].severity, Severity::Note);
+    let none = Rules {
+        share: 0.0,
+        ..rules.clone()
+    };
+    assert_eq!(found.findings(&none)[0].severity, Severity::Error);
     let found = compare(&before, &[]);
     assert_eq!(found.findings(&rules)[0].severity, Severity::Error);
     // One conversation may be most of the store.

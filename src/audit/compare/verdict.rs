@@ -247,6 +247,8 @@ impl Comparison {
         let all = messages + of_conversations;
         let within = |count: u64, of: u64, at_least: u64| {
             let share = (of as f64 * rules.share) as u64;
+            // Who asks for none of the store means none.
+            let at_least = if rules.share > 0.0 { at_least } else { 0 };
             count <= share.max(at_least) && count * 2 <= of
         };
         within(conversations, self.totals.conversations, 10)

@@ -37,7 +37,7 @@ pub(super) struct Args {
     examples: usize,
 
     /// If the mapping's `allow` lets users delete or change messages: the share of the store, from 0 to 1,
-    /// that they may; more is an error. The limit is at least 10 conversations or 100 messages
+    /// that they may; more is an error. Above 0, the limit is at least 10 conversations or 100 messages
     #[arg(long, default_value_t = 0.05, value_name = "SHARE", value_parser = super::share)]
     allow_share: f64,
 

@@ -188,7 +188,7 @@ fn leaves(message: &str) -> bool {
         "CREATE", "INSERT", "UPDATE", "DELETE", "DROP", "ALTER", "INDEX",
     ];
     let denied = |command: &&str| message.contains(&format!("{command} command denied"));
-    let may_not_write = message.contains("ERROR 1142 (") && writes.iter().any(|it| denied(it));
+    let may_not_write = message.contains("ERROR 1142 (") && writes.iter().any(denied);
     message.contains("ERROR 1044 (") || may_not_write
 }
 
