@@ -199,7 +199,7 @@ const NOTES: &[&str] = &[
 pub(super) fn is_part(name: &str) -> bool {
     let of = |word: &str, names: &[&str]| {
         let one = word.strip_suffix('s').unwrap_or(word);
-        names.iter().any(|name| one == *name)
+        names.contains(&one)
     };
     let words = words(name);
     let is_part = words.iter().any(|word| {

@@ -13,7 +13,11 @@ fn framework(stack: &str) -> &'static str {
     }
 }
 
-fn verdict(mode: &str, stack: &str, journal: &str) -> (String, serde_json::Value) {
+fn verdict(
+    mode: &'static str,
+    stack: &'static str,
+    journal: &'static str,
+) -> (String, serde_json::Value) {
     let transport = if journal == "wal" { "starlette" } else { "sse" };
     let chat = Chat::new(mode)
         .stack(stack)
@@ -24,7 +28,7 @@ fn verdict(mode: &str, stack: &str, journal: &str) -> (String, serde_json::Value
     (report["verdict"].as_str().unwrap().to_owned(), report)
 }
 
-fn right(mode: &str, stack: &str, journal: &str) {
+fn right(mode: &'static str, stack: &'static str, journal: &'static str) {
     let (verdict, report) = verdict(mode, stack, journal);
     assert_ne!(
         verdict, "violated",
@@ -32,7 +36,7 @@ fn right(mode: &str, stack: &str, journal: &str) {
     );
 }
 
-fn wrong(mode: &str, stack: &str, journal: &str) {
+fn wrong(mode: &'static str, stack: &'static str, journal: &'static str) {
     let (verdict, report) = verdict(mode, stack, journal);
     assert!(
         verdict == "violated" || verdict == "inconclusive",
