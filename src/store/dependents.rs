@@ -6,7 +6,7 @@ use super::mapping::{Mapping, Origin};
 use super::plan::{self, Plan, Slot};
 use super::row::Row;
 use super::source::{Path, Source};
-use super::{decode, keys, presets, score, select, words};
+use super::{decode, keys, part_names, presets, score, select};
 use crate::db::Db;
 use crate::model::{Cell, CellRef, Column, Table};
 use serde::{Deserialize, Serialize};
@@ -96,14 +96,14 @@ pub fn dependents(mapping: &Mapping, schema: &[Table]) -> Vec<Dependent> {
 
 /// Parts of messages in rows of their own.
 fn of_messages(table: &Table, messages: &Table) -> Option<Dependent> {
-    if !words::is_part(&table.name) {
+    if !part_names::is_part(&table.name) {
         return None;
     }
     let refers = |column: &&Column| score::refers(column, messages);
     let owner = table.columns.iter().find(refers)?;
     let compared = table.columns.iter().filter(|column| {
         let is_id = column.key || column.name == owner.name;
-        !is_id && column.holds_content() && words::is_kept(&column.name)
+        !is_id && column.holds_content() && part_names::is_kept(&column.name)
     });
     Some(Dependent {
         table: table.name.clone(),

@@ -21,6 +21,7 @@ mod list;
 mod mapping;
 mod names;
 mod packed;
+mod part_names;
 mod parts;
 mod plan;
 mod predicate;

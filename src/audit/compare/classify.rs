@@ -1,18 +1,17 @@
 //! Classifies the differences of two sides as events.
 
+mod parts;
+
 use super::facts::Facts;
 use super::matched::{matched, rekeyed, shortened};
 use super::shift::{Shift, differing};
-use super::span::{is_rounded, seconds};
+use super::span::{are_times, is_rounded, seconds};
 use super::{Code, Group, Totals};
-use crate::audit::dependents::Belonging;
 use crate::audit::entry::{Entry, Id};
 use crate::audit::message_hasher::MessageHasher;
 use crate::audit::open::{Now, Open, Why};
 use crate::audit::snapshot_builder::CurrentMessage;
-use crate::model::{State, epoch};
-use crate::store::Fact;
-use crate::text::plural;
+use crate::model::State;
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 /// One thing that has happened.
@@ -346,7 +345,7 @@ impl Found<'_> {
             }
         }
         for (id, messages) in whole {
-            self.conversation(gone(self.facts.gone[&id].1), id, messages, "");
+            self.conversation(Code::gone(self.facts.gone[&id].1), id, messages, "");
         }
     }
 
@@ -394,7 +393,7 @@ impl Found<'_> {
         let sorted: BTreeMap<_, _> = facts.gone.iter().collect();
         for (id, (messages, row)) in sorted {
             let open = lost_open.iter().filter(|was| was.conversation == *id);
-            self.conversation(gone(*row), *id, messages + open.count() as u64, "");
+            self.conversation(Code::gone(*row), *id, messages + open.count() as u64, "");
         }
         for (was, now) in &facts.changed {
             let (had, has) = (was.messages(), now.messages());
@@ -412,57 +411,6 @@ impl Found<'_> {
                 _ => self.totals.undecided += 1,
             }
         }
-    }
-
-    /// Rows of other tables, owners and titles; not those of messages that are gone themselves.
-    fn dependents(&mut self) {
-        let facts = self.facts;
-        let changes = &facts.dependents;
-        let is_here = |entry: &&Entry| entry.state() != State::Deleted;
-        let here: HashSet<_> = facts.added.iter().filter(is_here).map(Entry::key).collect();
-        let removed = facts.removed.iter().map(Entry::key);
-        let without: HashSet<_> = removed.filter(|key| !here.contains(key)).collect();
-        let is_told = |it: &&Belonging| {
-            let key = (it.conversation, it.message().unwrap_or_default());
-            // What is not settled may be saved again, part by part.
-            let is_open = facts.open.contains_key(&key);
-            !is_open && !without.contains(&key) && !facts.gone.contains_key(&it.conversation)
-        };
-        for was in changes.gone.iter().filter(is_told) {
-            self.part(Code::PartLost, was, "is gone");
-        }
-        for was in changes.altered.iter().filter(is_told) {
-            self.part(Code::PartAltered, was, "changed");
-        }
-        // A single title may be made again; many at once are not.
-        let untitled = changes.untitled.len() as u64;
-        let many = untitled > 1 && untitled * 20 > changes.titled;
-        for was in changes.untitled.iter().filter(|_| many) {
-            self.conversation(Code::TitleLost, was.conversation, 0, "its title is empty");
-        }
-        if let Some(group) = self.groups.get_mut(&Code::TitleLost) {
-            group.note = format!("{} had a title", plural(changes.titled, "conversation"));
-        }
-    }
-
-    fn part(&mut self, code: Code, was: &Belonging, became: &str) {
-        let tables = &self.facts.dependents.tables;
-        let (code, note) = match was.what() {
-            Fact::Owner => (Code::OwnerChanged, "it belongs to another user".to_owned()),
-            Fact::Title => return,
-            Fact::Row(at) => {
-                let table = tables.get(usize::from(at)).map_or("", String::as_str);
-                (
-                    code,
-                    format!("a row of `{table}` that belongs to it {became}"),
-                )
-            }
-        };
-        let item = Item {
-            message: was.message(),
-            ..of_conversation(was.conversation, 0, &note)
-        };
-        self.put(code, item);
     }
 
     /// What comes in another order, unless it is reported otherwise.
@@ -485,7 +433,7 @@ impl Found<'_> {
     /// What is in no list for want of room.
     fn uncounted(&mut self) {
         let facts = self.facts;
-        for (row, code) in [(0, gone(true)), (1, gone(false))] {
+        for (row, code) in [(0, Code::ConversationEmptied), (1, Code::ConversationLost)] {
             let more = facts.uncounted[row];
             if more > 0 {
                 let group = self.groups.entry(code).or_default();
@@ -617,23 +565,6 @@ const MADE_ROOM: &str = "the messages after it have moved back by a place";
 const HIDDEN: &str = "its row exists, and is marked as deleted for the user";
 const UNLISTED: &str = "its row is gone, but messages of it exist";
 const UNNAMED: &str = "which message is unknown";
-
-/// Whether two places are the times of their messages, in any unit: they tell no more than these do.
-fn are_times(places: [i64; 2], times: [Option<i64>; 2]) -> bool {
-    let is_time = |at: usize| times[at].is_some_and(|time| epoch::is(places[at], time));
-    let [was, now] = places.map(epoch::unit);
-    let in_micros = places.map(epoch::micros);
-    // Of two numbers in one unit, an unequal one is another place: they may be no times at all.
-    is_time(0) && is_time(1) || was != now && in_micros[0].is_some() && in_micros[0] == in_micros[1]
-}
-
-fn gone(row: bool) -> Code {
-    if row {
-        Code::ConversationEmptied
-    } else {
-        Code::ConversationLost
-    }
-}
 
 fn deleted(was: &Entry, now: &Entry) -> bool {
     was.state() != State::Deleted && now.state() == State::Deleted

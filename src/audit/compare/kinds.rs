@@ -222,6 +222,15 @@ impl Code {
             .find(|kind| kind.code == self)
             .expect("every code has a row")
     }
+
+    /// A conversation without its messages, whose own row may be there.
+    pub(super) fn gone(row: bool) -> Self {
+        if row {
+            Self::ConversationEmptied
+        } else {
+            Self::ConversationLost
+        }
+    }
 }
 
 fn messages(found: &Group) -> String {

@@ -1,5 +1,7 @@
 //! Two times of the same message.
 
+use crate::model::epoch;
+
 /// Whether one of two times is the other one, cut off or rounded to whole units.
 pub(super) fn is_rounded(times: [Option<i64>; 2], unit: i64) -> bool {
     let [Some(one), Some(other)] = times else {
@@ -20,6 +22,15 @@ pub(super) fn seconds(micros: i64) -> String {
     let fraction = fraction.trim_end_matches('0');
     let dot = if fraction.is_empty() { "" } else { "." };
     format!("{sign}{}{dot}{fraction} s", micros / 1_000_000)
+}
+
+/// Whether two places are the times of their messages, in any unit: they tell no more than these do.
+pub(super) fn are_times(places: [i64; 2], times: [Option<i64>; 2]) -> bool {
+    let is_time = |at: usize| times[at].is_some_and(|time| epoch::is(places[at], time));
+    let [was, now] = places.map(epoch::unit);
+    let in_micros = places.map(epoch::micros);
+    // Of two numbers in one unit, an unequal one is another place: they may be no times at all.
+    is_time(0) && is_time(1) || was != now && in_micros[0].is_some() && in_micros[0] == in_micros[1]
 }
 
 #[cfg(test)]
