@@ -112,8 +112,9 @@ impl Later {
         let stores = stores_of(mapping);
         let mut unread = look::unread_in(&stores, preset_of(mapping));
         unread.extend(left_out);
+        let skipped = before.dependents_unlike(&after);
         if after.has_dependents() {
-            unread.extend(not_read(before, &before.dependents_unlike(&after)));
+            unread.extend(not_read(before, &skipped));
         } else if before.has_dependents() {
             unread.push(look::NO_DEPENDENTS.to_owned());
         }
@@ -126,7 +127,7 @@ impl Later {
             ranges: None,
             allow: stores.first().map(allowed).unwrap_or_default(),
             unread,
-            doubt: sealed(before),
+            doubt: sealed(before, &skipped),
         })
     }
 
@@ -147,7 +148,7 @@ impl Later {
         }
         unread.extend(left_out);
         unread.extend(not_read(before, &skipped));
-        let mut doubt = sealed(before);
+        let mut doubt = sealed(before, &skipped);
         let (then, now) = (&before.header.store.messages, live.mapping.table());
         if !then.is_empty() && then != now {
             if live.is_view(then).await? {
@@ -247,9 +248,11 @@ impl Later {
 }
 
 /// Why a comparison with this snapshot shows nothing of the texts.
-fn sealed(before: &Snapshot) -> Option<String> {
+fn sealed(before: &Snapshot, skipped: &[u8]) -> Option<String> {
     // The blobs of LangGraph are compared, as bytes.
-    if !before.header.dependents.is_empty() {
+    let mut tables = (0..).zip(&before.header.dependents);
+    let is_compared = |at: u8| !skipped.contains(&at);
+    if tables.any(|(at, it)| it.table == "checkpoint_blobs" && is_compared(at)) {
         return None;
     }
     let preset = preset_of(&before.header.mapping)?;
