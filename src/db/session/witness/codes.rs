@@ -18,8 +18,6 @@ pub(in crate::db) enum Code {
     Uuid,
     /// The same with capital letters.
     UpperUuid,
-    /// As PostgreSQL's `escape`: a byte that is no ASCII, and zero, by its octal number.
-    Escape,
 }
 
 /// The lengths of the lines in which encoders write Base64.
@@ -45,7 +43,6 @@ pub(super) fn decoded(code: Code, text: &str) -> Option<Vec<u8>> {
         }
         Code::Uuid => uuid(text, |byte| !byte.is_ascii_uppercase()),
         Code::UpperUuid => uuid(text, |byte| !byte.is_ascii_lowercase()),
-        Code::Escape => escaped(text),
     }
 }
 
@@ -54,29 +51,6 @@ fn uuid(text: &str, may: impl Fn(u8) -> bool) -> Option<Vec<u8>> {
     let lengths = groups.iter().map(|it| it.len());
     let is_one = lengths.eq([8, 4, 4, 4, 12]);
     is_one.then(|| hex(&groups.concat(), may)).flatten()
-}
-
-fn escaped(text: &str) -> Option<Vec<u8>> {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.bytes();
-    while let Some(byte) = rest.next() {
-        bytes.push(match byte {
-            b'\\' => match rest.next()? {
-                b'\\' => b'\\',
-                first => {
-                    let digits = [first, rest.next()?, rest.next()?];
-                    let digit = |byte: u8| char::from(byte).to_digit(8);
-                    let [a, b, c] = digits.map(digit);
-                    let number = u8::try_from(a? * 64 + b? * 8 + c?).ok()?;
-                    // Another one is written as it is.
-                    (number == 0 || !number.is_ascii()).then_some(number)?
-                }
-            },
-            0x80.. | 0 => return None,
-            plain => plain,
-        });
-    }
-    Some(bytes)
 }
 
 fn hex(text: &str, may: impl Fn(u8) -> bool) -> Option<Vec<u8>> {
@@ -211,14 +185,7 @@ mod tests {
         assert_eq!(uuid.map(|it| it.len()), Some(16));
         let uuid = decoded(Code::UpperUuid, "550E8400-E29B-41D4-A716-446655440000");
         assert_eq!(uuid.map(|it| it.len()), Some(16));
-        assert_eq!(decoded(Code::Escape, r"\303\251"), bytes);
-        let plain = decoded(Code::Escape, r"a\\b\000");
-        assert_eq!(plain.as_deref(), Some(&b"a\\b\0"[..]));
         for (code, text) in [
-            (Code::Escape, r"\141"),
-            (Code::Escape, r"\30"),
-            (Code::Escape, r"\999"),
-            (Code::Escape, "é"),
             (Code::Lower, "C3a9"),
             (Code::Upper, "C3a9"),
             (Code::Lower, "c3a"),

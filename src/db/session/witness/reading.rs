@@ -276,13 +276,12 @@ const BETWEEN: [Option<&str>; 7] = [
 /// What may be in a list that a text is as a document.
 const PARTS: [Parts; 2] = [Parts::Texts, Parts::Numbers];
 /// How a text may encode bytes.
-const BYTES: [Form; 6] = [
+const BYTES: [Form; 5] = [
     Form::Bytes(Code::Lower),
     Form::Bytes(Code::Upper),
     Form::Bytes(Code::Base64),
     Form::Bytes(Code::Uuid),
     Form::Bytes(Code::UpperUuid),
-    Form::Bytes(Code::Escape),
 ];
 
 /// The further forms in which a value is read that is read in this one.
