@@ -522,7 +522,8 @@ fn tables_of_parts_owners_and_titles_are_compared() {
         ("UPDATE conversations SET title = ''", "W title-lost"),
         // With the message its parts are gone, too.
         (
-            "DELETE FROM tool_calls WHERE message_id IN (SELECT id FROM messages WHERE content = 'text 4');
+            "PRAGMA foreign_keys = off;
+             DELETE FROM tool_calls WHERE message_id IN (SELECT id FROM messages WHERE content = 'text 4');
              DELETE FROM messages WHERE content = 'text 4'",
             "E message-lost",
         ),
