@@ -84,9 +84,10 @@ impl Kind {
                     "`{}.{}` would store a text such as '007' as the number 7, because {} is a numeric type of SQLite",
                     was.name, old.name, new.declared
                 );
+                // Few texts look like a number that is written in another way: a warning.
                 Lost {
                     rows,
-                    ..preserve::later(What::Later, (was, column), words, before)
+                    ..preserve::later(What::Unstored, (was, column), words, before)
                 }
             }
         }
