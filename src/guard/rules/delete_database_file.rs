@@ -30,7 +30,9 @@ static DATABASE: LazyLock<Regex> = LazyLock::new(|| {
 });
 /// Side files and copies hold nothing that the database does not.
 static HARMLESS: LazyLock<Regex> = LazyLock::new(|| {
-    regex(r"(?i)-wal|-shm|journal|\.lock|lock_?file|tmp|temp|backup|\.bak|cache|old|Thumbs\.db")
+    regex(
+        r"(?i)-wal|-shm|journal|\.lock|lock_?file|tmp|temp|backup|\.bak|cache|old|snapshot|archive|prev|copy|export|Thumbs\.db",
+    )
 });
 static RM: LazyLock<Regex> =
     LazyLock::new(|| regex(r"(?:^|[;&|\s])(rm\s+[^;&|]*\.(?:db|sqlite3?|db3)(?:\s|$|[;&|*]))"));
@@ -45,7 +47,9 @@ static COPIES: LazyLock<Regex> = LazyLock::new(|| {
 });
 /// The name of a file that an application begins with.
 static FIRST: LazyLock<Regex> = LazyLock::new(|| {
-    regex(r"(?i)seed|template|initial|default|example|empty|fixture|sample|demo|base|blank")
+    regex(
+        r"(?i)seed|template|initial|default|example|empty|fixture|sample|demo|blank|(?:^|[/_.-])base(?:[/_.-]|$)",
+    )
 });
 
 const HELP: &str = "remove the call; keep the file, and change its tables by migrations";

@@ -27,7 +27,7 @@ static DROP: LazyLock<Regex> =
 /// One model's rows: capitalized, or below `models` or `db`.
 static MODEL: LazyLock<Regex> = LazyLock::new(|| {
     regex(
-        r"\b(?:[A-Z]\w*|(?:models|db)\.\w+)\.(?:(drop)\s*\(|(truncate)\s*\(|(destroy)\s*\(\s*\{(?:[^{}]|\{\s*\})*?(?:\btruncate\s*:\s*true|\bwhere\s*:\s*\{\s*\}))",
+        r"\b(?:[A-Z]\w*|(?:models|db)\.\w+)\.(?:(drop)\s*\(\s*[){]|(truncate)\s*\(\s*[){]|(destroy)\s*\(\s*\{(?:[^{}]|\{\s*\})*?(?:\btruncate\s*:\s*true|\bwhere\s*:\s*\{\s*\}))",
     )
 });
 

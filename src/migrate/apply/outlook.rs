@@ -271,6 +271,10 @@ impl Outlook {
         // end.
         let is_held = self.dialect == Dialect::Postgres
             && session.command("SAVEPOINT chatctl_condition").is_ok();
+        if is_held {
+            // The table is locked meanwhile; what is set ends with the savepoint.
+            session.command("SET LOCAL statement_timeout = '60s'")?;
+        }
         let found = session.rows(&sql);
         if is_held {
             session.command("ROLLBACK TO SAVEPOINT chatctl_condition")?;

@@ -95,10 +95,10 @@ impl Judge<'_> {
         } else {
             ("old", old)
         };
-        // A new row has another key than those that are there.
+        // A new row has another key than those that are there; a part of it, such as the chat's, it shares.
         let key = key_of(table);
         let is_key = |it: &String| key.iter().any(|key| key.eq_ignore_ascii_case(it));
-        if !columns.is_empty() && columns.iter().all(is_key) {
+        if !columns.is_empty() && columns.len() == key.len() && columns.iter().all(is_key) {
             return None;
         }
         let is_of_time = |it: &String| {

@@ -302,6 +302,10 @@ impl Session for MySql {
     }
 
     fn view_of(&mut self, gone: &Shape) -> anyhow::Result<Option<Shape>> {
+        // What a later file of the run takes from below the view would not be seen.
+        if self.images.as_ref().is_some_and(|it| it.more_follows) {
+            return Ok(None);
+        }
         catalog::view_in_place(self, gone)
     }
 

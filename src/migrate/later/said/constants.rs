@@ -81,7 +81,12 @@ fn constant<'a>(tokens: &Tokens<'a>, used: usize) -> Option<&'a str> {
 fn literal<'a>(tokens: &Tokens<'a>, at: usize) -> Option<&'a str> {
     let kind = tokens.all.get(at)?.kind;
     let is_written = matches!(kind, TokenKind::String | TokenKind::Number);
-    let is_alone = matches!(tokens.at(at + 1), ";" | "," | ":" | "");
+    let mut end = at + 1;
+    if tokens.at(end) == ":" && tokens.at(end + 1) == ":" {
+        // A cast to a type of one word.
+        end += 3;
+    }
+    let is_alone = matches!(tokens.at(end), ";" | "," | "");
     let is_literal = is_written || tokens.is(at, &["NULL"]);
     (is_literal && is_alone).then(|| tokens.at(at))
 }
@@ -115,6 +120,7 @@ mod tests {
         for body in [
             "DECLARE b text := ''; BEGIN b := NEW.title; NEW.body := b; END",
             "DECLARE b text := ''; BEGIN b := 'x' || NEW.body; NEW.body := b; END",
+            "DECLARE b text := ''::text || NEW.body; BEGIN NEW.body := b; END",
             "DECLARE b text; BEGIN SELECT title INTO b FROM chats; NEW.body := b; END",
             "DECLARE b text; BEGIN FOR b IN SELECT 1 LOOP NEW.body := b; END LOOP; END",
             "BEGIN NEW.body := title; END",

@@ -77,14 +77,36 @@ pub(in crate::migrate::later) fn reads(condition: &str, table: &str, dialect: Di
     })
 }
 
-/// Whether a condition asks for the time, or for what one of these functions says.
+/// What has another value in a trigger than in a query.
+const OF_SESSION: [&str; 4] = [
+    "CURRENT_ROLE",
+    "CURRENT_USER",
+    "SESSION_USER",
+    "SYSTEM_USER",
+];
+/// The same of functions, and functions that do something themselves.
+const ACTING: [&str; 7] = [
+    "current_setting",
+    "nextval",
+    "rand",
+    "random",
+    "set_config",
+    "setval",
+    "user",
+];
+
+/// Whether a condition asks for the time, for the session, or for what one of these functions says.
 pub(in crate::migrate::later) fn depends(
     condition: &str,
     is_of_user: impl Fn(&String) -> bool,
     dialect: Dialect,
 ) -> bool {
     let tokens = Tokens::of(condition, dialect);
-    tokens.has(&super::assigned::CLOCKS) || called(condition, dialect).iter().any(is_of_user)
+    let is_of_engine = |it: &String| it.starts_with("pg_") || ACTING.contains(&it.as_str());
+    let called = called(condition, dialect);
+    tokens.has(&super::assigned::CLOCKS)
+        || tokens.has(&OF_SESSION)
+        || called.iter().any(|it| is_of_engine(it) || is_of_user(it))
 }
 
 /// The places of the token IGNORE in each `RAISE(IGNORE)`.
