@@ -100,7 +100,8 @@ impl Live {
         further.truncate(ranges.len().saturating_sub(1));
         let shadowed = shadowed(db.as_ref(), mapping.table()).await?;
         let unread = looked_around(db.as_ref(), &mapping, &schema).await;
-        let dependents = readable(db.as_ref(), store::dependents(&mapping, &schema)).await;
+        let dependents =
+            readable(db.as_ref(), &mapping, store::dependents(&mapping, &schema)).await;
         Ok(Self {
             db,
             further,
@@ -514,7 +515,7 @@ async fn looked_around(view: &dyn Db, mapping: &Mapping, schema: &[Table]) -> Un
 }
 
 /// Those of the tables that may be read. On a server a read that fails would end the view.
-async fn readable(view: &dyn Db, tables: Vec<Dependent>) -> Vec<Dependent> {
+async fn readable(view: &dyn Db, mapping: &Mapping, tables: Vec<Dependent>) -> Vec<Dependent> {
     match view.target().engine() {
         Engine::Sqlite => return tables,
         Engine::Postgres | Engine::Mysql if tables.is_empty() => return tables,
@@ -523,7 +524,11 @@ async fn readable(view: &dyn Db, tables: Vec<Dependent>) -> Vec<Dependent> {
     let mut found = Vec::new();
     if let Ok(db) = db::open(view.target().clone()).await {
         for table in tables {
-            if db.rows(&table.probe(db.as_ref()), &[]).await.is_ok() {
+            if db
+                .rows(&table.probe(db.as_ref(), mapping), &[])
+                .await
+                .is_ok()
+            {
                 found.push(table);
             }
         }

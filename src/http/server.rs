@@ -162,7 +162,8 @@ impl Killer {
             all.partition(|pid| family.has_in_group(*pid));
         // Group 0 would be chatctl's own.
         let group = i32::try_from(family.group).ok();
-        let group = group.filter(|group| *group > 0 && !inside.is_empty());
+        let is_there = !inside.is_empty() || !cfg!(target_os = "linux");
+        let group = group.filter(|group| *group > 0 && is_there);
         let started = |pid| (pid, processes::started_at(pid));
         Self {
             family,

@@ -95,31 +95,58 @@ pub fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<i32> {
     Ok(code.unwrap_or(1))
 }
 
-/// Sends a signal to the server and to everything that it started, in whatever group: all descendants of this process
-/// are the server's.
-fn signal(group: Pid, signal: Signal) {
-    // Looked for first: what is below a process that ends is not for a moment.
-    let all = processes::below(std::process::id());
-    let own = u32::try_from(group.as_raw()).ok();
-    let (inside, outside): (Vec<u32>, _) = all
-        .into_iter()
-        .partition(|pid| processes::group(*pid) == own);
-    // A group that is gone may be another one's by now.
-    if !inside.is_empty() || !cfg!(target_os = "linux") {
-        let _ = killpg(group, signal);
+/// The server and everything that it started: all descendants of this process are the server's.
+struct All {
+    has_group: bool,
+    outside: Vec<u32>,
+}
+
+impl All {
+    fn of(group: Pid) -> Self {
+        let own = u32::try_from(group.as_raw()).ok();
+        let (inside, outside): (Vec<u32>, _) = processes::below(std::process::id())
+            .into_iter()
+            .partition(|pid| processes::group(*pid) == own);
+        // A group that is gone may be another one's by now; where nobody knows, it is there.
+        let has_group = !inside.is_empty() || !cfg!(target_os = "linux");
+        Self { has_group, outside }
     }
-    for pid in outside {
-        if let Ok(pid) = i32::try_from(pid) {
+
+    fn signal_outside(&self, signal: Signal) {
+        let pids = self
+            .outside
+            .iter()
+            .filter_map(|pid| i32::try_from(*pid).ok());
+        for pid in pids {
             let _ = kill(Pid::from_raw(pid), signal);
         }
     }
+}
+
+/// Asks the server to end. Its group first, as an operator does, who knows of no others: what forwards signals to a group
+/// of its own would send a second one, and what the server needs to end is outside. Returns whether all are asked.
+fn ask_to_end(group: Pid, is_first: bool) -> bool {
+    let all = All::of(group);
+    if all.has_group {
+        if is_first {
+            let _ = killpg(group, Signal::SIGTERM);
+        }
+        return false;
+    }
+    all.signal_outside(Signal::SIGTERM);
+    true
 }
 
 /// Kills everything, also what is started meanwhile.
 fn end_all(group: Pid, server: &mut Server) {
     let deadline = clock::now() + KILLED;
     loop {
-        signal(group, Signal::SIGKILL);
+        // Looked for first: what is below a process that ends is not for a moment.
+        let all = All::of(group);
+        if all.has_group {
+            let _ = killpg(group, Signal::SIGKILL);
+        }
+        all.signal_outside(Signal::SIGKILL);
         server.look();
         if !is_any_left(group) || clock::now() >= deadline {
             return;
@@ -190,19 +217,21 @@ fn follow(
     out: &mut dyn Write,
 ) -> Option<i32> {
     let mut ends = Ends::WithServer;
+    // While it is asked to end: whether all of it is.
+    let mut asked = None;
     loop {
         match inbox.recv_timeout(server.pause()) {
             Ok(Event::Asked(Asked::Trace(ask))) => {
                 server.ask(ask).iter().for_each(|told| say(out, told));
             }
             Ok(Event::Asked(Asked::End)) => {
-                signal(group, Signal::SIGTERM);
+                asked = Some(ask_to_end(group, true));
                 ends = Ends::WithAll;
             }
             Ok(Event::Alone) => {
                 // A thread that is held hears no signal.
                 server.let_go();
-                signal(group, Signal::SIGTERM);
+                asked = Some(ask_to_end(group, true));
                 let deadline = clock::now() + GRACE;
                 ends = match server.ended() {
                     None => Ends::At(deadline),
@@ -212,6 +241,9 @@ fn follow(
             Ok(Event::Stopped) | Err(_) => {}
         }
         server.look().iter().for_each(|told| say(out, told));
+        if asked == Some(false) {
+            asked = Some(ask_to_end(group, false));
+        }
         let over = match ends {
             Ends::WithServer => match server.ended() {
                 Some(0) => !is_any_left(group),

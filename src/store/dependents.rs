@@ -52,7 +52,7 @@ pub struct DependentRow {
 }
 
 /// What a [`DependentRow`] is about.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Fact {
     /// Who owns a conversation.
     Owner,
@@ -99,7 +99,12 @@ fn of_messages(table: &Table, messages: &Table) -> Option<Dependent> {
     if !part_names::is_part(&table.name) {
         return None;
     }
-    let refers = |column: &&Column| score::refers(column, messages);
+    let id = messages.keys().next();
+    // By its name alone, a column of another kind is none: the database may not even compare the two.
+    let is_alike = |column: &Column| {
+        column.references.is_some() || id.is_some_and(|id| id.is_whole() == column.is_whole())
+    };
+    let refers = |column: &&Column| score::refers(column, messages) && is_alike(column);
     let owner = table.columns.iter().find(refers)?;
     let compared = table.columns.iter().filter(|column| {
         let is_id = column.key || column.name == owner.name;
@@ -159,12 +164,24 @@ impl Dependent {
         table.is_some_and(|table| names.any(|name| table.column(name).is_none()))
     }
 
-    /// A statement that reads nothing, and fails where its rows may not be read.
-    pub fn probe(&self, db: &dyn Db) -> String {
+    /// A statement that reads nothing, and fails where its rows may not be read, or their owners are of a type that
+    /// the database does not compare with the messages' keys.
+    pub fn probe(&self, db: &dyn Db, mapping: &Mapping) -> String {
         let names = self.key.iter().chain(&self.columns).chain([&self.owner]);
-        let names: Vec<_> = names.map(|name| db.quote(name)).collect();
-        let table = db.quote(&self.table);
-        format!("SELECT {} FROM {table} WHERE 1 = 0", names.join(", "))
+        let names: Vec<_> = names.map(|name| format!("d.{}", db.quote(name))).collect();
+        let (names, table) = (names.join(", "), db.quote(&self.table));
+        let join = self.join(db, mapping).unwrap_or_default();
+        format!("SELECT {names} FROM {table} d{join} WHERE 1 = 0")
+    }
+
+    /// The messages that its rows belong to, as `m`.
+    fn join(&self, db: &dyn Db, mapping: &Mapping) -> Option<String> {
+        let store = mapping.store();
+        let (Belongs::ToMessages, [id]) = (self.of, &store.message.key[..]) else {
+            return None;
+        };
+        let (table, id, owner) = (db.quote(store.table()), db.quote(id), db.quote(&self.owner));
+        Some(format!(" JOIN {table} m ON m.{id} = d.{owner}"))
     }
 }
 
@@ -198,9 +215,13 @@ pub async fn scan_dependent(
                 });
                 slots.push(slot.collect());
             }
-            let (table, id) = (db.quote(store.table()), db.quote(id));
-            from = format!(" JOIN {table} m ON m.{id} = {}", of_row(&dependent.owner));
-            let wanted = Plan::of(db, store).wanted(db, store, "");
+            from = dependent.join(db, mapping).unwrap_or_default();
+            // A clean-up job takes the parts of what is deleted for its user.
+            let shown = store.message.deleted.as_ref().map(|deleted| {
+                let deleted = plan::condition(db, deleted);
+                format!("CASE WHEN {deleted} THEN 1 ELSE 0 END = 0")
+            });
+            let wanted = Plan::of(db, store).wanted(db, store, &shown.unwrap_or_default());
             from.push_str(&wanted);
         }
         (Belongs::ToMessages | Belongs::ToConversations, _) => slots.push(vec![(owner, None)]),
@@ -235,6 +256,7 @@ pub async fn scan_dependent(
         found.filled = u8::try_from(filled).unwrap_or(u8::MAX);
         found.key = format!("{}\0", dependent.table);
         if key.is_empty() {
+            row.key(&[owner], &mut found.key);
             found.key.push_str(&found.content);
         } else {
             row.key(&key, &mut found.key);

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::cli_error::CliError;
 use crate::db::Db;
-use crate::model::{Cell, Role, State, StoredMessage, Table};
+use crate::model::{Cell, Role, StoredMessage, Table};
 use std::collections::BTreeSet;
 
 /// So many rows are examined.
@@ -296,12 +296,6 @@ async fn looked_at(
     if let Some(store) = unpacked(&guess.store, &rows) {
         guess.reasons.push(Reason::of("the text is JSON"));
         guess.store = store;
-        mapping = check(guess.store.clone()).expect("the same columns were there a moment ago");
-        rows = sample(db, &mapping).await?;
-    }
-    // A mark that all of them have is no deletion: the column may hold a zero of some other form.
-    if !rows.is_empty() && rows.iter().all(|row| row.state == State::Deleted) {
-        guess.store = guess.store.without_deletion();
         mapping = check(guess.store.clone()).expect("the same columns were there a moment ago");
         rows = sample(db, &mapping).await?;
     }

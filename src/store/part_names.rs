@@ -98,22 +98,28 @@ pub(super) fn is_part(name: &str) -> bool {
     is_part && !is_note && !is_log(name)
 }
 
-/// Whether what is in a column of such a table is not written over by its server: a state, a time
-/// and an address that expires are.
+/// Whether what is in a column of such a table is not written over by its server: a state, a time, an error that
+/// another try removes, counters and an address that expires are.
 pub(super) fn is_kept(name: &str) -> bool {
     const CHANGES: &[&str] = &[
         "at",
         "date",
         "embedding",
+        "error",
         "etag",
         "expires",
         "expiry",
+        "extra",
         "hash",
+        "href",
         "last",
+        "meta",
+        "metadata",
         "preview",
         "presigned",
         "progress",
         "signed",
+        "src",
         "stage",
         "state",
         "status",
@@ -123,6 +129,9 @@ pub(super) fn is_kept(name: &str) -> bool {
         "timestamp",
         "token",
         "updated",
+        "uri",
+        "url",
+        "usage",
         "vector",
     ];
     !words(name)

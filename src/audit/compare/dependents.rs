@@ -2,7 +2,9 @@
 
 use super::merge::{Pair, Records, pairs};
 use crate::audit::dependents::Belonging;
+use crate::audit::entry::Id;
 use crate::store::Fact;
+use std::collections::HashMap;
 
 /// What is not as it was.
 #[derive(Debug, Default)]
@@ -30,6 +32,8 @@ pub(super) fn compare(
         tables,
         ..Changes::default()
     };
+    // Some servers write all parts of a message again, under new keys.
+    let mut came: HashMap<_, u64> = HashMap::new();
     let is_skipped = |row: &Belonging| match row.what() {
         Fact::Row(table) => skipped.contains(&table),
         Fact::Owner | Fact::Title => false,
@@ -41,10 +45,23 @@ pub(super) fn compare(
         |pair| match pair {
             Pair::Before(was) if !is_skipped(&was) => changes.left(was),
             Pair::Both(was, now) if !is_skipped(&was) => changes.both(was, now),
-            Pair::Before(_) | Pair::Both(..) | Pair::After(_) => {}
+            Pair::After(now) => *came.entry(says(&now)).or_default() += 1,
+            Pair::Before(_) | Pair::Both(..) => {}
         },
     )?;
+    changes.gone.retain(|was| match came.get_mut(&says(was)) {
+        Some(count) if *count > 0 => {
+            *count -= 1;
+            false
+        }
+        _ => true,
+    });
     Ok(changes)
+}
+
+/// What a row says, and of which message.
+fn says(row: &Belonging) -> (Fact, Option<Id>, u64) {
+    (row.what(), row.message(), row.content)
 }
 
 impl Changes {

@@ -22,11 +22,12 @@ impl Stage<'_> {
         for links in store::links(&schema, mapping) {
             let deadline = clock::now() + self.options.settle;
             let linked = loop {
-                // A table that may not be read links nothing.
-                let linked = self.linked(&links).await.unwrap_or(0);
-                let is_over = linked == 0 || linked == self.kept.len();
+                // A table that may not be read links nothing; one that is locked may be read soon.
+                let linked = self.linked(&links).await;
+                let is_over =
+                    matches!(linked, Ok(linked) if linked == 0 || linked == self.kept.len());
                 if is_over || clock::now() >= deadline {
-                    break linked;
+                    break linked.unwrap_or(0);
                 }
                 tokio::time::sleep(LOOK_AGAIN).await;
             };

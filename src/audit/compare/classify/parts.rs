@@ -21,7 +21,10 @@ impl Found<'_> {
             let key = (it.conversation, it.message().unwrap_or_default());
             // What is not settled may be saved again, part by part.
             let is_open = facts.open.contains_key(&key);
-            !is_open && !without.contains(&key) && !facts.gone.contains_key(&it.conversation)
+            !is_open
+                && !without.contains(&key)
+                && !facts.gone.contains_key(&it.conversation)
+                && !facts.hidden.contains(&it.conversation)
         };
         for was in changes.gone.iter().filter(is_told) {
             self.part(Code::PartLost, was, "is gone");
