@@ -48,17 +48,25 @@ fn a_marker_that_comes_in_two_pieces_counts_when_it_is_whole() {
     is_proven(&["--split"]);
 }
 
+/// Also if that commit comes late in the open response, or the history is slow.
 #[test]
 fn a_history_that_shows_the_answer_only_after_a_later_commit_is_found() {
-    let right = is_proven(&["--tip", "before"]);
-    assert!(codes(&right, "note").is_empty(), "{right:#}");
-    let report = is_violated(&["--tip", "after"], "saved-after-done");
-    let order = case(&report, "/order");
-    assert_eq!(order["verdict"], "violated", "{order:#}");
-    assert!(
-        order["reason"].as_str().unwrap().contains("a reload shows"),
-        "{order:#}"
-    );
+    for options in [&["--tip", "before"][..], &["--read", "700"]] {
+        let right = is_proven(options);
+        assert!(codes(&right, "note").is_empty(), "{right:#}");
+    }
+    let wrong: [&[&str]; 3] = [
+        &["--tip", "after"],
+        &["--tip", "open"],
+        &["--tip", "after", "--read", "700"],
+    ];
+    for options in wrong {
+        let report = is_violated(options, "saved-after-done");
+        let order = case(&report, "/order");
+        assert_eq!(order["verdict"], "violated", "{order:#}");
+        let reason = order["reason"].as_str().unwrap();
+        assert!(reason.contains("a reload shows"), "{order:#}");
+    }
 }
 
 /// A gate that locks the store keeps that commit back as well.

@@ -23,7 +23,7 @@ what has come of it with the status CANCELLED, `cut` as if that were all, `never
 `--unended`: no blank line follows the final marker.
 `--split`: the answer is saved after the first bytes of the final marker and before its last ones.
 `--tip before|after` (the final marker): the history shows a conversation up to its newest message, which is set in a
-commit of its own.
+commit of its own; `--tip open`: 700 ms after the marker, before the response ends. `--read MS`: it takes so long to be read.
 `--later MS`: so many milliseconds after the marker the answer is shortened to a few words; `--more MS`: words are added.
 `--beat MS`: something else is written every so many milliseconds. `--save beat`: the answer is saved next to that,
 and the final marker waits for the beat that follows, and not for the save.
@@ -120,7 +120,8 @@ arguments.add_argument("--mute", action="store_true")
 arguments.add_argument("--replica", type=int, default=0)
 arguments.add_argument("--unended", action="store_true")
 arguments.add_argument("--split", action="store_true")
-arguments.add_argument("--tip", choices=["before", "after"])
+arguments.add_argument("--tip", choices=["before", "after", "open"])
+arguments.add_argument("--read", type=int, default=0)
 arguments.add_argument("--later", type=int)
 arguments.add_argument("--more", type=int)
 arguments.add_argument("--tidy", type=int)
@@ -431,6 +432,8 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         parts = self.path.strip("/").split("/")
+        if parts[0] == "conversations":
+            time.sleep(options.read / 1000)
         self.reply(200, history(parts[1], options.replica > 0) if parts[0] == "conversations" else {"status": "ok"})
 
     def do_POST(self) -> None:
@@ -541,7 +544,9 @@ class Handler(BaseHTTPRequestHandler):
         if options.tip == "before":
             show_newest(key)
         self.send(b": and on and on\n\n" * (options.flood << 16) + final)
-        if options.tip == "after":
+        if options.tip == "open":
+            time.sleep(0.7)
+        if options.tip in ("after", "open"):
             show_newest(key)
         if options.spoil == "tail":
             write("UPDATE message SET content = ? WHERE content = ?", said, said[-30:])

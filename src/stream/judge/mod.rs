@@ -32,6 +32,7 @@ mod provider_call_extra;
 mod provider_call_unmatched;
 pub mod provider_faults;
 mod question_duplicated;
+pub mod reload;
 pub mod resumed;
 pub mod saved_row_changed_later;
 pub mod sent_twice;

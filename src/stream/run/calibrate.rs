@@ -8,8 +8,8 @@ use super::first_turn::FirstTurn;
 use super::learnt::Learnt;
 use super::live::{AtMarker, Live};
 use super::looks::Watched;
+use super::rows;
 use super::stage::Stage;
-use super::{reload_at_final, rows};
 use crate::cli_error::CliError;
 use crate::clock::Tick;
 use crate::model::{Role, SentMessage, State, StoredMessage};
@@ -101,7 +101,7 @@ impl Stage<'_> {
                 0 => {
                     let mut observed = self.account(&chat, turns, (since, first_sent)).await?;
                     calibrated.learnt.whole_history = shows_all(&observed);
-                    self.names_assistant = reload_at_final::names_assistant(&observed);
+                    calibrated.learnt.shows_answers = self.shows_answers(&observed);
                     calibrated.learnt.has_versions = judge::keeps_versions(&observed);
                     self.doubt_rows(&mut observed, report).await?;
                     suspected = self.look_at_first(first.take(), chat.marks()).await?;
@@ -403,7 +403,7 @@ impl Stage<'_> {
             ..self.observed()
         };
         if let Some(history) = &self.session.history {
-            let answer = chat.fetch(&history.request).await?;
+            let answer = self.times.reload(chat.fetch(&history.request)).await?;
             let told = |why: &HistoryError| format!("`{}`: {why}", history.request.written);
             let read = match history.read(&answer.body) {
                 Ok(records) => Some(Ok(records)),

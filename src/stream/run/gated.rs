@@ -11,10 +11,12 @@ use super::stage::Stage;
 use super::trial::{Holds, Judged};
 use super::withheld::Way;
 use crate::gate::{AnyGate, CommitGate, Elsewhere, Order};
-use crate::report::{Finding, Report, Severity, Source, Verdict};
+use crate::report::{Finding, Report, Severity, Source, Timeline, Verdict};
 use crate::stream::faults::{NONE, READ_TO_END};
 use crate::stream::judge::order;
 use crate::stream::judge::order::{ENOUGH, Ended, TrialOutcome};
+use crate::stream::judge::reload;
+use crate::stream::judge::reload::{Reload, Together};
 use std::time::Duration;
 
 /// Below this a hold says nothing: 2 461 violating servers sent their marker within 137 ms.
@@ -207,8 +209,10 @@ impl Stage<'_> {
             report.add(finding);
             return Ok(());
         }
-        if self.reload_untried && sum == TrialOutcome::Proven {
-            report.add(self.reload_untried());
+        if let Some(why) = self.unseen(&sum, &judged, report) {
+            case.timeline = unseen_in(&judged).unwrap_or_default();
+            self.end_case(case, Verdict::Inconclusive, why, report);
+            return Ok(());
         }
         let reason = reason(&sum, &judged);
         let telling = judged.into_iter().find(|judged| judged.shown == sum);
@@ -281,18 +285,55 @@ impl Stage<'_> {
         .in_case(case)
     }
 
+    /// Why a proof does not count: a reload at the marker lacked the answer, or no commit can be withheld as
+    /// long as one takes. Notes where no reload got a reply.
+    fn unseen(&self, sum: &TrialOutcome, judged: &[Judged], report: &mut Report) -> Option<String> {
+        if *sum != TrialOutcome::Proven {
+            return None;
+        }
+        let marker = &self.marker;
+        let seen: Vec<_> = judged.iter().map(|it| (it.turn, it.reload)).collect();
+        let needs = self.times.slowest_reload();
+        match reload::together(&seen) {
+            Together::Shown => None,
+            Together::Missing(times) => Some(format!(
+                "{times} of {} trials: a reload at `{marker}` did not show the answer, and not in two trials did a \
+                    later commit change that: the history may be cached, or read from a place that chatctl does not see. \
+                    A crash may hide the answer: update what the history reads before `{marker}` is sent",
+                judged.len()
+            )),
+            Together::TooSlow => {
+                let why = format!(
+                    "a reload takes {} ms, longer than a commit may be withheld",
+                    needs.as_millis()
+                );
+                let help = format!("use --max-hold {}s", (needs * 4).as_secs() + 1);
+                report.add(self.reload_untried(&why, &help));
+                Some(format!(
+                    "it is not known whether a reload shows the answer right at `{marker}`: {why}; {help}"
+                ))
+            }
+            Together::Untried => {
+                report.add(self.reload_untried(
+                    "the server does not reply while its commits are withheld",
+                    "run `chatctl audit restart --stop kill-at-final`: it kills the server at the marker, and then requests the history",
+                ));
+                None
+            }
+        }
+    }
+
     /// The note that nobody saw what a reload shows at the marker.
-    fn reload_untried(&self) -> Finding {
+    fn reload_untried(&self, why: &str, help: &str) -> Finding {
         let marker = &self.marker;
         Finding::new(
             "reload-untried",
             Severity::Note,
             &self.session.name,
             format!(
-                "it was not tested whether a reload shows the answer right at `{marker}`: the server does not \
-                    reply while its commits are withheld"
+                "it was not tested whether a reload shows the answer right at `{marker}`: {why}"
             ),
-            "run `chatctl audit restart --stop kill-at-final`: it kills the server at the marker, and then requests the history",
+            help,
         )
     }
 
@@ -351,6 +392,13 @@ const fn enough_of(missing: &Missing) -> usize {
         | Missing::Conversation
         | Missing::Tools(_) => 2,
     }
+}
+
+/// The timeline of a trial in which no reload showed the answer.
+fn unseen_in(judged: &[Judged]) -> Option<Timeline> {
+    let is_unseen = |it: &&Judged| !matches!(it.reload, Reload::Shown | Reload::Untold);
+    let telling = judged.iter().find(is_unseen);
+    telling.map(|judged| judged.moments.timeline.clone())
 }
 
 /// Why the trials end with this outcome, and how many ended in which way.

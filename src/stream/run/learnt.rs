@@ -33,6 +33,8 @@ pub(super) struct Learnt {
     pub(super) names_users: bool,
     /// The history shows all that was said.
     pub(super) whole_history: bool,
+    /// It shows each answer as soon as its response is over.
+    pub(super) shows_answers: bool,
     /// What was said in earlier turns is still there when a chat is over.
     pub(super) keeps_earlier: bool,
     /// Former versions of answers are kept, under another status.
@@ -54,6 +56,7 @@ impl Learnt {
         has_heads: true,
         names_users: true,
         whole_history: true,
+        shows_answers: true,
         keeps_earlier: true,
         has_versions: false,
     };

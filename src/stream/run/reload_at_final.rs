@@ -4,19 +4,23 @@
 //! conversation's newest message, a list of its messages. If that is committed after the marker, a
 //! crash in between loses the answer for the user.
 
+use super::case::Moments;
 use super::chat::Chat;
 use super::live::Live;
 use super::stage::Stage;
+use super::trial::Holds;
 use crate::db::Db;
 use crate::gate::CommitGate;
 use crate::model::known_role;
-use crate::report::Finding;
+use crate::report::{Finding, Lane};
 use crate::store::{ColumnMatch, Origin};
 use crate::stream::judge::order::Elsewhere;
+use crate::stream::judge::reload::{LOCK, Look, Next, Reload, Seen, Watch};
 use crate::stream::judge::{Observed, TurnSeen, history_differs};
 use crate::stream::kept;
 use crate::stream::session::Remembered;
 use crate::{clock, db, store};
+use std::pin::pin;
 use std::time::Duration;
 
 /// How often the history is asked once nothing is withheld any more.
@@ -24,6 +28,9 @@ const ASK: Duration = Duration::from_millis(20);
 
 /// How long a server may take to show a history that decides whether it is wrong: a busy machine is slow.
 const PATIENCE: Duration = Duration::from_secs(2);
+
+/// As many reloads as the slowest one without a gate are waited for.
+const TIMES_THE_USUAL: u32 = 3;
 
 /// Why nobody knows what took a chat of which nothing is left, where a newer one is all there.
 pub(super) const EMPTIED: &str = "an earlier chat is empty, and the newest one is complete: a new chat may \
@@ -43,10 +50,7 @@ pub fn moved(table: &str) -> String {
 }
 
 /// Whether all answers in a history have a role that is known for an assistant's.
-pub(super) fn names_assistant(observed: &Observed) -> bool {
-    let Some(Ok(records)) = &observed.history else {
-        return false;
-    };
+fn names_assistant(observed: &Observed, records: &[Remembered]) -> bool {
     let is_answer = |it: &&Remembered| {
         let mut turns = observed.turns.iter();
         turns.any(|turn| it.content.contains(&turn.nonce))
@@ -75,85 +79,246 @@ pub(super) struct Hidden {
     pub(super) request: String,
 }
 
+/// What reloads show at the final marker.
+pub(super) struct Reloaded {
+    pub(super) seen: Reload,
+    /// What is said of it if the history shows the answer once nothing is withheld any more.
+    pub(super) hidden: Option<Hidden>,
+    /// What they show if it does not.
+    unexplained: Reload,
+}
+
+impl Reloaded {
+    /// Nobody asked.
+    pub(super) const UNTOLD: Self = Self {
+        seen: Reload::Untold,
+        hidden: None,
+        unexplained: Reload::Untold,
+    };
+
+    /// The same, where the gate let so many commits through by itself: one of them may be what is shown.
+    pub(super) const fn unless_expired(&self, expired: u32) -> Reload {
+        match self.seen {
+            Reload::Shown if expired > 0 => Reload::Silence { had_time: false },
+            seen => seen,
+        }
+    }
+
+    /// Says in a timeline what is missing.
+    pub(super) fn tell(&self, moments: &mut Moments) {
+        let what = match (&self.hidden, self.seen) {
+            (Some(Hidden { request, .. }), _) => {
+                format!("`{request}` does not show the conversation correctly")
+            }
+            (None, Reload::Lacked) => "a reload does not show the answer".to_owned(),
+            (None, Reload::Silence { .. }) => "a reload gets no reply".to_owned(),
+            (None, Reload::Untold | Reload::Shown | Reload::Hidden(_)) => return,
+        };
+        moments.now(Lane::Client, what);
+    }
+}
+
 impl Stage<'_> {
-    /// Asks the history while everything is withheld that came after the marker. Says something only
-    /// if the server answers without this text, and a commit waits all the time.
+    /// Asks the history while everything is withheld that comes after the marker.
     pub(super) async fn reload_at_final(
-        &mut self,
+        &self,
         chat: &Chat,
         live: &Live,
         gate: &mut dyn CommitGate,
-        hold: Duration,
-    ) -> anyhow::Result<Option<Hidden>> {
+        holds: Holds,
+    ) -> anyhow::Result<Reloaded> {
         if !self.reloads_at_final {
-            return Ok(None);
+            return Ok(Reloaded::UNTOLD);
         }
-        match self.is_all_shown(chat, live, hold).await {
-            Some(false) => {}
-            Some(true) => return Ok(None),
-            None => return self.no_reload(gate).await,
+        let mut watch = Watch::new(holds.hold, self.settles_after(holds.hold));
+        loop {
+            let (asked, is_over) = (clock::now(), live.watching.seen().over.is_some());
+            let seen = self.reload_in_time(chat, live, gate, holds).await?;
+            let withheld = gate.withheld().await?;
+            let ids: Vec<_> = withheld.iter().map(|it| (it.id, it.since)).collect();
+            let look = Look {
+                asked,
+                answered: clock::now(),
+                seen,
+                withheld: &ids,
+                is_over,
+            };
+            match watch.saw(&look) {
+                Next::Again(at) => tokio::time::sleep(at.saturating_sub(clock::now())).await,
+                Next::Done(Reload::Hidden(id)) => {
+                    let commit = withheld.iter().find(|it| it.id == id);
+                    let commit =
+                        commit.map(|it| format!("{}: {}", it.by, it.statements.join("; ")));
+                    return Ok(self.reloaded(Reload::Hidden(id), &watch, commit));
+                }
+                Next::Done(seen) => return Ok(self.reloaded(seen, &watch, None)),
+            }
         }
-        let mut changes = gate.changes();
-        let until = clock::now() + hold;
-        let commit = loop {
-            changes.borrow_and_update();
-            if let Some(commit) = gate.withheld().await?.into_iter().next() {
-                break commit;
-            }
-            let left = until.saturating_sub(clock::now());
-            if !matches!(
-                tokio::time::timeout(left, changes.changed()).await,
-                Ok(Ok(()))
-            ) {
-                return Ok(None);
-            }
-        };
-        tokio::time::sleep(until.saturating_sub(clock::now())).await;
-        // A history that is only late, as one that is read from a cache, shows it by now.
-        let Some(is_shown) = self.is_all_shown(chat, live, hold).await else {
-            return self.no_reload(gate).await;
-        };
-        let is_withheld = gate.withheld().await?.iter().any(|it| it.id == commit.id);
-        let history = self.session.history.as_ref();
-        Ok(history
-            .filter(|_| !is_shown && is_withheld)
-            .map(|history| Hidden {
-                commit: Some(format!("{}: {}", commit.by, commit.statements.join("; "))),
-                request: history.request.written.clone(),
-            }))
     }
 
     /// The same behind a gate that keeps all writes back, and is closed until this returns.
     pub(super) async fn reload_behind_lock(
-        &mut self,
+        &self,
+        chat: &Chat,
+        live: &Live,
+        holds: Holds,
+    ) -> Reloaded {
+        if !self.reloads_at_final {
+            return Reloaded::UNTOLD;
+        }
+        let began = clock::now();
+        let end = began + holds.longest.max(2 * holds.hold);
+        let needs = self.reload_needs(holds.hold);
+        let mut watch = Watch::new(holds.hold, holds.hold);
+        loop {
+            let asked = clock::now();
+            let limit = needs.min(end.saturating_sub(asked));
+            let had_time = limit >= needs;
+            let asking = self.reload_once(chat, live, holds.hold);
+            let seen = tokio::time::timeout(limit, asking).await;
+            let look = Look {
+                asked,
+                answered: clock::now(),
+                seen: seen.unwrap_or(Seen::Silence { had_time }),
+                withheld: &[(LOCK, began)],
+                is_over: true,
+            };
+            match watch.saw(&look) {
+                Next::Again(at) => tokio::time::sleep(at.saturating_sub(clock::now())).await,
+                Next::Done(seen) => return self.reloaded(seen, &watch, None),
+            }
+        }
+    }
+
+    /// Whether the history of a chat has each answer. Learns whose they are there.
+    pub(super) fn shows_answers(&mut self, observed: &Observed) -> bool {
+        let Some(Ok(records)) = &observed.history else {
+            return false;
+        };
+        self.names_assistant = names_assistant(observed, records);
+        let is_shown = |turn: &TurnSeen| {
+            let mut records = records.iter();
+            records.any(|it| it.content.contains(&turn.nonce))
+        };
+        observed.turns.iter().all(is_shown)
+    }
+
+    /// What a watch showed. A history that did not show the answers of a first chat either tells nothing
+    /// without a commit.
+    fn reloaded(&self, seen: Reload, watch: &Watch, commit: Option<String>) -> Reloaded {
+        let if_usual = |seen| {
+            if self.learnt.shows_answers {
+                seen
+            } else {
+                Reload::Untold
+            }
+        };
+        let history = self.session.history.as_ref();
+        let hidden = history.filter(|_| matches!(seen, Reload::Hidden(_)));
+        Reloaded {
+            seen: match seen {
+                Reload::Hidden(_) => seen,
+                seen => if_usual(seen),
+            },
+            hidden: hidden.map(|history| Hidden {
+                commit,
+                request: history.request.written.clone(),
+            }),
+            unexplained: if_usual(watch.unexplained()),
+        }
+    }
+
+    /// How long a reload that lacks something is repeated while nothing is withheld.
+    fn settles_after(&self, hold: Duration) -> Duration {
+        if self.learnt.shows_answers {
+            self.options.settle
+        } else {
+            hold
+        }
+    }
+
+    /// The time that a reload needs.
+    fn reload_needs(&self, hold: Duration) -> Duration {
+        hold.max(self.times.slowest_reload() * TIMES_THE_USUAL)
+    }
+
+    /// One reload, which is given up before a commit that waits would have to be let through.
+    async fn reload_in_time(
+        &self,
+        chat: &Chat,
+        live: &Live,
+        gate: &mut dyn CommitGate,
+        holds: Holds,
+    ) -> anyhow::Result<Seen> {
+        let began = clock::now();
+        let needs = self.reload_needs(holds.hold);
+        let longest = self.options.max_hold.mul_f64(0.9);
+        let mut changes = gate.changes();
+        let mut asking = pin!(self.reload_once(chat, live, holds.hold));
+        loop {
+            changes.borrow_and_update();
+            let withheld = gate.withheld().await?;
+            let first = withheld.iter().map(|commit| commit.since).min();
+            let limit = began + needs.max(PATIENCE);
+            let until = first.map_or(limit, |first| limit.min(first + longest));
+            tokio::select! {
+                biased;
+                seen = &mut asking => return Ok(seen),
+                Ok(()) = changes.changed() => {}
+                () = tokio::time::sleep(until.saturating_sub(clock::now())) => {
+                    let had_time = clock::now() >= began + needs;
+                    return Ok(Seen::Silence { had_time });
+                }
+            }
+        }
+    }
+
+    /// One reload. A refusal that takes longer than any answer so far comes of what is withheld: the
+    /// server gives up waiting for its store.
+    async fn reload_once(&self, chat: &Chat, live: &Live, hold: Duration) -> Seen {
+        const NONE: Seen = Seen::Silence { had_time: true };
+        let Some(history) = &self.session.history else {
+            return NONE;
+        };
+        let asked = clock::now();
+        let Ok(answer) = chat.ask(&history.request).await else {
+            return NONE;
+        };
+        let is_accepted = history.request.accepts(answer.status);
+        let took = clock::now() - asked;
+        if !is_accepted && took > hold + self.times.slowest_reload() {
+            return NONE;
+        }
+        let records = history.read(&answer.body).ok().filter(|_| is_accepted);
+        let records = records.unwrap_or_default();
+        let has_answer = self.has_answer(live, &records);
+        if self.has_all(chat, live, &records) {
+            Seen::All
+        } else if has_answer {
+            Seen::Part
+        } else {
+            Seen::Nothing
+        }
+    }
+
+    /// Whether what was hidden is shown soon after nothing is withheld any more. Otherwise no commit
+    /// explains it.
+    pub(super) async fn confirm(
+        &self,
         chat: &Chat,
         live: &Live,
         hold: Duration,
-    ) -> Option<Hidden> {
-        let history = self.session.history.as_ref()?;
-        if !self.reloads_at_final {
-            return None;
+        (reloaded, moments): (&mut Reloaded, &mut Moments),
+    ) {
+        if reloaded.hidden.is_none() {
+            return;
         }
-        let until = clock::now() + hold;
-        let is_shown = self.is_all_shown(chat, live, hold).await;
-        // A server that can't answer while it can't write is not asked again.
-        self.reloads_at_final = is_shown.is_some();
-        if is_shown? {
-            return None;
+        if self.is_shown_after(chat, live, hold).await {
+            moments.now(Lane::Client, "now it does");
+        } else {
+            reloaded.hidden = None;
+            reloaded.seen = reloaded.unexplained;
         }
-        tokio::time::sleep(until.saturating_sub(clock::now())).await;
-        let is_shown = self.is_all_shown(chat, live, hold).await?;
-        (!is_shown).then(|| Hidden {
-            commit: None,
-            request: history.request.written.clone(),
-        })
-    }
-
-    /// The server can't answer while its commits are withheld, or has no history.
-    async fn no_reload(&mut self, gate: &mut dyn CommitGate) -> anyhow::Result<Option<Hidden>> {
-        self.reloads_at_final = false;
-        self.reload_untried |= !gate.withheld().await?.is_empty();
-        Ok(None)
     }
 
     /// Where the answer is, though its row is not complete, and only the text of a first chat says
@@ -225,10 +390,12 @@ impl Stage<'_> {
     }
 
     /// Whether the history shows the answer soon after nothing is withheld any more.
-    pub(super) async fn is_shown_after(&self, chat: &Chat, live: &Live, hold: Duration) -> bool {
-        let until = clock::now() + hold;
+    async fn is_shown_after(&self, chat: &Chat, live: &Live, hold: Duration) -> bool {
+        let limit = self.reload_needs(hold);
+        let until = clock::now() + hold + self.times.slowest_reload();
         while clock::now() < until {
-            if self.is_all_shown(chat, live, hold).await == Some(true) {
+            let records = self.history_now(chat, limit).await;
+            if records.is_some_and(|records| self.has_all(chat, live, &records)) {
                 return true;
             }
             tokio::time::sleep(ASK).await;
@@ -255,6 +422,11 @@ impl Stage<'_> {
     /// Whether a reload shows the answer; none where the server gives no answer.
     async fn is_shown(&self, chat: &Chat, live: &Live, limit: Duration) -> Option<bool> {
         let records = self.history_now(chat, limit).await?;
+        Some(self.has_answer(live, &records))
+    }
+
+    /// Whether these records have the answer.
+    fn has_answer(&self, live: &Live, records: &[Remembered]) -> bool {
         let is_it = |content: &str| {
             if self.learnt.whole_history {
                 kept::is_all_in(&live.expected, content)
@@ -264,18 +436,17 @@ impl Stage<'_> {
         };
         // What reads a history takes a text with another role for none of the answers.
         let has_role = |it: &Remembered| !self.names_assistant || is_assistants(it);
-        Some(records.iter().any(|it| is_it(&it.content) && has_role(it)))
+        records.iter().any(|it| is_it(&it.content) && has_role(it))
     }
 
     /// The same of the whole conversation so far, where the history showed that without a gate.
-    async fn is_all_shown(&self, chat: &Chat, live: &Live, limit: Duration) -> Option<bool> {
+    fn has_all(&self, chat: &Chat, live: &Live, records: &[Remembered]) -> bool {
         if !self.learnt.whole_history {
-            return self.is_shown(chat, live, limit).await;
+            return self.has_answer(live, records);
         }
-        let records = self.history_now(chat, limit).await?;
         let mut so_far = self.observed();
         so_far.turns = chat.said_so_far();
-        Some(history_differs::is_right(&so_far, &records))
+        history_differs::is_right(&so_far, records)
     }
 
     /// The records of the history now. One that can't be read, or is refused, has none.

@@ -87,7 +87,7 @@ pub struct Stage<'a> {
     pub(super) detected: Option<Finding>,
     /// For each trial whether nothing came before the answer's end, and then several pieces.
     pub(super) buffered: Vec<bool>,
-    /// Whether the server answers a reload while its commits are withheld, as far as is known.
+    /// Whether there is a history, and the session reads it rightly.
     pub(super) reloads_at_final: bool,
     /// Whether a chat went while a newer one stayed.
     pub(super) empties_chats: bool,
@@ -95,8 +95,6 @@ pub struct Stage<'a> {
     pub(super) shares_history: bool,
     /// Whether it showed an answer whose row was not complete: then it may be kept in another place.
     pub(super) is_elsewhere: bool,
-    /// Whether it did not, though a commit followed the final marker.
-    pub(super) reload_untried: bool,
 }
 
 impl<'a> Stage<'a> {
@@ -152,7 +150,6 @@ impl<'a> Stage<'a> {
             shares_history: false,
             empties_chats: false,
             is_elsewhere: false,
-            reload_untried: false,
         }
     }
 

@@ -1,5 +1,6 @@
 //! How long the parts of a turn take.
 
+use crate::clock;
 use crate::clock::Tick;
 use crate::stream::session::Limit;
 use crate::stream::turn::Turn;
@@ -18,6 +19,7 @@ pub(super) struct Times {
     to_commit: Vec<Duration>,
     to_final: Vec<Duration>,
     to_end: Vec<Duration>,
+    reload: Duration,
 }
 
 impl Times {
@@ -45,6 +47,19 @@ impl Times {
         if let (Some(given), Some(at)) = (given, turn.final_at) {
             self.to_final.push(at.saturating_sub(given));
         }
+    }
+
+    /// Takes in a reload with nothing in its way.
+    pub(super) async fn reload<T>(&mut self, reload: impl Future<Output = T>) -> T {
+        let asked = clock::now();
+        let reply = reload.await;
+        self.reload = self.reload.max(clock::now() - asked);
+        reply
+    }
+
+    /// The longest reload with nothing in its way.
+    pub(super) const fn slowest_reload(&self) -> Duration {
+        self.reload
     }
 
     /// The longest that a response may take after its save failed: servers may try again, and on a busy machine

@@ -6,6 +6,7 @@ use super::chat::{Chat, Vary};
 use super::live::{AtMarker, Live};
 use super::looks::Watched;
 use super::pieces::Pieces;
+use super::reload_at_final::Reloaded;
 use super::stage::Stage;
 use crate::clock;
 use crate::clock::Tick;
@@ -14,6 +15,7 @@ use crate::report::Lane;
 use crate::stream::faults::{NONE, READ_TO_END};
 use crate::stream::judge::order;
 use crate::stream::judge::order::{End, RowState, StepSeen, Trial, TrialOutcome};
+use crate::stream::judge::reload::Reload;
 use crate::text::plural;
 use std::time::Duration;
 
@@ -50,6 +52,8 @@ pub(super) struct Judged {
     pub(super) sent: Tick,
     /// Whether the marker came while the row was complete and the reply to its commit was withheld.
     pub(super) early: bool,
+    /// What a reload showed at the marker.
+    pub(super) reload: Reload,
     /// What came only after the marker, although the answer's row existed.
     pub(super) missing: Option<Missing>,
 }
@@ -166,17 +170,16 @@ impl Stage<'_> {
                 .shown_without_row(chat, &live, holds.hold, carried)
                 .await;
         }
-        let mut hidden = None;
+        let mut reloaded = Reloaded::UNTOLD;
         if is_stored && trial.closed.is_some() {
-            hidden = self.reload_behind_lock(chat, &live, holds.hold).await;
+            reloaded = self.reload_behind_lock(chat, &live, holds).await;
         }
         let opened = gate.open().await?;
         if trial.closed.is_some() {
             moments.at(opened, Lane::Store, "gate open");
         }
-        if hidden.is_some() && !self.is_shown_after(chat, &live, holds.hold).await {
-            hidden = None;
-        }
+        self.confirm(chat, &live, holds.hold, (&mut reloaded, &mut moments))
+            .await;
         let error = live.watching.seen().turn.failed;
         let shown = order::unless_shown(order::judge(&trial), elsewhere.as_ref());
         let shown = order::unless_reported(shown, error.as_deref());
@@ -200,7 +203,8 @@ impl Stage<'_> {
                 .map_or(Duration::ZERO, |closed| opened.saturating_sub(closed)),
             sent: live.sent,
             early: false,
-            missing: Missing::first(at_final.missing, hidden),
+            reload: reloaded.seen,
+            missing: Missing::first(at_final.missing, reloaded.hidden),
         };
         self.finish_trial(live, judged, at_final.rows).await
     }

@@ -6,7 +6,7 @@ use super::case::Moments;
 use super::chat::Chat;
 use super::live::Live;
 use super::pieces::Pieces;
-use super::reload_at_final::Hidden;
+use super::reload_at_final::Reloaded;
 use super::stage::Stage;
 use super::trial::{Holds, Judged};
 use crate::clock::Tick;
@@ -69,8 +69,8 @@ struct Chosen {
 /// What shows when the final marker has come, while the gate is closed.
 struct ShownAtFinal {
     at_final: AtFinal,
-    /// A stored conversation that a reload does not show.
-    hidden: Option<Hidden>,
+    /// What a reload shows of a stored conversation.
+    reloaded: Reloaded,
     /// An answer that a reload shows, although its row is not complete.
     elsewhere: Option<order::Elsewhere>,
 }
@@ -119,31 +119,18 @@ impl Stage<'_> {
             tokio::time::sleep(AFTERGLOW).await;
         }
         let shown = self
-            .shown_at_final(chat, &live, gate, holds.hold, (&trial, &mut moments))
+            .shown_at_final(chat, &live, gate, holds, (&trial, &mut moments))
             .await?;
         let ShownAtFinal {
             at_final,
-            mut hidden,
+            mut reloaded,
             elsewhere,
         } = shown;
-        if let Some(hidden) = &hidden {
-            moments.now(
-                Lane::Client,
-                format!(
-                    "`{}` does not show the conversation correctly",
-                    hidden.request
-                ),
-            );
-        }
+        reloaded.tell(&mut moments);
         let opened = gate.open().await?;
         moments.at(opened, Lane::Store, "gate open");
-        if hidden.is_some() {
-            if self.is_shown_after(chat, &live, holds.hold).await {
-                moments.now(Lane::Client, "now it does");
-            } else {
-                hidden = None;
-            }
-        }
+        self.confirm(chat, &live, holds.hold, (&mut reloaded, &mut moments))
+            .await;
         trial.expired = gate.expired();
         // Behind an earlier step the server had waited for the gate.
         if let [only] = trial.steps.as_slice() {
@@ -163,7 +150,8 @@ impl Stage<'_> {
             held: opened.saturating_sub(closed),
             sent: live.sent,
             early: commit_order::is_early(&trial),
-            missing: Missing::first(at_final.missing, hidden),
+            reload: reloaded.unless_expired(trial.expired),
+            missing: Missing::first(at_final.missing, reloaded.hidden),
         };
         self.finish_trial(live, judged, at_final.rows).await
     }
@@ -175,7 +163,7 @@ impl Stage<'_> {
         chat: &Chat,
         live: &Live,
         gate: &mut dyn CommitGate,
-        hold: Duration,
+        holds: Holds,
         (trial, moments): (&Trial, &mut Moments),
     ) -> anyhow::Result<ShownAtFinal> {
         let is_stored = trial.end == End::Final && trial.row_at_final == Some(RowState::Complete);
@@ -186,9 +174,9 @@ impl Stage<'_> {
         if let Some(missing) = &at_final.missing {
             moments.now(Lane::Store, missing.what());
         }
-        let mut hidden = None;
+        let mut reloaded = Reloaded::UNTOLD;
         if is_stored {
-            hidden = self.reload_at_final(chat, live, gate, hold).await?;
+            reloaded = self.reload_at_final(chat, live, gate, holds).await?;
         }
         let is_missing = matches!(
             trial.row_at_final,
@@ -198,11 +186,12 @@ impl Stage<'_> {
         // A server that has committed nothing can show the answer from its memory only.
         if is_missing && !trial.steps.is_empty() {
             let carried = moments.carried;
-            elsewhere = self.shown_without_row(chat, live, hold, carried).await;
+            let limit = holds.hold;
+            elsewhere = self.shown_without_row(chat, live, limit, carried).await;
         }
         Ok(ShownAtFinal {
             at_final,
-            hidden,
+            reloaded,
             elsewhere,
         })
     }
