@@ -3,8 +3,7 @@
 
 use super::snapshot_builder::{Late, Parts, SnapshotBuilder};
 use crate::cli_error::CliError;
-use crate::model::{Listed, Role, StoredMessage};
-use crate::store::DependentRow;
+use crate::model::{DependentRow, Listed, Role, StoredMessage};
 use std::io;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::JoinHandle;

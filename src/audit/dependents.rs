@@ -5,7 +5,7 @@ use super::entry::Id;
 use super::key::{Key, Secret};
 use super::message_hasher::MessageHasher;
 use super::spill::{Field, Record, Room};
-use crate::store::{DependentRow, Fact};
+use crate::model::{DependentRow, Fact};
 use std::cmp::Ordering;
 
 /// One such row, without its content and identifiers.

@@ -9,8 +9,8 @@ use super::{evidence, file, fingerprint};
 use crate::cli_error::CliError;
 use crate::db::{Db, Log, SnapshotRead, Target};
 use crate::model::epoch::Unit;
-use crate::model::{Cell, Engine, Listed, StoredMessage, Table, epoch};
-use crate::store::{Allowed, Choice, Dependent, DependentRow, Mapping, Range, Split, Unread};
+use crate::model::{Cell, Dependent, DependentRow, Engine, Listed, StoredMessage, Table, epoch};
+use crate::store::{Allowed, Choice, Mapping, Range, Split, Unread};
 use crate::{clock, db, store};
 use futures_util::future;
 use std::collections::HashSet;
@@ -525,7 +525,7 @@ async fn readable(view: &dyn Db, mapping: &Mapping, tables: Vec<Dependent>) -> V
     if let Ok(db) = db::open(view.target().clone()).await {
         for table in tables {
             if db
-                .rows(&table.probe(db.as_ref(), mapping), &[])
+                .rows(&store::probe_dependent(db.as_ref(), mapping, &table), &[])
                 .await
                 .is_ok()
             {

@@ -4,8 +4,7 @@ use super::background::Background;
 use super::key::Key;
 use super::live::{LateCommits, Live, Visitor};
 use super::snapshot_builder::{Late, Parts, Settings, SnapshotBuilder};
-use crate::model::{Listed, StoredMessage};
-use crate::store::DependentRow;
+use crate::model::{DependentRow, Listed, StoredMessage};
 use std::ops::ControlFlow;
 
 /// Follows the progress, and may stop the reading.

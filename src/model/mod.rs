@@ -2,6 +2,7 @@
 
 mod action;
 mod cell;
+mod dependent;
 mod engine;
 pub mod epoch;
 mod frame;
@@ -16,6 +17,7 @@ mod value;
 
 pub use action::{Action, Actions, Body, On, Transitions};
 pub use cell::{Cell, CellRef};
+pub use dependent::{Belongs, Dependent, DependentRow, Fact};
 pub use engine::Engine;
 pub use frame::{Frame, Line, LineKind};
 pub use numbering::{Numbered, NumberedColumn, Numbering, Sequence};

@@ -8,58 +8,8 @@ use super::row::Row;
 use super::source::{Path, Source};
 use super::{decode, keys, part_names, presets, score, select};
 use crate::db::Db;
-use crate::model::{Cell, CellRef, Column, Table};
-use serde::{Deserialize, Serialize};
+use crate::model::{Belongs, Cell, CellRef, Column, Dependent, DependentRow, Fact, Table};
 use std::ops::ControlFlow;
-
-/// A table whose rows belong to messages or conversations.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Dependent {
-    pub table: String,
-    /// The columns that distinguish its rows; none where it has no primary key.
-    pub key: Vec<String>,
-    /// The column that names what a row belongs to.
-    pub owner: String,
-    pub of: Belongs,
-    /// The columns that are compared.
-    pub columns: Vec<String>,
-    /// A column that is negative in rows that may be written again.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub counted: Option<String>,
-}
-
-/// What the rows of such a table belong to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Belongs {
-    ToMessages,
-    ToConversations,
-}
-
-/// A row of such a table, or what a conversation's row says.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct DependentRow {
-    pub what: Fact,
-    /// The table and the row's key, as text.
-    pub key: String,
-    pub conversation: Option<String>,
-    /// The key of the message that it belongs to.
-    pub message: Option<String>,
-    /// What is compared, as text that is the same on every backend.
-    pub content: String,
-    /// How many of the compared columns hold something.
-    pub filled: u8,
-}
-
-/// What a [`DependentRow`] is about.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Fact {
-    /// Who owns a conversation.
-    Owner,
-    Title,
-    /// A row of that table: its place in the list of tables.
-    Row(u8),
-}
 
 /// What looks at each row, and may break off.
 pub type TakeDependent<'a> =
@@ -155,34 +105,32 @@ fn of_checkpoints(table: &Table) -> Option<Dependent> {
     })
 }
 
-impl Dependent {
-    /// Whether the table is there without a column of these.
-    pub fn lacks_columns(&self, schema: &[Table]) -> bool {
-        let table = schema.iter().find(|table| table.name == self.table);
-        let names = self.key.iter().chain(&self.columns).chain(&self.counted);
-        let mut names = names.chain([&self.owner]);
-        table.is_some_and(|table| names.any(|name| table.column(name).is_none()))
-    }
+/// A statement that reads nothing, and fails where its rows may not be read, or their owners are of a type that
+/// the database does not compare with the messages' keys.
+pub fn probe_dependent(db: &dyn Db, mapping: &Mapping, dependent: &Dependent) -> String {
+    let names = dependent
+        .key
+        .iter()
+        .chain(&dependent.columns)
+        .chain([&dependent.owner]);
+    let names: Vec<_> = names.map(|name| format!("d.{}", db.quote(name))).collect();
+    let (names, table) = (names.join(", "), db.quote(&dependent.table));
+    let join = join(db, mapping, dependent).unwrap_or_default();
+    format!("SELECT {names} FROM {table} d{join} WHERE 1 = 0")
+}
 
-    /// A statement that reads nothing, and fails where its rows may not be read, or their owners are of a type that
-    /// the database does not compare with the messages' keys.
-    pub fn probe(&self, db: &dyn Db, mapping: &Mapping) -> String {
-        let names = self.key.iter().chain(&self.columns).chain([&self.owner]);
-        let names: Vec<_> = names.map(|name| format!("d.{}", db.quote(name))).collect();
-        let (names, table) = (names.join(", "), db.quote(&self.table));
-        let join = self.join(db, mapping).unwrap_or_default();
-        format!("SELECT {names} FROM {table} d{join} WHERE 1 = 0")
-    }
-
-    /// The messages that its rows belong to, as `m`.
-    fn join(&self, db: &dyn Db, mapping: &Mapping) -> Option<String> {
-        let store = mapping.store();
-        let (Belongs::ToMessages, [id]) = (self.of, &store.message.key[..]) else {
-            return None;
-        };
-        let (table, id, owner) = (db.quote(store.table()), db.quote(id), db.quote(&self.owner));
-        Some(format!(" JOIN {table} m ON m.{id} = d.{owner}"))
-    }
+/// The messages that its rows belong to, as `m`.
+fn join(db: &dyn Db, mapping: &Mapping, dependent: &Dependent) -> Option<String> {
+    let store = mapping.store();
+    let (Belongs::ToMessages, [id]) = (dependent.of, &store.message.key[..]) else {
+        return None;
+    };
+    let (table, id, owner) = (
+        db.quote(store.table()),
+        db.quote(id),
+        db.quote(&dependent.owner),
+    );
+    Some(format!(" JOIN {table} m ON m.{id} = d.{owner}"))
 }
 
 /// Hands out the rows of such a table that belong to a message or conversation.
@@ -215,7 +163,7 @@ pub async fn scan_dependent(
                 });
                 slots.push(slot.collect());
             }
-            from = dependent.join(db, mapping).unwrap_or_default();
+            from = join(db, mapping, dependent).unwrap_or_default();
             // A clean-up job takes the parts of what is deleted for its user.
             let shown = store.message.deleted.as_ref().map(|deleted| {
                 let deleted = plan::condition(db, deleted);

@@ -50,9 +50,7 @@ pub use candidate::{Candidate, ColumnMatch};
 pub use conversation_rows::{Filter, heads, own_rows};
 pub use declared::{Allowed, Shape, Store};
 pub use declared_config::Declared;
-pub use dependents::{
-    Dependent, DependentRow, Fact, TakeDependent, dependents, scan_dependent, scan_heads,
-};
+pub use dependents::{TakeDependent, dependents, probe_dependent, scan_dependent, scan_heads};
 pub use detect::{
     Choice, Unread, by_names, candidates, choose, find_text, from_hits, nothing_found, unread,
 };

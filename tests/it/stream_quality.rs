@@ -110,7 +110,10 @@ fn a_limit_fails_its_case_and_figures_are_reported() {
             assert_eq!(case["verdict"], "violated", "{report:#}");
             let reason = case["reason"].as_str().unwrap();
             assert!(reason.starts_with("final_to_end is "), "{reason}");
-            assert!(reason.ends_with(" ms, and 100 ms are allowed"), "{reason}");
+            assert!(
+                reason.ends_with(" ms, but only 100 ms are allowed"),
+                "{reason}"
+            );
             assert!(has(&report, "limit-exceeded"));
         },
         || {

@@ -1,25 +1,11 @@
 //! Compares what belongs to messages and conversations besides the messages themselves.
 
+use super::facts::Changes;
 use super::merge::{Pair, Records, pairs};
 use crate::audit::dependents::Belonging;
 use crate::audit::entry::Id;
-use crate::store::Fact;
+use crate::model::Fact;
 use std::collections::HashMap;
-
-/// What is not as it was.
-#[derive(Debug, Default)]
-pub(super) struct Changes {
-    /// Rows that are gone.
-    pub(super) gone: Vec<Belonging>,
-    /// Rows that hold something else, and owners that are others.
-    pub(super) altered: Vec<Belonging>,
-    /// Titles that are empty now.
-    pub(super) untitled: Vec<Belonging>,
-    /// How many conversations had a title.
-    pub(super) titled: u64,
-    /// The tables of the rows.
-    pub(super) tables: Vec<String>,
-}
 
 /// Compares both sides but for the tables in `skipped`; what came since is growth.
 pub(super) fn compare(

@@ -1,8 +1,8 @@
 //! The facts that a comparison has read, before it judges them.
 
 use super::Totals;
-use super::dependents::Changes;
 use crate::audit::conversation_digest::ConversationDigest;
+use crate::audit::dependents::Belonging;
 use crate::audit::entry::{Entry, Id};
 use crate::audit::message_hasher::MessageHasher;
 use crate::audit::open::Open;
@@ -216,4 +216,19 @@ pub(super) enum Growth {
     Before,
     /// Its place was there at the snapshot, or nothing says.
     None,
+}
+
+/// What is not as it was of what belongs to messages and conversations besides the messages themselves.
+#[derive(Debug, Default)]
+pub(super) struct Changes {
+    /// Rows that are gone.
+    pub(super) gone: Vec<Belonging>,
+    /// Rows that hold something else, and owners that are others.
+    pub(super) altered: Vec<Belonging>,
+    /// Titles that are empty now.
+    pub(super) untitled: Vec<Belonging>,
+    /// How many conversations had a title.
+    pub(super) titled: u64,
+    /// The tables of the rows.
+    pub(super) tables: Vec<String>,
 }

@@ -60,7 +60,7 @@ pub use write::write;
 
 use super::evidence::Evidence;
 use super::snapshot_builder::Summary;
-use crate::store::Dependent;
+use crate::model::Dependent;
 use serde::{Deserialize, Serialize};
 
 /// What the builder of a snapshot says about the store.

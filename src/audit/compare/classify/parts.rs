@@ -3,8 +3,7 @@
 use super::{Code, Found, Item, of_conversation};
 use crate::audit::dependents::Belonging;
 use crate::audit::entry::Entry;
-use crate::model::State;
-use crate::store::Fact;
+use crate::model::{Fact, State};
 use crate::text::plural;
 use std::collections::HashSet;
 
