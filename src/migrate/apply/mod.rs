@@ -21,6 +21,7 @@ mod origin;
 mod orphans;
 mod outlook;
 mod prepared;
+mod probe;
 mod prove;
 mod reach;
 mod rehearse;

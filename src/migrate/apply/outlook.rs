@@ -3,6 +3,7 @@
 
 mod dependants;
 
+use super::probe::Probe;
 use crate::db::{Access, Found, OWN_TABLES, Reader, Session};
 use crate::migrate::intent::Intent;
 use crate::migrate::later::{Deed, Extent, Only, Target, deeds};
@@ -28,6 +29,8 @@ pub(super) struct Outlook {
     found: Vec<Found>,
     /// Which tables each role could read or update.
     readers: BTreeSet<Reader>,
+    /// What became of rows that were written.
+    probe: Option<Probe>,
     dialect: Dialect,
 }
 
@@ -63,6 +66,7 @@ impl Outlook {
             numbers,
             found,
             readers,
+            probe: Probe::look(session, intent, (tables, dialect))?,
             dialect,
         })
     }
@@ -101,6 +105,15 @@ impl Outlook {
                     before,
                 ));
             }
+        }
+        if let Some(probe) = &self.probe {
+            // What a text says already is said once.
+            let mut probed = probe.lost(session, intent, (before, after))?;
+            probed.retain(|new| {
+                let is_it = |it: &Lost| it.what == What::Later && it.table == new.table;
+                !found.iter().any(is_it)
+            });
+            found.extend(probed);
         }
         Ok(found)
     }

@@ -458,6 +458,11 @@ impl Watched<'_> {
         evidence.lost.extend(since);
         let mut later = self.outlook.lost(session, self.intent, (before, after))?;
         later.retain(|it| it.what != What::Hidden || !evidence.tells_of_rows(&it.table));
+        let is_known = |it: &Lost| {
+            let mut known = evidence.lost.iter();
+            known.any(|known| known.what == What::Later && known.table == it.table)
+        };
+        later.retain(|it| it.what != What::Later || !is_known(it));
         evidence.lost.extend(later);
         evidence.lost = preserve::of_wholes(evidence.lost, before, after);
         Ok(Found::All(evidence))

@@ -149,6 +149,20 @@ impl Intent<'_> {
         })
     }
 
+    /// Whether the statements may change what becomes of a row that is written by a name: by a trigger, a rule,
+    /// or a view that takes the name.
+    pub fn may_change_writes(&self) -> bool {
+        let takes = |kind: &Kind| match kind {
+            Kind::CreateView { .. } | Kind::RenameTable { .. } => true,
+            Kind::AlterTable { actions } => actions
+                .iter()
+                .any(|it| matches!(it, AlterAction::RenameTable { .. })),
+            _ => false,
+        };
+        let mut kinds = self.pieces.iter().map(|piece| &piece.facts.kind);
+        kinds.any(takes) || self.may_make_actions()
+    }
+
     /// Whether the statements may change which numbers new rows get, as far as their texts tell.
     pub fn may_renumber(&self) -> bool {
         const WORDS: [&str; 7] = [
