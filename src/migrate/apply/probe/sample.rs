@@ -11,8 +11,12 @@ use std::collections::BTreeSet;
 const ROWS: usize = 100;
 /// How far a new number is from the last one: the rows that a view hides may have the next ones.
 const AHEAD: [i64; 3] = [1, 1_000, 1_000_003];
-/// A trigger that takes longer for one row tells nothing.
-const LIMIT: &str = "SELECT pg_catalog.set_config('statement_timeout', '10000', true)";
+/// What a row is called: a bare name after ORDER BY would be that of a column as text.
+const ROW: &str = "chatctl_row";
+/// A trigger that takes longer for one row, or waits for another session, tells nothing.
+const SHORT: &str = "SELECT pg_catalog.set_config('statement_timeout', '2000', true), pg_catalog.set_config('lock_timeout', '200', true)";
+/// Tables that are searched for a text may be large.
+const LONG: &str = "SELECT pg_catalog.set_config('statement_timeout', '60000', true)";
 
 /// A table or view that rows are written through.
 pub(super) struct Place {
@@ -170,7 +174,7 @@ impl Sample {
         let order = sample
             .key
             .iter()
-            .map(|at| format!("{} DESC", sample.name(*at)));
+            .map(|at| format!("{ROW}.{} DESC", sample.name(*at)));
         let order = order.collect::<Vec<_>>().join(", ");
         let sql = format!("{} ORDER BY {order} LIMIT {ROWS}", sample.read());
         sample.rows = session.rows(&sql)?;
@@ -217,7 +221,7 @@ impl Sample {
             }
         });
         let all = all.collect::<Vec<_>>().join(", ");
-        format!("SELECT {all} FROM {}", self.quoted)
+        format!("SELECT {all} FROM {} AS {ROW}", self.quoted)
     }
 
     fn literal(&self, at: usize, value: &Cell) -> String {
@@ -332,7 +336,7 @@ impl Sample {
     ) -> anyhow::Result<Copied> {
         let is_postgres = self.dialect == Dialect::Postgres;
         if is_postgres {
-            session.rows(LIMIT)?;
+            session.rows(SHORT)?;
         }
         let most = if self.is_number(key, &copy[key]) {
             self.most(session, key)?
@@ -372,6 +376,9 @@ impl Sample {
             return Ok(Copied::Missing(self.count(session)?));
         };
         let texts = self.lost_texts(row, &back);
+        if is_postgres && !texts.is_empty() {
+            session.rows(LONG)?;
+        }
         let kept = keeping(session, self.dialect, elsewhere, &texts)?;
         // Where it fails, the copy was read already.
         let change = self.changed(session, &back, elsewhere).unwrap_or_default();
@@ -436,12 +443,13 @@ impl Sample {
         texts.collect()
     }
 
-    /// What a value of the copy lost. In a view no column may lose its value, in a table a state may.
+    /// What a value of the copy lost. A state of a table may lose it, and so may what not all rows have.
     fn harmed(&self, at: usize, row: &[Cell], back: &[Cell]) -> Option<Harm> {
         match row[at].text() {
             Some(written) if self.content.contains(&at) => copy::harm(written, back[at].text()),
             _ => {
-                let is_gone = row[at] != Cell::Null && back[at] == Cell::Null;
+                let is_always = self.rows.iter().all(|row| row[at] != Cell::Null);
+                let is_gone = is_always && back[at] == Cell::Null;
                 (self.is_view && is_gone).then_some(Harm::Emptied)
             }
         }
