@@ -41,9 +41,16 @@ fn squeezed(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
+/// Whether it has the form of a digest: in hexadecimal, in Base64, or of a password.
 fn is_digest(found: &str, written: &str) -> bool {
-    let is_code = |it: char| it.is_ascii_alphanumeric() || "+/=-_$.{}".contains(it);
-    found.len() >= 32 && found.chars().all(is_code) && !written.contains(found)
+    let is_hex = found.chars().all(|it| it.is_ascii_hexdigit());
+    let is_code = |it: char| it.is_ascii_alphanumeric() || "+/=-_".contains(it);
+    let is_form = match found.len() {
+        32 | 40 | 56 | 64 | 96 | 128 => is_hex,
+        24 | 28 | 44 | 88 => found.ends_with('=') && found.chars().all(is_code),
+        _ => found.starts_with('$'),
+    };
+    is_form && !found.contains(' ') && !written.contains(found)
 }
 
 /// Whether a column has texts that users wrote, by its values.
@@ -86,7 +93,7 @@ pub(super) fn chosen(names: &[&str], rows: &[Vec<Option<&str>>]) -> Vec<usize> {
     }
 }
 
-/// Another key of the same form: digits and letters are turned, from a place on that is not the first.
+/// Another key of the same form: the last digits, and letters that are digits too, are turned.
 pub(super) fn other_text(text: &str, by: u8) -> String {
     let turn = |it: char, first: char, count: u8| {
         let place = (it as u8 - first as u8 + by) % count;
@@ -100,7 +107,11 @@ pub(super) fn other_text(text: &str, by: u8) -> String {
         'A'..='F' => turn(it, 'A', 6),
         _ => it,
     });
-    turned.collect()
+    let turned: String = turned.collect();
+    if turned == text {
+        return text.chars().rev().collect();
+    }
+    turned
 }
 
 /// A text of the same length that differs in its end.
@@ -139,7 +150,7 @@ mod tests {
             (Some(text), None),
             (Some(&text.to_lowercase() as &str), None),
             (Some(&text.replace(',', "") as &str), None),
-            // A digest.
+            (Some("$2b$10$nOUIs5kJ7naTuTFkBy1veu"), None),
             (Some("0cc175b9c0f1b6a831c399e269772661"), None),
         ] {
             assert_eq!(harm(text, back), expected, "{back:?}");
