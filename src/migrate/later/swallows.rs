@@ -98,7 +98,9 @@ impl Judge<'_> {
         // A new row has another key than those that are there; a part of it, such as the chat's, it shares.
         let key = key_of(table);
         let is_key = |it: &String| key.iter().any(|key| key.eq_ignore_ascii_case(it));
-        if !columns.is_empty() && columns.len() == key.len() && columns.iter().all(is_key) {
+        let is_named = |key: &String| columns.iter().any(|it| it.eq_ignore_ascii_case(key));
+        let is_part = table.key.len() > 1 && !table.key.iter().all(is_named);
+        if !columns.is_empty() && columns.iter().all(is_key) && !is_part {
             return None;
         }
         let is_of_time = |it: &String| {
