@@ -31,6 +31,10 @@ pub(super) fn harm(written: &str, back: Option<&str>) -> Option<Harm> {
     if found.is_empty() {
         return Some(Harm::Emptied);
     }
+    // A time or a number may be written in another way.
+    if is_number(&wanted) && is_number(&found) {
+        return None;
+    }
     let (wanted, left) = (wanted.chars().count(), found.chars().count());
     let is_cut = left * 10 < wanted * 9;
     (is_cut && !is_digest(&found, written)).then_some(Harm::Cut(left, wanted))
@@ -39,6 +43,11 @@ pub(super) fn harm(written: &str, back: Option<&str>) -> Option<Harm> {
 /// Without space around it, and with one space between words.
 fn squeezed(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+fn is_number(text: &str) -> bool {
+    text.chars()
+        .all(|it| it.is_ascii_digit() || "+-., :TZ".contains(it))
 }
 
 /// Whether it has the form of a digest: in hexadecimal, in Base64, or of a password.
@@ -157,6 +166,9 @@ mod tests {
         }
         assert_eq!(harm("  a   b ", Some("a b")), None);
         assert_eq!(harm(" ", None), None);
+        let (long, short) = ("2024-01-01T00:00:00.000Z", "2026-12-03 14:00:00");
+        assert_eq!(harm(long, Some(short)), None);
+        assert_eq!(harm("text 12", Some("12")), Some(Harm::Cut(2, 7)));
         // A part of the text is no digest.
         let (long, part) = ("x".repeat(200), "x".repeat(40));
         assert_eq!(harm(&long, Some(&part)), Some(Harm::Cut(40, 200)));
