@@ -297,9 +297,9 @@ impl Stage<'_> {
         match reload::together(&seen) {
             Together::Shown => None,
             Together::Missing(times) => Some(format!(
-                "{times} of {} trials: a reload at `{marker}` did not show the answer, and not in two trials did a \
-                    later commit change that: the history may be cached, or read from a place that chatctl does not see. \
-                    A crash may hide the answer: update what the history reads before `{marker}` is sent",
+                "{times} of {} trials: a reload at `{marker}` did not show the answer, and no commit was seen to change \
+                    that: a crash may hide the answer. Update what the history reads before `{marker}` is sent; if it \
+                    takes long to read, use a longer --max-hold",
                 judged.len()
             )),
             Together::TooSlow => {
