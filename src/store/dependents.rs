@@ -199,9 +199,15 @@ pub async fn scan_dependent(
             content: String::new(),
             filled: 0,
         };
-        row.joined(&columns, &mut found.content);
-        let filled = columns.iter().filter(|at| row.says_something(**at)).count();
-        found.filled = u8::try_from(filled).unwrap_or(u8::MAX);
+        // An empty list says as little as NULL.
+        for at in &columns {
+            if row.says_something(*at) {
+                row.joined(&[*at], &mut found.content);
+                found.filled = found.filled.saturating_add(1);
+            } else {
+                found.content.push('\u{1f}');
+            }
+        }
         found.key = format!("{}\0", dependent.table);
         if key.is_empty() {
             row.key(&[owner], &mut found.key);

@@ -126,7 +126,7 @@ impl Later {
             ranges: None,
             allow: stores.first().map(allowed).unwrap_or_default(),
             unread,
-            doubt: sealed(before, &skipped),
+            doubt: sealed(before),
         })
     }
 
@@ -147,7 +147,7 @@ impl Later {
         }
         unread.extend(left_out);
         unread.extend(not_read(before, &skipped));
-        let mut doubt = sealed(before, &skipped);
+        let mut doubt = sealed(before);
         let (then, now) = (&before.header.store.messages, live.mapping.table());
         if !then.is_empty() && then != now {
             if live.is_view(then).await? {
@@ -247,13 +247,7 @@ impl Later {
 }
 
 /// Why a comparison with this snapshot shows nothing of the texts.
-fn sealed(before: &Snapshot, skipped: &[u8]) -> Option<String> {
-    // The blobs of LangGraph are compared, as bytes.
-    let mut tables = (0..).zip(&before.header.dependents);
-    let is_compared = |at: u8| !skipped.contains(&at);
-    if tables.any(|(at, it)| it.table == "checkpoint_blobs" && is_compared(at)) {
-        return None;
-    }
+fn sealed(before: &Snapshot) -> Option<String> {
     let preset = preset_of(&before.header.mapping)?;
     let mut engines = preset.sealed_on.iter();
     let is_sealed = engines.any(|engine| engine.name() == before.header.store.backend);
