@@ -83,6 +83,7 @@ fn every_check_has_a_row() {
                 "mutants",
                 "order",
                 "provider-faults",
+                "reload",
                 "resumed",
                 "sent-twice",
                 "side-by-side",

@@ -3,20 +3,20 @@
 use super::at_final::Missing;
 use super::calibrate::Calibrated;
 use super::case::Begun;
+use super::holds::Holds;
 use super::pieces::{Last, Pieces};
 use super::reading::Reading;
 use super::rows::has_questions;
 use super::save_fails::swallowed;
 use super::stage::Stage;
-use super::trial::{Holds, Judged};
+use super::trial::Judged;
 use super::withheld::Way;
 use crate::gate::{AnyGate, CommitGate, Elsewhere, Order};
 use crate::report::{Finding, Report, Severity, Source, Timeline, Verdict};
 use crate::stream::faults::{NONE, READ_TO_END};
-use crate::stream::judge::order;
 use crate::stream::judge::order::{ENOUGH, Ended, TrialOutcome};
-use crate::stream::judge::reload;
 use crate::stream::judge::reload::{Reload, Together};
+use crate::stream::judge::{order, reload};
 use std::time::Duration;
 
 /// Below this a hold says nothing: 2 461 violating servers sent their marker within 137 ms.

@@ -27,6 +27,7 @@ mod flags;
 mod gated;
 mod gates;
 mod headless;
+mod holds;
 mod interrupted;
 mod learnt;
 mod leaving;

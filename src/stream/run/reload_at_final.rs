@@ -6,9 +6,9 @@
 
 use super::case::Moments;
 use super::chat::Chat;
+use super::holds::Holds;
 use super::live::Live;
 use super::stage::Stage;
-use super::trial::Holds;
 use crate::db::Db;
 use crate::gate::CommitGate;
 use crate::model::known_role;

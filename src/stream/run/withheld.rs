@@ -4,11 +4,12 @@
 use super::at_final::{AtFinal, Missing};
 use super::case::Moments;
 use super::chat::Chat;
+use super::holds::Holds;
 use super::live::Live;
 use super::pieces::Pieces;
 use super::reload_at_final::Reloaded;
 use super::stage::Stage;
-use super::trial::{Holds, Judged};
+use super::trial::Judged;
 use crate::clock::Tick;
 use crate::gate::{Carries, CommitGate, CommitOutcome, Elsewhere, Order, Passed, Withheld};
 use crate::report::{CommitEvent, CommitMoment, Lane};
