@@ -5,6 +5,8 @@ use std::collections::BTreeSet;
 
 /// No key, address or digest is longer, and a column with such values has what users write.
 const LONG: usize = 128;
+/// No time or number is longer.
+const NUMBER: usize = 40;
 /// A column with fewer values than these may hold states or kinds.
 const FEW: usize = 10;
 /// So many rows are copied at most.
@@ -31,8 +33,8 @@ pub(super) fn harm(written: &str, back: Option<&str>) -> Option<Harm> {
     if found.is_empty() {
         return Some(Harm::Emptied);
     }
-    // A time or a number may be written in another way.
-    if is_number(&wanted) && is_number(&found) {
+    // A time or a number may be written in another way; neither is so long as a text of digits may be.
+    if wanted.len() <= NUMBER && is_number(&wanted) && is_number(&found) {
         return None;
     }
     let (wanted, left) = (wanted.chars().count(), found.chars().count());
@@ -169,6 +171,8 @@ mod tests {
         let (long, short) = ("2024-01-01T00:00:00.000Z", "2026-12-03 14:00:00");
         assert_eq!(harm(long, Some(short)), None);
         assert_eq!(harm("text 12", Some("12")), Some(Harm::Cut(2, 7)));
+        let digits = "7".repeat(300);
+        assert_eq!(harm(&digits, Some("777")), Some(Harm::Cut(3, 300)));
         // A part of the text is no digest.
         let (long, part) = ("x".repeat(200), "x".repeat(40));
         assert_eq!(harm(&long, Some(&part)), Some(Harm::Cut(40, 200)));
