@@ -2,8 +2,9 @@
 //!
 //! The login is passed on as it is. Taken out of the database's greeting is what the proxy can't
 //! read along with: compression, and attributes of queries. A driver that compresses without being
-//! offered it gets an error that says so. The way to the database is encrypted when the server under test encrypts
-//! its own, so that both ends take the same login for safe; or when the URL asks for it.
+//! offered it gets an error that says so. The way to the database is encrypted when the server
+//! under test encrypts its own, so that both ends take the same login for safe; or when the URL
+//! asks for it.
 //!
 //! Sources: MySQL internals, "Connection Phase" and "Capabilities Flags"; MariaDB documentation,
 //! "Connection Protocol".
