@@ -313,8 +313,10 @@ impl Server {
     fn at_event(&mut self, pid: Pid, signal: Signal, event: i32) {
         match event {
             libc::PTRACE_EVENT_CLONE | libc::PTRACE_EVENT_FORK | libc::PTRACE_EVENT_VFORK => {
+                // One that was short may have been heard of, and its end too, before its maker is.
                 if let Ok(new) = ptrace::getevent(pid)
                     && let Ok(new) = Thread::try_from(new)
+                    && !processes::has_ended(new)
                 {
                     self.threads.entry(new).or_default();
                 }
