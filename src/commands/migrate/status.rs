@@ -88,7 +88,7 @@ pub(super) fn run(args: &Args, job: &Job) -> anyhow::Result<Done> {
     Ok(Done::Report(Box::new(report)))
 }
 
-/// A database that another release migrated further. An older release may run on it, so it is no error.
+/// A database that another release migrated further. An older release may run on it, so this is not an error.
 fn ahead(refusal: &Refusal) -> Finding {
     let versions = plan::listed(refusal.versions.iter()).replace('`', "");
     let harm = format!("{}; `migrate plan` and `up` refuse that", refusal.message);

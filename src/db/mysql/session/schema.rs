@@ -21,7 +21,7 @@ pub(super) fn lines(session: &mut MySql) -> anyhow::Result<Vec<String>> {
 }
 
 /// What runs by itself or is called. A time that an event begins at is the time of its making, and on a copy
-/// none runs. What the server drops after its last run is no part of a schema. No copy has packages.
+/// none runs. What the server drops after its last run does not belong to a schema. No copy has packages.
 const CODE: &[&str] = &[
     "SELECT lower(routine_type), routine_name, '' FROM information_schema.routines \
      WHERE routine_schema = database() AND routine_type IN ('PROCEDURE', 'FUNCTION')",

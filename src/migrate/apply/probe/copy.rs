@@ -173,7 +173,7 @@ mod tests {
         assert_eq!(harm("text 12", Some("12")), Some(Harm::Cut(2, 7)));
         let digits = "7".repeat(300);
         assert_eq!(harm(&digits, Some("777")), Some(Harm::Cut(3, 300)));
-        // A part of the text is no digest.
+        // A part of the text is not a digest.
         let (long, part) = ("x".repeat(200), "x".repeat(40));
         assert_eq!(harm(&long, Some(&part)), Some(Harm::Cut(40, 200)));
     }

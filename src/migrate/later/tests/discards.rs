@@ -201,7 +201,7 @@ fn one_value_for_each_new_row_is_found() {
         let found = found(trigger(&[On::Insert], body), dialect);
         assert_eq!(found, [] as [&str; 0], "{body}");
     }
-    // A role of users is no speaker's.
+    // A role of users does not say who speaks.
     let mut users = with_roles();
     users[0].columns.retain(|it| it.name != "body");
     let action = Actions::new(vec![trigger(&[On::Insert], role)], []);
