@@ -15,8 +15,9 @@ pub(super) struct Linked {
 }
 
 impl Stage<'_> {
-    /// Reads the links of a turn. A mapping that was found reads none: there, the column is one in which the answer of
-    /// this turn names its question.
+    /// Reads the links of a turn. A mapping that was found reads none: there, a column is it if each message of the
+    /// conversation names the one before it. One in which only answers name their question may be anything, such as a
+    /// reply that a user points at, and says nothing of a question or of a version.
     pub(super) async fn links_of(
         &self,
         first: &Live,
@@ -37,6 +38,7 @@ impl Stage<'_> {
                 .await?;
             if let (Some(question), Some(answer)) = (question.first(), answer.first())
                 && answer.parent.as_ref() == Some(&question.key)
+                && self.is_chained(&mapping, question).await?
             {
                 let old = Rows {
                     question: Some(question.clone()),
@@ -46,6 +48,19 @@ impl Stage<'_> {
             }
         }
         Ok(None)
+    }
+
+    /// Whether the messages around a question prove that a column names the one before each.
+    async fn is_chained(
+        &self,
+        mapping: &Mapping,
+        question: &StoredMessage,
+    ) -> anyhow::Result<bool> {
+        let Some(key) = &question.conversation else {
+            return Ok(false);
+        };
+        let messages = store::conversation(self.world.db(), mapping, key).await?;
+        Ok(is_chain(&messages))
     }
 
     /// Which link of the new messages is wrong, where messages name the one before them.
@@ -74,6 +89,20 @@ impl Stage<'_> {
         rows.retain(|row| row.role == role && row.state != State::Deleted);
         Ok(rows)
     }
+}
+
+/// Whether each message names the one before it, and more than one question is among them. Results of several tools name
+/// the same call.
+fn is_chain(messages: &[StoredMessage]) -> bool {
+    let mut pairs = messages.iter().zip(messages.iter().skip(1));
+    let follows = |(before, after): (&StoredMessage, &StoredMessage)| {
+        let is_beside = matches!(before.role, Role::Other(_)) && after.role == before.role;
+        let parent = after.parent.as_ref();
+        parent == Some(&before.key)
+            || is_beside && parent.is_some() && parent == before.parent.as_ref()
+    };
+    let asked = messages.iter().filter(|row| row.role == Role::User);
+    asked.count() > 1 && pairs.all(follows)
 }
 
 /// Which link is wrong of a new answer, and of the rows that hold its question.
@@ -115,7 +144,7 @@ fn wrong_link(
 
 #[cfg(test)]
 mod tests {
-    use super::{Again, Rows, wrong_link};
+    use super::{Again, Rows, is_chain, wrong_link};
     use crate::model::{Role, StoredMessage};
 
     fn linked(key: &str, role: Role, parent: &str) -> StoredMessage {
@@ -155,5 +184,44 @@ mod tests {
         ));
         let alone = StoredMessage::new("9", Role::Assistant, "so");
         assert!(!is_right(&alone, &question));
+    }
+
+    /// A column that was guessed by its name.
+    #[test]
+    fn a_guessed_column_is_proven_by_a_whole_chain_only() {
+        let of = |links: [(Role, Option<&str>); 4]| {
+            let rows = links.into_iter().zip(["1", "2", "3", "4"]);
+            let row = |((role, parent), key): ((Role, Option<&str>), &str)| StoredMessage {
+                parent: parent.map(str::to_owned),
+                ..StoredMessage::new(key, role, "so")
+            };
+            rows.map(row).collect::<Vec<_>>()
+        };
+        let (asked, said) = (Role::User, Role::Assistant);
+        let chain = |second: Option<&str>, last: Option<&str>| {
+            is_chain(&of([
+                (asked.clone(), None),
+                (said.clone(), Some("1")),
+                (asked.clone(), second),
+                (said.clone(), last),
+            ]))
+        };
+        assert!(chain(Some("2"), Some("3")));
+        // Only answers name their question, all name the first message, or one names none.
+        assert!(!chain(None, Some("3")));
+        assert!(!chain(Some("1"), Some("1")));
+        assert!(!chain(Some("2"), None));
+        let [question, answer] = pair("7");
+        assert!(!is_chain(&[question, answer]));
+        let tool = || Role::Other("tool".to_owned());
+        let mut with_tools = of([
+            (asked.clone(), None),
+            (said.clone(), Some("1")),
+            (tool(), Some("2")),
+            (tool(), Some("2")),
+        ]);
+        let next = linked("5", Role::User, "4");
+        with_tools.push(next);
+        assert!(is_chain(&with_tools));
     }
 }
