@@ -155,6 +155,7 @@ pub(super) async fn given(
         known.hears(reel.said.as_deref().unwrap_or_default());
         if let Some(Previous::Conversation(id)) = &question.previous {
             state.remember(id.clone(), known.clone());
+            state.keep_turn(id, &body["input"], reel.said.as_deref().unwrap_or_default());
         }
         state.remember((keeps.id)(&reel.stamp), known);
         state.keep_items(reel.items(provider, keeps, asked.stream));

@@ -47,6 +47,13 @@ pub(super) struct Known {
 }
 
 impl Known {
+    /// What was added to it, behind what it had.
+    pub(super) fn with(mut self, added: Self) -> Self {
+        self.messages += added.messages;
+        self.marks.extend(added.marks);
+        self
+    }
+
     /// One message more.
     pub(super) fn hears(&mut self, text: &str) {
         self.messages += 1;

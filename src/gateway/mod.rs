@@ -5,6 +5,7 @@
 
 mod answer;
 mod aside;
+mod conversations;
 mod cut;
 pub mod faults;
 mod given;
@@ -22,6 +23,7 @@ use crate::clock;
 use crate::clock::Tick;
 use crate::model::ProviderCall;
 use crate::stream::cassette::Stamp;
+use serde_json::{Value, json};
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -32,6 +34,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use aside::Aside;
+use conversations::Conversations;
 use line::{LineEnd, Lines};
 use matching::Known;
 
@@ -68,6 +71,8 @@ struct State {
     kept: Mutex<VecDeque<(String, Known)>>,
     /// Their answers that a request may name: the id and the text; the newest ones.
     items: Mutex<VecDeque<(String, String)>>,
+    /// The same, where a server keeps them there on purpose.
+    conversations: Mutex<Conversations>,
     connections: Arc<AtomicU64>,
     aside: Aside,
     own: Mutex<Own>,
@@ -88,6 +93,15 @@ impl State {
         let kept = self.kept.lock().expect("no holder panics");
         let found = kept.iter().rev().find(|(own, _)| own == id);
         found.map(|(_, known)| known.clone())
+    }
+
+    /// Adds what was asked and answered to a conversation.
+    fn keep_turn(&self, id: &str, asked: &Value, said: &str) {
+        let mut conversations = self.conversations.lock().expect("no holder panics");
+        conversations.add(id, asked);
+        if !said.is_empty() {
+            conversations.add(id, &json!([{"role": "assistant", "content": said}]));
+        }
     }
 
     /// Keeps an answer that a later request may name.

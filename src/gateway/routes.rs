@@ -1,11 +1,13 @@
 //! The provider's paths.
 
+use super::conversations::Wanted;
 use super::given::{Given, Refusal, Serving, given};
 use super::line::LineEnd;
 use super::matching::Known;
 use super::providers::Provider;
 use super::socket::Speaking;
-use super::{Act, Play, Reel, Reply, State, providers, side_calls, socket};
+use super::{Act, Play, Reel, Reply, State, conversations, providers, side_calls, socket};
+use crate::model::Call;
 use axum::body::{Body, Bytes};
 use axum::extract::rejection::BytesRejection;
 use axum::extract::{ConnectInfo, DefaultBodyLimit, State as Shared};
@@ -79,20 +81,44 @@ async fn serve(
             let body = read(body).unwrap_or_default();
             state.record(line.clone(), side_call.call, Known::default());
             let answer = (side_call.answer)(&body, super::stamp("").now);
-            if let Some((id, known)) = side_call.made(&body, &answer) {
-                state.remember(id, known);
-            }
             Ok(Json(answer).into_response())
         }
-        (None, None) => Err(Refusal::new(
-            StatusCode::NOT_FOUND,
-            "chatctl's gateway does not serve this path",
-        )),
+        (None, None) => match conversations::at(&method, uri.path(), uri.query().unwrap_or("")) {
+            Some(wanted) => {
+                of_conversations(&state, &wanted, &line, &read(body).unwrap_or_default())
+            }
+            None => Err(Refusal::new(
+                StatusCode::NOT_FOUND,
+                "chatctl's gateway does not serve this path",
+            )),
+        },
     };
     answered.unwrap_or_else(|Refusal { status, why }| {
         let error = state.refuse(provider.unwrap_or(&providers::ALL[0]), line, why);
         (status, Json(error)).into_response()
     })
+}
+
+/// What the provider answers of the conversations that it keeps for a server.
+fn of_conversations(
+    state: &State,
+    wanted: &Wanted<'_>,
+    line: &str,
+    body: &Value,
+) -> Result<Response, Refusal> {
+    let mut conversations = state.conversations.lock().expect("no holder panics");
+    let answered = conversations.answer(wanted, body, super::stamp("").now);
+    drop(conversations);
+    let Some(answered) = answered else {
+        let why = "it names a conversation or an item that is not kept here";
+        return Err(Refusal::new(StatusCode::NOT_FOUND, why));
+    };
+    state.record(line.to_owned(), Call::Models, Known::default());
+    if let Some((id, added)) = answered.known {
+        let before = state.remembered(&id).unwrap_or_default();
+        state.remember(id, before.with(added));
+    }
+    Ok(Json(answered.body).into_response())
 }
 
 fn read(body: Result<Bytes, BytesRejection>) -> Result<Value, Refusal> {

@@ -1,7 +1,6 @@
 //! Other requests to a provider: its models, embeddings, a count of tokens.
 
-use super::matching::{self, Known};
-use super::providers::{self, MODEL, is_base, is_route};
+use super::providers::{MODEL, is_base, is_route};
 use crate::model::Call;
 use axum::http::Method;
 use base64::Engine as _;
@@ -21,9 +20,6 @@ pub(super) struct SideCall {
 const DIMENSIONS: u64 = 1536;
 /// The largest number of dimensions that is served, and the most texts in one request.
 const AT_MOST: usize = 4096;
-
-/// Where a conversation of OpenAI is made.
-const CONVERSATIONS: &str = "/conversations";
 
 /// What OpenAI's moderation looks for.
 const CATEGORIES: &[&str] = &[
@@ -99,12 +95,6 @@ static ALL: &[SideCall] = &[
     },
     SideCall {
         method: Method::POST,
-        route: CONVERSATIONS,
-        call: Call::Models,
-        answer: |body, now| conversation(body, now),
-    },
-    SideCall {
-        method: Method::POST,
         route: ":embedContent",
         call: Call::Embeddings,
         answer: |body, _| json!({"embedding": {"values": vector(body)}}),
@@ -144,19 +134,6 @@ static ONE_MODEL: SideCall = SideCall {
     answer: |_, now| model(now),
 };
 
-impl SideCall {
-    /// The id of the conversation that an answer made, and what is said in it.
-    pub(super) fn made(&self, body: &Value, answer: &Value) -> Option<(String, Known)> {
-        let id = answer["id"]
-            .as_str()
-            .filter(|_| self.route == CONVERSATIONS)?;
-        let responses = providers::named("openai-responses")?;
-        let said = (responses.ask)("", &json!({"input": body["items"]})).ok()?;
-        let known = matching::asked(&said, Known::default()).known;
-        Some((id.to_owned(), known))
-    }
-}
-
 pub(super) fn at(method: &Method, path: &str) -> Option<&'static SideCall> {
     let fits =
         |side_call: &&SideCall| side_call.method == *method && is_route(path, side_call.route);
@@ -189,15 +166,6 @@ fn details() -> Value {
     json!({
         "parent_model": "", "format": "gguf", "family": "chatctl", "families": ["chatctl"],
         "parameter_size": "1B", "quantization_level": "Q4_0",
-    })
-}
-
-/// One that `conversation` of a request for an answer names.
-fn conversation(body: &Value, now: u64) -> Value {
-    let metadata = body["metadata"].as_object().cloned().unwrap_or_default();
-    json!({
-        "id": format!("conv_{}", super::stamp("").id), "object": "conversation",
-        "created_at": now, "metadata": metadata,
     })
 }
 

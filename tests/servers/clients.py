@@ -45,6 +45,16 @@ def openai_responses() -> dict[str, Any]:
     assert [event.sequence_number for event in events] == list(range(len(events)))
     assert final.output_text == "".join(pieces), final.output_text
     whole = api.responses.create(model=MODEL, input=user, previous_response_id=final.id)
+    conversation = api.conversations.create(items=[{"type": "message", "role": "user", "content": "I am Ada"}])
+    assert api.conversations.retrieve(conversation.id).id == conversation.id
+    api.conversations.items.create(
+        conversation.id, items=[{"type": "message", "role": "assistant", "content": "Hello"}]
+    )
+    api.responses.create(model=MODEL, input=user, conversation=conversation.id)
+    items = list(api.conversations.items.list(conversation.id, order="asc", limit=2))
+    texts = [(item.role, item.content[0].text) for item in items]
+    assert texts == [("user", "I am Ada"), ("assistant", "Hello"), ("user", user), ("assistant", whole.output_text)], texts
+    assert api.conversations.delete(conversation.id).deleted
     over_a_socket = []
     with api.responses.connect() as connection:
         previous = None
