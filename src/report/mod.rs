@@ -232,6 +232,11 @@ impl Report {
         });
         match known {
             Some(known) => {
+                if finding.severity > known.severity {
+                    known.severity = finding.severity;
+                    known.harm = finding.harm;
+                    known.help = finding.help;
+                }
                 for evidence in finding.evidence {
                     if !known.evidence.contains(&evidence) {
                         known.evidence.push(evidence);

@@ -8,6 +8,7 @@ pub mod declared;
 pub mod detect;
 pub mod dialects;
 pub mod faults;
+pub mod forms;
 pub mod json;
 pub mod judge;
 pub mod kept;

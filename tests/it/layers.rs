@@ -79,6 +79,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("stream/faults", &["stream"]),
     ("stream/turn.rs", &["model", "stream"]),
     ("stream/judge", &["model", "report", "stream"]),
+    ("stream/forms.rs", &[]),
     ("stream/kept.rs", &["model"]),
     ("stream/own_words.rs", &["stream/kept"]),
     ("stream/parts.rs", &["stream"]),

@@ -1,6 +1,6 @@
 //! What is said of a stream besides its order: who holds it back, who misses its end, how long it takes.
 
-use crate::common::{Turn, case, chatctl, python, report, root, small};
+use crate::common::{Turn, case, chatctl, errors, python, report, root, small};
 use serde_json::Value;
 use std::{fs, thread};
 
@@ -133,6 +133,87 @@ fn a_limit_fails_its_case_and_figures_are_reported() {
             ] {
                 assert!(figures[name].as_f64().is_some(), "{name}: {figures:#}");
             }
+        },
+    );
+}
+
+/// A text in another form is the same text if a reload shows it as it was said.
+#[test]
+fn an_answer_that_is_read_back_from_another_form_is_no_other_one() {
+    let _turn = Turn::shared();
+    let session = SESSION.replace(
+        "[history]",
+        "[[turn]]\nuser = \"Is 1 < 2?\"\nanswer = \"It's \\\"so\\\" & more.\"\n\n[history]",
+    );
+    assert_ne!(session, SESSION);
+    let severity = |how: &str| {
+        let report = verify_in(&small::start(&["--escape", how]), &session);
+        let findings = report["findings"].as_array().unwrap();
+        let found = findings.iter().find(|it| it["code"] == "answer-differs");
+        (
+            found.expect(how)["severity"].clone(),
+            case(&report, "/order")["verdict"].clone(),
+        )
+    };
+    both(
+        || assert_eq!(severity("shown"), ("error".into(), "inconclusive".into())),
+        || {
+            for how in ["html", "json"] {
+                assert_eq!(severity(how), ("note".into(), "proven".into()), "{how}");
+            }
+        },
+    );
+}
+
+/// Columns and code for short texts cut longer ones, which only a longer answer shows.
+#[test]
+fn the_suite_full_plays_an_answer_that_common_limits_cut() {
+    let full = |options: &[&str]| {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("session.toml");
+        fs::write(&file, SESSION).unwrap();
+        let url = format!("sqlite:{}", folder.path().join("chat.db").display());
+        let only = [
+            "--suite",
+            "full",
+            "--proof",
+            "observe",
+            "--cases",
+            "provider-",
+            "--settle",
+            "400ms",
+        ];
+        let (report, _) = report(
+            chatctl()
+                .args([
+                    "verify-stream",
+                    "--ready",
+                    "/health",
+                    "--database-url",
+                    &url,
+                ])
+                .args(["--start", &small::start(options)])
+                .args(only)
+                .arg(&file),
+        );
+        report
+    };
+    both(
+        || {
+            for limit in ["255", "4096", "16384"] {
+                let report = full(&["--limit", limit]);
+                let codes: Vec<_> = errors(&report);
+                assert_eq!(codes, ["answer-differs"], "{limit}: {report:#}");
+            }
+        },
+        || {
+            let report = full(&[]);
+            assert_eq!(
+                case(&report, "/provider-long")["verdict"],
+                "held",
+                "{report:#}"
+            );
+            assert!(errors(&report).is_empty(), "{report:#}");
         },
     );
 }

@@ -62,10 +62,13 @@ with the whole conversation as it was when the job began.
 `--short`: the browser is sent the first piece of an answer only.
 `--first lost|twice|question`: the first answer after the start is stored nowhere, or twice; or the first question is not.
 `--loud`: questions are stored in capitals.
+`--escape html|json`: texts are stored in that form, and read back as they were said; `--escape shown`: they are stored
+escaped for HTML, and shown so. `--limit N`: of each text so many characters are stored.
 `--late MS`: the file is made so many milliseconds after the first message, and the tables in it a moment later.
 """
 
 import argparse
+import html
 import itertools
 import json
 import mmap
@@ -142,6 +145,8 @@ arguments.add_argument("--heads", choices=["first", "end", "late"])
 arguments.add_argument("--short", action="store_true")
 arguments.add_argument("--loud", action="store_true")
 arguments.add_argument("--first", choices=["lost", "twice", "question"])
+arguments.add_argument("--escape", choices=["html", "json", "shown"])
+arguments.add_argument("--limit", type=int)
 options = arguments.parse_args()
 
 TABLES = {
@@ -237,7 +242,28 @@ def now() -> str:
     return time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime())
 
 
+def form_of(text: str) -> str:
+    match options.escape:
+        case "json":
+            return json.dumps(text)
+        case "html" | "shown":
+            return html.escape(text)
+        case _:
+            return text[: options.limit]
+
+
+def text_of(form: str) -> str:
+    match options.escape:
+        case "json":
+            return str(json.loads(form))
+        case "html":
+            return html.unescape(form)
+        case _:
+            return form
+
+
 def keep_message(key: str | None, role: str, text: str, status: str) -> None:
+    text = form_of(text)
     if options.keep == "apart":
         question = "INSERT INTO question (chat, words) VALUES (?, ?)"
         reply = "INSERT INTO reply (question, words) SELECT max(id), ? FROM question WHERE chat = ?"
@@ -391,7 +417,7 @@ def history(key: str, is_reload: bool = False) -> list[dict[str, str]]:
             queued = db.execute("SELECT 'assistant', words FROM queued WHERE chat = ?", (key,))
             rows = [*rows, *queued]
         other = {"user": "assistant", "assistant": "user"} if options.swap else {}
-        return [{"role": other.get(role, role), "content": text} for role, text in rows]
+        return [{"role": other.get(role, role), "content": text_of(text)} for role, text in rows]
 
 
 def answer(messages: list[dict[str, str]]) -> Iterator[str]:

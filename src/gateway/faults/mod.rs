@@ -100,6 +100,7 @@ pub static ALL: &[Fault] = &[
     texts::MARKUP,
     texts::DECOMPOSED,
     texts::CODE,
+    texts::LONG_TEXT,
     texts::MEGABYTE,
     streams::EMPTY_DELTAS,
     streams::ONLY_REASONING,
@@ -120,6 +121,9 @@ pub static ALL: &[Fault] = &[
     failures::ERROR_WITH_200,
     failures::JSON_WITH_200,
 ];
+
+/// What the suite `full` plays of them: every server meets answers of this length.
+pub static USUAL: &[Fault] = &[texts::LONG_TEXT];
 
 pub fn named(name: &str) -> Option<&'static Fault> {
     ALL.iter().find(|fault| fault.name == name)

@@ -86,6 +86,18 @@ pub(super) const CODE: Fault = Fault {
     ..NOTHING
 };
 
+/// More than the columns and buffers that are made for a paragraph hold, and no more than a model says at once, in bytes.
+const LONG: usize = 20 << 10;
+
+pub(super) const LONG_TEXT: Fault = Fault {
+    name: "long",
+    what: "the text is 20 KB long",
+    breaks: "Columns such as VARCHAR(255), buffers of 4 KB and code that limits a text cut it: each reload shows a \
+        part of it as the whole answer.",
+    says: Some(|rng| lines(rng, LONG)),
+    ..NOTHING
+};
+
 /// How long the text is, in bytes.
 const MEGABYTE_LONG: usize = 1 << 20;
 
@@ -94,12 +106,15 @@ pub(super) const MEGABYTE: Fault = Fault {
     what: "the text is 1 MB long",
     breaks: "MySQL's TEXT holds 64 KB: the save fails, or a lax server cuts the text silently. Limits on lines \
         and messages end the stream.",
-    says: Some(|rng| {
-        let mut text = String::with_capacity(MEGABYTE_LONG + 32);
-        while text.len() < MEGABYTE_LONG {
-            text.push_str(&format!("Line {} of it.\n", rng.u32(..)));
-        }
-        text
-    }),
+    says: Some(|rng| lines(rng, MEGABYTE_LONG)),
     ..NOTHING
 };
+
+/// Lines that differ, of so many bytes in all.
+fn lines(rng: &mut fastrand::Rng, bytes: usize) -> String {
+    let mut text = String::with_capacity(bytes + 32);
+    while text.len() < bytes {
+        text.push_str(&format!("Line {} of it.\n", rng.u32(..)));
+    }
+    text
+}

@@ -2,7 +2,8 @@
 
 use super::{Check, Observed, TurnSeen, is_longer};
 use crate::report::{Finding, Severity, Source};
-use crate::stream::kept;
+use crate::stream::session::Remembered;
+use crate::stream::{forms, kept};
 use similar::{ChangeTag, TextDiff};
 
 pub(super) const CHECK: Check = Check {
@@ -25,19 +26,14 @@ fn check(observed: &Observed) -> Vec<Finding> {
     let Some((turn, row)) = bad else {
         return Vec::new();
     };
-    // Many servers strip the answer; that loses nothing that a reader would miss.
-    let (severity, how) = if row.content.trim() == turn.expected.trim() {
-        (
-            Severity::Warning,
-            "differs in white space at its beginning or end",
-        )
-    } else if is_longer(&turn.expected, &row.content) && !is_leftover(turn, &row.content) {
-        (
-            Severity::Warning,
-            "is followed by words that the provider did not send",
-        )
-    } else {
-        (Severity::Error, "is not the text that the provider sent")
+    let (severity, how) = how(observed, turn, &row.content);
+    let help = match severity {
+        Severity::Note => {
+            "nothing needs to change; whatever else reads this table must read that form, too"
+        }
+        Severity::Warning | Severity::Error => {
+            "store exactly the text that was streamed; if the server changes it on purpose, declare that with expect.answer"
+        }
     };
     vec![
         Finding::new(
@@ -45,13 +41,53 @@ fn check(observed: &Observed) -> Vec<Finding> {
             severity,
             observed.subject(),
             format!("the stored answer of turn {} {how}", turn.number),
-            "store exactly the text that was streamed; if the server changes it on purpose, declare that with expect.answer",
+            help,
         )
         .with(
             Source::Store,
-            format!("row {}, expected (-) against stored (+):\n{}", row.key, diff(&turn.expected, &row.content)),
+            format!(
+                "row {}, expected (-) against stored (+):\n{}",
+                row.key,
+                diff(&turn.expected, &row.content)
+            ),
         ),
     ]
+}
+
+/// How much a reader misses, and how the text differs.
+fn how(observed: &Observed, turn: &TurnSeen, text: &str) -> (Severity, String) {
+    let stored_as = |form: forms::Form| format!("is stored {}", form.words());
+    // Many servers strip the answer; that loses nothing that a reader would miss.
+    if text.trim() == turn.expected.trim() {
+        let how = "differs in white space at its beginning or end";
+        return (Severity::Warning, how.to_owned());
+    }
+    // What a server reads back as it was said is only spelled in another way.
+    match (forms::of(&turn.expected, text), &observed.history) {
+        (Some(form), Some(Ok(records))) if is_shown(turn, records) => {
+            let how = format!("{}, and a reload shows it as it was said", stored_as(form));
+            return (Severity::Note, how);
+        }
+        (Some(form), None) => {
+            let how =
+                "and without [history] it is not known whether a reload shows it as it was said";
+            return (Severity::Warning, format!("{}, {how}", stored_as(form)));
+        }
+        (Some(_), Some(_)) | (None, _) => {}
+    }
+    if is_longer(&turn.expected, text) && !is_leftover(turn, text) {
+        let how = "is followed by words that the provider did not send";
+        return (Severity::Warning, how.to_owned());
+    }
+    (
+        Severity::Error,
+        "is not the text that the provider sent".to_owned(),
+    )
+}
+
+fn is_shown(turn: &TurnSeen, records: &[Remembered]) -> bool {
+    let mut records = records.iter();
+    records.any(|record| record.content.trim() == turn.expected.trim())
 }
 
 /// What programs leave behind an answer by mistake.
@@ -108,6 +144,7 @@ mod tests {
     use crate::model::{Role, StoredMessage};
     use crate::report::Severity;
     use crate::stream::judge::{Observed, TurnSeen};
+    use crate::stream::session::Remembered;
 
     fn found(stored: &[(Role, &str)]) -> usize {
         let rows = stored.iter().zip(["1", "2", "3", "4"]);
@@ -186,6 +223,36 @@ mod tests {
         ] {
             assert_eq!(severity(footer, ""), warning, "{footer}");
         }
+    }
+
+    /// A server that reads back what it spelled in another way has the text; one that shows it so has not.
+    #[test]
+    fn another_form_of_an_answer_is_right_if_a_reload_shows_the_answer() {
+        let said = "It's \"so\", n1";
+        let severity = |stored: &str, shown: Option<&str>| {
+            let record = |text: &str| Remembered {
+                role: "assistant".to_owned(),
+                content: text.to_owned(),
+            };
+            let observed = Observed {
+                turns: vec![TurnSeen {
+                    expected: said.to_owned(),
+                    nonce: "n1".to_owned(),
+                    with_nonce: vec![StoredMessage::new("1", Role::Assistant, stored)],
+                    ..TurnSeen::blank(1)
+                }],
+                history: shown.map(|text| Ok(vec![record(text)])),
+                ..Observed::default()
+            };
+            check(&observed)[0].severity
+        };
+        for stored in ["It&#39;s &quot;so&quot;, n1", "\"It's \\\"so\\\", n1\""] {
+            assert_eq!(severity(stored, Some(said)), Severity::Note, "{stored}");
+            assert_eq!(severity(stored, None), Severity::Warning, "{stored}");
+            assert_eq!(severity(stored, Some(stored)), Severity::Error, "{stored}");
+        }
+        // Of what lost a part, the reload may come from the memory of the server.
+        assert_eq!(severity("It&#39;s, n1", Some(said)), Severity::Error);
     }
 
     #[test]

@@ -1,11 +1,10 @@
 //! The history over HTTP differs from the conversation.
 
-use super::user_message_lost::unescaped;
 use super::{Check, Observed, TurnSeen, is_longer};
 use crate::model::{Role, contradicts, known_role};
 use crate::report::{Finding, Severity, Source};
-use crate::stream::marks;
 use crate::stream::session::Remembered;
+use crate::stream::{forms, marks};
 
 pub(super) const CHECK: Check = Check {
     code: "history-differs",
@@ -123,7 +122,7 @@ fn shows_more(observed: &Observed, records: &[Remembered]) -> bool {
 /// Whether it is what was said, escaped for HTML.
 fn is_escaped(observed: &Observed, records: &[Remembered]) -> bool {
     let unescaped = records.iter().map(|record| Remembered {
-        content: unescaped(&record.content),
+        content: forms::without_entities(&record.content),
         ..record.clone()
     });
     difference(observed, &unescaped.collect::<Vec<_>>()).is_none()

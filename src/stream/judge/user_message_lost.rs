@@ -3,8 +3,8 @@
 use super::{Check, Doubt, Observed, StoredMessage, TurnSeen};
 use crate::model::Role;
 use crate::report::{Finding, Severity, Source};
-use crate::stream::kept;
 use crate::stream::session::Remembered;
+use crate::stream::{forms, kept};
 
 pub(super) const CHECK: Check = Check {
     code: "user-message-lost",
@@ -88,7 +88,11 @@ fn changed(observed: &Observed, table: &str) -> Vec<Finding> {
     };
     // A page that shows it unescaped loses nothing. Where words ran together, nobody tells where they ended.
     let has_words = |text: &str| has_words_of(&turn.user, text);
-    let severity = if has_words(&row.content) || has_words(&unescaped(&row.content)) {
+    let is_form = forms::of(&turn.user, &row.content).is_some();
+    let severity = if is_form
+        || has_words(&row.content)
+        || has_words(&forms::without_entities(&row.content))
+    {
         Severity::Warning
     } else {
         Severity::Error
@@ -140,7 +144,9 @@ pub(super) fn doubt(observed: &Observed) -> Option<Doubt> {
     let mut turns = observed.turns.iter();
     let (turn, row) = turns.find_map(|turn| {
         let row = not_whole(turn).filter(|_| is_shown(observed, turn))?;
-        (!kept::is_all_in(&turn.user, &unescaped(&row.content))).then_some((turn, row))
+        let is_spelled = forms::of(&turn.user, &row.content).is_some()
+            || kept::is_all_in(&turn.user, &forms::without_entities(&row.content));
+        (!is_spelled).then_some((turn, row))
     })?;
     Some(Doubt {
         text: Some(turn.user.clone()),
@@ -150,29 +156,6 @@ pub(super) fn doubt(observed: &Observed) -> Option<Doubt> {
             turn.number, row.content
         ),
     })
-}
-
-/// The text behind the entities that servers escape for HTML.
-pub(super) fn unescaped(text: &str) -> String {
-    let entities = [
-        ("&lt;", "<"),
-        ("&gt;", ">"),
-        ("&quot;", "\""),
-        ("&#34;", "\""),
-        ("&#39;", "'"),
-        ("&#039;", "'"),
-        ("&#x27;", "'"),
-        ("&apos;", "'"),
-        ("&#x2F;", "/"),
-        ("&#x5C;", "\\"),
-        ("&#96;", "`"),
-        ("&amp;", "&"),
-    ];
-    let mut text = text.to_owned();
-    for (entity, character) in entities {
-        text = text.replace(entity, character);
-    }
-    text
 }
 
 fn other_text(

@@ -56,9 +56,9 @@ impl Calibrated {
             && observed.history.is_none()
             && observed.turns.iter().all(|turn| !turn.with_tag.is_empty());
         for finding in judge::findings(observed) {
-            // What the first chat has explained is reported of it alone.
             let is_warning = number > 0 && finding.severity == Severity::Warning;
-            let is_known = finding.code == rows::DOUBLED && (is_known || is_warning);
+            let is_known = is_known && finding.code == rows::DOUBLED
+                || is_warning && rows::is_explained(&observed.session, report, finding.code);
             if is_known || is_only_shown && finding.code == rows::QUESTION_LOST {
                 continue;
             }

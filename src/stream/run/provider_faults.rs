@@ -25,7 +25,9 @@ use crate::stream::judge::provider_faults::{
 use crate::stream::kept;
 use crate::stream::kept::{AnswerFate, ExpectedAnswer};
 use crate::stream::own_words::Shows;
+use crate::stream::session::Plays;
 use crate::text::plural;
+use serde_json::Value;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
@@ -42,7 +44,7 @@ struct Played {
 }
 
 impl Stage<'_> {
-    /// Plays the faults that were asked for; in a sweep all that the server can meet.
+    /// Plays the faults that were asked for; in a sweep all that the server can meet, and in `full` the usual ones.
     pub(super) async fn provider_faults(
         &mut self,
         lag: Duration,
@@ -101,11 +103,12 @@ impl Stage<'_> {
             return Vec::new();
         };
         let named = self.options.provider_faults.iter().cloned();
-        let all = match self.options.suite {
-            Suite::Sweep { .. } => true,
-            Suite::Quick | Suite::Full => self.options.every_provider_fault,
+        let of_suite = match self.options.suite {
+            _ if self.options.every_provider_fault => faults::ALL,
+            Suite::Sweep { .. } => faults::ALL,
+            Suite::Full if self.says_any_text() => faults::USUAL,
+            Suite::Quick | Suite::Full => &[],
         };
-        let of_suite = if all { faults::ALL } else { &[] };
         let every = of_suite.iter().map(Mix::of).filter(|mix| {
             let script = self.script(0, AS_RECORDED, mix.clone());
             let has_form = script.reel(provider, 0, 0).is_ok();
@@ -126,6 +129,14 @@ impl Stage<'_> {
             })
             .map(|(mix, _)| mix)
             .collect()
+    }
+
+    /// Whether an answer may be any text. One that is JSON, or of which something else is stored, has its own form.
+    fn says_any_text(&self) -> bool {
+        let turn = &self.session.turns[0];
+        let is_json = matches!(&turn.plays, Plays::Answer(text)
+            if matches!(serde_json::from_str(text), Ok(Value::Object(_) | Value::Array(_))));
+        turn.expect.is_none() && !is_json
     }
 
     /// Plays one case up to the end of the next turn.

@@ -39,6 +39,11 @@ pub(super) fn has_questions(session: &str, report: &Report) -> bool {
     !findings.any(|found| found.code == QUESTION_LOST && found.severity == Severity::Error)
 }
 
+/// Whether the first chat, which alone has a history, has explained a warning of this code.
+pub(super) fn is_explained(session: &str, report: &Report, code: &str) -> bool {
+    code == DOUBLED || code == "answer-differs" && has(session, report, code)
+}
+
 /// Whether something is reported of this session already.
 pub(super) fn has(session: &str, report: &Report, code: &str) -> bool {
     of_session(session, report).any(|found| found.code == code)

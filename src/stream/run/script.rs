@@ -15,7 +15,10 @@ use std::path::Path;
 
 /// An answer without a cassette is cut into so many chunks.
 const DEFAULT_PIECES: usize = 4;
-/// A long one is cut into chunks of so many bytes.
+/// A long one is cut into chunks of so many bytes, as long as they are not many.
+const LONG_PIECE: usize = 1 << 10;
+const MANY_PIECES: usize = 32;
+/// One with that many is cut into chunks of so many bytes.
 const LONGEST_PIECE: usize = 32 << 10;
 /// What is said where the turn's own answer has no text, or none that is read.
 const WITHOUT_ONE: &str = "I have done that. Is there anything else that I can do for you?";
@@ -172,7 +175,8 @@ impl Script {
             stamp: &stamp,
         };
         let text = self.mix.says(self.text());
-        let pieces = DEFAULT_PIECES.max(text.len() / LONGEST_PIECE);
+        let pieces = (text.len() / LONG_PIECE).clamp(DEFAULT_PIECES, MANY_PIECES);
+        let pieces = pieces.max(text.len() / LONGEST_PIECE);
         let cut = gateway::split(&asked.made(&text, pieces, &making), &self.nonce)?;
         let mut answer = Answer {
             text: cut.answer.unwrap_or_default(),
