@@ -35,12 +35,18 @@ fn try_all(store: &Store, backend: &str, folder: &Path, pid: &str, look: impl Fn
             .replace("{pid}", pid)
             .replace("{folder}", folder.to_str().unwrap())
             .replace('⏎', "\n");
+        // What may run without an effect can sleep or wait for a lock: it is ended early. Whatever must be
+        // accepted or refused has the time that it takes on a busy machine.
+        let timeout = match outcome.as_str() {
+            "accepted" | "refused" => "30s",
+            _ => "200ms",
+        };
         let output = chatctl()
             .args([
                 "inspect",
                 "sql",
                 "--timeout",
-                "200ms",
+                timeout,
                 "--database-url",
                 &store.url(),
                 &sql,
