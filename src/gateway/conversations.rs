@@ -51,10 +51,10 @@ pub(super) fn at<'p>(method: &Method, path: &'p str, query: &'p str) -> Option<W
         Some("items") => Some(segments.next()),
         Some(_) => return None,
     };
-    let is_known = match (method.as_str(), id, items) {
-        ("POST", _, None | Some(None)) | ("GET" | "DELETE", Some(_), _) => true,
-        _ => false,
-    };
+    let is_known = matches!(
+        (method.as_str(), id, items),
+        ("POST", _, None | Some(None)) | ("GET" | "DELETE", Some(_), _)
+    );
     let is_one = is_base(base) && (rest.is_empty() || rest.starts_with('/'));
     (is_one && is_known && segments.next().is_none()).then(|| Wanted {
         method: method.clone(),
